@@ -1,0 +1,137 @@
+import { z } from 'zod';
+
+/**
+ * What a trainer writes into `journal.jsonl`, one JSON object a line. `segment` counts the starts of the run (0, then one more
+ * with each resume), `seq` the events of a segment from 0 without gaps. A later segment replaces the steps that it repeats.
+ */
+
+const stamp = {
+  segment: z.int().nonnegative(),
+  seq: z.int().nonnegative(),
+  /** Milliseconds since 1970, by the trainer's clock. */
+  time: z.number(),
+};
+
+/** A JSON number, or null where the value was NaN or infinite (JSON has neither). */
+const value = z.number().nullable();
+
+export const startedEvent = z.object({
+  ...stamp,
+  type: z.literal('started'),
+  processId: z.int(),
+  /** The first step that this segment computes, from 1; steps of earlier segments from here on are replaced. */
+  fromStep: z.int().positive(),
+  totalSteps: z.int().nonnegative(),
+  stepsPerEpoch: z.int().nonnegative(),
+  trainExamples: z.int().nonnegative(),
+  /** Trained numbers, counted from the graph. `frozen` counts the encoder's other weights. */
+  parameters: z.object({ method: z.int(), head: z.int(), total: z.int(), frozen: z.int() }),
+  /** The provider that computes, with the reason it was chosen. */
+  device: z.object({ provider: z.string(), threads: z.int().optional(), reason: z.string() }),
+});
+
+export const stepEvent = z.object({
+  ...stamp,
+  type: z.literal('step'),
+  step: z.int().positive(),
+  /** Epochs done after this step, as a fraction. */
+  epoch: z.number(),
+  loss: value,
+  learningRate: z.number(),
+  /** Norm of the gradient over all trained tensors before clipping. */
+  gradientNorm: value,
+  examplesPerSecond: z.number(),
+  tokensPerSecond: z.number(),
+  /** Milliseconds until the end at the present rate; absent until it can be told. */
+  remainingMs: z.number().optional(),
+});
+
+export const evaluationEvent = z.object({
+  ...stamp,
+  type: z.literal('evaluation'),
+  step: z.int().nonnegative(),
+  epoch: z.number(),
+  /** `dev`, `dev-mismatched`, `test`. */
+  split: z.string(),
+  examples: z.int(),
+  loss: value,
+  /** Every metric of the task by name, between -1 and 1; `score` is the task's single number. */
+  metrics: z.record(z.string(), value),
+  seconds: z.number(),
+  /** Whether this is the best score on the selecting split so far. */
+  best: z.boolean(),
+});
+
+export const checkpointEvent = z.object({
+  ...stamp,
+  type: z.literal('checkpoint'),
+  step: z.int().nonnegative(),
+  /** `last` or `best`. */
+  kind: z.enum(['last', 'best']),
+  /** Relative to the run's folder. */
+  path: z.string(),
+});
+
+export const resourcesEvent = z.object({
+  ...stamp,
+  type: z.literal('resources'),
+  step: z.int().nonnegative(),
+  residentBytes: z.number(),
+  peakResidentBytes: z.number(),
+});
+
+export const logEvent = z.object({
+  ...stamp,
+  type: z.literal('log'),
+  level: z.enum(['info', 'warning', 'error']),
+  message: z.string(),
+});
+
+export const finishedEvent = z.object({
+  ...stamp,
+  type: z.literal('finished'),
+  step: z.int().nonnegative(),
+  reason: z.enum(['completed', 'early-stopped']),
+  /** The last evaluation's metrics and the best one's, on the selecting split. */
+  last: z.record(z.string(), value),
+  best: z.object({ step: z.int(), metrics: z.record(z.string(), value) }).optional(),
+  trainSeconds: z.number(),
+  peakResidentBytes: z.number(),
+});
+
+export const stoppedEvent = z.object({
+  ...stamp,
+  type: z.literal('stopped'),
+  step: z.int().nonnegative(),
+});
+
+export const failedEvent = z.object({
+  ...stamp,
+  type: z.literal('failed'),
+  step: z.int().nonnegative(),
+  message: z.string(),
+  /** `user` when the message tells the user what to mend (exit code 2), `diverged` for a NaN or infinite loss, `defect` otherwise. */
+  kind: z.enum(['user', 'diverged', 'defect']),
+});
+
+export const journalEvent = z.discriminatedUnion('type', [
+  startedEvent,
+  stepEvent,
+  evaluationEvent,
+  checkpointEvent,
+  resourcesEvent,
+  logEvent,
+  finishedEvent,
+  stoppedEvent,
+  failedEvent,
+]);
+
+export type JournalEvent = z.infer<typeof journalEvent>;
+
+/** An event before the journal stamps it. */
+export type Unstamped<E extends JournalEvent = JournalEvent> = E extends JournalEvent
+  ? Omit<E, 'segment' | 'seq' | 'time'>
+  : never;
+
+/** The states of a run: queued → starting → running → finished | failed | stopped | interrupted. */
+export type RunState = 'queued' | 'starting' | 'running' | 'finished' | 'failed' | 'stopped' | 'interrupted';

@@ -1,0 +1,32 @@
+import { UserError } from '../base/errors.ts';
+import { suggestion } from '../base/suggest.ts';
+import { glueTasks } from './glue.ts';
+import type { Task } from './task.ts';
+
+function key(name: string): string {
+  return name.toLowerCase().replaceAll(/[-_ ]/g, '');
+}
+
+const byKey = new Map(glueTasks.map((task) => [key(task.id), task]));
+
+/** Every task, in the order in which listings show them. */
+export function listTasks(): readonly Task[] {
+  return glueTasks;
+}
+
+/**
+ * The task called `name`: its id, or the literature's spelling of it (`SST-2`, `sts_b`).
+ * @throws UserError with a suggestion when there is none
+ */
+export function findTask(name: string): Task {
+  const task = byKey.get(key(name));
+  if (task === undefined)
+    throw new UserError(
+      `there is no task "${name}"`,
+      suggestion(
+        name,
+        glueTasks.map(({ id }) => id),
+      ),
+    );
+  return task;
+}

@@ -1,0 +1,48 @@
+import type { Value } from '../graph/value.ts';
+
+/** A tensor outside a graph: row-major elements. Booleans are bytes of 0 and 1. */
+export type TensorData =
+  | { readonly dtype: 'float32'; readonly shape: readonly number[]; readonly data: Float32Array }
+  | { readonly dtype: 'int32'; readonly shape: readonly number[]; readonly data: Int32Array }
+  | { readonly dtype: 'int64'; readonly shape: readonly number[]; readonly data: BigInt64Array }
+  | { readonly dtype: 'bool'; readonly shape: readonly number[]; readonly data: Uint8Array };
+
+/** Where a frozen weight's numbers are. In a file they stay where they lie; the backend widens 16-bit ones as it loads them. */
+export type WeightLocation =
+  | {
+      readonly kind: 'file';
+      readonly file: string;
+      readonly dtype: 'F32' | 'F16' | 'BF16';
+      readonly shape: readonly number[];
+      /** Bytes from the beginning of the file. */
+      readonly offset: number;
+      readonly byteLength: number;
+    }
+  | { readonly kind: 'data'; readonly shape: readonly number[]; readonly data: Float32Array };
+
+/** The frozen weights of a graph, by the names of its `weight` values. */
+export type WeightSource = ReadonlyMap<string, WeightLocation>;
+
+export interface CompileOptions {
+  /** What computes: `cpu`, or another of the backend's providers. */
+  readonly provider: string;
+  /** Threads of the CPU; 0 lets the runtime choose. */
+  readonly threads: number;
+  /** Trade memory for a little speed (the runtime's memory patterns). */
+  readonly memoryPattern?: boolean;
+}
+
+/** A compiled graph, ready to run at any batch size and length. */
+export interface Executable {
+  /** Feeds by the names of inputs and parameters, results by the names the outputs were given. @throws Error on a missing or ill-shaped feed, naming it */
+  run(feeds: Readonly<Record<string, TensorData>>): Promise<Readonly<Record<string, TensorData>>>;
+  dispose(): Promise<void>;
+}
+
+/** Turns graphs into something that runs. */
+export interface Backend {
+  readonly name: string;
+  /** @param outputs the values to compute, by the names under which `run` returns them */
+  compile(outputs: Readonly<Record<string, Value>>, weights: WeightSource, options: CompileOptions): Promise<Executable>;
+}
+

@@ -84,7 +84,7 @@ const qqp: ClassificationTask = {
   score: { of: ['accuracy', 'f1'], source: glueMean },
   splits: { train: 363846, dev: 40430, test: 390965 },
   folders: ['QQP', 'qqp'],
-  // Quora's release holds a few pairs with an empty question, and GLUE kept them.
+  // Two training pairs of the official data have an empty second question (huggingface/datasets issue 277).
   emptyText: 'allowed',
   knownFault:
     'The train.tsv of the first GLUE download holds a few rows torn by line breaks inside a question; transformers and the hub leave them out silently.',

@@ -1,0 +1,155 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { FileError, UserError } from '../../base/errors.ts';
+import type { SplitName, Task } from '../task.ts';
+import { readingError } from './lines.ts';
+
+/** Files given one by one, as a configuration's `task.data` names them. */
+export interface DataFiles {
+  readonly train?: string;
+  readonly dev?: string;
+  readonly devMismatched?: string;
+  readonly test?: string;
+  readonly testMismatched?: string;
+}
+
+/** A data folder, or files. Paths are absolute or relative to the working directory. */
+export type DataSource = string | DataFiles;
+
+const fileKey = {
+  train: 'train',
+  dev: 'dev',
+  'dev-mismatched': 'devMismatched',
+  test: 'test',
+  'test-mismatched': 'testMismatched',
+} as const satisfies Record<SplitName, keyof DataFiles>;
+
+/** File endings in order of preference. */
+export const dataExtensions = [
+  'tsv',
+  'tsv.gz',
+  'jsonl',
+  'jsonl.gz',
+  'json',
+  'json.gz',
+  'csv',
+  'csv.gz',
+  'parquet',
+] as const;
+
+function stemsOf(task: Task, split: SplitName): readonly string[] {
+  const twoParts = task.splits['dev-mismatched'] !== undefined;
+  switch (split) {
+    case 'train':
+      return ['train'];
+    case 'dev':
+      return twoParts ? ['dev_matched', 'validation_matched', 'dev', 'validation'] : ['dev', 'validation'];
+    case 'dev-mismatched':
+      return ['dev_mismatched', 'validation_mismatched'];
+    case 'test':
+      return twoParts ? ['test_matched', 'test-labeled', 'test'] : ['test-labeled', 'test'];
+    case 'test-mismatched':
+      return ['test_mismatched'];
+  }
+}
+
+async function listFiles(folder: string): Promise<readonly string[] | undefined> {
+  try {
+    return await readdir(folder);
+  } catch (thrown) {
+    const code = thrown instanceof Error && 'code' in thrown ? thrown.code : undefined;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    throw readingError(folder, thrown);
+  }
+}
+
+/** The parts `stem-00000-of-00003.parquet` and so on, in order, when there are any. */
+function shardsOf(folder: string, names: readonly string[], stem: string): readonly string[] | undefined {
+  const shards = names
+    .map((name) => ({ name, match: /^(.+)-(\d{5})-of-(\d{5})\.(.+)$/.exec(name) }))
+    .filter(({ match }) => match?.[1] === stem && (dataExtensions as readonly string[]).includes(match[4] ?? ''))
+    .sort((a, b) => (a.name < b.name ? -1 : 1));
+  if (shards.length === 0) return undefined;
+  const expected = Number(shards[0]?.match?.[3]);
+  if (shards.length !== expected)
+    throw new FileError(folder, undefined, `${shards.length} of the ${expected} parts of ${stem} are there`);
+  return shards.map(({ name }) => join(folder, name));
+}
+
+function pick(folder: string, names: readonly string[], stems: readonly string[]): readonly string[] | undefined {
+  const present = new Set(names);
+  for (const stem of stems) {
+    for (const extension of dataExtensions)
+      if (present.has(`${stem}.${extension}`)) return [join(folder, `${stem}.${extension}`)];
+    const shards = shardsOf(folder, names, stem);
+    if (shards !== undefined) return shards;
+  }
+  return undefined;
+}
+
+async function findInFolder(
+  task: Task,
+  folder: string,
+  split: SplitName,
+): Promise<{ readonly files: readonly string[] | undefined; readonly looked: readonly string[] }> {
+  const subfolders = ['', 'data', ...task.folders].map((name) => (name === '' ? folder : join(folder, name)));
+  const looked: string[] = [];
+  for (const place of subfolders) {
+    const names = await listFiles(place);
+    if (names === undefined) {
+      if (place === folder) throw new FileError(folder, undefined, 'there is no such folder');
+      continue;
+    }
+    looked.push(place);
+    const files = pick(place, names, stemsOf(task, split));
+    if (files !== undefined) return { files, looked };
+  }
+  return { files: undefined, looked };
+}
+
+function requireSplit(task: Task, split: SplitName): void {
+  if (task.splits[split] === undefined)
+    throw new UserError(`${task.title} has no split "${split}"`, `It has ${Object.keys(task.splits).join(', ')}.`);
+}
+
+/**
+ * The files of a split: those named, or those found in the data folder under the names of the GLUE download (`train.tsv`,
+ * `dev_matched.tsv`) or of a hub export (`validation-00000-of-00001.parquet`), in the folder itself, in `data`, or in the task's own
+ * subfolder of a folder that holds several tasks. Nothing when the source has no such split.
+ * @throws UserError when the task has no such split, or the folder does not exist or lacks a part
+ */
+export async function findSplitFiles(
+  task: Task,
+  source: DataSource,
+  split: SplitName,
+): Promise<readonly string[] | undefined> {
+  requireSplit(task, split);
+  if (typeof source === 'string') return (await findInFolder(task, source, split)).files;
+  const file = source[fileKey[split]];
+  return file === undefined ? undefined : [file];
+}
+
+/**
+ * As {@link findSplitFiles}, for a split that must be there.
+ * @throws UserError that lists what was looked for
+ */
+export async function requireSplitFiles(task: Task, source: DataSource, split: SplitName): Promise<readonly string[]> {
+  requireSplit(task, split);
+  if (typeof source !== 'string') {
+    const file = source[fileKey[split]];
+    if (file !== undefined) return [file];
+    throw new UserError(
+      `no file is given for the ${split} split of ${task.title}`,
+      `Name it in the configuration under task.data.${fileKey[split]}.`,
+    );
+  }
+  const { files, looked } = await findInFolder(task, source, split);
+  if (files !== undefined) return files;
+  const stems = stemsOf(task, split).join(', ');
+  throw new FileError(
+    source,
+    undefined,
+    `there is no file for the ${split} split of ${task.title}`,
+    `Looked for ${stems}, each ending in ${dataExtensions.map((e) => `.${e}`).join(', ')} or -00000-of-…, in ${looked.join(', ')}.`,
+  );
+}

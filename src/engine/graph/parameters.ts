@@ -1,0 +1,39 @@
+import type { Value } from './value.ts';
+
+/** The start values of a tensor. Random ones are drawn from the run's seed under the tensor's name, so they can be made again. */
+export type Initialiser =
+  | { readonly kind: 'zeros' }
+  | { readonly kind: 'ones' }
+  /** N(0, deviation²). */
+  | { readonly kind: 'normal'; readonly deviation: number }
+  /** U(-bound, bound). */
+  | { readonly kind: 'uniform'; readonly bound: number }
+  /** The identity matrix. */
+  | { readonly kind: 'identity' }
+  /** The checkpoint's tensor of this name. */
+  | { readonly kind: 'checkpoint'; readonly tensor: string };
+
+/** What a trained tensor is counted as. */
+export type Part = 'method' | 'head';
+
+/** A tensor that a method or a head declares. */
+export interface DeclaredTensor {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly initialiser: Initialiser;
+  readonly value: Value;
+}
+
+export interface TrainedTensor extends DeclaredTensor {
+  readonly part: Part;
+}
+
+/** How methods and heads declare their tensors and use randomness while a graph is built. */
+export interface ParameterScope {
+  /** A trained tensor of this name. */
+  trained(name: string, shape: readonly number[], initialiser: Initialiser): Value;
+  /** A frozen tensor that is no part of the checkpoint, such as a random projection. */
+  fixed(name: string, shape: readonly number[], initialiser: Initialiser): Value;
+  /** Dropout at a new site while training; the value itself otherwise. Without a rate, the encoder's own hidden rate. */
+  dropout(x: Value, rate?: number): Value;
+}

@@ -1,0 +1,274 @@
+import type { DeclareMap, HeadLayout } from '../tasks/heads.ts';
+import { buildHead, splitSpan } from '../tasks/heads.ts';
+import { classificationLosses, regressionLosses, spanLosses, tokenLosses } from '../tasks/losses.ts';
+import type { EncoderSizes, EncoderTensor, HeadKind, MethodPlan } from '../peft/method.ts';
+import { findMethod } from '../peft/registry.ts';
+import type { EncoderConfig } from './encoders/config.ts';
+import { BATCH, buildEncoder, encoderInputs, selectTokens, SEQUENCE, type NeededTokens } from './encoders/encoder.ts';
+import { tensorName, tensorPrefix, tensorShape } from './encoders/tensor-names.ts';
+import { differentiate } from './graph/differentiate.ts';
+import { linear } from './graph/functions.ts';
+import { divide, input, multiply, parameter, reduceSum, tanh, weight } from './graph/operations.ts';
+import type { DeclaredTensor, Initialiser, ParameterScope, Part, TrainedTensor } from './graph/parameters.ts';
+import { createDropoutSites } from './graph/random-mask.ts';
+import type { Value } from './graph/value.ts';
+
+/** What the head is asked for. */
+export type Objective =
+  | { readonly kind: 'classification'; readonly labels: number }
+  | { readonly kind: 'regression' }
+  | { readonly kind: 'token-classification'; readonly labels: number }
+  | { readonly kind: 'span' };
+
+export interface ModelPlan {
+  readonly encoder: EncoderConfig;
+  /** The checkpoint has the pooler that BERT's own head reads. */
+  readonly hasPooler: boolean;
+  readonly method: { readonly id: string; readonly options: Readonly<Record<string, unknown>> };
+  readonly objective: Objective;
+}
+
+export interface GraphMode {
+  /** Dropout acts, as far as the method allows it, at the rates of the encoder or this one everywhere. */
+  readonly dropout: 'off' | 'model' | number;
+  /** Compute every token of the last layer even where the head reads one. */
+  readonly allTokens?: boolean;
+}
+
+/** A model with its loss, as values of a graph. */
+export interface ModelGraph {
+  readonly trained: readonly TrainedTensor[];
+  /** Frozen tensors that are no part of the checkpoint. */
+  readonly fixed: readonly DeclaredTensor[];
+  /** The checkpoint's tensors that stay frozen, by name without prefix. */
+  readonly frozen: readonly { readonly name: string; readonly shape: readonly number[] }[];
+  /** Logits (see buildHead); for spans, `start` and `end` too. */
+  readonly outputs: Readonly<Record<string, Value>>;
+  /** Each example's own loss, `[batch]`. */
+  readonly losses: Value;
+  /** Σ of the examples' losses times the fed `loss_scale`; with 1 / batch size it is the mean. Token labels: the mean over all of them. */
+  readonly loss: Value;
+  readonly layerOutputs: readonly Value[];
+  /** Dropout sites in the graph; 0 when no dropout acts. */
+  readonly dropoutSites: number;
+  /** The head that was built. */
+  readonly head: HeadLayout;
+  /** Whether the head reads the token at the fed `mask_positions` `[batch, 1]`. */
+  readonly readsMask: boolean;
+}
+
+/** The name of the scalar that each example's loss is multiplied with. */
+export const LOSS_SCALE = 'loss_scale';
+
+export function encoderSizes(config: EncoderConfig, hasPooler: boolean): EncoderSizes {
+  const { family, hiddenSize, intermediateSize, layers, attentionHeads } = config;
+  return { family, hiddenSize, intermediateSize, layers, attentionHeads, hasPooler };
+}
+
+function headLayout(kind: HeadKind, plan: ModelPlan): HeadLayout {
+  if (plan.objective.kind === 'token-classification') return 'token';
+  if (plan.objective.kind === 'span') return 'span';
+  if (kind !== 'native') return 'linear';
+  // Sentence encoders are often saved without the pooler; a frozen random one would only blur what the head reads.
+  if (plan.encoder.family === 'bert' && !plan.hasPooler) return 'linear';
+  return plan.encoder.family;
+}
+
+function labelCount(objective: Objective): number {
+  switch (objective.kind) {
+    case 'classification':
+    case 'token-classification':
+      return objective.labels;
+    case 'regression':
+      return 1;
+    case 'span':
+      return 2;
+  }
+}
+
+/** Collects what is declared while a graph is built; asking twice for a name gives the same tensor. */
+function createScope(
+  plan: ModelPlan,
+  mode: GraphMode,
+): {
+  readonly scope: ParameterScope;
+  readonly declare: (part: Part, name: string, shape: readonly number[], initialiser: Initialiser) => Value;
+  readonly allowDropout: (allowed: boolean) => void;
+  readonly drop: (x: Value, rate: number) => Value;
+  readonly trained: TrainedTensor[];
+  readonly fixed: DeclaredTensor[];
+  readonly sites: () => number;
+} {
+  const trained: TrainedTensor[] = [];
+  const fixed: DeclaredTensor[] = [];
+  const sites = createDropoutSites();
+  let allowed = true;
+  const declare = (part: Part, name: string, shape: readonly number[], initialiser: Initialiser): Value => {
+    const known = trained.find((tensor) => tensor.name === name);
+    if (known !== undefined) return known.value;
+    const value = parameter(name, shape);
+    trained.push({ name, shape, initialiser, value, part });
+    return value;
+  };
+  const drop = (x: Value, rate: number): Value => {
+    if (mode.dropout === 'off' || !allowed) return x;
+    return sites.apply(x, mode.dropout === 'model' ? rate : mode.dropout);
+  };
+  return {
+    scope: {
+      trained: (name, shape, initialiser) => declare('method', name, shape, initialiser),
+      fixed: (name, shape, initialiser) => {
+        const known = fixed.find((tensor) => tensor.name === name);
+        if (known !== undefined) return known.value;
+        const value = weight(name, shape);
+        fixed.push({ name, shape, initialiser, value });
+        return value;
+      },
+      dropout: (x, rate = plan.encoder.hiddenDropout) => drop(x, rate),
+    },
+    declare,
+    allowDropout: (yes) => {
+      allowed = yes;
+    },
+    drop,
+    trained,
+    fixed,
+    sites: sites.count,
+  };
+}
+
+/**
+ * The graph of a model under a method: encoder, head and loss. Trained tensors are declared in the order of the forward pass.
+ * @throws UserError when the method's options do not fit the encoder
+ */
+export function buildModel(plan: ModelPlan, mode: GraphMode): ModelGraph {
+  const { encoder, objective } = plan;
+  const { scope, declare, allowDropout, drop, trained, fixed, sites } = createScope(plan, mode);
+  const method = findMethod(plan.method.id);
+  const built: MethodPlan = method.build(plan.method.options, encoderSizes(encoder, plan.hasPooler), scope);
+  allowDropout(built.dropout);
+  const frozen = new Map<string, { readonly name: string; readonly shape: readonly number[]; readonly value: Value }>();
+  const prefix = tensorPrefix(encoder);
+  const tensor = (wanted: EncoderTensor): Value => {
+    const name = tensorName(encoder, wanted);
+    const shape = tensorShape(encoder, wanted);
+    if (built.hooks.trains?.(wanted) === true) {
+      return declare('method', `base.${prefix}${name}`, shape, { kind: 'checkpoint', tensor: name });
+    }
+    const known = frozen.get(name);
+    if (known !== undefined) return known.value;
+    const value = weight(name, shape);
+    frozen.set(name, { name, shape, value });
+    return value;
+  };
+  const layout = headLayout(built.head, plan);
+  const readsMask = built.head === 'mask' && layout === 'linear';
+  const inputs = encoderInputs();
+  const needed = neededTokens(layout, readsMask);
+  const encoded = buildEncoder(
+    encoder,
+    inputs,
+    built.hooks,
+    { tensor, dropout: drop },
+    mode.allTokens === true ? { kind: 'all' } : needed,
+  );
+  const hidden = mode.allTokens === true ? selectTokens(encoded.hidden, needed) : encoded.hidden;
+  const declareMap: DeclareMap = (map, outputs, width) => {
+    const make = (part: 'weight' | 'bias'): Value => {
+      const shape = part === 'weight' ? [outputs, width] : [outputs];
+      const initialiser: Initialiser = part === 'weight' ? { kind: 'normal', deviation: 0.02 } : { kind: 'zeros' };
+      const name = `head.${map.name}.${part}`;
+      const isTrained = built.hooks.trainsHead?.({ part, final: map.final }) ?? true;
+      return isTrained ? declare('head', name, shape, initialiser) : scope.fixed(name, shape, initialiser);
+    };
+    return { weight: make('weight'), bias: make('bias') };
+  };
+  const pool = (x: Value): Value =>
+    tanh(
+      linear(
+        x,
+        tensor({ module: 'pooler', layer: undefined, part: 'weight' }),
+        tensor({ module: 'pooler', layer: undefined, part: 'bias' }),
+      ),
+    );
+  const headScope: ParameterScope = { ...scope, dropout: (x, rate = encoder.headDropout) => drop(x, rate) };
+  const logits = buildHead(
+    layout,
+    labelCount(objective),
+    { hidden, pool, dropoutRate: encoder.headDropout },
+    declareMap,
+    headScope,
+  );
+  const { losses, loss } = objectiveLoss(objective, logits);
+  const spans = objective.kind === 'span' ? splitSpan(logits) : {};
+  return {
+    trained,
+    fixed,
+    frozen: [...frozen.values()].map(({ name, shape }) => ({ name, shape })),
+    outputs: { logits, ...spans },
+    losses,
+    loss,
+    layerOutputs: encoded.layerOutputs,
+    dropoutSites: sites(),
+    head: layout,
+    readsMask,
+  };
+}
+
+function neededTokens(layout: HeadLayout, readsMask: boolean): NeededTokens {
+  if (layout === 'token' || layout === 'span') return { kind: 'all' };
+  return readsMask ? { kind: 'at', positions: input('mask_positions', 'int32', [BATCH, 1]) } : { kind: 'first' };
+}
+
+function objectiveLoss(objective: Objective, logits: Value): { readonly losses: Value; readonly loss: Value } {
+  const scale = input(LOSS_SCALE, 'float32', []);
+  const scaled = (losses: Value): { losses: Value; loss: Value } => ({
+    losses,
+    loss: multiply(reduceSum(losses, [0]), scale),
+  });
+  const integers = (name: string): Value => input(name, 'int32', [BATCH]);
+  switch (objective.kind) {
+    case 'classification':
+      return scaled(classificationLosses(logits, integers('labels')));
+    case 'regression':
+      return scaled(regressionLosses(logits, input('labels', 'float32', [BATCH])));
+    case 'span':
+      return scaled(spanLosses(logits, integers('start_positions'), integers('end_positions')));
+    case 'token-classification': {
+      const { perExample, sums, counts } = tokenLosses(logits, input('labels', 'int32', [BATCH, SEQUENCE]));
+      return { losses: perExample, loss: divide(reduceSum(sums, [0]), reduceSum(counts, [0])) };
+    }
+  }
+}
+
+/** The gradient of the loss for every trained tensor, by its name. */
+export function gradientsOf(model: ModelGraph): Readonly<Record<string, Value>> {
+  const gradients = differentiate(
+    model.loss,
+    model.trained.map((tensor) => tensor.value),
+  );
+  return Object.fromEntries(
+    model.trained.map((tensor, index) => {
+      const gradient = gradients[index];
+      if (gradient === undefined) throw new Error(`${tensor.name} has no gradient`);
+      return [tensor.name, gradient];
+    }),
+  );
+}
+
+/** Trained numbers by what they are counted as. */
+export interface ParameterCounts {
+  readonly method: number;
+  readonly head: number;
+  readonly total: number;
+}
+
+/** Counts the trained tensors of a graph. */
+export function countParameters(trained: readonly TrainedTensor[]): ParameterCounts {
+  const count = (part: Part): number =>
+    trained
+      .filter((tensor) => tensor.part === part)
+      .reduce((sum, tensor) => sum + tensor.shape.reduce((a, b) => a * b, 1), 0);
+  const [method, head] = [count('method'), count('head')];
+  return { method, head, total: method + head };
+}

@@ -1,0 +1,339 @@
+import { broadcastShapes, dimAt, inputAt } from '../../graph/operations.ts';
+import { formatShape, multiplyDims, sameShape, symbol, symbolsOf, type Dim, type Shape, type SymbolicDim } from '../../graph/dims.ts';
+import { topologicalOrder, type DType, type Operation, type OperationKind, type Value } from '../../graph/value.ts';
+import { createModelWriter, elementType, type InitialiserData, type ModelWriter, type Tensor } from './model-writer.ts';
+import type { ModelProto } from './onnx_pb.ts';
+
+/** A frozen weight as the model will hold it. */
+export interface PlacedWeight {
+  readonly dtype: 'F32' | 'F16' | 'BF16';
+  readonly shape: readonly number[];
+  readonly data: InitialiserData;
+}
+
+/** A graph as an ONNX model. */
+export interface LoweredGraph {
+  readonly model: ModelProto;
+  /** The inputs and parameters that must be fed. */
+  readonly inputs: readonly Value[];
+  /** The name in the model of each output, by the name it was asked for. */
+  readonly outputNames: ReadonlyMap<string, string>;
+}
+
+const operatorNames = {
+  negate: 'Neg',
+  exp: 'Exp',
+  log: 'Log',
+  sqrt: 'Sqrt',
+  reciprocal: 'Reciprocal',
+  erf: 'Erf',
+  tanh: 'Tanh',
+  sigmoid: 'Sigmoid',
+  relu: 'Relu',
+  gelu: 'Gelu',
+  add: 'Add',
+  subtract: 'Sub',
+  multiply: 'Mul',
+  divide: 'Div',
+  less: 'Less',
+  equal: 'Equal',
+  where: 'Where',
+  reduceSum: 'ReduceSum',
+  reduceMax: 'ReduceMax',
+} as const satisfies Partial<Record<OperationKind, string>>;
+
+/** Tensors that hold the sizes of dimensions, each computed once. */
+interface ShapeTensors {
+  /** int64 `[1]`. */
+  size(dim: Dim): Tensor;
+  /** int64 `[rank]`. */
+  sizes(shape: Shape): Tensor;
+  /** A scalar. */
+  scalar(dim: Dim, dtype: DType): Tensor;
+}
+
+function createShapeTensors(writer: ModelWriter, inputs: readonly Value[]): ShapeTensors {
+  const integers = (values: readonly number[]): Tensor => writer.constant('int64', [values.length], values);
+  const ofSymbol = (name: string): Tensor => {
+    for (const value of inputs) {
+      const axis = value.shape.findIndex((dim) => typeof dim !== 'number' && dim.text === name);
+      if (axis < 0 || !('name' in value.operation)) continue;
+      return writer.node('Shape', [value.operation.name], { start: BigInt(axis), end: BigInt(axis + 1) });
+    }
+    throw new Error(`dimension ${name} is not an axis of any input of the graph`);
+  };
+  const ofSymbolic = (dim: SymbolicDim): Tensor => {
+    const terms = dim.terms.map(({ coefficient, symbols }) => {
+      const factors = symbols.map(ofSymbol);
+      if (coefficient !== 1 || factors.length === 0) factors.push(integers([coefficient]));
+      return factors.reduce((product, factor) => writer.node('Mul', [product, factor]));
+    });
+    return terms.reduce((sum, term) => writer.node('Add', [sum, term]));
+  };
+  const size = (dim: Dim): Tensor => (typeof dim === 'number' ? integers([dim]) : ofSymbolic(dim));
+  return {
+    size,
+    sizes(shape) {
+      if (shape.every((dim) => typeof dim === 'number')) return integers(shape);
+      const pieces: Tensor[] = [];
+      let run: number[] = [];
+      for (const dim of shape) {
+        if (typeof dim === 'number') {
+          run.push(dim);
+          continue;
+        }
+        if (run.length > 0) pieces.push(integers(run));
+        run = [];
+        pieces.push(size(dim));
+      }
+      if (run.length > 0) pieces.push(integers(run));
+      const [only] = pieces;
+      return pieces.length === 1 && only !== undefined ? only : writer.node('Concat', pieces, { axis: 0n });
+    },
+    scalar(dim, dtype) {
+      if (typeof dim === 'number') return writer.constant(dtype, [], [dim]);
+      const squeezed = writer.node('Squeeze', [size(dim)]);
+      return dtype === 'int64' ? squeezed : writer.node('Cast', [squeezed], { to: elementType(dtype) });
+    },
+  };
+}
+
+/** A target for Reshape: 0 copies an axis, and -1 spares the arithmetic of the most complicated dimension. */
+function reshapeTarget(from: Shape, to: Shape): Shape {
+  if (to.includes(0)) return to;
+  const copied = to.map((dim, axis) => (typeof dim !== 'number' && dim === from[axis] ? 0 : dim));
+  const complexity = (dim: Dim): number => (typeof dim === 'number' ? 0 : dim.text.length);
+  const hardest = copied.reduce<Dim>((most, dim) => (complexity(dim) > complexity(most) ? dim : most), 0);
+  const at = typeof hardest === 'number' ? -1 : copied.indexOf(hardest);
+  return copied.map((dim, axis) => (axis === at ? -1 : dim));
+}
+
+/** The operands of an elementwise operation without broadcasts that it does by itself. */
+function bareOperands(value: Value): readonly Value[] {
+  const operands = [...value.inputs];
+  operands.forEach((operand, index) => {
+    if (operand.operation.kind !== 'broadcast') return;
+    const bare = inputAt(operand, 0);
+    const shapes = operands.map((other, at) => (at === index ? bare.shape : other.shape));
+    const result = shapes.reduce<Shape | undefined>((a, b) => (a === undefined ? a : broadcastShapes(a, b)), []);
+    if (result !== undefined && sameShape(result, value.shape)) operands[index] = bare;
+  });
+  return operands;
+}
+
+const storedDTypes = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' } as const;
+
+interface Lowering {
+  readonly writer: ModelWriter;
+  readonly shapes: ShapeTensors;
+  readonly weights: ReadonlyMap<string, PlacedWeight>;
+  /** Weights already written: a graph may ask for one several times. */
+  readonly written: Map<string, Tensor>;
+  readonly tensorOf: (value: Value) => Tensor;
+}
+
+function lowerWeight({ writer, weights, written }: Lowering, value: Value, name: string): Tensor {
+  const weight = weights.get(name);
+  if (weight === undefined) throw new Error(`weight ${name} was not given`);
+  if (!sameShape(weight.shape, value.shape)) {
+    throw new Error(
+      `weight ${name} has shape ${formatShape(weight.shape)}, the graph wants ${formatShape(value.shape)}`,
+    );
+  }
+  const before = written.get(name);
+  if (before !== undefined) return before;
+  const dtype = storedDTypes[weight.dtype];
+  const stored = writer.initialiser(name, dtype, weight.shape, weight.data);
+  const tensor = dtype === 'float32' ? stored : writer.node('Cast', [stored], { to: elementType('float32') });
+  written.set(name, tensor);
+  return tensor;
+}
+
+function lowerGemm({ writer, tensorOf }: Lowering, value: Value, operation: Operation & { kind: 'gemm' }): Tensor {
+  const tensors = value.inputs.map(tensorOf);
+  const { transposeA, transposeB, scale } = operation;
+  if (!transposeA && !transposeB && scale === 1 && tensors.length === 2) return writer.node('MatMul', tensors);
+  return writer.node('Gemm', tensors, { transA: transposeA ? 1n : 0n, transB: transposeB ? 1n : 0n, alpha: scale });
+}
+
+function reshapeTensor({ writer, shapes }: Lowering, tensor: Tensor, from: Shape, to: Shape): Tensor {
+  return writer.node(
+    'Reshape',
+    [tensor, shapes.sizes(reshapeTarget(from, to))],
+    to.includes(0) ? { allowzero: 1n } : {},
+  );
+}
+
+/** The row of `[batch · sequence, width]` at which each position of each example lies: `[batch, count]`. */
+function flatRows(lowering: Lowering, positions: Value, sequence: Dim): Tensor {
+  const { writer, shapes, tensorOf } = lowering;
+  const { dtype } = positions;
+  const [zero, one] = [writer.constant(dtype, [], [0]), writer.constant(dtype, [], [1])];
+  const batch = dimAt(positions, 0);
+  const examples = writer.node('Range', [zero, shapes.scalar(batch, dtype), one]);
+  const starts = writer.node('Mul', [examples, shapes.scalar(sequence, dtype)]);
+  const column = writer.node('Unsqueeze', [starts, writer.constant('int64', [1], [1])]);
+  return writer.node('Add', [column, tensorOf(positions)]);
+}
+
+/** Adds `[...indices, ...rest]` into zeros `[rows, ...rest]`. */
+function scatterRows(lowering: Lowering, updates: Tensor, indices: Tensor, dtype: DType, shape: Shape): Tensor {
+  const { writer, shapes } = lowering;
+  const zeros = writer.node('ConstantOfShape', [shapes.sizes(shape)]);
+  const wide = dtype === 'int64' ? indices : writer.node('Cast', [indices], { to: elementType('int64') });
+  const coordinates = writer.node('Unsqueeze', [wide, writer.constant('int64', [1], [-1])]);
+  return writer.node('ScatterND', [zeros, coordinates, updates], { reduction: 'add' });
+}
+
+function lowerValue(lowering: Lowering, value: Value): Tensor {
+  const { writer, shapes, tensorOf } = lowering;
+  const { operation } = value;
+  const tensors = (): readonly Tensor[] => value.inputs.map(tensorOf);
+  const first = (): Tensor => tensorOf(inputAt(value, 0));
+  const axisTensor = (axis: number): Tensor => writer.constant('int64', [1], [axis]);
+  switch (operation.kind) {
+    case 'input':
+    case 'parameter':
+      return operation.name;
+    case 'weight':
+      return lowerWeight(lowering, value, operation.name);
+    case 'constant':
+      return writer.constant(value.dtype, value.shape as readonly number[], operation.data);
+    case 'iota':
+      return writer.node('Range', [
+        writer.constant(value.dtype, [], [0]),
+        shapes.scalar(dimAt(value, 0), value.dtype),
+        writer.constant(value.dtype, [], [1]),
+      ]);
+    case 'dimension':
+      return shapes.scalar(operation.dim, value.dtype);
+    case 'negate':
+    case 'exp':
+    case 'log':
+    case 'sqrt':
+    case 'reciprocal':
+    case 'erf':
+    case 'tanh':
+    case 'sigmoid':
+    case 'relu':
+    case 'gelu':
+      return writer.node(operatorNames[operation.kind], tensors());
+    case 'add':
+    case 'subtract':
+    case 'multiply':
+    case 'divide':
+    case 'less':
+    case 'equal':
+    case 'where':
+      return writer.node(operatorNames[operation.kind], bareOperands(value).map(tensorOf));
+    case 'cast':
+      return writer.node('Cast', tensors(), { to: elementType(value.dtype) });
+    case 'matmul':
+      return writer.node('MatMul', tensors());
+    case 'gemm':
+      return lowerGemm(lowering, value, operation);
+    case 'reshape':
+      return reshapeTensor(lowering, first(), inputAt(value, 0).shape, value.shape);
+    case 'transpose':
+      return writer.node('Transpose', tensors(), { perm: operation.permutation.map(BigInt) });
+    case 'broadcast':
+      return writer.node('Expand', [first(), shapes.sizes(value.shape)]);
+    case 'slice':
+      return writer.node('Slice', [
+        first(),
+        shapes.size(operation.start),
+        shapes.size(operation.end),
+        axisTensor(operation.axis),
+      ]);
+    case 'concat':
+      return writer.node('Concat', tensors(), { axis: BigInt(operation.axis) });
+    case 'pad':
+      return writer.node('Pad', [
+        first(),
+        shapes.sizes([operation.before, operation.after]),
+        '',
+        axisTensor(operation.axis),
+      ]);
+    case 'reduceSum':
+    case 'reduceMax': {
+      const axes = writer.constant('int64', [operation.axes.length], operation.axes);
+      return writer.node(operatorNames[operation.kind], [first(), axes], { keepdims: 1n });
+    }
+    case 'softmax':
+      return writer.node('Softmax', tensors(), { axis: -1n });
+    case 'layerNorm':
+      return layerNormOutput(lowering, value, 0);
+    case 'layerNormStatistic':
+      return layerNormOutput(lowering, inputAt(value, 0), operation.statistic === 'mean' ? 1 : 2);
+    case 'gather':
+      return writer.node('Gather', tensors(), { axis: 0n });
+    case 'scatterAdd': {
+      const [updates, indices] = [inputAt(value, 0), inputAt(value, 1)];
+      return scatterRows(lowering, tensorOf(updates), tensorOf(indices), indices.dtype, value.shape);
+    }
+    case 'takeRows': {
+      const [x, positions] = [inputAt(value, 0), inputAt(value, 1)];
+      const [batch, sequence, width] = [dimAt(x, 0), dimAt(x, 1), dimAt(x, 2)];
+      const rows = reshapeTensor(lowering, tensorOf(x), x.shape, [multiplyDims(batch, sequence), width]);
+      return writer.node('Gather', [rows, flatRows(lowering, positions, sequence)], { axis: 0n });
+    }
+    case 'putRows': {
+      const [updates, positions] = [inputAt(value, 0), inputAt(value, 1)];
+      const [batch, sequence, width] = [dimAt(value, 0), dimAt(value, 1), dimAt(value, 2)];
+      const flat = [multiplyDims(batch, sequence), width];
+      const indices = flatRows(lowering, positions, sequence);
+      const rows = scatterRows(lowering, tensorOf(updates), indices, positions.dtype, flat);
+      return reshapeTensor(lowering, rows, flat, value.shape);
+    }
+  }
+}
+
+function layerNormOutput({ writer, tensorOf }: Lowering, norm: Value, index: number): Tensor {
+  const { operation } = norm;
+  if (operation.kind !== 'layerNorm') throw new Error('a statistic of something that is no layer norm');
+  const attributes = { axis: -1n, epsilon: operation.epsilon };
+  const tensor = writer.nodes('LayerNormalization', norm.inputs.map(tensorOf), attributes, 3)[index];
+  if (tensor === undefined) throw new Error(`a layer norm has no output ${index}`);
+  return tensor;
+}
+
+/**
+ * Writes a graph as an ONNX model: equal computations once, dead ones never, names that depend on the graph alone.
+ * @param outputs the values to compute, by name
+ * @param weights the frozen tensors, by the names of the graph's `weight` values
+ * @throws Error if a weight is missing or of another shape, a symbol is no axis of an input, or two leaves share a name
+ */
+export function lower(
+  outputs: Readonly<Record<string, Value>>,
+  weights: ReadonlyMap<string, PlacedWeight>,
+): LoweredGraph {
+  const writer = createModelWriter();
+  const order = topologicalOrder(Object.values(outputs));
+  const inputs = order.filter(({ operation }) => operation.kind === 'input' || operation.kind === 'parameter');
+  for (const { operation, dtype, shape } of inputs) {
+    if ('name' in operation) writer.input(operation.name, dtype, shape);
+  }
+  const shapes = createShapeTensors(writer, inputs);
+  for (const name of new Set(inputs.flatMap(({ shape }) => shape.flatMap(symbolsOf)))) shapes.size(symbol(name));
+  const tensors = new Map<number, Tensor>();
+  const tensorOf = (value: Value): Tensor => {
+    const tensor = tensors.get(value.id);
+    if (tensor === undefined) throw new Error(`${value.operation.kind} is used before it is computed`);
+    return tensor;
+  };
+  const lowering: Lowering = {
+    writer,
+    shapes,
+    weights,
+    written: new Map(),
+    tensorOf,
+  };
+  for (const value of order) tensors.set(value.id, lowerValue(lowering, value));
+  const outputNames = new Map(
+    Object.entries(outputs).map(([name, value]) => [
+      name,
+      writer.output(name, tensorOf(value), value.dtype, value.shape),
+    ]),
+  );
+  return { model: writer.finish(), inputs, outputNames };
+}

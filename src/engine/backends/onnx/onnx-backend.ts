@@ -1,0 +1,130 @@
+import { toBinary } from '@bufbuild/protobuf';
+import type * as onnxruntime from 'onnxruntime-node';
+import type { InferenceSession, Tensor } from 'onnxruntime-node';
+import { messageOf, UserError } from '../../../base/errors.ts';
+import { suggestion } from '../../../base/suggest.ts';
+import { topologicalOrder, type Value } from '../../graph/value.ts';
+import type { Backend, CompileOptions, Executable, TensorData } from '../backend.ts';
+import { bindFeeds, type Feeds } from './feeds.ts';
+import { lower, type LoweredGraph } from './lower.ts';
+import { ModelProtoSchema } from './onnx_pb.ts';
+import { placeWeights, type PlacedWeights } from './weights.ts';
+
+type Runtime = typeof onnxruntime;
+
+/** Loaded when something is to be computed: it is a large native library. */
+function loadRuntime(): Promise<Runtime> {
+  return import('onnxruntime-node');
+}
+
+/** The execution providers that come with the runtime on this machine, `cpu` first. Whether a device is there shows at the first compilation. */
+export async function availableProviders(): Promise<readonly string[]> {
+  const { listSupportedBackends } = await loadRuntime();
+  return listSupportedBackends().flatMap(({ name, bundled }) => (bundled ? [name] : []));
+}
+
+function weightNames(outputs: readonly Value[]): readonly string[] {
+  const names = topologicalOrder(outputs).flatMap(({ operation }) =>
+    operation.kind === 'weight' ? [operation.name] : [],
+  );
+  return [...new Set(names)];
+}
+
+async function createSession(
+  runtime: Runtime,
+  graph: LoweredGraph,
+  weights: PlacedWeights,
+  options: CompileOptions,
+): Promise<InferenceSession> {
+  return runtime.InferenceSession.create(toBinary(ModelProtoSchema, graph.model), {
+    executionProviders: [options.provider],
+    intraOpNumThreads: options.threads,
+    interOpNumThreads: 1,
+    executionMode: 'sequential',
+    graphOptimizationLevel: 'all',
+    enableMemPattern: options.memoryPattern ?? false,
+    logSeverityLevel: 3,
+    ...(weights.bytes.length > 0 ? { externalData: weights.bytes } : {}),
+    ...(weights.folder === undefined
+      ? {}
+      : { extra: { session: { model_external_initializers_file_folder_path: weights.folder } } }),
+  });
+}
+
+function toTensor(runtime: Runtime, feed: TensorData): Tensor {
+  switch (feed.dtype) {
+    case 'float32':
+      return new runtime.Tensor('float32', feed.data, feed.shape);
+    case 'int32':
+      return new runtime.Tensor('int32', feed.data, feed.shape);
+    case 'int64':
+      return new runtime.Tensor('int64', feed.data, feed.shape);
+    case 'bool':
+      return new runtime.Tensor('bool', feed.data, feed.shape);
+  }
+}
+
+function fromTensor({ type, dims: shape, data }: Tensor): TensorData {
+  if (type === 'float32' && data instanceof Float32Array) return { dtype: type, shape, data };
+  if (type === 'int32' && data instanceof Int32Array) return { dtype: type, shape, data };
+  if (type === 'int64' && data instanceof BigInt64Array) return { dtype: type, shape, data };
+  if (type === 'bool' && data instanceof Uint8Array) return { dtype: type, shape, data };
+  throw new Error(`the runtime returned a tensor of ${type}`);
+}
+
+function makeExecutable(runtime: Runtime, session: InferenceSession, graph: LoweredGraph): Executable {
+  let live = true;
+  return {
+    async run(feeds: Feeds) {
+      if (!live) throw new Error('this executable was disposed of');
+      bindFeeds(graph.inputs, feeds);
+      const tensors: Record<string, Tensor> = {};
+      for (const name of session.inputNames) {
+        const feed = feeds[name];
+        if (feed !== undefined) tensors[name] = toTensor(runtime, feed);
+      }
+      const results = await session.run(tensors);
+      const named: Record<string, TensorData> = {};
+      for (const [name, inModel] of graph.outputNames) {
+        const tensor = results[inModel];
+        if (tensor === undefined) throw new Error(`the runtime returned no ${inModel}`);
+        named[name] = fromTensor(tensor);
+      }
+      return named;
+    },
+    async dispose() {
+      if (!live) return;
+      live = false;
+      await session.release();
+    },
+  };
+}
+
+/** Runs graphs as ONNX models with onnxruntime-node. */
+export const onnxBackend: Backend = {
+  name: 'onnx',
+
+  /** @throws UserError if the provider is unknown or cannot start; FileError if a weight's file cannot be read */
+  async compile(outputs, weights, options) {
+    const runtime = await loadRuntime();
+    const providers = await availableProviders();
+    if (!providers.includes(options.provider)) {
+      throw new UserError(
+        `there is no execution provider ${options.provider} here`,
+        suggestion(options.provider, providers),
+      );
+    }
+    const placed = await placeWeights(weightNames(Object.values(outputs)), weights);
+    const graph = lower(outputs, placed.weights);
+    try {
+      return makeExecutable(runtime, await createSession(runtime, graph, placed, options), graph);
+    } catch (cause) {
+      if (options.provider === 'cpu') throw cause;
+      throw new UserError(
+        `the execution provider ${options.provider} could not take the model: ${messageOf(cause)}`,
+        'The provider cpu works everywhere.',
+        { cause },
+      );
+    }
+  },
+};

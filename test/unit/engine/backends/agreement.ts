@@ -1,0 +1,87 @@
+import { expect } from 'vitest';
+import type { CompileOptions, TensorData, WeightLocation } from '../../../../src/engine/backends/backend.ts';
+import { onnxBackend } from '../../../../src/engine/backends/onnx/onnx-backend.ts';
+import type { DType, Value } from '../../../../src/engine/graph/value.ts';
+import { interpret } from '../../../support/interpreter.ts';
+
+export const cpu: CompileOptions = { provider: 'cpu', threads: 1 };
+
+export function tensor(dtype: DType, shape: readonly number[], data: ArrayLike<number>): TensorData {
+  const numbers = Array.from(data);
+  switch (dtype) {
+    case 'float32':
+      return { dtype, shape, data: Float32Array.from(numbers) };
+    case 'int32':
+      return { dtype, shape, data: Int32Array.from(numbers) };
+    case 'int64':
+      return { dtype, shape, data: BigInt64Array.from(numbers, BigInt) };
+    case 'bool':
+      return { dtype, shape, data: Uint8Array.from(numbers) };
+  }
+}
+
+export function floats(shape: readonly number[], data: ArrayLike<number>): TensorData {
+  return tensor('float32', shape, data);
+}
+
+/** Numbers that look random and are the same in every run. */
+export function noise(count: number, seed = 1): number[] {
+  let state = seed;
+  return Array.from({ length: count }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return Math.fround(state / 2 ** 31 - 1);
+  });
+}
+
+export function size(shape: readonly number[]): number {
+  return shape.reduce((product, dim) => product * dim, 1);
+}
+
+function numbersOf({ data }: TensorData): number[] {
+  return data instanceof BigInt64Array ? Array.from(data, Number) : Array.from(data);
+}
+
+/** The largest |a - b| / max(1, |a|, |b|); NaN agrees with NaN and infinities with themselves. */
+function disagreement(a: readonly number[], b: readonly number[]): number {
+  return a.reduce((worst, x, i) => {
+    const y = b[i] ?? NaN;
+    if (Object.is(x, y) || x === y) return worst;
+    const relative = Math.abs(x - y) / Math.max(1, Math.abs(x), Math.abs(y));
+    return Number.isNaN(relative) ? Infinity : Math.max(worst, relative);
+  }, 0);
+}
+
+/** Runs a graph on onnxruntime and holds dtype, shape and every element against the interpreter. */
+export async function expectAgreement(
+  outputs: Readonly<Record<string, Value>>,
+  feeds: Readonly<Record<string, TensorData>>,
+  weights: Readonly<Record<string, WeightLocation & { readonly kind: 'data' }>> = {},
+  tolerance = 1e-5,
+): Promise<void> {
+  const plain = Object.fromEntries(
+    Object.entries(feeds).map(([name, feed]) => [name, { shape: feed.shape, data: numbersOf(feed) }]),
+  );
+  const expected = interpret(outputs, plain, weights);
+  const executable = await onnxBackend.compile(outputs, new Map(Object.entries(weights)), cpu);
+  try {
+    const results = await executable.run(feeds);
+    expect(Object.keys(results)).toEqual(Object.keys(outputs));
+    for (const [name, value] of Object.entries(outputs)) {
+      const result = results[name];
+      const wanted = expected[name];
+      if (result === undefined || wanted === undefined) throw new Error(`no result ${name}`);
+      expect({ name, dtype: result.dtype, shape: result.shape }).toEqual({
+        name,
+        dtype: value.dtype,
+        shape: wanted.shape,
+      });
+      const worst = disagreement(numbersOf(result), Array.from(wanted.data));
+      expect(
+        worst,
+        `${name}: ${numbersOf(result).slice(0, 8).join()} for ${wanted.data.slice(0, 8).join()}`,
+      ).toBeLessThan(tolerance);
+    }
+  } finally {
+    await executable.dispose();
+  }
+}

@@ -1,5 +1,15 @@
 import { broadcastShapes, dimAt, inputAt } from '../../graph/operations.ts';
-import { formatShape, multiplyDims, sameShape, symbol, symbolsOf, type Dim, type Shape, type SymbolicDim } from '../../graph/dims.ts';
+import {
+  formatShape,
+  multiplyDims,
+  sameShape,
+  sizeOf,
+  symbol,
+  symbolsOf,
+  type Dim,
+  type Shape,
+  type SymbolicDim,
+} from '../../graph/dims.ts';
 import { topologicalOrder, type DType, type Operation, type OperationKind, type Value } from '../../graph/value.ts';
 import { createModelWriter, elementType, type InitialiserData, type ModelWriter, type Tensor } from './model-writer.ts';
 import type { ModelProto } from './onnx_pb.ts';
@@ -157,6 +167,7 @@ function lowerGemm({ writer, tensorOf }: Lowering, value: Value, operation: Oper
 }
 
 function reshapeTensor({ writer, shapes }: Lowering, tensor: Tensor, from: Shape, to: Shape): Tensor {
+  if (sameShape(from, to)) return tensor;
   return writer.node(
     'Reshape',
     [tensor, shapes.sizes(reshapeTarget(from, to))],
@@ -176,13 +187,25 @@ function flatRows(lowering: Lowering, positions: Value, sequence: Dim): Tensor {
   return writer.node('Add', [column, tensorOf(positions)]);
 }
 
-/** Adds `[...indices, ...rest]` into zeros `[rows, ...rest]`. */
-function scatterRows(lowering: Lowering, updates: Tensor, indices: Tensor, dtype: DType, shape: Shape): Tensor {
+interface Rows {
+  readonly tensor: Tensor;
+  readonly shape: Shape;
+}
+
+/**
+ * Adds `[...indices, ...rest]` into zeros `[rows, ...rest]`. Not by ScatterND: the CPU's splits its updates among threads without
+ * a lock, so that repeated indices lose additions; ScatterElements adds them one after the other.
+ */
+function scatterRows(lowering: Lowering, updates: Rows, indices: Rows, result: Shape): Tensor {
   const { writer, shapes } = lowering;
-  const zeros = writer.node('ConstantOfShape', [shapes.sizes(shape)]);
-  const wide = dtype === 'int64' ? indices : writer.node('Cast', [indices], { to: elementType('int64') });
-  const coordinates = writer.node('Unsqueeze', [wide, writer.constant('int64', [1], [-1])]);
-  return writer.node('ScatterND', [zeros, coordinates, updates], { reduction: 'add' });
+  const rest = result.slice(1);
+  const count = sizeOf(indices.shape);
+  const each = [count, ...rest];
+  const column = reshapeTensor(lowering, indices.tensor, indices.shape, [count, ...rest.map(() => 1)]);
+  const zeros = writer.node('ConstantOfShape', [shapes.sizes(result)]);
+  const places = writer.node('Expand', [column, shapes.sizes(each)]);
+  const added = reshapeTensor(lowering, updates.tensor, updates.shape, each);
+  return writer.node('ScatterElements', [zeros, places, added], { axis: 0n, reduction: 'add' });
 }
 
 function lowerValue(lowering: Lowering, value: Value): Tensor {
@@ -190,6 +213,10 @@ function lowerValue(lowering: Lowering, value: Value): Tensor {
   const { operation } = value;
   const tensors = (): readonly Tensor[] => value.inputs.map(tensorOf);
   const first = (): Tensor => tensorOf(inputAt(value, 0));
+  const rowsAt = (index: number): Rows => {
+    const input = inputAt(value, index);
+    return { tensor: tensorOf(input), shape: input.shape };
+  };
   const axisTensor = (axis: number): Tensor => writer.constant('int64', [1], [axis]);
   switch (operation.kind) {
     case 'input':
@@ -267,10 +294,8 @@ function lowerValue(lowering: Lowering, value: Value): Tensor {
       return layerNormOutput(lowering, inputAt(value, 0), operation.statistic === 'mean' ? 1 : 2);
     case 'gather':
       return writer.node('Gather', tensors(), { axis: 0n });
-    case 'scatterAdd': {
-      const [updates, indices] = [inputAt(value, 0), inputAt(value, 1)];
-      return scatterRows(lowering, tensorOf(updates), tensorOf(indices), indices.dtype, value.shape);
-    }
+    case 'scatterAdd':
+      return scatterRows(lowering, rowsAt(0), rowsAt(1), value.shape);
     case 'takeRows': {
       const [x, positions] = [inputAt(value, 0), inputAt(value, 1)];
       const [batch, sequence, width] = [dimAt(x, 0), dimAt(x, 1), dimAt(x, 2)];
@@ -278,12 +303,11 @@ function lowerValue(lowering: Lowering, value: Value): Tensor {
       return writer.node('Gather', [rows, flatRows(lowering, positions, sequence)], { axis: 0n });
     }
     case 'putRows': {
-      const [updates, positions] = [inputAt(value, 0), inputAt(value, 1)];
+      const positions = inputAt(value, 1);
       const [batch, sequence, width] = [dimAt(value, 0), dimAt(value, 1), dimAt(value, 2)];
       const flat = [multiplyDims(batch, sequence), width];
-      const indices = flatRows(lowering, positions, sequence);
-      const rows = scatterRows(lowering, tensorOf(updates), indices, positions.dtype, flat);
-      return reshapeTensor(lowering, rows, flat, value.shape);
+      const indices = { tensor: flatRows(lowering, positions, sequence), shape: positions.shape };
+      return reshapeTensor(lowering, scatterRows(lowering, rowsAt(0), indices, flat), flat, value.shape);
     }
   }
 }

@@ -21,9 +21,9 @@ function topLevelColumns(metadata: FileMetaData): string[] {
   let index = 0;
   const skip = (): void => {
     const children = elements[index++]?.num_children ?? 0;
-    for (let child = 0; child < children; child++) skip();
+    for (let child = 0; child < children && index < elements.length; child++) skip();
   };
-  for (let column = 0; column < (root?.num_children ?? 0); column++) {
+  for (let column = 0; column < (root?.num_children ?? 0) && index < elements.length; column++) {
     names.push(elements[index]?.name ?? '');
     skip();
   }
@@ -64,13 +64,20 @@ export async function* readParquet(task: Task, file: string, needsLabel: boolean
   });
   try {
     const { size } = await handle.stat();
+    const readBytes = async (start: number, end: number): Promise<ArrayBuffer> => {
+      if (!(start >= 0 && start <= end && end <= size)) throw new Error(`bytes ${start} to ${end} of ${size}`);
+      const bytes = new Uint8Array(new ArrayBuffer(end - start));
+      const { bytesRead } = await handle.read(bytes, 0, bytes.length, start);
+      if (bytesRead < bytes.length) throw new Error('the file ends too early');
+      return bytes.buffer;
+    };
     const buffer: AsyncBuffer = {
       byteLength: size,
-      slice: async (start, end = size) => {
-        const bytes = new Uint8Array(new ArrayBuffer(end - start));
-        const { bytesRead } = await handle.read(bytes, 0, bytes.length, start);
-        if (bytesRead < bytes.length) throw new Error('the file ends too early');
-        return bytes.buffer;
+      slice: (start, end = size) => {
+        const bytes = readBytes(start, end);
+        // The library starts several reads at once and leaves the others unwatched when one fails.
+        bytes.catch(() => undefined);
+        return bytes;
       },
     };
     const metadata = await parquetMetadataAsync(buffer);

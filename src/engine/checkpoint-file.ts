@@ -1,0 +1,84 @@
+import { z } from 'zod';
+import { FileError, messageOf } from '../base/errors.ts';
+import { readSafetensorsHeader, readTensors, writeSafetensors } from './safetensors.ts';
+import type { TrainerState } from './trainer-state.ts';
+
+const metrics = z.record(z.string(), z.number());
+
+const progressSchema = z.object({
+  step: z.int().nonnegative(),
+  epoch: z.int().nonnegative(),
+  batch: z.int().nonnegative(),
+  best: z.object({ step: z.int().nonnegative(), score: z.number(), metrics }).optional(),
+  evaluationsWithoutGain: z.int().nonnegative(),
+  lastMetrics: metrics.optional(),
+  trainSeconds: z.number().nonnegative(),
+});
+
+const metadataSchema = z.object({
+  format: z.literal('peft-lab-checkpoint-1'),
+  progress: z.string(),
+  optimiserStep: z.coerce.number(),
+  /** Who wrote it: the journal's segment and its next sequence number. */
+  journal: z.string(),
+});
+
+/** The place in the journal when a checkpoint was written. */
+export interface JournalPosition {
+  readonly segment: number;
+  readonly seq: number;
+}
+
+const VALUE = 'value/';
+const OPTIMISER = 'optimiser/';
+
+/**
+ * Saves a state as one safetensors file, written beside, synced and renamed: a crash leaves the old file or the new one, never a
+ * part. Tensors `value/<name>` and `optimiser/<moment>/<name>`; the rest is in the header's metadata.
+ */
+export async function writeCheckpoint(
+  file: string,
+  state: TrainerState,
+  shapes: ReadonlyMap<string, readonly number[]>,
+  journal: JournalPosition,
+): Promise<void> {
+  const tensors = new Map<string, { readonly shape: readonly number[]; readonly data: Float32Array }>();
+  for (const [name, data] of state.values)
+    tensors.set(VALUE + name, { shape: shapes.get(name) ?? [data.length], data });
+  for (const [name, data] of state.optimiser) {
+    if (data instanceof Float32Array) tensors.set(OPTIMISER + name, { shape: [data.length], data });
+  }
+  await writeSafetensors(file, tensors, {
+    format: 'peft-lab-checkpoint-1',
+    progress: JSON.stringify(state.progress),
+    optimiserStep: String(state.optimiserStep),
+    journal: JSON.stringify(journal),
+  });
+}
+
+/** Reads what writeCheckpoint wrote. @throws FileError when the file is damaged or of another kind */
+export async function readCheckpoint(file: string): Promise<TrainerState> {
+  const header = await readSafetensorsHeader(file);
+  const metadata = metadataSchema.safeParse(header.metadata);
+  if (!metadata.success) throw new FileError(file, undefined, 'is no checkpoint of PEFT Lab, or of another version');
+  const progress = parseProgress(file, metadata.data.progress);
+  const values = new Map<string, Float32Array>();
+  const optimiser = new Map<string, Float32Array>();
+  for (const [name, { data }] of await readTensors(file)) {
+    if (!(data instanceof Float32Array)) throw new FileError(file, undefined, `${name} is not float32`);
+    if (name.startsWith(VALUE)) values.set(name.slice(VALUE.length), data);
+    else if (name.startsWith(OPTIMISER)) optimiser.set(name.slice(OPTIMISER.length), data);
+  }
+  return { progress, values, optimiserStep: metadata.data.optimiserStep, optimiser };
+}
+
+function parseProgress(file: string, text: string): TrainerState['progress'] {
+  try {
+    const { best, lastMetrics, ...rest } = progressSchema.parse(JSON.parse(text));
+    return { ...rest, best, lastMetrics };
+  } catch (error) {
+    throw new FileError(file, undefined, `its progress can't be read: ${messageOf(error)}`, undefined, {
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,108 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { FileError, messageOf } from '../base/errors.ts';
+import type { WeightLocation, WeightSource } from './backends/backend.ts';
+import { parseEncoderConfig, type EncoderConfig } from './encoders/config.ts';
+import { tensorPrefix } from './encoders/tensor-names.ts';
+import { draw } from './initialise.ts';
+import type { ModelGraph } from './model-graph.ts';
+import { openCheckpoint, readTensors, type CheckpointTensor } from './safetensors.ts';
+
+/** A pretrained encoder on disk: its sizes, and where each of its tensors lies, by name without the family's prefix. */
+export interface EncoderCheckpoint {
+  readonly folder: string;
+  readonly config: EncoderConfig;
+  readonly tensors: ReadonlyMap<string, CheckpointTensor>;
+  readonly hasPooler: boolean;
+}
+
+/** Reads a JSON file. @throws FileError when it is missing or malformed */
+export async function readJson(file: string): Promise<unknown> {
+  try {
+    return JSON.parse(await readFile(file, 'utf8'));
+  } catch (error) {
+    throw new FileError(file, undefined, messageOf(error), undefined, { cause: error });
+  }
+}
+
+/**
+ * Opens an encoder's folder in Hugging Face layout; reads headers, not weights.
+ * @throws FileError when a file is missing, malformed, or of a family that is not supported
+ */
+export async function openEncoder(folder: string): Promise<EncoderCheckpoint> {
+  const configFile = join(folder, 'config.json');
+  const config = parseEncoderConfig(await readJson(configFile), configFile);
+  const prefix = tensorPrefix(config);
+  const tensors = new Map<string, CheckpointTensor>();
+  for (const [name, tensor] of await openCheckpoint(folder)) {
+    tensors.set(modernName(name.startsWith(prefix) ? name.slice(prefix.length) : name), tensor);
+  }
+  return { folder, config, tensors, hasPooler: tensors.has('pooler.dense.weight') };
+}
+
+/** Checkpoints converted from TensorFlow call a norm's scale and shift `gamma` and `beta`. */
+function modernName(name: string): string {
+  return name.replace(/LayerNorm\.gamma$/, 'LayerNorm.weight').replace(/LayerNorm\.beta$/, 'LayerNorm.bias');
+}
+
+function locate(checkpoint: EncoderCheckpoint, name: string, shape: readonly number[]): WeightLocation {
+  const found = checkpoint.tensors.get(name);
+  if (found === undefined) {
+    throw new FileError(
+      join(checkpoint.folder, 'model.safetensors'),
+      undefined,
+      `has no tensor ${name}`,
+      'The checkpoint and its config.json do not belong together, or it is of another family.',
+    );
+  }
+  const { file, dtype, offset, byteLength } = found;
+  if (found.shape.length !== shape.length || found.shape.some((dim, axis) => dim !== shape[axis])) {
+    throw new FileError(
+      file,
+      undefined,
+      `${name} has shape [${found.shape.join(', ')}] where config.json implies [${shape.join(', ')}]`,
+    );
+  }
+  if (dtype !== 'F32' && dtype !== 'F16' && dtype !== 'BF16') {
+    throw new FileError(file, undefined, `${name} is ${dtype}; weights must be F32, F16 or BF16`);
+  }
+  return { kind: 'file', file, dtype, shape, offset, byteLength };
+}
+
+/** Where the graph's frozen tensors are: the checkpoint's in its file, a method's own drawn from the seed. */
+export function frozenWeights(model: ModelGraph, checkpoint: EncoderCheckpoint, seed: number): WeightSource {
+  const source = new Map<string, WeightLocation>();
+  for (const { name, shape } of model.frozen) source.set(name, locate(checkpoint, name, shape));
+  for (const { name, shape, initialiser } of model.fixed) {
+    if (initialiser.kind === 'checkpoint') source.set(name, locate(checkpoint, initialiser.tensor, shape));
+    else source.set(name, { kind: 'data', shape, data: draw(initialiser, name, shape, seed) });
+  }
+  return source;
+}
+
+/**
+ * The start values of the trained tensors, by name.
+ * @throws FileError when the checkpoint lacks one or has it in another shape
+ */
+export async function startValues(
+  model: ModelGraph,
+  checkpoint: EncoderCheckpoint,
+  seed: number,
+): Promise<Map<string, Float32Array>> {
+  const values = new Map<string, Float32Array>();
+  for (const { name, shape, initialiser } of model.trained) {
+    if (initialiser.kind !== 'checkpoint') {
+      values.set(name, draw(initialiser, name, shape, seed));
+      continue;
+    }
+    locate(checkpoint, initialiser.tensor, shape);
+    const tensor = checkpoint.tensors.get(initialiser.tensor);
+    if (tensor === undefined) continue;
+    const read = await readTensors(tensor.file, [tensor.name]);
+    const found = read.get(tensor.name);
+    if (found === undefined || !(found.data instanceof Float32Array))
+      throw new Error(`${tensor.name} was not read as float32`);
+    values.set(name, found.data);
+  }
+  return values;
+}

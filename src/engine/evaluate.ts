@@ -1,0 +1,61 @@
+import { evaluateTask, predictionsOf } from '../tasks/metrics.ts';
+import { outputCount, type Task } from '../tasks/task.ts';
+import type { Executable } from './backends/backend.ts';
+import { asInt32, evaluationBatches, scatterRows } from './data/batches.ts';
+import type { Dataset } from './data/dataset.ts';
+import type { EncoderConfig } from './encoders/config.ts';
+import { batchFeeds } from './feeds.ts';
+import { LOSS_SCALE } from './model-graph.ts';
+
+export interface Evaluation {
+  /** Mean loss over the examples. */
+  readonly loss: number;
+  /** Every metric of the task by name; `score` is the single number. */
+  readonly metrics: Readonly<Record<string, number>>;
+  /** Head outputs, row-major `[examples, outputs]`, in the order of the data set. */
+  readonly outputs: Float32Array;
+}
+
+/** Runs a model over a data set and scores it. `executable` gives `logits` and `losses`. */
+export async function evaluate(
+  executable: Executable,
+  task: Task,
+  dataset: Dataset,
+  options: {
+    readonly batchSize: number;
+    readonly config: EncoderConfig;
+    readonly maskToken: number | undefined;
+    readonly values: ReadonlyMap<string, { readonly shape: readonly number[]; readonly data: Float32Array }>;
+    /** Called after each batch; throws to leave. */
+    readonly onBatch?: () => void;
+  },
+): Promise<Evaluation> {
+  const width = outputCount(task);
+  const outputs = new Float32Array(dataset.count * width);
+  const trained = Object.fromEntries(
+    [...options.values].map(([name, { shape, data }]) => [name, { dtype: 'float32' as const, shape, data }]),
+  );
+  let lossSum = 0;
+  for (const batch of evaluationBatches(dataset, options.batchSize, {
+    integers: asInt32,
+    padId: options.config.padTokenId,
+  })) {
+    const results = await executable.run({
+      ...trained,
+      ...batchFeeds(batch, options.config, options.maskToken),
+      [LOSS_SCALE]: { dtype: 'float32', shape: [], data: Float32Array.of(1) },
+    });
+    const logits = results['logits'];
+    const losses = results['losses'];
+    if (logits?.dtype !== 'float32' || losses?.dtype !== 'float32')
+      throw new Error('the evaluation graph gives no logits');
+    scatterRows(outputs, width, batch.indices, logits.data);
+    for (const loss of losses.data) lossSum += loss;
+    options.onBatch?.();
+  }
+  return {
+    loss: lossSum / dataset.count,
+    metrics: evaluateTask(task, predictionsOf(task, outputs), dataset.labels),
+    outputs,
+  };
+}

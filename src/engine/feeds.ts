@@ -1,0 +1,74 @@
+import { mix32 } from '../base/random.ts';
+import type { TensorData } from './backends/backend.ts';
+import type { Batch } from './data/batches.ts';
+import type { EncoderConfig } from './encoders/config.ts';
+import { DROPOUT_KEYS } from './graph/random-mask.ts';
+
+/** The tensors that a run of a graph is fed, by input name. */
+export type NamedTensors = Record<string, TensorData>;
+
+/** Position ids as the family counts them: from 0, or for RoBERTa from the padding id + 1 with padding at the padding id. */
+export function positionIds(attentionMask: Int32Array, tokens: number, config: EncoderConfig): Int32Array {
+  const positions = new Int32Array(attentionMask.length);
+  const roberta = config.family === 'roberta';
+  for (let row = 0; row < attentionMask.length; row += tokens) {
+    let seen = 0;
+    for (let t = 0; t < tokens; t++) {
+      if (!roberta) positions[row + t] = t;
+      else if (attentionMask[row + t] === 0) positions[row + t] = config.padTokenId;
+      else positions[row + t] = config.padTokenId + ++seen;
+    }
+  }
+  return positions;
+}
+
+/** The encoder's inputs for a padded batch. */
+export function encoderFeeds(
+  fields: { readonly inputIds: Int32Array; readonly attentionMask: Int32Array; readonly typeIds: Int32Array },
+  shape: readonly [examples: number, tokens: number],
+  config: EncoderConfig,
+): NamedTensors {
+  const tensor = (data: Int32Array): TensorData => ({ dtype: 'int32', shape, data });
+  return {
+    input_ids: tensor(fields.inputIds),
+    attention_mask: tensor(fields.attentionMask),
+    token_type_ids: tensor(fields.typeIds),
+    position_ids: tensor(positionIds(fields.attentionMask, shape[1], config)),
+  };
+}
+
+/** The first position of `token` in each row, `[batch, 1]`. @throws Error if a row lacks it */
+export function firstPositions(ids: Int32Array, [rows, tokens]: readonly [number, number], token: number): TensorData {
+  const data = new Int32Array(rows);
+  for (let row = 0; row < rows; row++) {
+    const at = ids.subarray(row * tokens, (row + 1) * tokens).indexOf(token);
+    if (at < 0) throw new Error(`row ${row} of the batch has no token ${token}`);
+    data[row] = at;
+  }
+  return { dtype: 'int32', shape: [rows, 1], data };
+}
+
+/** Everything a batch of a sequence task feeds but the loss scale and the dropout keys. */
+export function batchFeeds(
+  batch: Batch<Int32Array>,
+  config: EncoderConfig,
+  maskToken: number | undefined,
+): NamedTensors {
+  const [rows] = batch.shape;
+  const labels: TensorData =
+    batch.labels instanceof Float32Array
+      ? { dtype: 'float32', shape: [rows], data: batch.labels }
+      : { dtype: 'int32', shape: [rows], data: batch.labels };
+  return {
+    ...encoderFeeds(batch, batch.shape, config),
+    labels,
+    ...(maskToken === undefined ? {} : { mask_positions: firstPositions(batch.inputIds, batch.shape, maskToken) }),
+  };
+}
+
+/** Two keys for each dropout site, a pure function of seed, optimiser step and micro-batch. */
+export function dropoutKeys(sites: number, seed: number, step: number, microBatch: number): NamedTensors {
+  if (sites === 0) return {};
+  const data = Int32Array.from({ length: sites * 2 }, (_, i) => mix32(seed, step, microBatch, i, 0x5eed) | 0);
+  return { [DROPOUT_KEYS]: { dtype: 'int32', shape: [sites, 2], data } };
+}

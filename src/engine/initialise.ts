@@ -1,0 +1,39 @@
+import { randomStream } from '../base/random.ts';
+import type { Initialiser } from './graph/parameters.ts';
+
+/** A random law or constant, without the checkpoint's: what can be made from a seed alone. */
+export type DrawnInitialiser = Exclude<Initialiser, { kind: 'checkpoint' }>;
+
+/**
+ * The start values of a tensor, row-major. Random ones depend only on the seed, the tensor's name and its shape, so a frozen
+ * projection need not be stored.
+ */
+export function draw(
+  initialiser: DrawnInitialiser,
+  name: string,
+  shape: readonly number[],
+  seed: number,
+): Float32Array {
+  const values = new Float32Array(shape.reduce((size, dim) => size * dim, 1));
+  switch (initialiser.kind) {
+    case 'zeros':
+      return values;
+    case 'ones':
+      return values.fill(1);
+    case 'identity': {
+      const columns = shape.at(-1) ?? 1;
+      for (let i = 0; i < values.length; i += columns + 1) values[i] = 1;
+      return values;
+    }
+    case 'normal': {
+      const random = randomStream(seed, `initialise.${name}`);
+      for (let i = 0; i < values.length; i++) values[i] = initialiser.deviation * random.normal();
+      return values;
+    }
+    case 'uniform': {
+      const random = randomStream(seed, `initialise.${name}`);
+      for (let i = 0; i < values.length; i++) values[i] = initialiser.bound * (2 * random.uniform() - 1);
+      return values;
+    }
+  }
+}

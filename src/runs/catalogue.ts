@@ -1,0 +1,32 @@
+import type { z } from 'zod';
+import { findMethod, methodIds } from '../peft/registry.ts';
+import { findTask, listTasks } from '../tasks/registry.ts';
+
+/** The names that a configuration may use, and the options that go with them. */
+export interface Catalogue {
+  readonly methods: {
+    ids(): readonly string[];
+    /** The options of method `id`, which is one of `ids()`. */
+    options(id: string): z.ZodType;
+    /** A title for the reference page. */
+    title(id: string): string;
+  };
+  readonly tasks: {
+    ids(): readonly string[];
+    /** The id of the task that goes by `name` (`SST-2` is `sst2`). @throws UserError when there is none */
+    find(name: string): string;
+  };
+}
+
+/** The methods and tasks of this program. */
+export const installedCatalogue: Catalogue = {
+  methods: {
+    ids: methodIds,
+    options: (id) => findMethod(id).options,
+    title: (id) => findMethod(id).title,
+  },
+  tasks: {
+    ids: () => listTasks().map((task) => task.id),
+    find: (name) => findTask(name).id,
+  },
+};

@@ -1,0 +1,126 @@
+import { z } from 'zod';
+import type { Catalogue } from './catalogue.ts';
+import { configurationSchema, matrixSchema } from './configuration-schema.ts';
+
+/** The part of JSON Schema (draft 7) that our schemas come out as. */
+export interface JsonSchema {
+  readonly $schema?: string;
+  readonly title?: string;
+  readonly description?: string;
+  readonly default?: unknown;
+  readonly type?: string | readonly string[];
+  readonly enum?: readonly unknown[];
+  readonly const?: unknown;
+  readonly anyOf?: readonly JsonSchema[];
+  readonly items?: JsonSchema;
+  readonly properties?: Readonly<Record<string, JsonSchema>>;
+  readonly required?: readonly string[];
+  readonly additionalProperties?: boolean | JsonSchema;
+  readonly if?: JsonSchema;
+  readonly then?: JsonSchema;
+  readonly not?: JsonSchema;
+  readonly minimum?: number;
+  readonly exclusiveMinimum?: number;
+  readonly maximum?: number;
+  readonly exclusiveMaximum?: number;
+}
+
+function emit(schema: z.ZodType): JsonSchema {
+  const emitted = z.toJSONSchema(schema, { io: 'input', target: 'draft-7', reused: 'inline' });
+  delete emitted.$schema;
+  return emitted as JsonSchema;
+}
+
+function methodJsonSchema(catalogue: Catalogue, description: string | undefined): JsonSchema {
+  const ids = catalogue.methods.ids();
+  return {
+    ...(description === undefined ? {} : { description }),
+    anyOf: [
+      { type: 'string', enum: ids },
+      ...ids.map((id): JsonSchema => {
+        const options = emit(catalogue.methods.options(id));
+        return {
+          type: 'object',
+          description: catalogue.methods.title(id),
+          properties: { id: { const: id, description: 'The method.' }, ...options.properties },
+          required: ['id', ...(options.required ?? [])],
+          additionalProperties: false,
+        };
+      }),
+    ],
+  };
+}
+
+function build(catalogue: Catalogue): JsonSchema {
+  const { required = [], ...run } = emit(configurationSchema(catalogue));
+  return {
+    $schema: 'http://json-schema.org/draft-07/schema#',
+    title: 'PEFT Lab configuration',
+    ...run,
+    properties: {
+      $schema: { type: 'string', description: 'The schema of this file, for editors.' },
+      ...run.properties,
+      method: methodJsonSchema(catalogue, run.properties?.['method']?.description),
+      matrix: emit(matrixSchema),
+    },
+    // With a matrix, what is required may come from it.
+    if: { not: { required: ['matrix'] } },
+    then: { required },
+  };
+}
+
+const built = new WeakMap<Catalogue, JsonSchema>();
+
+/** The JSON schema of `*.peft.json`, which editors complete and check by. */
+export function configurationJsonSchema(catalogue: Catalogue): JsonSchema {
+  const known = built.get(catalogue);
+  if (known !== undefined) return known;
+  const schema = build(catalogue);
+  built.set(catalogue, schema);
+  return schema;
+}
+
+function alternatives(schema: JsonSchema): readonly JsonSchema[] {
+  return schema.anyOf === undefined ? [schema] : schema.anyOf.flatMap(alternatives);
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/**
+ * The keys that the object at `path` may have. Where several forms are open, `value` (the whole configuration) decides by the `id` that
+ * it holds there.
+ */
+export function keysAt(schema: JsonSchema, path: readonly (string | number)[], value: unknown): readonly string[] {
+  let nodes = alternatives(schema);
+  let here = value;
+  const fitting = (): readonly JsonSchema[] => {
+    const id = isRecord(here) ? here['id'] : undefined;
+    const chosen = nodes.filter((node) => node.properties?.['id']?.const === id);
+    return id === undefined || chosen.length === 0 ? nodes : chosen;
+  };
+  for (const key of path) {
+    nodes = fitting().flatMap((node) => {
+      const child = typeof key === 'number' ? node.items : node.properties?.[key];
+      return child === undefined ? [] : alternatives(child);
+    });
+    here = isRecord(here) || Array.isArray(here) ? (here as Readonly<Record<string, unknown>>)[key] : undefined;
+  }
+  return [...new Set(fitting().flatMap((node) => Object.keys(node.properties ?? {})))];
+}
+
+/** Every dotted path that a configuration may set, parents before their children; the matrix is none. */
+export function settingPaths(schema: JsonSchema): readonly string[] {
+  const paths = new Set<string>();
+  const visit = (node: JsonSchema, prefix: string): void => {
+    for (const form of alternatives(node))
+      for (const [key, child] of Object.entries(form.properties ?? {})) {
+        if (prefix === '' && (key === 'matrix' || key === '$schema')) continue;
+        paths.add(`${prefix}${key}`);
+        visit(child, `${prefix}${key}.`);
+      }
+  };
+  visit(schema, '');
+  return [...paths];
+}

@@ -1,0 +1,274 @@
+import { z } from 'zod';
+import { UserError } from '../base/errors.ts';
+import type { Catalogue } from './catalogue.ts';
+
+/**
+ * The schema of `*.peft.json`. What it reads is the configuration as a person writes it, short forms and gaps included; what it
+ * returns is the configuration that a run starts from, every default filled in. Reading the result again changes nothing.
+ */
+
+/** What computes: `auto` picks the best that works and says why. */
+export const providers = ['auto', 'cpu', 'webgpu', 'cuda', 'dml', 'coreml'] as const;
+
+const text = (longest: number) => z.string().trim().min(1).max(longest);
+const path = text(4096);
+const positive = z.int().positive();
+const fraction = z.number().min(0).lt(1);
+
+const modelOptions = z.strictObject({
+  id: path.describe(
+    'A folder that holds config.json and model.safetensors, relative to the configuration file, or the id of a model on the Hugging Face hub.',
+  ),
+  revision: text(200).optional().describe('A branch, tag or commit of the model on the hub.'),
+  dtype: z
+    .enum(['float32'])
+    .optional()
+    .describe('The arithmetic. Weights stored in 16 bits are widened as they are read.'),
+});
+
+const model = z
+  .union([path.transform((id) => modelOptions.parse({ id })), modelOptions])
+  .describe('The pretrained encoder: a folder or hub id, or an object with options.');
+
+const dataFiles = z.strictObject({
+  train: path.describe('Training examples.'),
+  dev: path.describe('Examples for evaluation (MNLI: the matched ones).'),
+  devMismatched: path.optional().describe('The mismatched evaluation examples of MNLI.'),
+  test: path.optional().describe('Test examples.'),
+  testMismatched: path.optional().describe('The mismatched test examples of MNLI.'),
+});
+
+function taskSchema(catalogue: Catalogue) {
+  const id = text(200)
+    .transform((name, context) => {
+      try {
+        return catalogue.tasks.find(name);
+      } catch (error) {
+        if (!(error instanceof UserError)) throw error;
+        context.issues.push({ code: 'invalid_value', values: [...catalogue.tasks.ids()], input: name });
+        return z.NEVER;
+      }
+    })
+    .meta({ enum: [...catalogue.tasks.ids()] });
+  const options = z.strictObject({
+    id: id.describe('The task.'),
+    data: z
+      .union([path, dataFiles])
+      .optional()
+      .describe('The folder of the data, or one file per split; relative to the configuration file.'),
+    maxLength: z
+      .int()
+      .min(4)
+      .max(8192)
+      .default(128)
+      .describe('The greatest number of tokens of an example; longer ones are cut.'),
+  });
+  return z
+    .union([id.transform((id) => options.parse({ id })), options])
+    .describe('What is learnt: the name of a task, or an object with options.');
+}
+
+/** The options as an object that refuses unknown keys, whether or not the method's own schema does. */
+function strictOptions(options: z.ZodType): z.ZodType {
+  return options instanceof z.ZodObject ? options.strict() : options;
+}
+
+export type MethodSettings = { readonly id: string } & Readonly<Record<string, unknown>>;
+
+function methodSchema(catalogue: Catalogue) {
+  const id = z.enum([...catalogue.methods.ids()]);
+  return z
+    .union([id, z.looseObject({ id })])
+    .transform((given, context): MethodSettings => {
+      const { id, ...options } = typeof given === 'string' ? { id: given } : given;
+      const parsed = strictOptions(catalogue.methods.options(id)).safeParse(options);
+      if (parsed.success) return { id, ...(parsed.data as Readonly<Record<string, unknown>>) };
+      for (const issue of parsed.error.issues) context.issues.push({ ...issue, input: options } as z.core.$ZodRawIssue);
+      return z.NEVER;
+    })
+    .describe('The fine-tuning method: its name, or an object with its name and options.');
+}
+
+const adam = z.strictObject({
+  beta1: fraction.default(0.9).describe('Decay of the mean of the gradient.'),
+  beta2: fraction.default(0.999).describe('Decay of the mean of its square.'),
+  epsilon: z.number().positive().default(1e-8).describe('Added to the root of the second moment.'),
+});
+
+const training = z
+  .strictObject({
+    epochs: z
+      .number()
+      .positive()
+      .optional()
+      .describe('Passes over the training examples; 3 when neither this nor steps is given.'),
+    steps: positive.optional().describe('Optimiser steps, in place of epochs.'),
+    batchSize: positive.default(32).describe('Examples in a batch.'),
+    accumulation: positive.default(1).describe('Batches whose gradients are summed into one optimiser step.'),
+    learningRate: z.number().positive().default(5e-4).describe('The highest learning rate, reached after the warm-up.'),
+    schedule: z
+      .enum(['linear', 'constant', 'cosine'])
+      .default('linear')
+      .describe('How the learning rate goes on after the warm-up.'),
+    warmup: z
+      .number()
+      .min(0)
+      .default(0.06)
+      .describe('The warm-up: a fraction of all steps when below 1, else a number of steps.'),
+    weightDecay: z.number().min(0).default(0.01).describe('Decoupled weight decay; biases and norms are left out.'),
+    maxGradNorm: z
+      .number()
+      .positive()
+      .nullable()
+      .default(1)
+      .describe('The norm to which the gradient over all trained tensors is clipped; null for no clipping.'),
+    adam: adam.prefault({}).describe('Constants of the optimiser, AdamW.'),
+    dropout: fraction
+      .optional()
+      .describe("The dropout rate; the model's own when absent. A method may turn dropout off."),
+    examples: positive
+      .optional()
+      .describe('Train on that many examples, drawn by the seed with the proportions of the labels kept.'),
+    seed: z
+      .int()
+      .min(0)
+      .max(0xffffffff)
+      .default(0)
+      .describe('The seed of every random draw, an unsigned 32-bit integer.'),
+    evaluateEvery: z
+      .union([z.literal('epoch'), positive])
+      .default('epoch')
+      .describe('When to evaluate: after each epoch, or every so many steps.'),
+    earlyStopping: z
+      .strictObject({
+        patience: positive.default(3).describe('Evaluations without a better score after which training stops.'),
+        metric: text(100).optional().describe("The metric that counts; the task's score when absent."),
+      })
+      .optional()
+      .describe('Stop when evaluations no longer improve.'),
+    checkpointEvery: z
+      .union([z.literal('epoch'), positive])
+      .default('epoch')
+      .describe('When to write a checkpoint: after each epoch, or every so many steps.'),
+  })
+  .check((context) => {
+    const { epochs, steps, warmup } = context.value;
+    if (epochs !== undefined && steps !== undefined)
+      context.issues.push({
+        code: 'custom',
+        message: 'epochs and steps exclude one another',
+        path: ['steps'],
+        input: steps,
+      });
+    if (warmup >= 1 && !Number.isInteger(warmup))
+      context.issues.push({
+        code: 'custom',
+        message: `expected a fraction below 1 or a whole number of steps, found ${warmup}`,
+        path: ['warmup'],
+        input: warmup,
+      });
+  })
+  .transform(({ epochs, steps, ...rest }) => ({
+    ...(steps === undefined ? { epochs: epochs ?? 3 } : { steps }),
+    ...rest,
+  }));
+
+const deviceOptions = z.strictObject({
+  provider: z.enum(providers).default('auto').describe('What computes; auto picks the best that works.'),
+  threads: z.int().min(1).max(1024).optional().describe('Threads of the CPU; all cores when absent.'),
+});
+
+const device = z
+  .union([z.enum(providers).transform((provider) => deviceOptions.parse({ provider })), deviceOptions])
+  .default({ provider: 'auto' })
+  .describe('Where to compute: a provider, or an object with options.');
+
+const matrixValue = z.union([
+  z.array(z.unknown()).min(1).describe('A list of values.'),
+  z
+    .strictObject({
+      from: z.number().describe('The first value.'),
+      to: z.number().describe('The last value.'),
+      steps: z
+        .int()
+        .min(2)
+        .optional()
+        .describe('How many values; may be absent with `sample`, which then draws from the whole range.'),
+      scale: z.enum(['linear', 'log']).default('linear').describe('Even steps, or even ratios.'),
+    })
+    .check((context) => {
+      const { from, to, scale } = context.value;
+      if (from === to)
+        context.issues.push({ code: 'custom', message: 'from and to are equal', path: ['to'], input: to });
+      if (scale === 'log' && (from <= 0 || to <= 0))
+        context.issues.push({
+          code: 'custom',
+          message: 'a range on a log scale lies above 0',
+          path: [from <= 0 ? 'from' : 'to'],
+          input: from,
+        });
+    })
+    .describe('A range.'),
+]);
+
+const sampling = {
+  sample: positive.optional().describe('Draw that many combinations at random in place of all of them.'),
+  seed: z.int().min(0).max(0xffffffff).optional().describe('The seed of the draw, 0 when absent.'),
+};
+
+/** The matrix: dotted paths of settings (but for `sample` and `seed`) with the values that they take. */
+export const matrixSchema = z
+  .object(sampling)
+  .catchall(matrixValue)
+  .describe('A sweep: for each dotted path a list or range of values; one run for each combination.');
+
+export type MatrixValues = z.output<typeof matrixValue>;
+export type Matrix = z.output<typeof matrixSchema>;
+
+function build(catalogue: Catalogue) {
+  return z.strictObject({
+    name: text(200).optional().describe('A name for people.'),
+    model,
+    task: taskSchema(catalogue),
+    method: methodSchema(catalogue),
+    training: training.prefault({}).describe('How it is trained.'),
+    device,
+    launcher: z.enum(['local']).default('local').describe('Who starts the trainer.'),
+    tags: z.array(text(100)).max(100).optional().describe('Labels to find the run by.'),
+    note: z.string().max(100_000).optional().describe('Free text.'),
+  });
+}
+
+export type ConfigurationSchema = ReturnType<typeof build>;
+
+const built = new WeakMap<Catalogue, ConfigurationSchema>();
+
+/** The schema of one run's configuration: everything but the matrix. */
+export function configurationSchema(catalogue: Catalogue): ConfigurationSchema {
+  const known = built.get(catalogue);
+  if (known !== undefined) return known;
+  const schema = build(catalogue);
+  built.set(catalogue, schema);
+  return schema;
+}
+
+/**
+ * As much of a `config.json` as every version of this program writes: names are not looked up and further keys are kept, so that old
+ * runs can be listed for as long as their files exist.
+ */
+export const recordedConfiguration = z.looseObject({
+  name: z.string().optional(),
+  model: z.looseObject({ id: z.string() }),
+  task: z.looseObject({ id: z.string() }),
+  method: z.looseObject({ id: z.string() }),
+  training: z.looseObject({ seed: z.int() }),
+  device: z.looseObject({ provider: z.string() }),
+  launcher: z.string(),
+  tags: z.array(z.string()).optional(),
+  note: z.string().optional(),
+});
+
+export type RecordedConfiguration = z.output<typeof recordedConfiguration>;
+
+/** A run's configuration with every default filled in. */
+export type Configuration = z.output<ConfigurationSchema>;

@@ -1,0 +1,433 @@
+import { readFileSync, statSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { dirname, isAbsolute, join, resolve } from 'node:path';
+import { findNodeAtLocation, parseTree, printParseErrorCode } from 'jsonc-parser';
+import type { Node, ParseError } from 'jsonc-parser';
+import { FileError } from '../base/errors.ts';
+import { closestName } from '../base/suggest.ts';
+import type { Catalogue } from './catalogue.ts';
+import { configurationJsonSchema, settingPaths } from './configuration-json-schema.ts';
+import { describeProblem, dotted, problemsOf } from './configuration-problems.ts';
+import type { KeyPath, Problem } from './configuration-problems.ts';
+import { configurationSchema, matrixSchema } from './configuration-schema.ts';
+import type { Configuration, Matrix, MatrixValues } from './configuration-schema.ts';
+
+/** Settings as a person wrote them: a JSON object with short forms and gaps. */
+export type Settings = Readonly<Record<string, unknown>>;
+
+/** A configuration file, checked but not yet resolved. */
+export interface WrittenConfiguration {
+  /** The file it came from; relative paths in it start from this file's folder. */
+  readonly file: string;
+  readonly settings: Settings;
+  readonly matrix?: Matrix;
+}
+
+/** A problem with its place in the text. Offsets count UTF-16 units, lines and columns from 1. */
+export interface LocatedProblem extends Problem {
+  readonly offset: number;
+  readonly length: number;
+  readonly line: number;
+  readonly column: number;
+}
+
+function isRecord(value: unknown): value is Settings {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** The axes of a matrix: its dotted paths, in the order written, with their values. */
+export function matrixAxes(matrix: Matrix): readonly (readonly [path: string, values: MatrixValues])[] {
+  return Object.entries(matrix).flatMap(([path, values]) =>
+    path === 'sample' || path === 'seed' ? [] : [[path, values as MatrixValues] as const],
+  );
+}
+
+/** The key that a short form stands for: `"method": "lora"` is `"method": { "id": "lora" }`. */
+const shortForms: Readonly<Record<string, string>> = { model: 'id', task: 'id', method: 'id', device: 'provider' };
+
+/** Settings of which giving one takes back the other. */
+const exclusive: Readonly<Record<string, string>> = {
+  'training.epochs': 'steps',
+  'training.steps': 'epochs',
+};
+
+function without(settings: Settings, ...keys: readonly (string | undefined)[]): Settings {
+  return Object.fromEntries(Object.entries(settings).filter(([key]) => !keys.includes(key)));
+}
+
+/** The settings with the one at a dotted path replaced; short forms on the way are written out. The path has to exist in the schema. */
+export function withSetting(settings: Settings, path: string, value: unknown): Settings {
+  const set = (here: Settings, keys: readonly string[], prefix: string): Settings => {
+    const [key = '', ...rest] = keys;
+    if (rest.length === 0) {
+      return { ...without(here, exclusive[path]), [key]: value };
+    }
+    const full = `${prefix}${key}`;
+    const child = here[key];
+    const short = shortForms[full];
+    const inner = isRecord(child) ? child : short !== undefined && child !== undefined ? { [short]: child } : {};
+    return { ...here, [key]: set(inner, rest, `${full}.`) };
+  };
+  return set(settings, path.split('.'), '');
+}
+
+/** Sets several paths, parents before their children, whatever the order they are given in. */
+export function withSettings(
+  settings: Settings,
+  entries: readonly (readonly [path: string, value: unknown])[],
+): Settings {
+  const depth = (path: string): number => path.split('.').length;
+  return [...entries]
+    .sort(([a], [b]) => depth(a) - depth(b))
+    .reduce((done, [path, value]) => withSetting(done, path, value), settings);
+}
+
+function firstValue(values: MatrixValues): unknown {
+  return Array.isArray(values) ? values[0] : values.from;
+}
+
+function unknownPath(path: string, catalogue: Catalogue): Pick<Problem, 'message' | 'hint'> {
+  const paths = settingPaths(configurationJsonSchema(catalogue));
+  const closest = closestName(path, paths) ?? paths.find((candidate) => candidate.endsWith(`.${path}`));
+  return {
+    message: 'there is no such setting',
+    ...(closest === undefined ? {} : { hint: `Did you mean "${closest}"?` }),
+  };
+}
+
+function matrixProblems(matrix: Matrix, catalogue: Catalogue): readonly Problem[] {
+  const paths = new Set(settingPaths(configurationJsonSchema(catalogue)));
+  const axes = matrixAxes(matrix);
+  const written = new Set(axes.map(([path]) => path));
+  const problems: Problem[] = [];
+  if (axes.length === 0) problems.push({ path: ['matrix'], at: 'value', message: 'names no setting to vary' });
+  for (const [path, values] of axes) {
+    const place = ['matrix', path];
+    if (!paths.has(path)) problems.push({ path: place, at: 'key', ...unknownPath(path, catalogue) });
+    const other = exclusive[path];
+    if (other !== undefined && other > (path.split('.').pop() ?? '') && written.has(`training.${other}`))
+      problems.push({ path: place, at: 'key', message: `${path} and training.${other} exclude one another` });
+    if (Array.isArray(values)) {
+      const seen = new Set<string>();
+      values.forEach((value, index) => {
+        const text = JSON.stringify(value);
+        if (seen.has(text)) problems.push({ path: [...place, index], at: 'value', message: `${text} is listed twice` });
+        seen.add(text);
+      });
+    } else if (values.steps === undefined && matrix.sample === undefined)
+      problems.push({
+        path: place,
+        at: 'value',
+        message: 'a range needs steps',
+        hint: 'Only with `sample` may steps be absent; values are then drawn from the whole range.',
+      });
+  }
+  return problems;
+}
+
+interface Checked {
+  readonly settings: Settings;
+  readonly matrix: Matrix | undefined;
+  readonly problems: readonly Problem[];
+}
+
+/** Checks a whole configuration: its matrix, and its settings as they are in the sweep's first combination. */
+function check(value: unknown, catalogue: Catalogue): Checked {
+  const schema = configurationJsonSchema(catalogue);
+  if (!isRecord(value))
+    return {
+      settings: {},
+      matrix: undefined,
+      problems: [{ path: [], at: 'value', message: 'expected an object: { "model": …, "task": …, "method": … }' }],
+    };
+  const writtenMatrix = value['matrix'];
+  const settings = without(value, '$schema', 'matrix');
+  let matrix: Matrix | undefined;
+  const problems: Problem[] = [];
+  if (writtenMatrix !== undefined) {
+    const parsed = matrixSchema.safeParse(writtenMatrix);
+    if (parsed.success) {
+      matrix = parsed.data;
+      problems.push(...matrixProblems(matrix, catalogue));
+    } else {
+      const issues = parsed.error.issues.map((issue) => ({ ...issue, path: ['matrix', ...issue.path] }));
+      problems.push(...problemsOf(issues, value, schema));
+    }
+    if (problems.length > 0) return { settings, matrix, problems };
+  }
+  const first = withSettings(
+    settings,
+    (matrix === undefined ? [] : matrixAxes(matrix)).map(([path, values]) => [path, firstValue(values)] as const),
+  );
+  const parsed = configurationSchema(catalogue).safeParse(first);
+  if (!parsed.success) problems.push(...problemsOf(parsed.error.issues, first, schema));
+  return { settings, matrix, problems };
+}
+
+function lineAndColumn(text: string, offset: number): { readonly line: number; readonly column: number } {
+  const before = text.slice(0, offset);
+  const start = before.lastIndexOf('\n') + 1;
+  return { line: before.split('\n').length, column: offset - start + 1 };
+}
+
+/** The node that a problem is about: the key, the value, the matrix axis that gave the value, or the nearest parent that exists. */
+function nodeFor(root: Node | undefined, { path, at }: Problem): Node | undefined {
+  if (root === undefined) return undefined;
+  const exact = findNodeAtLocation(root, [...path]);
+  if (exact !== undefined) return at === 'key' ? (exact.parent?.children?.[0] ?? exact) : exact;
+  for (let length = path.length; length > 0; length--) {
+    const axis = findNodeAtLocation(root, ['matrix', path.slice(0, length).join('.')]);
+    if (axis !== undefined) return axis;
+  }
+  for (let length = path.length - 1; length > 0; length--) {
+    const parent = findNodeAtLocation(root, path.slice(0, length));
+    if (parent !== undefined) return parent;
+  }
+  return root;
+}
+
+function locate(text: string, offset: number, length: number): Omit<LocatedProblem, keyof Problem> {
+  return { offset, length, ...lineAndColumn(text, offset) };
+}
+
+const syntaxProblems: Readonly<Record<string, string>> = {
+  InvalidSymbol: 'this is no JSON value',
+  InvalidNumberFormat: 'this is no JSON number',
+  PropertyNameExpected: 'expected a key in double quotes',
+  ValueExpected: 'expected a value',
+  ColonExpected: 'expected a colon after the key',
+  CommaExpected: 'expected a comma',
+  CloseBraceExpected: 'expected a closing brace }',
+  CloseBracketExpected: 'expected a closing bracket ]',
+  EndOfFileExpected: 'expected the end of the file',
+  UnexpectedEndOfComment: 'this comment does not end',
+  UnexpectedEndOfString: 'this text does not end on its line',
+  UnexpectedEndOfNumber: 'this number breaks off',
+  InvalidUnicode: 'malformed \\u escape',
+  InvalidEscapeCharacter: 'malformed escape; a backslash is written \\\\',
+  InvalidCharacter: 'a control character in a text',
+};
+
+/** The value of a node. Unlike the parser's own, it keeps a key `__proto__` a key and reports keys that are written twice. */
+function valueOf(node: Node, path: KeyPath, repeated: (key: Node, path: KeyPath) => void): unknown {
+  if (node.type === 'array')
+    return (node.children ?? []).map((child, index) => valueOf(child, [...path, index], repeated));
+  if (node.type !== 'object') return node.value;
+  const entries = new Map<string, unknown>();
+  for (const { children: [key, value] = [] } of node.children ?? []) {
+    if (key === undefined || value === undefined) continue;
+    const name = String(key.value);
+    const here = [...path, name];
+    if (entries.has(name)) repeated(key, here);
+    entries.set(name, valueOf(value, here, repeated));
+  }
+  return Object.fromEntries(entries);
+}
+
+interface CheckedText extends Omit<Checked, 'problems'> {
+  readonly problems: readonly LocatedProblem[];
+}
+
+function checkText(text: string, catalogue: Catalogue): CheckedText {
+  const errors: ParseError[] = [];
+  const root = parseTree(text, errors, { allowTrailingComma: true });
+  const problems: LocatedProblem[] = errors.map(({ error, offset, length }) => ({
+    path: [],
+    at: 'value',
+    message: syntaxProblems[printParseErrorCode(error)] ?? 'malformed JSON',
+    ...locate(text, offset, length),
+  }));
+  if (root === undefined && problems.length === 0)
+    problems.push({ path: [], at: 'value', message: 'the file is empty', ...locate(text, 0, 0) });
+  if (root === undefined || problems.length > 0) return { settings: {}, matrix: undefined, problems };
+  const value = valueOf(root, [], (key, path) =>
+    problems.push({ path, at: 'key', message: 'this key is written twice', ...locate(text, key.offset, key.length) }),
+  );
+  const checked = check(value, catalogue);
+  for (const problem of checked.problems) {
+    const node = nodeFor(root, problem);
+    problems.push({ ...problem, ...locate(text, node?.offset ?? 0, node?.length ?? 0) });
+  }
+  return { ...checked, problems: problems.sort((a, b) => a.offset - b.offset) };
+}
+
+/** Everything that is wrong with the text of a configuration, in the order of the text; for editors. */
+export function configurationProblems(text: string, catalogue: Catalogue): readonly LocatedProblem[] {
+  return checkText(text.replace(/^\uFEFF/, ' '), catalogue).problems;
+}
+
+/** One error for all problems: the first gives the line, the others follow with theirs. */
+function problemError(file: string, problems: readonly (Problem & { readonly line?: number })[]): FileError {
+  const [first, ...others] = problems;
+  const more = others.map(
+    (problem) => `\n${file}${problem.line === undefined ? '' : `:${problem.line}`}: ${describeProblem(problem)}`,
+  );
+  const place = first === undefined || first.path.length === 0 ? '' : `${dotted(first.path)}: `;
+  if (others.length === 0) return new FileError(file, first?.line, `${place}${first?.message ?? ''}`, first?.hint);
+  return new FileError(file, first?.line, (first === undefined ? '' : describeProblem(first)) + more.join(''));
+}
+
+function written(file: string, settings: Settings, matrix: Matrix | undefined): WrittenConfiguration {
+  return { file, settings, ...(matrix === undefined ? {} : { matrix }) };
+}
+
+/**
+ * Reads the text of a `*.peft.json`: JSON with comments and trailing commas.
+ * @param file its path, for messages and as the start of relative paths
+ * @throws FileError that names line, key and expectation of everything that is wrong
+ */
+export function parseConfiguration(text: string, file: string, catalogue: Catalogue): WrittenConfiguration {
+  // A byte order mark becomes a space, so that offsets stay true.
+  const { settings, matrix, problems } = checkText(text.replace(/^\uFEFF/, ' '), catalogue);
+  if (problems.length > 0) throw problemError(file, problems);
+  return written(file, settings, matrix);
+}
+
+/** Reads a configuration file. @throws FileError also where there is none */
+export function loadConfiguration(file: string, catalogue: Catalogue): WrittenConfiguration {
+  const absolute = resolve(file);
+  let text: string;
+  try {
+    text = readFileSync(absolute, 'utf8');
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    const problem =
+      code === 'ENOENT'
+        ? 'there is no such file'
+        : code === 'EISDIR'
+          ? 'this is a folder, not a configuration file'
+          : `cannot be read (${code ?? 'unknown error'})`;
+    throw new FileError(file, undefined, problem, undefined, { cause: error });
+  }
+  return parseConfiguration(text, absolute, catalogue);
+}
+
+/**
+ * Replaces settings by dotted path: `training.epochs=1`. What stands after the first `=` is JSON where it reads as JSON, else a text. An
+ * override takes the place of a matrix axis of the same path or below it. The same path given twice: the last one holds.
+ * @throws FileError for a path that does not exist or a value that does not fit
+ */
+export function applyOverrides(
+  configuration: WrittenConfiguration,
+  overrides: readonly string[],
+  catalogue: Catalogue,
+): WrittenConfiguration {
+  if (overrides.length === 0) return configuration;
+  const paths = new Set(settingPaths(configurationJsonSchema(catalogue)));
+  const source = '--set';
+  let settings = configuration.settings;
+  let axes = configuration.matrix === undefined ? [] : matrixAxes(configuration.matrix);
+  for (const override of overrides) {
+    const equals = override.indexOf('=');
+    if (equals < 1)
+      throw new FileError(
+        source,
+        undefined,
+        `"${override}" is not of the form key=value`,
+        'For example training.epochs=1.',
+      );
+    const path = override.slice(0, equals).trim();
+    if (!paths.has(path)) {
+      const { message, hint } = unknownPath(path, catalogue);
+      throw new FileError(source, undefined, `${path}: ${message}`, hint);
+    }
+    settings = withSetting(settings, path, bareOrJson(override.slice(equals + 1)));
+    const other = exclusive[path];
+    axes = axes.filter(
+      ([axis]) =>
+        axis !== path && !axis.startsWith(`${path}.`) && (other === undefined || axis !== `training.${other}`),
+    );
+  }
+  const { sample, seed } = configuration.matrix ?? {};
+  const value = {
+    ...settings,
+    ...(axes.length === 0 ? {} : { matrix: { ...Object.fromEntries(axes), sample, seed } }),
+  };
+  const checked = check(value, catalogue);
+  if (checked.problems.length > 0) throw problemError(`${configuration.file} with ${source}`, checked.problems);
+  return written(configuration.file, checked.settings, checked.matrix);
+}
+
+function bareOrJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+/** What resolving asks of the file system. */
+export interface PathProbe {
+  isFolder(path: string): boolean;
+  exists(path: string): boolean;
+}
+
+export const realPaths: PathProbe = {
+  isFolder: (path) => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true,
+  exists: (path) => statSync(path, { throwIfNoEntry: false }) !== undefined,
+};
+
+const hubId = /^[A-Za-z0-9][\w.-]*(\/[A-Za-z0-9][\w.-]*)?$/;
+
+function absolutePath(path: string, folder: string): string {
+  if (path === '~' || /^~[/\\]/.test(path)) return join(homedir(), path.slice(1));
+  return resolve(folder, path);
+}
+
+/**
+ * A run's configuration from settings as written: short forms written out, defaults filled in, paths absolute. A model is a folder when
+ * it looks like a path or such a folder exists, else an id on the hub.
+ * @throws FileError for a setting that does not fit, or a model or data path where there is nothing
+ */
+export function resolveConfiguration(
+  { file, settings }: Pick<WrittenConfiguration, 'file' | 'settings'>,
+  catalogue: Catalogue,
+  probe: PathProbe = realPaths,
+): Configuration {
+  const parsed = configurationSchema(catalogue).safeParse(settings);
+  if (!parsed.success)
+    throw problemError(file, problemsOf(parsed.error.issues, settings, configurationJsonSchema(catalogue)));
+  const configuration = parsed.data;
+  const folder = dirname(resolve(file));
+  const problems: Problem[] = [];
+
+  const resolved = (path: string, place: KeyPath): string => {
+    const absolute = absolutePath(path, folder);
+    if (!probe.exists(absolute)) problems.push({ path: place, at: 'value', message: `there is no ${absolute}` });
+    return absolute;
+  };
+
+  const { id } = configuration.model;
+  const candidate = absolutePath(id, folder);
+  let modelId = id;
+  if (probe.isFolder(candidate)) modelId = candidate;
+  else if (isAbsolute(id) || /^(\.{1,2}|~)([/\\]|$)/.test(id))
+    problems.push({ path: ['model'], at: 'value', message: `there is no folder ${candidate}` });
+  else if (!hubId.test(id))
+    problems.push({
+      path: ['model'],
+      at: 'value',
+      message: `"${id}" is neither a folder nor the id of a model on the hub`,
+    });
+
+  const { data } = configuration.task;
+  const files =
+    data === undefined || typeof data === 'string'
+      ? data === undefined
+        ? undefined
+        : resolved(data, ['task', 'data'])
+      : {
+          ...data,
+          ...Object.fromEntries(
+            Object.entries(data).flatMap(([split, path]) =>
+              path === undefined ? [] : [[split, resolved(path, ['task', 'data', split])]],
+            ),
+          ),
+        };
+  if (problems.length > 0) throw problemError(file, problems);
+  return {
+    ...configuration,
+    model: { ...configuration.model, id: modelId },
+    task: { ...configuration.task, ...(files === undefined ? {} : { data: files }) },
+  };
+}

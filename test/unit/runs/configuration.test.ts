@@ -1,0 +1,404 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { FileError } from '../../../src/base/errors.ts';
+import { installedCatalogue } from '../../../src/runs/catalogue.ts';
+import type { Catalogue } from '../../../src/runs/catalogue.ts';
+import { configurationJsonSchema, settingPaths } from '../../../src/runs/configuration-json-schema.ts';
+import { configurationReference } from '../../../src/runs/configuration-reference.ts';
+import { configurationSchema, providers } from '../../../src/runs/configuration-schema.ts';
+import {
+  applyOverrides,
+  configurationProblems,
+  parseConfiguration,
+  resolveConfiguration,
+} from '../../../src/runs/configuration.ts';
+import type { PathProbe } from '../../../src/runs/configuration.ts';
+
+const catalogue = installedCatalogue;
+const file = '/project/configs/a.peft.json';
+const everything: PathProbe = { isFolder: (path) => path.startsWith('/project/'), exists: () => true };
+const nothing: PathProbe = { isFolder: () => false, exists: () => false };
+
+const smallest = '{ "model": "bert-base-uncased", "task": "sst2", "method": "lora" }';
+
+function parse(text: string) {
+  return parseConfiguration(text, file, catalogue);
+}
+
+function thrown(action: () => unknown): FileError {
+  try {
+    action();
+  } catch (error) {
+    if (error instanceof FileError) return error;
+    throw error;
+  }
+  throw new Error('nothing was thrown');
+}
+
+describe('reading a configuration', () => {
+  it('fills in every default', () => {
+    expect(resolveConfiguration(parse(smallest), catalogue, nothing)).toEqual({
+      model: { id: 'bert-base-uncased' },
+      task: { id: 'sst2', maxLength: 128 },
+      method: {
+        id: 'lora',
+        rank: 8,
+        alpha: 16,
+        targets: ['query', 'value'],
+        rankStabilised: false,
+        dropout: 0,
+        head: 'native',
+      },
+      training: {
+        epochs: 3,
+        batchSize: 32,
+        accumulation: 1,
+        learningRate: 5e-4,
+        schedule: 'linear',
+        warmup: 0.06,
+        weightDecay: 0.01,
+        maxGradNorm: 1,
+        adam: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
+        seed: 0,
+        evaluateEvery: 'epoch',
+        checkpointEvery: 'epoch',
+      },
+      device: { provider: 'auto' },
+      launcher: 'local',
+    });
+  });
+
+  it('allows comments, trailing commas and a byte order mark', () => {
+    const text = `\uFEFF// a sweep\n{ "model": "m", /* here */ "task": "rte", "method": "full", }`;
+    expect(parse(text).settings).toEqual({ model: 'm', task: 'rte', method: 'full' });
+  });
+
+  it('takes the spellings of tasks that the literature uses', () => {
+    const text = smallest.replace('sst2', 'SST-2');
+    expect(resolveConfiguration(parse(text), catalogue, nothing).task.id).toBe('sst2');
+  });
+
+  it('leaves epochs out when steps are given', () => {
+    const text = smallest.replace('}', ', "training": { "steps": 10 } }');
+    const { training } = resolveConfiguration(parse(text), catalogue, nothing);
+    expect('epochs' in training).toBe(false);
+    expect(training).toMatchObject({ steps: 10 });
+  });
+
+  it('makes paths absolute from the folder of the file', () => {
+    const written =
+      parse(`{ "model": "../model", "task": { "id": "mnli", "data": { "train": "t.tsv", "dev": "/d.tsv", "devMismatched": "./mm.tsv" } },
+      "method": "head" }`);
+    const resolved = resolveConfiguration(written, catalogue, everything);
+    expect(resolved.model.id).toBe('/project/model');
+    expect(resolved.task.data).toEqual({
+      train: '/project/configs/t.tsv',
+      dev: '/d.tsv',
+      devMismatched: '/project/configs/mm.tsv',
+    });
+  });
+
+  it('takes a model for a folder when there is one, else for a hub id', () => {
+    const written = parse(smallest.replace('bert-base-uncased', 'someone/model'));
+    expect(resolveConfiguration(written, catalogue, everything).model.id).toBe('/project/configs/someone/model');
+    expect(resolveConfiguration(written, catalogue, nothing).model.id).toBe('someone/model');
+  });
+
+  it.each(['./model', '../model', '/model', 'a/b/c', 'has space'])(
+    'refuses the model %s where there is no folder',
+    (model) => {
+      const written = parse(smallest.replace('bert-base-uncased', model));
+      expect(thrown(() => resolveConfiguration(written, catalogue, nothing)).message).toMatch(
+        /model: .*(no folder|neither)/,
+      );
+    },
+  );
+
+  it('names data that is not there', () => {
+    const written = parse(`{ "model": "m", "task": { "id": "cola", "data": "cola" }, "method": "full" }`);
+    expect(thrown(() => resolveConfiguration(written, catalogue, nothing)).message).toContain(
+      'task.data: there is no /project/configs/cola',
+    );
+  });
+});
+
+describe('mistakes', () => {
+  it.each([
+    [
+      'a wrong type',
+      '"training": {\n"learningRate": "fast" }',
+      2,
+      'training.learningRate: expected a number, found "fast"',
+    ],
+    [
+      'an unknown key',
+      '"training": {\n"batchsize": 3 }',
+      2,
+      'training.batchsize: unknown key\n  Did you mean "batchSize"?',
+    ],
+    ['a key of another section', '\n"epochs": 3', 2, 'epochs: unknown key\n  Did you mean "training.epochs"?'],
+    ['no epochs', '"training": { "epochs": 0 }', 1, 'training.epochs: expected a number above 0, found 0'],
+    [
+      'a negative warm-up',
+      '"training": { "warmup": -0.1 }',
+      1,
+      'training.warmup: expected a number of at least 0, found -0.1',
+    ],
+    [
+      'half a step of warm-up',
+      '"training": { "warmup": 2.5 }',
+      1,
+      'training.warmup: expected a fraction below 1 or a whole number',
+    ],
+    ['no learning rate', '"training": { "learningRate": 0 }', 1, 'training.learningRate: expected a number above 0'],
+    [
+      'a seed that is too large',
+      '"training": { "seed": 4294967296 }',
+      1,
+      'training.seed: expected a number of at most 4294967295',
+    ],
+    ['a fractional seed', '"training": { "seed": 0.5 }', 1, 'training.seed: expected a whole number, found 0.5'],
+    [
+      'both lengths',
+      '"training": { "epochs": 1,\n"steps": 2 }',
+      2,
+      'training.steps: epochs and steps exclude one another',
+    ],
+    ['a dropout of one', '"training": { "dropout": 1 }', 1, 'training.dropout: expected a number below 1, found 1'],
+    [
+      'a wrong word in a choice',
+      '"training": { "evaluateEvery": "epochs" }',
+      1,
+      'expected "epoch" or a number, found "epochs"\n  Did you mean "epoch"?',
+    ],
+    ['a wrong provider', '"device": "cdua"', 1, 'Did you mean "cuda"?'],
+    ['a wrong item of a list', '"tags": ["a", \n7]', 2, 'tags[1]: expected a text, found 7'],
+    ['a null', '"training": { "seed": null }', 1, 'training.seed: expected a number, found null'],
+  ])('%s', (_, addition, line, message) => {
+    const error = thrown(() => parse(smallest.replace('}', `, ${addition} }`)));
+    expect(error.message).toContain(message);
+    expect(error.line).toBe(line);
+    expect(error.file).toBe(file);
+  });
+
+  it.each([
+    ['{ "model": "m", "task": "sst3", "method": "lora" }', 'Did you mean "sst2"?'],
+    ['{ "model": "m", "task": "sst2", "method": "loar" }', 'Did you mean "lora"?'],
+    ['{ "model": "m", "task": "sst2" }', 'method: missing'],
+    ['{ "model": "m", "task": "sst2", "method": { "rank": 8 } }', 'method.id: missing'],
+    [
+      '{ "model": "m", "task": "sst2", "method": { "id": "lora", "rnk": 8 } }',
+      'method.rnk: unknown key\n  Did you mean "rank"?',
+    ],
+    [
+      '{ "model": "m", "task": "sst2", "method": { "id": "full", "rank": 8 } }',
+      'method.rank: unknown key\n  Known here: id, head.',
+    ],
+    [
+      '{ "model": "m", "task": "sst2", "method": { "id": "lora", "rank": 0 } }',
+      'method.rank: expected a number above 0, found 0',
+    ],
+    ['{ "model": "m", "model": "n", "task": "sst2", "method": "lora" }', 'model: this key is written twice'],
+    ['{ "model": "m", "task": "sst2", "method": "lora", "__proto__": {} }', '__proto__: unknown key'],
+    ['[]', 'expected an object'],
+    ['', 'expected a value'],
+    ['{ "model": "m" "task": "sst2" }', 'expected a comma'],
+    ['{ "model": "m', 'this text does not end'],
+  ])('%s', (text, message) => {
+    expect(thrown(() => parse(text)).message).toContain(message);
+  });
+
+  it('reports all at once, each with its line, and their places to editors', () => {
+    const text = `{\n  "model": 1,\n  "task": "sst2",\n  "method": "lora",\n  "traning": {}\n}`;
+    expect(thrown(() => parse(text)).message).toBe(
+      `${file}:2: model: expected a text or an object, found 1\n${file}:5: traning: unknown key (Did you mean "training"?)`,
+    );
+    expect(
+      configurationProblems(text, catalogue).map(({ offset, length, line, column }) => ({
+        text: text.slice(offset, offset + length),
+        line,
+        column,
+      })),
+    ).toEqual([
+      { text: '1', line: 2, column: 12 },
+      { text: '"traning"', line: 5, column: 3 },
+    ]);
+  });
+
+  it('refuses unknown options of a method whose own schema lets them pass', () => {
+    const loose: Catalogue = {
+      ...catalogue,
+      methods: { ids: () => ['loose'], options: () => z.object({ size: z.int().default(1) }), title: () => 'Loose' },
+    };
+    const text = '{ "model": "m", "task": "rte", "method": { "id": "loose", "sise": 2 } }';
+    expect(thrown(() => parseConfiguration(text, file, loose)).message).toContain('Did you mean "size"?');
+  });
+});
+
+describe('overrides', () => {
+  const written = parse(
+    smallest.replace(
+      '}',
+      ', "training": { "epochs": 5 }, "matrix": { "training.seed": [0, 1], "method.rank": [1, 2] } }',
+    ),
+  );
+
+  it('take JSON or a bare text', () => {
+    const { settings } = applyOverrides(written, ['training.batchSize=8', 'name=a=b', 'tags=["x"]'], catalogue);
+    expect(settings).toMatchObject({ training: { epochs: 5, batchSize: 8 }, name: 'a=b', tags: ['x'] });
+  });
+
+  it('write out the short form they reach into', () => {
+    const { settings } = applyOverrides(
+      written,
+      ['method.alpha=1', 'task.maxLength=64', 'device.threads=2'],
+      catalogue,
+    );
+    expect(settings).toMatchObject({
+      method: { id: 'lora', alpha: 1 },
+      task: { id: 'sst2', maxLength: 64 },
+      device: { threads: 2 },
+    });
+  });
+
+  it('of steps take back epochs', () => {
+    expect(applyOverrides(written, ['training.steps=7'], catalogue).settings['training']).toEqual({ steps: 7 });
+  });
+
+  it('take the place of matrix axes', () => {
+    expect(applyOverrides(written, ['training.seed=9'], catalogue).matrix).toEqual({ 'method.rank': [1, 2] });
+    expect(applyOverrides(written, ['method=full', 'training.seed=9'], catalogue).matrix).toBeUndefined();
+  });
+
+  it.each([
+    ['training.epohcs=1', 'training.epohcs: there is no such setting\n  Did you mean "training.epochs"?'],
+    ['epochs=1', 'Did you mean "training.epochs"?'],
+    ['matrix=1', 'matrix: there is no such setting'],
+    ['training.epochs', 'is not of the form key=value'],
+    ['=1', 'is not of the form key=value'],
+    ['training.epochs=-1', 'training.epochs: expected a number above 0, found -1'],
+    ['__proto__.polluted=1', 'there is no such setting'],
+  ])('%s is refused', (override, message) => {
+    expect(thrown(() => applyOverrides(written, [override], catalogue)).message).toContain(message);
+  });
+});
+
+const anySettings = fc.record(
+  {
+    name: fc.stringMatching(/^[a-z]{1,9}$/),
+    model: fc.oneof(fc.constant('someone/model'), fc.record({ id: fc.constant('m'), revision: fc.constant('main') })),
+    task: fc.oneof(
+      fc.constantFrom('sst2', 'MNLI', 'STS-B'),
+      fc.record({ id: fc.constant('cola'), data: fc.constant('folder'), maxLength: fc.integer({ min: 4, max: 512 }) }),
+    ),
+    method: fc.oneof(
+      fc.constantFrom(...catalogue.methods.ids()),
+      fc.record({
+        id: fc.constant('lora'),
+        rank: fc.integer({ min: 1, max: 64 }),
+        alpha: fc.double({ min: 0.1, max: 99, noNaN: true }),
+      }),
+    ),
+    training: fc.record(
+      {
+        epochs: fc.double({ min: 0.1, max: 99, noNaN: true }),
+        batchSize: fc.integer({ min: 1, max: 999 }),
+        learningRate: fc.double({ min: 1e-9, max: 1, noNaN: true }),
+        warmup: fc.oneof(fc.double({ min: 0, max: 0.99, noNaN: true }), fc.integer({ min: 1, max: 100 })),
+        maxGradNorm: fc.option(fc.double({ min: 0.1, max: 9, noNaN: true })),
+        seed: fc.integer({ min: 0, max: 0xffffffff }),
+        evaluateEvery: fc.oneof(fc.constant('epoch'), fc.integer({ min: 1, max: 99 })),
+        earlyStopping: fc.record({ patience: fc.integer({ min: 1, max: 9 }) }),
+      },
+      { requiredKeys: [] },
+    ),
+    device: fc.oneof(fc.constantFrom(...providers), fc.record({ threads: fc.integer({ min: 1, max: 64 }) })),
+  },
+  { requiredKeys: ['model', 'task', 'method'] },
+);
+
+describe('laws', () => {
+  it('resolving a resolved configuration changes nothing, through JSON and wherever its file lies', () => {
+    fc.assert(
+      fc.property(anySettings, (settings) => {
+        const once = resolveConfiguration(parse(JSON.stringify(settings)), catalogue, everything);
+        const text = JSON.stringify(once);
+        const again = parseConfiguration(text, '/elsewhere/config.json', catalogue);
+        expect(resolveConfiguration(again, catalogue, everything)).toEqual(JSON.parse(text));
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  it('what a person wrote survives into the resolved form', () => {
+    fc.assert(
+      fc.property(anySettings, (settings) => {
+        const resolved = resolveConfiguration(parse(JSON.stringify(settings)), catalogue, everything);
+        expect(resolved.training).toMatchObject(settings.training ?? {});
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  it('any JSON is read or refused with a FileError, never anything else', () => {
+    const keys = fc.constantFrom('model', 'task', 'method', 'training', 'matrix', 'device', 'id', 'rank', 'x');
+    const value = fc.letrec((tie) => ({
+      any: fc.oneof(
+        { maxDepth: 3 },
+        fc.constantFrom('sst2', 'lora', 'm', ''),
+        fc.jsonValue({ maxDepth: 1 }),
+        fc.dictionary(keys, tie('any')),
+      ),
+    })).any;
+    fc.assert(
+      fc.property(fc.dictionary(keys, value), (settings) => {
+        try {
+          parse(JSON.stringify(settings));
+        } catch (error) {
+          expect(error).toBeInstanceOf(FileError);
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('any prefix of a file is refused with a line within it', () => {
+    const text = `{\n "model": "m", // x\n "task": { "id": "sst2" },\n "method": "lora"\n}`;
+    for (let length = 0; length < text.length; length++) {
+      const error = thrown(() => parse(text.slice(0, length)));
+      expect(error.line).toBeGreaterThanOrEqual(1);
+      expect(error.line).toBeLessThanOrEqual(text.slice(0, length).split('\n').length);
+    }
+  });
+});
+
+describe('what is made from the schema', () => {
+  it('the JSON schema describes every setting and knows the options of each method', () => {
+    const schema = configurationJsonSchema(catalogue);
+    const paths = settingPaths(schema);
+    expect(paths).toEqual(
+      expect.arrayContaining(['model.id', 'task.data.train', 'training.adam.beta1', 'method.rank', 'method.dimension']),
+    );
+    const undescribed: string[] = [];
+    const visit = (node: typeof schema, path: string): void => {
+      for (const form of node.anyOf ?? []) visit(form, path);
+      for (const [key, child] of Object.entries(node.properties ?? {})) {
+        if (child.description === undefined) undescribed.push(`${path}.${key}`);
+        visit(child, `${path}.${key}`);
+      }
+    };
+    visit(schema, '');
+    expect(undescribed).toEqual([]);
+  });
+
+  it('every path that can be set is one that the schema reads', () => {
+    const { shape } = configurationSchema(catalogue);
+    const heads = new Set(settingPaths(configurationJsonSchema(catalogue)).map((path) => path.split('.')[0]));
+    expect([...heads].sort()).toEqual(Object.keys(shape).sort());
+  });
+
+  it('the committed reference page is current', async () => {
+    await expect(configurationReference(catalogue)).toMatchFileSnapshot('../../../docs/reference/configuration.md');
+  });
+});

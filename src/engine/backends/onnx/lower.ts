@@ -202,7 +202,8 @@ function scatterRows(lowering: Lowering, updates: Rows, indices: Rows, result: S
   const count = sizeOf(indices.shape);
   const each = [count, ...rest];
   const column = reshapeTensor(lowering, indices.tensor, indices.shape, [count, ...rest.map(() => 1)]);
-  const zeros = writer.node('ConstantOfShape', [shapes.sizes(result)]);
+  // Not ConstantOfShape, which WebGPU leaves to the CPU.
+  const zeros = writer.node('Expand', [writer.constant('float32', [], [0]), shapes.sizes(result)]);
   const places = writer.node('Expand', [column, shapes.sizes(each)]);
   const added = reshapeTensor(lowering, updates.tensor, updates.shape, each);
   return writer.node('ScatterElements', [zeros, places, added], { axis: 0n, reduction: 'add' });

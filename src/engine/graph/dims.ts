@@ -49,7 +49,8 @@ function fromTerms(terms: readonly Term[]): Dim {
 }
 
 function termsOf(dim: Dim): readonly Term[] {
-  return typeof dim === 'number' ? [{ coefficient: dim, symbols: [] }] : dim.terms;
+  if (typeof dim !== 'number') return dim.terms;
+  return dim === 0 ? [] : [{ coefficient: dim, symbols: [] }];
 }
 
 /** The dimension called `name`. */
@@ -79,7 +80,7 @@ export function multiplyDims(a: Dim, b: Dim): Dim {
 /** `a / b` where `b` is a single term that divides every term of `a` exactly; undefined otherwise. */
 export function divideDims(a: Dim, b: Dim): Dim | undefined {
   const [divisor, ...more] = termsOf(b);
-  if (divisor === undefined || more.length > 0 || divisor.coefficient === 0) return undefined;
+  if (divisor === undefined || more.length > 0) return undefined;
   const quotients: Term[] = [];
   for (const term of termsOf(a)) {
     const symbols = [...term.symbols];

@@ -90,6 +90,7 @@ export async function startValues(
   seed: number,
 ): Promise<Map<string, Float32Array>> {
   const values = new Map<string, Float32Array>();
+  const wanted = new Map<string, Map<string, string>>();
   for (const { name, shape, initialiser } of model.trained) {
     if (initialiser.kind !== 'checkpoint') {
       values.set(name, draw(initialiser, name, shape, seed));
@@ -98,11 +99,15 @@ export async function startValues(
     locate(checkpoint, initialiser.tensor, shape);
     const tensor = checkpoint.tensors.get(initialiser.tensor);
     if (tensor === undefined) continue;
-    const read = await readTensors(tensor.file, [tensor.name]);
-    const found = read.get(tensor.name);
-    if (found === undefined || !(found.data instanceof Float32Array))
-      throw new Error(`${tensor.name} was not read as float32`);
-    values.set(name, found.data);
+    const inFile = wanted.get(tensor.file) ?? new Map<string, string>();
+    wanted.set(tensor.file, inFile.set(tensor.name, name));
+  }
+  for (const [file, names] of wanted) {
+    for (const [inFile, { data }] of await readTensors(file, names.keys())) {
+      const name = names.get(inFile);
+      if (name === undefined || !(data instanceof Float32Array)) throw new Error(`${inFile} was not read as float32`);
+      values.set(name, data);
+    }
   }
   return values;
 }

@@ -1,8 +1,9 @@
-import { mix32 } from '../base/random.ts';
+import { randomStream } from '../base/random.ts';
 import type { TensorData } from './backends/backend.ts';
 import type { Batch } from './data/batches.ts';
 import type { EncoderConfig } from './encoders/config.ts';
-import { DROPOUT_KEYS } from './graph/random-mask.ts';
+import { evaluateDim, type Bindings } from './graph/dims.ts';
+import type { DropoutSite } from './graph/random-mask.ts';
 
 /** The tensors that a run of a graph is fed, by input name. */
 export type NamedTensors = Record<string, TensorData>;
@@ -66,9 +67,21 @@ export function batchFeeds(
   };
 }
 
-/** Two keys for each dropout site, a pure function of seed, optimiser step and micro-batch. */
-export function dropoutKeys(sites: number, seed: number, step: number, microBatch: number): NamedTensors {
-  if (sites === 0) return {};
-  const data = Int32Array.from({ length: sites * 2 }, (_, i) => mix32(seed, step, microBatch, i, 0x5eed) | 0);
-  return { [DROPOUT_KEYS]: { dtype: 'int32', shape: [sites, 2], data } };
+/** The random words of every dropout site, a pure function of seed, optimiser step, micro-batch and site. */
+export function dropoutWords(
+  sites: readonly DropoutSite[],
+  sizes: Bindings,
+  position: { readonly seed: number; readonly step: number; readonly microBatch: number },
+): NamedTensors {
+  const feeds: NamedTensors = {};
+  const stream = `dropout.${position.step}.${position.microBatch}`;
+  for (const [index, site] of sites.entries()) {
+    const random = randomStream(position.seed, `${stream}.${index}`);
+    const rows = Int32Array.from({ length: evaluateDim(site.rows, sizes) }, () => random.uint32() | 1);
+    const columns = evaluateDim(site.columns, sizes);
+    const words = Int32Array.from({ length: 2 * columns }, () => random.uint32());
+    feeds[site.rowInput] = { dtype: 'int32', shape: [rows.length], data: rows };
+    feeds[site.columnInput] = { dtype: 'int32', shape: [2, columns], data: words };
+  }
+  return feeds;
 }

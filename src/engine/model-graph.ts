@@ -10,7 +10,7 @@ import { differentiate } from './graph/differentiate.ts';
 import { linear } from './graph/functions.ts';
 import { divide, input, multiply, parameter, reduceSum, tanh, weight } from './graph/operations.ts';
 import type { DeclaredTensor, Initialiser, ParameterScope, Part, TrainedTensor } from './graph/parameters.ts';
-import { createDropoutSites } from './graph/random-mask.ts';
+import { createDropoutSites, type DropoutSite } from './graph/random-mask.ts';
 import type { Value } from './graph/value.ts';
 
 /** What the head is asked for. */
@@ -49,8 +49,8 @@ export interface ModelGraph {
   /** Σ of the examples' losses times the fed `loss_scale`; with 1 / batch size it is the mean. Token labels: the mean over all of them. */
   readonly loss: Value;
   readonly layerOutputs: readonly Value[];
-  /** Dropout sites in the graph; 0 when no dropout acts. */
-  readonly dropoutSites: number;
+  /** Where dropout acts; none in evaluation, or when the method turns it off. */
+  readonly dropoutSites: readonly DropoutSite[];
   /** The head that was built. */
   readonly head: HeadLayout;
   /** Whether the head reads the token at the fed `mask_positions` `[batch, 1]`. */
@@ -97,7 +97,7 @@ function createScope(
   readonly drop: (x: Value, rate: number) => Value;
   readonly trained: TrainedTensor[];
   readonly fixed: DeclaredTensor[];
-  readonly sites: () => number;
+  readonly sites: readonly DropoutSite[];
 } {
   const trained: TrainedTensor[] = [];
   const fixed: DeclaredTensor[] = [];
@@ -133,7 +133,7 @@ function createScope(
     drop,
     trained,
     fixed,
-    sites: sites.count,
+    sites: sites.sites,
   };
 }
 
@@ -209,7 +209,7 @@ export function buildModel(plan: ModelPlan, mode: GraphMode): ModelGraph {
     losses,
     loss,
     layerOutputs: encoded.layerOutputs,
-    dropoutSites: sites(),
+    dropoutSites: sites,
     head: layout,
     readsMask,
   };

@@ -54,7 +54,7 @@ export interface SafetensorsHeader {
   readonly fileSize: number;
   /** Where the header ends and the tensors begin, in bytes. */
   readonly dataOffset: number;
-  readonly metadata: ReadonlyMap<string, string>;
+  readonly metadata: Readonly<Record<string, string>>;
   readonly tensors: ReadonlyMap<string, TensorEntry>;
 }
 
@@ -90,6 +90,13 @@ async function readHeader(handle: FileHandle, path: string): Promise<Safetensors
   const start = new Uint8Array(lengthBytes);
   await readExactly(handle, path, start, 0);
   const declared = new DataView(start.buffer).getBigUint64(0, true);
+  if (new TextDecoder().decode(start) === 'version ')
+    throw new FileError(
+      path,
+      undefined,
+      'is a Git LFS pointer, not the weights themselves',
+      'Run `git lfs pull` where it was cloned, or download the file.',
+    );
   if (declared > BigInt(longestHeader))
     throw new FileError(
       path,
@@ -174,7 +181,7 @@ function parseHeader(
   const repeated = repeatedName(text);
   if (repeated !== undefined) throw malformed(`${JSON.stringify(repeated)} is there twice`);
   checkLayout(tensors, dataOffset, fileSize, malformed);
-  return { metadata, tensors };
+  return { metadata: Object.fromEntries(metadata), tensors };
 }
 
 function parseEntry(
@@ -335,6 +342,37 @@ function float32BitsOfHalf(half: number): number {
   return sign | ((113 - shift) << 23) | (((fraction << shift) & 0x3ff) << 13);
 }
 
+/** A tensor to write; its array tells its type, but for F16, BF16 and BOOL, which must be named. */
+export interface WritableTensor {
+  readonly shape: readonly number[];
+  readonly data: Tensor['data'];
+  readonly dtype?: Tensor['dtype'];
+}
+
+function dtypeOf({ data, dtype }: WritableTensor): Tensor['dtype'] {
+  const possible: readonly Tensor['dtype'][] =
+    data instanceof Float32Array
+      ? ['F32']
+      : data instanceof Float64Array
+        ? ['F64']
+        : data instanceof Int32Array
+          ? ['I32']
+          : data instanceof BigInt64Array
+            ? ['I64']
+            : data instanceof Uint16Array
+              ? ['F16', 'BF16']
+              : ['U8', 'BOOL'];
+  const [usual] = possible;
+  const chosen = dtype ?? (data instanceof Uint16Array ? undefined : usual);
+  if (chosen === undefined || !possible.includes(chosen))
+    throw new Error(`an array of ${data.constructor.name} cannot be written as ${dtype ?? 'a type not named'}`);
+  return chosen;
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
 /**
  * Writes a safetensors file: beside, synced, then renamed into place, so that a file of this name is always whole. The same tensors
  * and metadata give the same bytes: tensors are ordered by element size (largest first, which aligns them all) and then by name.
@@ -342,19 +380,21 @@ function float32BitsOfHalf(half: number): number {
  */
 export async function writeSafetensors(
   path: string,
-  tensors: ReadonlyMap<string, Tensor>,
-  metadata: ReadonlyMap<string, string> = new Map(),
+  tensors: ReadonlyMap<string, WritableTensor>,
+  metadata: Readonly<Record<string, string>> = {},
 ): Promise<void> {
   const ordered = [...tensors].sort(
-    ([a, { dtype: x }], [b, { dtype: y }]) => bytesPerElement[y] - bytesPerElement[x] || (a < b ? -1 : a > b ? 1 : 0),
+    ([a, { data: x }], [b, { data: y }]) => y.BYTES_PER_ELEMENT - x.BYTES_PER_ELEMENT || compare(a, b),
   );
   const entries: [string, unknown][] = [];
-  if (metadata.size > 0)
-    entries.push(['__metadata__', Object.fromEntries([...metadata].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)))]);
+  if (Object.keys(metadata).length > 0)
+    entries.push(['__metadata__', Object.fromEntries(Object.entries(metadata).sort(([a], [b]) => compare(a, b)))]);
   let end = 0;
-  for (const [name, { dtype, shape, data }] of ordered) {
+  for (const [name, tensor] of ordered) {
+    const { shape, data } = tensor;
+    const dtype = dtypeOf(tensor);
     if (name === '__metadata__') throw new Error('a tensor cannot be called __metadata__');
-    if (shape.reduce((product, size) => product * size, bytesPerElement[dtype]) !== data.byteLength)
+    if (shape.reduce((product, size) => product * size, 1) !== data.length)
       throw new Error(`tensor ${name}: ${data.length} elements do not make the shape [${shape.join(', ')}]`);
     entries.push([name, { dtype, shape, data_offsets: [end, end + data.byteLength] }]);
     end += data.byteLength;

@@ -5,7 +5,7 @@ import { asInt32, assembleBatch, batchCount, batchIndices, planEpoch, type Batch
 import { lengthsOf, type Dataset } from './data/dataset.ts';
 import { frozenWeights, startValues, type EncoderCheckpoint } from './encoder-checkpoint.ts';
 import { evaluate } from './evaluate.ts';
-import { batchFeeds, dropoutKeys, type NamedTensors } from './feeds.ts';
+import { batchFeeds, dropoutWords, type NamedTensors } from './feeds.ts';
 import {
   buildModel,
   countParameters,
@@ -348,7 +348,11 @@ async function run(
       const feeds: NamedTensors = {
         ...fed,
         ...batchFeeds(batch, checkpoint.config, setup.maskToken),
-        ...dropoutKeys(model.dropoutSites, settings.seed, step, microBatch),
+        ...dropoutWords(
+          model.dropoutSites,
+          { batch: batch.shape[0], sequence: batch.shape[1] },
+          { seed: settings.seed, step, microBatch },
+        ),
         [LOSS_SCALE]: { dtype: 'float32', shape: [], data: Float32Array.of(1 / examples) },
       };
       const results = await compiled.step.run(feeds);

@@ -1,55 +1,62 @@
-import { sizeOf, symbol, type Shape } from './dims.ts';
-import { add, constant, dimension, divide, input, iota, less, multiply, reshape, slice, where } from './operations.ts';
+import { sizeOf, type Dim, type Shape } from './dims.ts';
+import { add, constant, divide, input, less, multiply, reshape, slice, where } from './operations.ts';
 import type { Value } from './value.ts';
 
-/** The name of the input that holds two 32-bit keys for each dropout site: int32 `[sites, 2]`. */
-export const DROPOUT_KEYS = 'dropout_keys';
-
-const FIRST_MULTIPLIER = 0x9e3779b1 | 0;
-const SECOND_MULTIPLIER = 0x85ebca6b | 0;
-const THIRD_MULTIPLIER = 0xc2b2ae35 | 0;
+const MULTIPLIER = 0xc2b2ae35 | 0;
 
 /**
- * A bool tensor that holds true with probability `1 - rate`, a pure function of two keys and the element's index: nothing is drawn, so a
- * resumed run sees the same masks. A hash in wrapping 32-bit arithmetic of operations that every provider has (no shifts or exclusive
- * ors): the index is multiplied by the first key made odd and added to the second, then twice folded upon itself and multiplied. The
- * key multiplies, for if it were only added it would shift one mask along the elements to give the next step's.
- * @param keys int32 `[1, 2]`
+ * A bool tensor that holds true with probability `1 - rate`, a pure function of the words of each element's row and column. An
+ * element's hash is row · column₁ + column₂, folded upon itself and multiplied, in wrapping 32-bit arithmetic that every provider has
+ * (no shifts or exclusive ors); its sign and high bits decide. With independent random words the masks are independent between
+ * elements, sites and steps; hashing the plain index with two or three such rounds is not (it was tried, and the tests refused it).
+ * @param rowWords int32 `[rows]`, odd: one for each combination of the leading axes
+ * @param columnWords int32 `[2, columns]`: two for each place along the last axis
  */
-export function keepMask(shape: Shape, rate: number, keys: Value): Value {
+export function keepMask(shape: Shape, rate: number, rowWords: Value, columnWords: Value): Value {
   const columns = shape.at(-1) ?? 1;
   const rows = sizeOf(shape.slice(0, -1));
-  const multiplier = add(multiply(reshape(slice(keys, 1, 0, 1), []), 2), 1);
-  const offset = reshape(slice(keys, 1, 1, 2), []);
-  const spread = multiply(multiplier, constant([FIRST_MULTIPLIER], [], 'int32'));
-  const along = multiply(iota(columns), spread);
-  const down = add(multiply(iota(rows), multiply(spread, dimension(columns, 'int32'))), offset);
-  const index = add(reshape(down, [rows, 1]), reshape(along, [1, columns]));
-  const folded = multiply(add(index, divide(index, 65536)), constant([SECOND_MULTIPLIER], [], 'int32'));
-  const hash = multiply(add(folded, divide(folded, 32768)), constant([THIRD_MULTIPLIER], [], 'int32'));
+  const line = reshape(rowWords, [rows, 1]);
+  const product = multiply(line, slice(columnWords, 0, 0, 1));
+  const mixed = add(product, slice(columnWords, 0, 1, 2));
+  const hash = multiply(add(mixed, divide(mixed, 65536)), constant([MULTIPLIER], [], 'int32'));
   const threshold = Math.round(rate * 2 ** 32) - 2 ** 31 - 1;
-  return reshape(less(constant([threshold], [], 'int32'), hash), shape);
+  return reshape(less(constant([threshold], [], 'int32'), hash), [...shape.slice(0, -1), columns]);
 }
 
-/** Hands out dropout sites while a graph is built, each with keys of its own. */
+/** A place in a graph where dropout acts, with the inputs that its random words are fed to. */
+export interface DropoutSite {
+  /** int32 `[rows]`, odd words. */
+  readonly rowInput: string;
+  readonly rows: Dim;
+  /** int32 `[2, columns]`. */
+  readonly columnInput: string;
+  readonly columns: Dim;
+}
+
+/** Hands out dropout sites while a graph is built. */
 export interface DropoutSites {
   /** Zero with probability `rate`, else divided by `1 - rate`. */
-  apply(x: Value, rate: number): Value;
-  /** Sites handed out so far: the rows that the keys input needs. */
-  count(): number;
+  readonly apply: (x: Value, rate: number) => Value;
+  readonly sites: readonly DropoutSite[];
 }
 
 export function createDropoutSites(): DropoutSites {
-  const keys = input(DROPOUT_KEYS, 'int32', [symbol('sites'), 2]);
-  let count = 0;
+  const sites: DropoutSite[] = [];
   return {
     apply(x, rate) {
       if (rate === 0) return x;
       if (!(rate > 0 && rate < 1)) throw new RangeError(`dropout rate ${rate} is outside [0, 1)`);
-      const site = slice(keys, 0, count, count + 1);
-      count += 1;
-      return where(keepMask(x.shape, rate, site), multiply(x, 1 / (1 - rate)), 0);
+      const site: DropoutSite = {
+        rowInput: `dropout.${sites.length}.rows`,
+        rows: sizeOf(x.shape.slice(0, -1)),
+        columnInput: `dropout.${sites.length}.columns`,
+        columns: x.shape.at(-1) ?? 1,
+      };
+      sites.push(site);
+      const rowWords = input(site.rowInput, 'int32', [site.rows]);
+      const columnWords = input(site.columnInput, 'int32', [2, site.columns]);
+      return where(keepMask(x.shape, rate, rowWords, columnWords), multiply(x, 1 / (1 - rate)), 0);
     },
-    count: () => count,
+    sites,
   };
 }

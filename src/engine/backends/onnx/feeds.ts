@@ -23,7 +23,7 @@ function feedOf(feeds: Feeds, value: Value): TensorData {
 /**
  * Checks feeds against the inputs of a graph and reads the values of its symbols off their shapes. Feeds that the graph does not
  * use are no error: one batch serves graphs that need different parts of it.
- * @throws Error on a missing feed, another dtype, rank or size, or shapes that disagree about a symbol, naming the inputs
+ * @throws Error on a missing feed, another dtype, rank or size, a symbol that is 0, or shapes that disagree about one, naming the inputs
  */
 export function bindFeeds(inputs: readonly Value[], feeds: Feeds): Bindings {
   const bound = new Map<string, { readonly size: number; readonly by: Value }>();
@@ -32,6 +32,7 @@ export function bindFeeds(inputs: readonly Value[], feeds: Feeds): Bindings {
     value.shape.forEach((dim, axis) => {
       const size = shape[axis] ?? 0;
       if (typeof dim === 'number' || symbolsOf(dim)[0] !== dim.text) return;
+      if (size === 0) throw new Error(`${dim.text} is 0 in ${describeValue(value)}`);
       const before = bound.get(dim.text);
       if (before === undefined) bound.set(dim.text, { size, by: value });
       else if (before.size !== size) {

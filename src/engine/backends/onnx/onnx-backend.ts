@@ -4,11 +4,11 @@ import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import { messageOf, UserError } from '../../../base/errors.ts';
 import { suggestion } from '../../../base/suggest.ts';
 import { topologicalOrder, type Value } from '../../graph/value.ts';
-import type { Backend, CompileOptions, Executable, TensorData } from '../backend.ts';
+import type { Backend, CompileOptions, Executable, TensorData, WeightSource } from '../backend.ts';
 import { bindFeeds, type Feeds } from './feeds.ts';
 import { lower, type LoweredGraph } from './lower.ts';
 import { ModelProtoSchema } from './onnx_pb.ts';
-import { placeWeights, type PlacedWeights } from './weights.ts';
+import { commonFolder, placeWeights, type FindFolder, type PlacedWeights } from './weights.ts';
 
 type Runtime = typeof onnxruntime;
 
@@ -100,31 +100,39 @@ function makeExecutable(runtime: Runtime, session: InferenceSession, graph: Lowe
   };
 }
 
+/**
+ * See {@link Backend}.
+ * @param findFolder where the runtime may read the weights' files from
+ * @throws UserError if the provider is unknown or cannot start; FileError if a weight's file cannot be read
+ */
+export async function compileGraph(
+  outputs: Readonly<Record<string, Value>>,
+  source: WeightSource,
+  options: CompileOptions,
+  findFolder: FindFolder = commonFolder,
+): Promise<Executable> {
+  const runtime = await loadRuntime();
+  const { provider } = options;
+  const providers = await availableProviders();
+  if (!providers.includes(provider)) {
+    throw new UserError(`there is no execution provider ${provider} here`, suggestion(provider, providers));
+  }
+  const weights = await placeWeights(weightNames(Object.values(outputs)), source, findFolder);
+  const graph = lower(outputs, weights.weights);
+  try {
+    return makeExecutable(runtime, await createSession(runtime, graph, weights, options), graph);
+  } catch (cause) {
+    if (provider === 'cpu') throw cause;
+    throw new UserError(
+      `the execution provider ${provider} could not take the model: ${messageOf(cause)}`,
+      'The provider cpu works everywhere.',
+      { cause },
+    );
+  }
+}
+
 /** Runs graphs as ONNX models with onnxruntime-node. */
 export const onnxBackend: Backend = {
   name: 'onnx',
-
-  /** @throws UserError if the provider is unknown or cannot start; FileError if a weight's file cannot be read */
-  async compile(outputs, weights, options) {
-    const runtime = await loadRuntime();
-    const providers = await availableProviders();
-    if (!providers.includes(options.provider)) {
-      throw new UserError(
-        `there is no execution provider ${options.provider} here`,
-        suggestion(options.provider, providers),
-      );
-    }
-    const placed = await placeWeights(weightNames(Object.values(outputs)), weights);
-    const graph = lower(outputs, placed.weights);
-    try {
-      return makeExecutable(runtime, await createSession(runtime, graph, placed, options), graph);
-    } catch (cause) {
-      if (options.provider === 'cpu') throw cause;
-      throw new UserError(
-        `the execution provider ${options.provider} could not take the model: ${messageOf(cause)}`,
-        'The provider cpu works everywhere.',
-        { cause },
-      );
-    }
-  },
+  compile: (outputs, weights, options) => compileGraph(outputs, weights, options),
 };

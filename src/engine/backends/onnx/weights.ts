@@ -1,4 +1,4 @@
-import { open, realpath } from 'node:fs/promises';
+import { open, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { FileError } from '../../../base/errors.ts';
 import type { WeightLocation, WeightSource } from '../backend.ts';
@@ -32,17 +32,28 @@ export function commonFolder(files: readonly string[]): string | undefined {
   }
 }
 
+/** The real path of each file, once it is known to hold all that is wanted of it. */
 async function realFiles(weights: readonly FileWeight[]): Promise<ReadonlyMap<string, string>> {
+  const ends = new Map<string, number>();
+  for (const { file, offset, byteLength } of weights) {
+    ends.set(file, Math.max(ends.get(file) ?? 0, offset + byteLength));
+  }
   const files = new Map<string, string>();
-  for (const { file } of weights) {
-    if (files.has(file)) continue;
+  for (const [file, end] of ends) {
+    let size: number;
     try {
       files.set(file, await realpath(file));
+      size = (await stat(file)).size;
     } catch (cause) {
       throw new FileError(file, undefined, 'the weights cannot be read', 'Is the file still there?', { cause });
     }
+    if (size < end) throw truncated(file, end);
   }
   return files;
+}
+
+function truncated(file: string, end: number): FileError {
+  return new FileError(file, undefined, `ends before byte ${end}`, 'Download the model again.');
 }
 
 async function readRange({ file, offset, byteLength }: FileWeight): Promise<Uint8Array> {
@@ -52,9 +63,7 @@ async function readRange({ file, offset, byteLength }: FileWeight): Promise<Uint
     let filled = 0;
     while (filled < byteLength) {
       const { bytesRead } = await handle.read(data, filled, byteLength - filled, offset + filled);
-      if (bytesRead === 0) {
-        throw new FileError(file, undefined, `ends before byte ${offset + byteLength}`, 'Download the model again.');
-      }
+      if (bytesRead === 0) throw truncated(file, offset + byteLength);
       filled += bytesRead;
     }
     return data;

@@ -1,0 +1,71 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseEncoderConfig, type EncoderConfig } from '../../src/engine/encoders/config.ts';
+import { tensorName, tensorPrefix, tensorShape } from '../../src/engine/encoders/tensor-names.ts';
+import { draw } from '../../src/engine/initialise.ts';
+import { writeSafetensors, type WritableTensor } from '../../src/engine/safetensors.ts';
+import type { EncoderModule } from '../../src/peft/method.ts';
+
+const outside: readonly EncoderModule[] = [
+  'wordEmbeddings',
+  'positionEmbeddings',
+  'typeEmbeddings',
+  'embeddingNorm',
+  'pooler',
+];
+const inLayer: readonly EncoderModule[] = [
+  'query',
+  'key',
+  'value',
+  'attentionOutput',
+  'attentionNorm',
+  'intermediate',
+  'output',
+  'outputNorm',
+];
+const withoutBias: readonly EncoderModule[] = ['wordEmbeddings', 'positionEmbeddings', 'typeEmbeddings'];
+const norms: readonly EncoderModule[] = ['embeddingNorm', 'attentionNorm', 'outputNorm'];
+
+/** The parsed `config.json` of a BERT of two layers of 16. */
+export const tinyConfigJson = {
+  model_type: 'bert',
+  vocab_size: 60,
+  hidden_size: 16,
+  intermediate_size: 32,
+  num_hidden_layers: 2,
+  num_attention_heads: 2,
+  max_position_embeddings: 40,
+  type_vocab_size: 2,
+  hidden_dropout_prob: 0.1,
+  attention_probs_dropout_prob: 0.1,
+};
+
+function tensorsOf(config: EncoderConfig): Map<string, WritableTensor> {
+  const tensors = new Map<string, WritableTensor>();
+  const put = (module: EncoderModule, layer: number | undefined): void => {
+    for (const part of withoutBias.includes(module) ? (['weight'] as const) : (['weight', 'bias'] as const)) {
+      const name = tensorPrefix(config) + tensorName(config, { module, layer, part });
+      const shape = tensorShape(config, { module, layer, part });
+      const scale = norms.includes(module) && part === 'weight';
+      const data = scale
+        ? draw({ kind: 'ones' }, name, shape, 1)
+        : draw({ kind: 'normal', deviation: 0.3 }, name, shape, 1);
+      tensors.set(name, { shape, data });
+    }
+  };
+  for (const module of outside) put(module, undefined);
+  for (let layer = 0; layer < config.layers; layer++) for (const module of inLayer) put(module, layer);
+  return tensors;
+}
+
+/** Writes a folder with a tiny random BERT in Hugging Face layout; `remove` deletes it. */
+export async function makeTinyEncoder(): Promise<{ readonly folder: string; readonly remove: () => Promise<void> }> {
+  const folder = await mkdtemp(join(tmpdir(), 'tiny-encoder-'));
+  await writeFile(join(folder, 'config.json'), JSON.stringify(tinyConfigJson));
+  await writeSafetensors(
+    join(folder, 'model.safetensors'),
+    tensorsOf(parseEncoderConfig(tinyConfigJson, 'config.json')),
+  );
+  return { folder, remove: () => rm(folder, { recursive: true, force: true }) };
+}

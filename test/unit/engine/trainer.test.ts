@@ -1,0 +1,234 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { randomStream } from '../../../src/base/random.ts';
+import { onnxBackend } from '../../../src/engine/backends/onnx/onnx-backend.ts';
+import { readCheckpoint, writeCheckpoint } from '../../../src/engine/checkpoint-file.ts';
+import { encodeDataset, type Dataset } from '../../../src/engine/data/dataset.ts';
+import { openEncoder, type EncoderCheckpoint } from '../../../src/engine/encoder-checkpoint.ts';
+import type { TrainerState } from '../../../src/engine/trainer-state.ts';
+import {
+  DivergedError,
+  train,
+  type TrainingHost,
+  type TrainingResult,
+  type TrainingSettings,
+  type TrainingSetup,
+} from '../../../src/engine/trainer.ts';
+import type { TrainingEvent } from '../../../src/engine/training-events.ts';
+import { findTask } from '../../../src/tasks/registry.ts';
+import { makeTinyEncoder } from '../../support/tiny-encoder.ts';
+
+const MASK = 4;
+const task = findTask('sst2');
+
+let checkpoint: EncoderCheckpoint;
+let removeEncoder: () => Promise<void>;
+let scratch: string;
+
+beforeAll(async () => {
+  const { folder, remove } = await makeTinyEncoder();
+  checkpoint = await openEncoder(folder);
+  removeEncoder = remove;
+  scratch = await mkdtemp(join(tmpdir(), 'trainer-'));
+});
+
+afterAll(async () => {
+  await removeEncoder();
+  await rm(scratch, { recursive: true, force: true });
+});
+
+/** Sequences of two kinds of tokens; the label says which kind prevails. */
+function makeData(count: number, seed: number): Dataset {
+  const random = randomStream(seed, 'test data');
+  const examples = Array.from({ length: count }, () => {
+    const label = random.below(2);
+    const tokens = Array.from(
+      { length: 3 + random.below(12) },
+      () => 10 + random.below(20) + (random.uniform() < 0.85 ? label : 1 - label) * 25,
+    );
+    return { text: tokens.join(' '), label };
+  });
+  const encode = (text: string): { ids: number[]; typeIds: number[] } => {
+    const ids = [2, ...text.split(' ').map(Number), MASK, 3];
+    return { ids, typeIds: ids.map(() => 0) };
+  };
+  return encodeDataset(examples, 'classification', encode, 40);
+}
+
+const data = makeData(101, 1);
+const dev = makeData(40, 2);
+
+const settings: TrainingSettings = {
+  length: { kind: 'epochs', epochs: 3 },
+  batchSize: 8,
+  accumulation: 2,
+  learningRate: 5e-3,
+  schedule: 'linear',
+  warmup: 0.1,
+  weightDecay: 0.01,
+  maxGradNorm: 1,
+  adam: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
+  dropout: undefined,
+  seed: 0,
+  evaluateEvery: 'epoch',
+  checkpointEvery: 'epoch',
+  earlyStopping: undefined,
+};
+
+function makeSetup(method: string, changed: Partial<TrainingSettings> = {}): TrainingSetup {
+  return {
+    checkpoint,
+    method: { id: method, options: method === 'slash' ? { dimension: 24 } : method === 'lora' ? { rank: 2 } : {} },
+    task,
+    train: data,
+    evaluations: [{ split: 'dev', dataset: dev }],
+    settings: { ...settings, ...changed },
+    backend: onnxBackend,
+    device: { provider: 'cpu', threads: 2, reason: 'test' },
+    maskToken: method === 'slash' ? MASK : undefined,
+  };
+}
+
+interface Record {
+  readonly events: readonly TrainingEvent[];
+  readonly result: TrainingResult;
+  readonly state: TrainerState | undefined;
+}
+
+/** Events without what depends on the clock. */
+function timeless(events: readonly TrainingEvent[]): readonly unknown[] {
+  return events.flatMap((event): readonly unknown[] => {
+    if (event.type === 'step')
+      return [{ step: event.step, loss: event.loss, norm: event.gradientNorm, rate: event.learningRate }];
+    return event.type === 'evaluation'
+      ? [{ step: event.step, loss: event.loss, metrics: event.metrics, best: event.best }]
+      : [];
+  });
+}
+
+async function runTraining(
+  setup: TrainingSetup,
+  options: { readonly stopAfter?: number; readonly from?: TrainerState } = {},
+): Promise<Record> {
+  const events: TrainingEvent[] = [];
+  let saved: TrainerState | undefined;
+  const file = join(scratch, `${setup.method.id}-${Math.random()}.safetensors`);
+  const host: TrainingHost = {
+    emit: (event) => events.push(event),
+    wish: () => (events.filter((event) => event.type === 'step').length === options.stopAfter ? 'stop' : 'continue'),
+    save: async (kind, state) => {
+      if (kind === 'last') {
+        await writeCheckpoint(file, state, new Map(), { segment: 0, seq: events.length });
+        saved = await readCheckpoint(file);
+      }
+      return kind;
+    },
+    now: () => performance.now(),
+  };
+  const result = await train(setup, host, options.from);
+  return { events, result, state: saved };
+}
+
+describe('training', () => {
+  it.each(['full', 'head', 'bitfit', 'lora', 'slash'])(
+    '%s: the same seed gives the same numbers, bit for bit; another seed does not',
+    async (method) => {
+      const first = await runTraining(makeSetup(method));
+      const second = await runTraining(makeSetup(method));
+      expect(timeless(second.events)).toEqual(timeless(first.events));
+      expect(second.state?.values).toEqual(first.state?.values);
+      const other = await runTraining(makeSetup(method, { seed: 1 }));
+      expect(timeless(other.events)).not.toEqual(timeless(first.events));
+    },
+  );
+
+  it.each([
+    ['full', 1],
+    ['head', 5],
+    ['bitfit', 7],
+    ['lora', 9],
+    ['slash', 16],
+  ])(
+    '%s: stopped after step %i and continued from the file equals unbroken, bit for bit',
+    async (method, stopAfter) => {
+      const unbroken = await runTraining(makeSetup(method));
+      const before = await runTraining(makeSetup(method), { stopAfter });
+      expect(before.result.reason).toBe('stopped');
+      expect(before.state?.progress.step).toBe(stopAfter);
+      if (before.state === undefined) throw new Error('nothing was saved');
+      const after = await runTraining(makeSetup(method), { from: before.state });
+      expect([...timeless(before.events), ...timeless(after.events)]).toEqual(timeless(unbroken.events));
+      expect(after.state?.values).toEqual(unbroken.state?.values);
+      expect(after.state?.optimiser).toEqual(unbroken.state?.optimiser);
+      expect(after.result.best).toEqual(unbroken.result.best);
+    },
+  );
+
+  it('learns what can be learnt, and counts steps, epochs and examples', async () => {
+    const { events, result } = await runTraining(
+      makeSetup('full', { learningRate: 1e-2, length: { kind: 'epochs', epochs: 6 } }),
+    );
+    expect(result.reason).toBe('completed');
+    expect(result.best?.score).toBeGreaterThan(0.85);
+    const started = events.find((event) => event.type === 'started');
+    expect(started).toMatchObject({ totalSteps: 42, stepsPerEpoch: 7, trainExamples: 101, fromStep: 1 });
+    const steps = events.filter((event) => event.type === 'step');
+    expect(steps.map((event) => event.step)).toEqual(Array.from({ length: 42 }, (_, i) => i + 1));
+    expect(steps.at(6)?.epoch).toBe(1);
+    expect(events.filter((event) => event.type === 'evaluation').map((event) => event.step)).toEqual([
+      7, 14, 21, 28, 35, 42,
+    ]);
+  });
+
+  it('accumulated gradients are those of the examples together', async () => {
+    const oneStep: Partial<TrainingSettings> = {
+      length: { kind: 'steps', steps: 1 },
+      dropout: 0,
+      learningRate: 1e-3,
+      warmup: 0,
+    };
+    // All 101 examples in one optimiser step, in one pass or in many: the same set, so the same gradient but for rounding.
+    const whole = await runTraining(makeSetup('full', { ...oneStep, batchSize: 101, accumulation: 1 }));
+    const parts = await runTraining(makeSetup('full', { ...oneStep, batchSize: 8, accumulation: 13 }));
+    const pick = ({ events }: Record): { loss: number; norm: number } => {
+      const step = events.find((event) => event.type === 'step');
+      if (step?.type !== 'step') throw new Error('no step');
+      return { loss: step.loss, norm: step.gradientNorm };
+    };
+    expect(pick(parts).loss).toBeCloseTo(pick(whole).loss, 5);
+    expect(pick(parts).norm / pick(whole).norm).toBeCloseTo(1, 4);
+  });
+
+  it('ends with a typed error at the step where the loss is no longer finite', async () => {
+    const wild = makeSetup('full', { learningRate: 1e30, maxGradNorm: null, warmup: 0 });
+    const failure = runTraining(wild);
+    await expect(failure).rejects.toBeInstanceOf(DivergedError);
+    await expect(failure).rejects.toMatchObject({ step: 2 });
+  });
+
+  it('stops early when the score no longer rises, keeping the best', async () => {
+    const { result, events } = await runTraining(
+      makeSetup('head', {
+        learningRate: 1e-12,
+        length: { kind: 'epochs', epochs: 50 },
+        earlyStopping: { patience: 2, metric: 'accuracy' },
+      }),
+    );
+    expect(result.reason).toBe('early-stopped');
+    expect(result.best?.step).toBe(7);
+    expect(result.step).toBe(21);
+    expect(events.filter((event) => event.type === 'checkpoint' && event.kind === 'best')).toHaveLength(1);
+  });
+
+  it('evaluates and saves every so many steps when asked', async () => {
+    const { events } = await runTraining(
+      makeSetup('head', { length: { kind: 'steps', steps: 10 }, evaluateEvery: 4, checkpointEvery: 5 }),
+    );
+    expect(events.filter((event) => event.type === 'evaluation').map((event) => event.step)).toEqual([4, 8, 10]);
+    expect(
+      events.flatMap((event) => (event.type === 'checkpoint' && event.kind === 'last' ? [event.step] : [])),
+    ).toEqual([5, 10]);
+  });
+});

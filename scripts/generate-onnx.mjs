@@ -1,7 +1,10 @@
 // Regenerates src/engine/backends/onnx/onnx_pb.ts from onnx.proto beside it: `node scripts/generate-onnx.mjs`.
-// The compiler and the plugin are fetched by npx when asked for: they are needed once per release of ONNX, not in every install.
+// onnx.proto is the unaltered file of the PyPI package onnx 1.23.2 (Apache-2.0, by the ONNX project's contributors).
+// npx fetches the compiler and its plugin: they are needed once a release of ONNX, not in every install.
 import { spawnSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { format, resolveConfig } from 'prettier';
 
 const folder = fileURLToPath(new URL('../src/engine/backends/onnx', import.meta.url));
 const packages = ['@bufbuild/buf@1.75.0', '@bufbuild/protoc-gen-es@2.17.0'];
@@ -19,6 +22,11 @@ const { status } = spawnSync(
     '--template',
     JSON.stringify(template),
   ],
-  { cwd: folder, stdio: 'inherit', shell: process.platform === 'win32' },
+  { cwd: folder, stdio: 'inherit' },
 );
+if (status === 0) {
+  const file = `${folder}/onnx_pb.ts`;
+  const generated = readFileSync(file, 'utf8').replace('/* eslint-disable */\n', '');
+  writeFileSync(file, await format(generated, { ...(await resolveConfig(file)), filepath: file }));
+}
 process.exitCode = status ?? 1;

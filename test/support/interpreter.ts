@@ -27,7 +27,7 @@ export interface Tensor {
 
 /**
  * Computes `outputs`. `feeds` holds inputs and parameters by name, `weights` the frozen tensors; symbols take their values from
- * the shapes of the feeds.
+ * the shapes of the feeds, or from `sizes` where no feed that the outputs need shows them.
  * @throws Error if a feed is missing or does not fit, if an operation's result has another shape than the graph promised, or if
  * an index or an integer is out of range
  */
@@ -35,10 +35,11 @@ export function interpret<Name extends string>(
   outputs: Readonly<Record<Name, Value>>,
   feeds: Readonly<Record<string, Feed>>,
   weights: Readonly<Record<string, Feed>> = {},
+  sizes: Bindings = {},
 ): Record<Name, Tensor> {
   const named = Object.entries<Value>(outputs);
   const order = topologicalOrder(named.map(([, value]) => value));
-  const bindings = bindSymbols(order, feeds);
+  const bindings = { ...sizes, ...bindSymbols(order, feeds) };
   const results = new Map<number, Tensor>();
   const resultOf = (value: Value): Tensor => {
     const result = results.get(value.id);

@@ -39,6 +39,11 @@ export interface EncodeOptions {
   readonly addSpecialTokens?: boolean;
   /** Default true; without them `offsets` is empty. */
   readonly returnOffsets?: boolean;
+  /**
+   * Read no more of a text that may be cut than `maxLength` tokens, as versions 0.23.1 and 0.23.2 of the Rust library did by mistake:
+   * what follows is in no window, and the longer of two long texts is not known. Only to compare with those. Default false.
+   */
+  readonly stopAtLimit?: boolean;
 }
 
 export interface Tokenizer {
@@ -109,15 +114,17 @@ export function createTokenizer(parts: TokenizerParts): Tokenizer {
   const words = remembering<WordTokens>((word) => model.tokenize(word));
 
   /** The tokens of a section in which no added token is written. */
-  function appendNormalized(section: AlignedText, sequence: TokenSequence, firstWord: number): number {
+  function appendNormalized(section: AlignedText, sequence: TokenSequence, firstWord: number, limit: number): number {
     const text = normalize(section, normalizer);
     let word = firstWord;
     for (const part of sections(text, normalized)) {
+      if (sequence.ids.length >= limit) return word;
       if (part.token !== undefined) {
         appendAdded(part.token, part.text, sequence, word++);
         continue;
       }
       for (const { text: spelled, origins } of model.words(part.text)) {
+        if (sequence.ids.length >= limit) return word;
         const { ids, tokens, starts, ends } = words(spelled);
         for (let i = 0; i < ids.length; i++) {
           sequence.ids.push(ids[i] ?? 0);
@@ -132,11 +139,12 @@ export function createTokenizer(parts: TokenizerParts): Tokenizer {
     return word;
   }
 
-  function sequenceOf(text: string): TokenSequence {
+  function sequenceOf(text: string, limit = Infinity): TokenSequence {
     const sequence: TokenSequence = { ids: [], tokens: [], starts: [], ends: [], words: [] };
     let word = 0;
     for (const part of sections(alignedText(text), written)) {
-      if (part.token === undefined) word = appendNormalized(part.text, sequence, word);
+      if (sequence.ids.length >= limit) break;
+      if (part.token === undefined) word = appendNormalized(part.text, sequence, word, limit);
       else appendAdded(part.token, part.text, sequence, word++);
     }
     return sequence;
@@ -145,7 +153,7 @@ export function createTokenizer(parts: TokenizerParts): Tokenizer {
   /** The ids of a piece of text that stands for itself: between two safe boundaries, or one word of the byte-level pattern. */
   const pieceIds = remembering<readonly number[]>((piece) => {
     const sequence: TokenSequence = { ids: [], tokens: [], starts: [], ends: [], words: [] };
-    appendNormalized(alignedText(piece), sequence, 0);
+    appendNormalized(alignedText(piece), sequence, 0, Infinity);
     return sequence.ids;
   });
 
@@ -172,8 +180,11 @@ export function createTokenizer(parts: TokenizerParts): Tokenizer {
     specialTokens,
     maxLength: parts.maxLength,
     encode(text, pair, options = {}) {
-      return assemble(sequenceOf(text), pair === undefined ? undefined : sequenceOf(pair), template, {
-        truncation: options.truncation ?? 'longest_first',
+      const truncation = options.truncation ?? 'longest_first';
+      const limit = options.stopAtLimit === true ? options.maxLength : undefined;
+      const first = sequenceOf(text, truncation === 'only_second' ? undefined : limit);
+      return assemble(first, pair === undefined ? undefined : sequenceOf(pair, limit), template, {
+        truncation,
         stride: options.stride ?? 0,
         addSpecialTokens: options.addSpecialTokens ?? true,
         returnOffsets: options.returnOffsets ?? true,

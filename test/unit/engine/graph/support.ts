@@ -98,13 +98,14 @@ export function finiteDifferences(
   name: string,
   feeds: Readonly<Record<string, Feed>>,
   weights: Readonly<Record<string, Feed>> = {},
+  sizes: Bindings = {},
 ): Float64Array {
   const feed = feeds[name];
   if (feed === undefined) throw new Error(`${name} is not fed`);
   const at = (index: number, shift: number): number => {
     const data = Float64Array.from(feed.data);
     data[index] = (data[index] ?? NaN) + shift;
-    const { y } = interpret({ y: output }, { ...feeds, [name]: { shape: feed.shape, data } }, weights);
+    const { y } = interpret({ y: output }, { ...feeds, [name]: { shape: feed.shape, data } }, weights, sizes);
     return y.data[0] ?? NaN;
   };
   return Float64Array.from({ length: feed.data.length }, (_, i) => {

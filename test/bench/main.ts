@@ -1,0 +1,66 @@
+// Measures what PEFT Lab promises against PyTorch, transformers and peft, both in one run. It judges nothing: no threshold fails it.
+import { mkdtemp, rm } from 'node:fs/promises';
+import { cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { UserError } from '../../src/base/errors.ts';
+import { formatComparison, type Comparison } from './comparison.ts';
+import { parseOptions } from './options.ts';
+import { findPython, type Python } from './python.ts';
+import { encoders, writeRandomBert } from './random-checkpoint.ts';
+import { measureStep, stepCases } from './step.ts';
+import { ownVersions } from './versions.ts';
+
+async function main(args: readonly string[]): Promise<void> {
+  const options = parseOptions(args);
+  const wanted = (name: string): boolean =>
+    options.only.length === 0 || options.only.some((part) => name.includes(part));
+  const steps = stepCases.filter(({ name }) => wanted(name));
+  if (options.list) {
+    for (const { name } of steps) process.stdout.write(`${name}\n`);
+    return;
+  }
+  const found = findPython(options.python);
+  const python: Python | undefined = 'path' in found ? found : undefined;
+  const note = (text: string): void => void process.stderr.write(`bench: ${text}\n`);
+  if ('missing' in found) note(`only our side runs: ${found.missing} (name one with --python or PEFT_LAB_PYTHON)`);
+  else if (!found.compiles && !options.quick) note('there is no C++ compiler, so torch.compile is left out');
+  const context = {
+    threads: options.threads,
+    quick: options.quick,
+    cpu: cpus()[0]?.model.trim() ?? 'unknown',
+    cpus: cpus().length,
+    versions: { ...(await ownVersions()), ...python?.versions },
+  };
+  if (!options.json) {
+    process.stdout.write(`${context.cpu}, ${context.cpus} CPUs, ${context.threads} threads each\n`);
+    process.stdout.write(
+      `${Object.entries(context.versions)
+        .map(([name, version]) => `${name} ${version}`)
+        .join(', ')}\n`,
+    );
+  }
+  const tell = (comparison: Comparison): void => {
+    const line = options.json ? JSON.stringify({ ...comparison, ...context }) : formatComparison(comparison);
+    process.stdout.write(`${line}\n`);
+  };
+  const folder = await mkdtemp(join(tmpdir(), 'peft-lab-bench-'));
+  try {
+    for (const encoder of new Set(steps.map((step) => step.encoder))) {
+      await writeRandomBert(join(folder, encoder), encoders[encoder]);
+    }
+    for (const step of steps) {
+      note(step.name);
+      for (const comparison of await measureStep(step, folder, options, python)) tell(comparison);
+    }
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+try {
+  await main(process.argv.slice(2));
+} catch (error) {
+  if (!(error instanceof UserError)) throw error;
+  process.stderr.write(`${error.message}\n`);
+  process.exitCode = 2;
+}

@@ -1,0 +1,88 @@
+// Our side of the step comparison: a process that holds one compiled step and takes as many as it is asked for.
+import { z } from 'zod';
+import type { TensorData } from '../../src/engine/backends/backend.ts';
+import { onnxBackend } from '../../src/engine/backends/onnx/onnx-backend.ts';
+import { frozenWeights, openEncoder, startValues } from '../../src/engine/encoder-checkpoint.ts';
+import { dropoutKeys, encoderFeeds, type NamedTensors } from '../../src/engine/feeds.ts';
+import { gradientsOf, LOSS_SCALE } from '../../src/engine/model-graph.ts';
+import { createAdamW, defaultAdamW, stepAdamW, type Trained } from '../../src/engine/optimisers/adamw.ts';
+import { weightDecayOf } from '../../src/engine/optimisers/weight-decay.ts';
+import { readTensors } from '../../src/engine/safetensors.ts';
+import { answerQuestions, peakResidentBytes } from './answer.ts';
+import { modelOf, SEED, stepPlan } from './step-plan.ts';
+
+const plan = stepPlan.parse(JSON.parse(process.argv[2] ?? ''));
+const checkpoint = await openEncoder(plan.checkpoint);
+const began = performance.now();
+const model = modelOf(plan, checkpoint);
+const outputs = { loss: model.loss, ...gradientsOf(model) };
+const executable = await onnxBackend.compile(outputs, frozenWeights(model, checkpoint, SEED), {
+  provider: 'cpu',
+  threads: plan.threads,
+});
+const compileSeconds = (performance.now() - began) / 1000;
+
+const values = await startValues(model, checkpoint, SEED);
+const fed: NamedTensors = {};
+const trained = model.trained.map(({ name, shape }): Trained => {
+  const value = values.get(name);
+  if (value === undefined) throw new Error(`${name} has no start value`);
+  fed[name] = { dtype: 'float32', shape, data: value };
+  return { name, value, weightDecay: weightDecayOf(name, plan.weightDecay) };
+});
+const optimiser = createAdamW(trained);
+const batch = await readTensors(plan.start, ['batch.input_ids', 'batch.mask_positions', 'batch.labels']);
+const integers = (name: string): TensorData & { readonly dtype: 'int32' } => {
+  const tensor = batch.get(name);
+  if (!(tensor?.data instanceof Int32Array)) throw new Error(`${name} is missing`);
+  return { dtype: 'int32', shape: tensor.shape, data: tensor.data };
+};
+const ids = integers('batch.input_ids').data;
+const feeds: NamedTensors = {
+  ...fed,
+  ...encoderFeeds(
+    { inputIds: ids, attentionMask: new Int32Array(ids.length).fill(1), typeIds: new Int32Array(ids.length) },
+    [plan.batch, plan.tokens],
+    checkpoint.config,
+  ),
+  labels: integers('batch.labels'),
+  mask_positions: integers('batch.mask_positions'),
+  [LOSS_SCALE]: { dtype: 'float32', shape: [], data: Float32Array.of(1 / plan.batch) },
+};
+
+async function step(): Promise<number> {
+  const results = await executable.run({ ...feeds, ...dropoutKeys(model.dropoutSites, SEED, optimiser.step, 0) });
+  const gradients = new Map<string, Float32Array>();
+  for (const { name } of trained) {
+    const gradient = results[name];
+    if (gradient?.dtype !== 'float32') throw new Error(`${name} has no gradient`);
+    gradients.set(name, gradient.data);
+  }
+  stepAdamW(optimiser, trained, gradients, plan.learningRate, defaultAdamW);
+  return Number(results['loss']?.data[0]);
+}
+
+const question = z.discriminatedUnion('do', [
+  z.object({ do: z.literal('describe') }),
+  z.object({ do: z.literal('steps'), count: z.int() }),
+  z.object({ do: z.literal('memory') }),
+]);
+
+await answerQuestions(async (asked) => {
+  const wanted = question.parse(asked);
+  switch (wanted.do) {
+    case 'describe': {
+      const trainedNumbers = trained.reduce((sum, { value }) => sum + value.length, 0);
+      return { trained: trainedNumbers, compileSeconds };
+    }
+    case 'memory':
+      return { bytes: peakResidentBytes() };
+    case 'steps': {
+      const losses: number[] = [];
+      const start = performance.now();
+      for (let i = 0; i < wanted.count; i++) losses.push(await step());
+      return { seconds: (performance.now() - start) / 1000 / wanted.count, losses };
+    }
+  }
+});
+await executable.dispose();

@@ -1,0 +1,142 @@
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { z } from 'zod';
+import { startChild, type Child } from './child.ts';
+import { compare, median, type Comparison } from './comparison.ts';
+import type { BenchOptions } from './options.ts';
+import { peerFolder, type Python } from './python.ts';
+import { encoders } from './random-checkpoint.ts';
+import { filesOf, methodOptions, writeStart, type StepPlan } from './step-plan.ts';
+
+/** A step to measure: which model, method and dropout. */
+export interface StepCase {
+  readonly name: string;
+  readonly encoder: keyof typeof encoders;
+  readonly method: StepPlan['method'];
+  readonly dropout: number;
+}
+
+const shapes = {
+  'bert-base': { batch: 16, tokens: 128, stepsPerRound: 1 },
+  'bert-tiny': { batch: 32, tokens: 64, stepsPerRound: 40 },
+} as const satisfies Record<keyof typeof encoders, unknown>;
+
+const variants = [
+  { method: 'lora', dropout: 0.1 },
+  { method: 'lora', dropout: 0 },
+  { method: 'slash', dropout: 0 }, // It turns dropout off, as its paper does.
+  { method: 'full', dropout: 0.1 },
+  { method: 'full', dropout: 0 },
+] as const;
+
+export const stepCases: readonly StepCase[] = (['bert-base', 'bert-tiny'] as const).flatMap((encoder) =>
+  variants.map(({ method, dropout }) => ({
+    name: `step/${encoder}/${method}/${dropout === 0 ? 'no-dropout' : `dropout-${dropout}`}`,
+    encoder,
+    method,
+    dropout,
+  })),
+);
+
+const described = z.object({ trained: z.int(), compileSeconds: z.number().optional() });
+const stepped = z.object({ seconds: z.number(), losses: z.array(z.number()) });
+const remembered = z.object({ bytes: z.int() });
+
+interface Side {
+  readonly name: string;
+  readonly child: Child;
+  readonly seconds: number[];
+  losses: readonly number[];
+  trained: number;
+}
+
+/** Steps at the beginning whose losses both sides must agree on. */
+const COMPARED_STEPS = 3;
+/** Idle threads of the side that just worked may spin for a moment. */
+const SETTLE_MS = 100;
+
+function sidesOf(plan: StepPlan, options: BenchOptions, python: Python | undefined): readonly Side[] {
+  const side = (name: string, child: Child): Side => ({ name, child, seconds: [], losses: [], trained: 0 });
+  const ours = side(
+    'ours',
+    startChild(process.execPath, [join(import.meta.dirname, 'step-worker.ts'), JSON.stringify(plan)]),
+  );
+  if (python === undefined) return [ours];
+  const library = plan.method === 'lora' ? 'PyTorch + peft' : 'PyTorch';
+  const peer = (name: string, compile: boolean): Side =>
+    side(
+      `${library}, ${name}`,
+      startChild(python.path, [join(peerFolder, 'step.py'), JSON.stringify({ ...plan, compile, attention: 'sdpa' })]),
+    );
+  const compiled = python.compiles && !options.quick ? [peer('torch.compile', true)] : [];
+  return [ours, peer('eager', false), ...compiled];
+}
+
+function checkAgreement({ name, dropout }: StepCase, sides: readonly Side[]): void {
+  const [ours, ...peers] = sides;
+  for (const side of sides) {
+    if (!side.losses.every((loss) => Number.isFinite(loss)))
+      throw new Error(`${name}: ${side.name} computes losses that are no numbers`);
+    if (side.trained !== ours?.trained)
+      throw new Error(`${name}: ${side.name} trains ${side.trained} numbers, we ${ours?.trained ?? 0}`);
+  }
+  if (dropout !== 0) return; // Masks differ, so losses do.
+  for (const peer of peers) {
+    for (let step = 0; step < COMPARED_STEPS; step++) {
+      const [own, other] = [ours?.losses[step] ?? NaN, peer.losses[step] ?? NaN];
+      if (!(Math.abs(own - other) <= 1e-3 * Math.abs(other)))
+        throw new Error(`${name}: after ${step} steps the loss of ${peer.name} is ${other}, ours ${own}`);
+    }
+  }
+}
+
+/** Measures one step on both sides, alternating round by round: its time and its memory. */
+export async function measureStep(
+  step: StepCase,
+  folder: string,
+  options: BenchOptions,
+  python: Python | undefined,
+): Promise<readonly Comparison[]> {
+  const { encoder, method, dropout, name } = step;
+  const { batch, tokens, stepsPerRound } = shapes[encoder];
+  const plan: StepPlan = {
+    ...filesOf(folder, encoder, name.replaceAll('/', '-')),
+    method,
+    options: methodOptions[method],
+    dropout,
+    batch,
+    tokens,
+    threads: options.threads,
+    learningRate: 1e-5,
+    weightDecay: 0.01,
+  };
+  await writeStart(plan, { config: encoders[encoder], hasPooler: true });
+  const sides = sidesOf(plan, options, python);
+  try {
+    for (const side of sides) {
+      side.trained = described.parse(await side.child.ask({ do: 'describe' })).trained;
+      side.losses = stepped.parse(await side.child.ask({ do: 'steps', count: COMPARED_STEPS })).losses;
+    }
+    checkAgreement(step, sides);
+    for (let round = -1; round < options.rounds; round++) {
+      for (const side of sides) {
+        await pause(SETTLE_MS);
+        const { seconds } = stepped.parse(await side.child.ask({ do: 'steps', count: stepsPerRound }));
+        if (round >= 0) side.seconds.push(seconds); // The first round only warms up.
+      }
+    }
+    const times = sides.map(({ name, seconds }) => ({ name, value: median(seconds), rounds: seconds }));
+    const memory: { readonly name: string; readonly value: number }[] = [];
+    for (const { name, child } of sides)
+      memory.push({ name, value: remembered.parse(await child.ask({ do: 'memory' })).bytes });
+    const details = { method, encoder, batch, tokens, dropout, trained: sides[0]?.trained, rounds: options.rounds };
+    const compared = (what: string, unit: Comparison['unit'], measured: typeof memory): Comparison => {
+      const [ours, ...peers] = measured;
+      if (ours === undefined) throw new Error('nothing was measured');
+      return compare(what, unit, ours, peers, details);
+    };
+    return [compared(name, 'seconds', times), compared(`${name}/memory`, 'bytes', memory)];
+  } finally {
+    await Promise.all(sides.map(({ child }) => child.end()));
+  }
+}

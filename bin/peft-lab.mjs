@@ -31,9 +31,9 @@ if (ownMajor > major || (ownMajor === major && ownMinor >= minor)) {
   const [{ become, findNode }, { fileURLToPath }] = await Promise.all([import('./find-node.mjs'), import('node:url')]);
   const node = findNode([major, minor]);
   if (node === undefined) {
-    const needed = `${String(major)}.${String(minor)}`;
     process.stderr.write(
-      `peft-lab: Node ${needed} or later is needed, this is ${process.versions.node}: install one from nodejs.org\n`,
+      `peft-lab: Node ${String(major)}.${String(minor)} or later is needed and this is ${process.versions.node}: ` +
+        `run "npm ci" in ${fileURLToPath(new URL('..', import.meta.url))}, or install a newer one from nodejs.org\n`,
     );
     process.exitCode = 2;
   } else {

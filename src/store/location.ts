@@ -1,0 +1,105 @@
+import { createHash } from 'node:crypto';
+import { accessSync, constants, lstatSync, mkdirSync, realpathSync, statSync, writeFileSync } from 'node:fs';
+import { homedir, tmpdir, userInfo } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { fileSystemOf, type FileSystem } from './file-system.ts';
+import type { JournalMode } from './sqlite.ts';
+
+export interface DatabaseLocation {
+  readonly path: string;
+  readonly journalMode: JournalMode;
+  /** Why it is not in the workspace, or not in WAL mode; undefined in the ordinary case. */
+  readonly reason: string | undefined;
+}
+
+export interface LocationOptions {
+  /** What holds a folder; for tests. */
+  readonly fileSystemOf?: (folder: string) => FileSystem;
+  /** Folders to keep databases of other places in, best first; by default the user's cache folder, then the temporary one. */
+  readonly caches?: readonly string[];
+}
+
+/** Where the user's programs keep what they can make again. */
+function userCache(): string {
+  const { env } = process;
+  if (process.platform === 'win32') return env.LOCALAPPDATA ?? join(homedir(), 'AppData', 'Local');
+  if (process.platform === 'darwin') return join(homedir(), 'Library', 'Caches');
+  return env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
+}
+
+function userName(): string {
+  const { uid, username } = userInfo();
+  return uid >= 0 ? String(uid) : username;
+}
+
+function defaultCaches(): readonly string[] {
+  return [join(userCache(), 'peft-lab'), join(tmpdir(), `peft-lab-${userName()}`)];
+}
+
+/** The folder itself, or the nearest one above it that is there. */
+function existing(folder: string): string {
+  for (let path = resolve(folder); ; path = dirname(path)) {
+    if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true || dirname(path) === path) return path;
+  }
+}
+
+function isWritable(folder: string): boolean {
+  try {
+    accessSync(existing(folder), constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Makes the folder if need be; whether it is ours alone, so that nobody else can put a file in its place. */
+function isPrivate(folder: string): boolean {
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const stat = lstatSync(folder);
+    if (!stat.isDirectory()) return false;
+    return process.getuid === undefined || (stat.uid === process.getuid() && (stat.mode & 0o022) === 0);
+  } catch {
+    return false;
+  }
+}
+
+function realPath(folder: string): string {
+  try {
+    return realpathSync.native(folder);
+  } catch {
+    return resolve(folder);
+  }
+}
+
+/**
+ * Where the database of a workspace belongs: `<workspace>/.peft/peft.db`, unless that is on a network file system or can't be
+ * written. Then it is in a cache folder on this machine, under a name made from the workspace's path, and is rebuilt there from
+ * the run folders. Makes the cache's folders, not the workspace's.
+ */
+export function databaseLocation(workspace: string, options: LocationOptions = {}): DatabaseLocation {
+  const { fileSystemOf: lookAt = fileSystemOf, caches = defaultCaches() } = options;
+  const home = join(workspace, '.peft');
+  const here = lookAt(existing(home));
+  const writable = isWritable(home);
+  if (here.kind === 'local' && writable) return { path: join(home, 'peft.db'), journalMode: 'wal', reason: undefined };
+
+  const why =
+    here.kind === 'network' ? `${home} is on a network file system (${here.name})` : `${home} cannot be written`;
+  const path = realPath(workspace);
+  const key = createHash('sha256').update(path).digest('hex').slice(0, 32);
+  const usable = caches.filter(isPrivate);
+  const local = usable.find((cache) => lookAt(cache).kind === 'local');
+  const cache = local ?? usable[0];
+  if (cache === undefined)
+    return { path: join(home, 'peft.db'), journalMode: 'delete', reason: `${why}, and no cache folder can be used` };
+  const folder = join(cache, 'databases', key);
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  // So that a person who looks into the cache knows whose database it is.
+  writeFileSync(join(folder, 'workspace.txt'), `${path}\n`);
+  return {
+    path: join(folder, 'peft.db'),
+    journalMode: local === undefined ? 'delete' : 'wal',
+    reason: local === undefined ? `${why}, and so is every cache folder` : why,
+  };
+}

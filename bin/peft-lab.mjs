@@ -17,22 +17,19 @@ function isBuilt() {
   );
 }
 
-const bundled = isBuilt();
-const entry = bundled ? built : new URL('cli/main.ts', source);
-/** The bundle needs node:sqlite without a flag; the source, a Node that strips types. */
-const [major, minor] = bundled ? [22, 13] : [24, 0];
-const [ownMajor = 0, ownMinor = 0] = process.versions.node.split('.').map(Number);
+const entry = isBuilt() ? built : new URL('cli/main.ts', source);
+const minimum = 24;
 
-if (ownMajor > major || (ownMajor === major && ownMinor >= minor)) {
+if (Number.parseInt(process.versions.node, 10) >= minimum) {
   module.enableCompileCache?.();
   await import(entry.href);
 } else {
   // Only here, because it costs every start some milliseconds.
   const [{ become, findNode }, { fileURLToPath }] = await Promise.all([import('./find-node.mjs'), import('node:url')]);
-  const node = findNode([major, minor]);
+  const node = findNode([minimum, 0]);
   if (node === undefined) {
     process.stderr.write(
-      `peft-lab: Node ${String(major)}.${String(minor)} or later is needed and this is ${process.versions.node}: ` +
+      `peft-lab: Node ${String(minimum)} or later is needed and this is ${process.versions.node}: ` +
         `run "npm ci" in ${fileURLToPath(new URL('..', import.meta.url))}, or install a newer one from nodejs.org\n`,
     );
     process.exitCode = 2;

@@ -28,7 +28,11 @@ try {
     // A native module: its library lies beside its own files.
     external: ['onnxruntime-node'],
     // CommonJS packages in an ES module bundle ask for Node's own modules through `require`.
-    banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
+    banner: {
+      js: "import { createRequire as bundleRequire } from 'node:module'; const require = bundleRequire(import.meta.url);",
+    },
+    // jsonc-parser's `main` is a UMD file, whose calls of `require` no bundler can follow.
+    mainFields: ['module', 'main'],
     sourcemap: true,
     sourcesContent: false,
     logLevel: 'info',

@@ -1,4 +1,3 @@
-import { toBinary } from '@bufbuild/protobuf';
 import type * as onnxruntime from 'onnxruntime-node';
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import { messageOf, UserError } from '../../../base/errors.ts';
@@ -7,7 +6,7 @@ import { topologicalOrder, type Value } from '../../graph/value.ts';
 import type { Backend, CompileOptions, Executable, TensorData, WeightSource } from '../backend.ts';
 import { bindFeeds, type Feeds } from './feeds.ts';
 import { lower, type LoweredGraph } from './lower.ts';
-import { ModelProtoSchema } from './onnx_pb.ts';
+import { serialiseModel } from './serialise.ts';
 import { commonFolder, placeWeights, type FindFolder, type PlacedWeights } from './weights.ts';
 
 type Runtime = typeof onnxruntime;
@@ -36,7 +35,7 @@ async function createSession(
   weights: PlacedWeights,
   options: CompileOptions,
 ): Promise<InferenceSession> {
-  return runtime.InferenceSession.create(toBinary(ModelProtoSchema, graph.model), {
+  return runtime.InferenceSession.create(serialiseModel(graph.model), {
     executionProviders: [options.provider],
     intraOpNumThreads: options.threads,
     interOpNumThreads: 1,

@@ -21,7 +21,7 @@ const entry = isBuilt() ? built : new URL('cli/main.ts', source);
 const minimum = 24;
 
 if (Number.parseInt(process.versions.node, 10) >= minimum) {
-  module.enableCompileCache?.();
+  module.enableCompileCache();
   await import(entry.href);
 } else {
   // Only here, because it costs every start some milliseconds.

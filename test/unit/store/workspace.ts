@@ -74,9 +74,7 @@ export function line(value: unknown): string {
 
 /** Stamps events of one segment. */
 export function segmentOf(segment: number, events: readonly Unstamped[], time = 1_700_000_000_000): JournalEvent[] {
-  return events.map(
-    (event, seq) => ({ segment, seq, time: time + segment * 100_000 + seq * 10, ...event }),
-  );
+  return events.map((event, seq) => ({ segment, seq, time: time + segment * 100_000 + seq * 10, ...event }));
 }
 
 export function started(fromStep: number, totalSteps = 100): Unstamped {

@@ -1,0 +1,68 @@
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { DatabaseError } from '../../../src/store/errors.ts';
+import { migrate, runTables, schemaVersion } from '../../../src/store/migrations.ts';
+import { connect, inTransaction } from '../../../src/store/sqlite.ts';
+import { makeWorkspace, type Workspace } from './workspace.ts';
+
+let workspace: Workspace;
+let path: string;
+beforeEach(() => {
+  workspace = makeWorkspace();
+  path = join(workspace.root, 'test.db');
+});
+afterEach(() => workspace.remove());
+
+function problemOf(work: () => unknown): string | undefined {
+  try {
+    work();
+    return undefined;
+  } catch (thrown) {
+    return thrown instanceof DatabaseError ? thrown.problem : `not a DatabaseError: ${String(thrown)}`;
+  }
+}
+
+describe('migrations', () => {
+  it('make the schema once', () => {
+    const database = connect(path, 'wal');
+    expect(migrate(database, path)).toBe(true);
+    expect(migrate(database, path)).toBe(false);
+    expect(database.prepare('PRAGMA user_version').get()).toEqual({ user_version: schemaVersion });
+    for (const table of runTables)
+      expect(database.prepare(`SELECT count(run) AS n FROM ${table}`).get()).toEqual({ n: 0 });
+    database.close();
+  });
+
+  it('refuse a newer database and leave it as it is', () => {
+    const database = connect(path, 'wal');
+    migrate(database, path);
+    database.exec(`PRAGMA user_version = ${schemaVersion + 1}`);
+    expect(problemOf(() => migrate(database, path))).toBe('newer');
+    expect(database.prepare('PRAGMA user_version').get()).toEqual({ user_version: schemaVersion + 1 });
+    database.close();
+  });
+
+  it("refuse somebody else's database", () => {
+    const database = connect(path, 'delete');
+    database.exec('CREATE TABLE theirs (a)');
+    expect(problemOf(() => migrate(database, path))).toBe('damaged');
+    expect(database.prepare('SELECT name FROM sqlite_schema').all()).toEqual([{ name: 'theirs' }]);
+    database.close();
+  });
+});
+
+describe('a transaction', () => {
+  it('stores all or nothing', () => {
+    const database = connect(path, 'wal');
+    database.exec('CREATE TABLE t (a)');
+    expect(() =>
+      inTransaction(database, () => {
+        database.exec('INSERT INTO t VALUES (1)');
+        throw new Error('half-way');
+      }),
+    ).toThrow('half-way');
+    expect(database.prepare('SELECT count(*) AS n FROM t').get()).toEqual({ n: 0 });
+    expect(inTransaction(database, () => database.prepare('INSERT INTO t VALUES (1)').run().changes)).toBe(1);
+    database.close();
+  });
+});

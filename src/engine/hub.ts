@@ -130,12 +130,12 @@ class HubRefusal extends Error {
   override readonly name = 'HubRefusal';
   readonly status: number;
   /** What the hub says of it: RepoNotFound, RevisionNotFound, EntryNotFound, GatedRepo. */
-  readonly code: string | undefined;
+  readonly reason: string | undefined;
 
-  constructor(status: number, code: string | undefined) {
+  constructor(status: number, reason: string | undefined) {
     super(`status ${status}`);
     this.status = status;
-    this.code = code;
+    this.reason = reason;
   }
 }
 
@@ -182,19 +182,19 @@ function refused(
   revision: string,
   endpoint: URL,
   hasToken: boolean,
-  { status, code }: HubRefusal,
+  { status, reason }: HubRefusal,
 ): UserError {
   const page = `${endpoint.origin}/${id}`;
-  if (code === 'GatedRepo' || status === 403)
+  if (reason === 'GatedRepo' || status === 403)
     return new UserError(
       `access to the model ${id} is restricted (status ${status})`,
       hasToken
         ? `Ask for access on ${page} with the account that your token belongs to, and check that the token may read gated models.`
         : `Accept its terms on ${page}, then set HF_TOKEN or run \`hf auth login\`.`,
     );
-  if (code === 'RevisionNotFound')
+  if (reason === 'RevisionNotFound')
     return new UserError(`the model ${id} has no revision "${revision}"`, `See ${page}/tree/main for those it has.`);
-  if (code === 'RepoNotFound' || status === 401 || status === 404)
+  if (reason === 'RepoNotFound' || status === 401 || status === 404)
     return new UserError(
       `there is no model "${id}" on ${endpoint.origin}, or it is private`,
       hasToken

@@ -6,7 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { open, rename, rm, stat } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { visit } from 'jsonc-parser';
+import { createScanner } from 'jsonc-parser';
 import { FileError, messageOf } from '../base/errors.ts';
 import { fileProblem, readJson, systemErrorCode } from './text-files.ts';
 
@@ -170,16 +170,15 @@ function parseHeader(
     if (name === '__metadata__') {
       if (!isRecord(value)) throw malformed('"__metadata__" is not an object');
       for (const [key, entry] of Object.entries(value)) {
-        if (typeof entry !== 'string')
-          throw malformed(`"__metadata__" holds ${JSON.stringify(key)}, which is not a string`);
+        if (typeof entry !== 'string') throw malformed(`"__metadata__" holds ${describe(key)}, which is not a string`);
         metadata.set(key, entry);
       }
       continue;
     }
-    tensors.set(name, parseEntry(value, JSON.stringify(name), dataOffset, dataLength, malformed, path));
+    tensors.set(name, parseEntry(value, describe(name), dataOffset, dataLength, malformed, path));
   }
   const repeated = repeatedName(text);
-  if (repeated !== undefined) throw malformed(`${JSON.stringify(repeated)} is there twice`);
+  if (repeated !== undefined) throw malformed(`${describe(repeated)} is there twice`);
   checkLayout(tensors, dataOffset, fileSize, malformed);
   return { metadata: Object.fromEntries(metadata), tensors };
 }
@@ -215,30 +214,39 @@ function parseEntry(
   return { dtype, shape, offset: dataOffset + begin, byteLength: end - begin };
 }
 
-/** A value from the file in a message, cut so that a hostile one cannot flood it. */
+/** A value from the file in a message, cut so that a hostile one cannot flood it (or nest too deeply to be written). */
 function describe(value: unknown): string {
-  const text = value === undefined ? 'nothing' : JSON.stringify(value);
+  const isFlat = (one: unknown): boolean => typeof one !== 'object' || one === null;
+  if (value === undefined) return 'nothing';
+  if (!isFlat(value) && !(Array.isArray(value) && value.length < 100 && value.every(isFlat)))
+    return Array.isArray(value) ? 'a list of something else' : 'an object';
+  const text = JSON.stringify(value);
   return text.length > 80 ? `${text.slice(0, 80)}…` : text;
 }
 
-/** A key that an object of the header repeats (`JSON.parse` keeps the last and says nothing). The nesting is known to be shallow. */
+/**
+ * A key that an object of the header repeats; `JSON.parse` keeps the last and says nothing. The text is known to be JSON. Token by
+ * token, so that no depth of nesting can exhaust the stack.
+ */
 function repeatedName(text: string): string | undefined {
-  const open: Set<string>[] = [];
-  let repeated: string | undefined;
-  visit(text, {
-    onObjectBegin: () => {
-      open.push(new Set());
-    },
-    onObjectEnd: () => {
-      open.pop();
-    },
-    onObjectProperty: (name) => {
-      const seen = open.at(-1);
-      if (seen?.has(name) === true) repeated ??= name;
-      seen?.add(name);
-    },
-  });
-  return repeated;
+  // The numbers are jsonc-parser's SyntaxKind, a const enum that cannot be imported here.
+  const [openBrace, closeBrace, openBracket, closeBracket, comma, stringLiteral, endOfFile] = [1, 2, 3, 4, 5, 10, 17];
+  const scanner = createScanner(text, true);
+  const open: (Set<string> | undefined)[] = [];
+  let keyNext = false;
+  for (let token: number = scanner.scan(); token !== endOfFile; token = scanner.scan()) {
+    const keys = open.at(-1);
+    if (token === stringLiteral && keyNext && keys !== undefined) {
+      const name = scanner.getTokenValue();
+      if (keys.has(name)) return name;
+      keys.add(name);
+    }
+    if (token === openBrace) open.push(new Set());
+    else if (token === openBracket) open.push(undefined);
+    else if (token === closeBrace || token === closeBracket) open.pop();
+    keyNext = token === openBrace || (token === comma && open.at(-1) !== undefined);
+  }
+  return undefined;
 }
 
 /** The format allows neither gaps nor overlaps: the tensors cover the file from the header's end to its own. */
@@ -251,9 +259,8 @@ function checkLayout(
   const byPlace = [...tensors].sort(([, a], [, b]) => a.offset - b.offset || a.byteLength - b.byteLength);
   let end = dataOffset;
   for (const [name, { offset, byteLength }] of byPlace) {
-    if (offset < end) throw malformed(`tensor ${JSON.stringify(name)} overlaps the one before it`);
-    if (offset > end)
-      throw malformed(`${offset - end} bytes before tensor ${JSON.stringify(name)} belong to no tensor`);
+    if (offset < end) throw malformed(`tensor ${describe(name)} overlaps the one before it`);
+    if (offset > end) throw malformed(`${offset - end} bytes before tensor ${describe(name)} belong to no tensor`);
     end = offset + byteLength;
   }
   if (end !== fileSize) throw malformed(`the last ${fileSize - end} bytes of the file belong to no tensor`);
@@ -365,7 +372,9 @@ function dtypeOf({ data, dtype }: WritableTensor): Tensor['dtype'] {
   const [usual] = possible;
   const chosen = dtype ?? (data instanceof Uint16Array ? undefined : usual);
   if (chosen === undefined || !possible.includes(chosen))
-    throw new Error(`an array of ${data.constructor.name} cannot be written as ${dtype ?? 'a type not named'}`);
+    throw new Error(
+      `an array of ${data.constructor.name} cannot be written as ${dtype ?? 'anything unless its type is named'}`,
+    );
   return chosen;
 }
 

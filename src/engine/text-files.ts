@@ -1,9 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { FileError, messageOf } from '../base/errors.ts';
 
-/** What the operating system said (`ENOENT`), if it said anything. */
+/** What the operating system or the network layer said (`ENOENT`, `ECONNREFUSED`), if it was one of them that failed. */
 export function systemErrorCode(thrown: unknown): string | undefined {
-  return thrown instanceof Error && 'code' in thrown && typeof thrown.code === 'string' ? thrown.code : undefined;
+  const code = thrown instanceof Error && 'code' in thrown ? thrown.code : undefined;
+  return typeof code === 'string' && /^(E[A-Z0-9]+|UND_ERR_\w+)$/u.test(code) ? code : undefined;
 }
 
 const explanations: Readonly<Record<string, string>> = {

@@ -1,4 +1,5 @@
 /** Tokens that are found in the text itself, before it is cut into words: `[MASK]`, `<mask>` and those a user added. */
+import { wordCharacter } from './unicode.ts';
 
 export interface AddedToken {
   readonly id: number;
@@ -26,9 +27,8 @@ export interface AddedTokenFinder {
   find(text: string): readonly Section[];
 }
 
-const wordCharacter = '[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_C}]';
-const endsWithWord = new RegExp(`${wordCharacter}$`, 'u');
-const startsWithWord = new RegExp(`^${wordCharacter}`, 'u');
+const endsWithWord = new RegExp(`${wordCharacter()}$`, 'v');
+const startsWithWord = new RegExp(`^${wordCharacter()}`, 'v');
 const whiteSpace = /\p{White_Space}/u;
 
 /** @param spelled each token with the text that it is written as */

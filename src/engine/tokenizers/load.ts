@@ -398,7 +398,7 @@ async function readWordPieceVocabulary(file: string, settings: Settings): Promis
 
 /** Whether a token could only come from cased text; without a setting, one such token says that the vocabulary is cased. */
 function hasCapital(token: string): boolean {
-  return /\p{Lu}/u.test(token) && !/^\[.*\]$/u.test(token);
+  return /[A-Z]/u.test(token) && !/^\[.*\]$/u.test(token);
 }
 
 function wordPieceParts(

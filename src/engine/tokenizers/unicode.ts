@@ -60,13 +60,11 @@ const inert = `
   16121-16128 1612f 16d68-16d6a 16ff0-16ff1 1e08f 1e130-1e136 1e2ae 1e2ec-1e2ef 1e4ec-1e4ef 1e5ee-1e5ef 1e6e3 1e6e6
   1e6ee-1e6ef 1e6f5`;
 
-/** Letters and numbers that came after the tables of byte-level pre-tokenisation: to it they are neither. */
-const youngLetters = `
-  88f c5c cdc a7ce-a7cf a7d2 a7d4 a7f1 10940-10959 10ec5-10ec7 11db0-11ddb 16ea0-16eb8 16ebb-16ed3 16ff2-16ff3 187f8-187ff
-  18d09-18d1e 18d80-18df2 1e6c0-1e6de 1e6e0-1e6e2 1e6e4-1e6e5 1e6e7-1e6ed 1e6f0-1e6f4 1e6fe-1e6ff 2b73a-2b73f 2cea2-2cead
-  323b0-33479`;
-const youngNumbers = `
-  11de0-11de9 16ff4-16ff6`;
+/** Letters, marks and numbers of Unicode 17, which came after the tables of the library's regular expressions. */
+const young = `
+  88f c5c cdc 1acf-1add 1ae0-1aeb a7ce-a7cf a7d2 a7d4 a7f1 10940-10959 10ec5-10ec7 10efa-10efb 11b60-11b67 11db0-11ddb
+  11de0-11de9 16ea0-16eb8 16ebb-16ed3 16ff2-16ff6 187f8-187ff 18d09-18d1e 18d80-18df2 1e6c0-1e6de 1e6e0-1e6f5 1e6fe-1e6ff
+  2b73a-2b73f 2cea2-2cead 323b0-33479`;
 
 export const isControl = 1;
 export const isNonspacingMark = 2;
@@ -119,12 +117,17 @@ function characterClass(ranges: string): string {
  * before them, then white space). Every character falls into exactly one match.
  */
 export function byteLevelWords(): RegExp {
-  const young = characterClass(`${youngLetters} ${youngNumbers}`);
-  const letter = `[\\p{L}--[${young}]]`;
-  const number = `[\\p{N}--[${young}]]`;
-  const other = `[[^\\p{White_Space}\\p{L}\\p{N}][${young}]]`;
+  const late = characterClass(young);
+  const letter = `[\\p{L}--[${late}]]`;
+  const number = `[\\p{N}--[${late}]]`;
+  const other = `[[^\\p{White_Space}\\p{L}\\p{N}][${late}]]`;
   return new RegExp(
     `'s|'t|'re|'ve|'m|'ll|'d| ?${letter}+| ?${number}+| ?${other}+|\\p{White_Space}+(?!\\P{White_Space})|\\p{White_Space}+`,
     'gv',
   );
+}
+
+/** Matches a character that is part of a word, as `\w` does in Rust's regular expressions. With flag `v`. */
+export function wordCharacter(): string {
+  return `[[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_C}]--[${characterClass(young)}]]`;
 }

@@ -1,0 +1,303 @@
+import { statSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { z } from 'zod';
+import { UserError } from '../base/errors.ts';
+import { clearControl, wishStop } from './control.ts';
+import { appendLines, nonce, parseJson, readIfThere, writeAtomically } from './files.ts';
+import { journalFile, nextSegment } from './journal.ts';
+import { claimLease, leaseFile, releaseLease } from './lease.ts';
+import type { Lease } from './lease.ts';
+import { appendMarks } from './marks.ts';
+import { createRun, isRunId, listRuns, runFolder } from './run-folder.ts';
+import type { NewRun, Workspace } from './run-folder.ts';
+import { canResume, hasEnded, runState } from './run-state.ts';
+
+/**
+ * What waits and what occupies a device, in `queue.jsonl`: one JSON object a line. It gives the order and spares looking into every run;
+ * the state of a run is always taken from the run's own files. All changes are made by the holder of the queue's lock.
+ */
+
+const queueLine = z.discriminatedUnion('type', [
+  /** `device` is the provider that the configuration asks for. */
+  z.object({ type: z.literal('enqueued'), time: z.number(), run: z.string(), device: z.string() }),
+  z.object({ type: z.literal('claimed'), time: z.number(), run: z.string() }),
+  z.object({ type: z.literal('removed'), time: z.number(), run: z.string() }),
+]);
+
+type QueueLine = z.output<typeof queueLine>;
+type Untimed<L extends QueueLine = QueueLine> = L extends QueueLine ? Omit<L, 'time'> : never;
+
+export interface QueueEntry {
+  readonly run: string;
+  readonly device: string;
+  /** Whether a supervisor has taken it to start it. */
+  readonly claimed: boolean;
+}
+
+function queueFile(workspace: Workspace): string {
+  return join(workspace.peft, 'queue.jsonl');
+}
+
+/** The queue in its order: what waits, and what was claimed and is not known to have ended. */
+export function readQueue(workspace: Workspace): readonly QueueEntry[] {
+  const entries = new Map<string, QueueEntry>();
+  for (const text of (readIfThere(queueFile(workspace)) ?? '').split('\n')) {
+    const parsed = queueLine.safeParse(parseJson(text));
+    if (!parsed.success || !isRunId(parsed.data.run)) continue;
+    const line = parsed.data;
+    const known = entries.get(line.run);
+    // What is queued again keeps the place it has.
+    if (line.type === 'enqueued') entries.set(line.run, { run: line.run, device: line.device, claimed: false });
+    else if (line.type === 'removed') entries.delete(line.run);
+    else if (known !== undefined) entries.set(line.run, { ...known, claimed: true });
+  }
+  return [...entries.values()];
+}
+
+function append(workspace: Workspace, lines: readonly Untimed[]): void {
+  const time = Date.now();
+  appendLines(
+    queueFile(workspace),
+    lines.map((line) => ({ time, ...line })),
+  );
+}
+
+const compactAboveBytes = 1 << 20;
+
+/** Ends of runs pile up in the file; from time to time it is written anew without them. */
+function compact(workspace: Workspace): void {
+  const file = queueFile(workspace);
+  const size = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+  if (size < compactAboveBytes) return;
+  const time = Date.now();
+  const lines = readQueue(workspace).flatMap(({ run, device, claimed }): readonly QueueLine[] => [
+    { type: 'enqueued', time, run, device },
+    ...(claimed ? [{ type: 'claimed', time, run } as const] : []),
+  ]);
+  const content = lines.map((line) => `${JSON.stringify(line)}\n`).join('');
+  if (content.length < size / 2) writeAtomically(file, content);
+}
+
+/** Between 0 and 1, and another in each process. */
+function chance(): number {
+  return Number.parseInt(nonce().slice(0, 8), 16) / 0x100000000;
+}
+
+/** The lock is held for milliseconds. One that another machine has held for so long was left behind. */
+const abandonedAfterMs = 60_000;
+const lockPatienceMs = 30_000;
+
+/**
+ * Runs `change` while no one else changes the queue.
+ * @throws UserError when the lock cannot be had
+ */
+export async function withQueue<T>(workspace: Workspace, change: () => T): Promise<T> {
+  const file = join(workspace.peft, 'queue.lock.json');
+  const begun = Date.now();
+  for (let wait = 2; ; wait = Math.min(wait * 1.5, 50)) {
+    const seen = claimLease(file, { role: 'lock' });
+    const claim =
+      seen.kind === 'taken' && seen.state !== 'alive' && Date.now() - (seen.by?.claimed ?? Infinity) > abandonedAfterMs
+        ? claimLease(file, { role: 'lock', force: true })
+        : seen;
+    if (claim.kind === 'held') {
+      try {
+        const result = change();
+        compact(workspace);
+        return result;
+      } finally {
+        releaseLease(file, claim.lease);
+      }
+    }
+    if (Date.now() - begun > lockPatienceMs) {
+      const holder = claim.by?.holder;
+      throw new UserError(
+        `the queue of ${workspace.folder} is locked${holder === undefined ? '' : ` by process ${holder.processId} on ${holder.host}`}`,
+        `If that process no longer exists, remove ${file}.`,
+      );
+    }
+    // Some chance keeps those that wait from always asking at the same moment.
+    await delay(wait * (0.5 + chance()));
+  }
+}
+
+/**
+ * Makes runs and puts them at the end of the queue, in their order.
+ * @returns their ids
+ * @throws UserError
+ */
+export async function submitRuns(workspace: Workspace, runs: readonly NewRun[]): Promise<readonly string[]> {
+  return withQueue(workspace, () => {
+    const ids: string[] = [];
+    try {
+      for (const run of runs) ids.push(createRun(workspace, run));
+    } finally {
+      append(
+        workspace,
+        ids.map((run, i) => ({ type: 'enqueued', run, device: runs[i]?.configuration.device.provider ?? 'auto' })),
+      );
+    }
+    return ids;
+  });
+}
+
+/**
+ * Queues a run again that ended before it was finished; it goes on from its last checkpoint.
+ * @throws UserError when it cannot go on
+ */
+export async function resumeRun(workspace: Workspace, id: string, device: string): Promise<void> {
+  const folder = runFolder(workspace, id);
+  await withQueue(workspace, () => {
+    const status = runState(folder);
+    if (!canResume(status))
+      throw new UserError(
+        `the run ${id} cannot be resumed: it is ${status.state}`,
+        status.state === 'finished' ? 'Start a new run with more epochs instead.' : undefined,
+      );
+    appendMarks(folder, [{ type: 'queued' }]);
+    append(workspace, [{ type: 'enqueued', run: id, device }]);
+  });
+}
+
+/** Calls off a run that still waits. @returns false when it does not wait (any more) */
+export async function cancelQueued(
+  workspace: Workspace,
+  id: string,
+  by: 'user' | 'supervisor' = 'user',
+): Promise<boolean> {
+  const folder = runFolder(workspace, id);
+  return withQueue(workspace, () => {
+    if (runState(folder).state !== 'queued') return false;
+    appendMarks(folder, [{ type: 'stop-asked', how: 'ask', by }]);
+    // A trainer whose supervisor died before handing over may be about to begin all the same.
+    wishStop(folder);
+    append(workspace, [{ type: 'removed', run: id }]);
+    return true;
+  });
+}
+
+/** Takes runs out of the queue's account that have ended, unless they were queued again meanwhile. */
+export async function settle(workspace: Workspace, ids: readonly string[]): Promise<void> {
+  if (ids.length === 0) return;
+  await withQueue(workspace, () => {
+    const ended = ids.filter((run) => hasEnded(runState(runFolder(workspace, run))));
+    append(
+      workspace,
+      ended.map((run) => ({ type: 'removed', run })),
+    );
+  });
+}
+
+/** Lets runs wait again that were claimed and never began. */
+export async function requeue(
+  workspace: Workspace,
+  { run, device }: Pick<QueueEntry, 'run' | 'device'>,
+): Promise<void> {
+  await withQueue(workspace, () => {
+    if (runState(runFolder(workspace, run)).state === 'queued') append(workspace, [{ type: 'enqueued', run, device }]);
+  });
+}
+
+/**
+ * Puts back what the queue lost sight of: runs that wait or run by their own files. For the start of a supervisor; looks at every run.
+ * @param deviceOf the provider that a run's configuration asks for
+ */
+export async function repairQueue(
+  workspace: Workspace,
+  deviceOf: (folder: string) => string,
+): Promise<readonly string[]> {
+  const known = new Set(readQueue(workspace).map(({ run }) => run));
+  const suspects = listRuns(workspace).filter((id) => {
+    if (known.has(id)) return false;
+    const folder = runFolder(workspace, id);
+    const exists = (file: string): boolean => statSync(file, { throwIfNoEntry: false }) !== undefined;
+    return exists(leaseFile(folder)) || !exists(journalFile(folder));
+  });
+  if (suspects.length === 0) return [];
+  return withQueue(workspace, () => {
+    const present = new Set(readQueue(workspace).map(({ run }) => run));
+    const lost: string[] = [];
+    for (const run of suspects) {
+      const folder = runFolder(workspace, run);
+      const { state, holder } = runState(folder);
+      if (present.has(run) || (state !== 'queued' && holder === 'none')) continue;
+      append(workspace, [
+        { type: 'enqueued', run, device: deviceOf(folder) },
+        ...(state === 'queued' ? [] : [{ type: 'claimed', run } as const]),
+      ]);
+      lost.push(run);
+    }
+    return lost;
+  });
+}
+
+/** How many runs a device takes at once. */
+export interface Slots {
+  /** By provider; 1 where nothing is said. */
+  readonly perDevice: Readonly<Record<string, number>>;
+  /** What `auto` comes to on this machine. */
+  readonly auto: string;
+}
+
+export interface ClaimedRun {
+  readonly id: string;
+  readonly folder: string;
+  readonly device: string;
+  readonly lease: Lease;
+}
+
+/** Claims a run that waits, holding the queue's lock. Nothing when it turns out not to wait, or to be another's. */
+function claim(workspace: Workspace, { run, device }: QueueEntry, launcher: string): ClaimedRun | undefined {
+  const folder = runFolder(workspace, run);
+  const { state } = runState(folder);
+  if (state !== 'queued') {
+    append(workspace, [{ type: state === 'starting' || state === 'running' ? 'claimed' : 'removed', run }]);
+    return undefined;
+  }
+  const claimed = claimLease(leaseFile(folder), { role: 'supervisor' });
+  if (claimed.kind === 'taken') return undefined;
+  try {
+    clearControl(folder);
+    appendMarks(folder, [{ type: 'claimed', segment: nextSegment(folder), launcher, host: hostname() }]);
+    append(workspace, [{ type: 'claimed', run }]);
+  } catch (error) {
+    releaseLease(leaseFile(folder), claimed.lease);
+    throw error;
+  }
+  return { id: run, folder, device, lease: claimed.lease };
+}
+
+/**
+ * Claims the first run that waits for a device with a free slot. Its lease is then this process's, to be handed to the trainer.
+ * @throws DiskFullError
+ */
+export async function claimNext(workspace: Workspace, slots: Slots, launcher: string): Promise<ClaimedRun | undefined> {
+  const deviceOf = (device: string): string => (device === 'auto' ? slots.auto : device);
+  const free = (entries: readonly QueueEntry[]): ReadonlySet<string> => {
+    const devices = new Set(entries.map(({ device }) => deviceOf(device)));
+    return new Set(
+      [...devices].filter((device) => {
+        const taken = entries.filter((entry) => entry.claimed && deviceOf(entry.device) === device).length;
+        return taken < (slots.perDevice[device] ?? 1);
+      }),
+    );
+  };
+  const ready = (entries: readonly QueueEntry[]): readonly QueueEntry[] => {
+    const open = free(entries);
+    return entries.filter((entry) => !entry.claimed && open.has(deviceOf(entry.device)));
+  };
+  // Most of the time there is nothing to do, and that can be seen without the lock.
+  if (ready(readQueue(workspace)).length === 0) return undefined;
+  return withQueue(workspace, () => {
+    const tried = new Set<string>();
+    for (;;) {
+      const next = ready(readQueue(workspace)).find(({ run }) => !tried.has(run));
+      if (next === undefined) return undefined;
+      tried.add(next.run);
+      const claimed = claim(workspace, next, launcher);
+      if (claimed !== undefined) return claimed;
+    }
+  });
+}

@@ -30,6 +30,8 @@ export interface PreparedTraining {
   readonly setup: TrainingSetup;
   /** What the user should know before it starts. */
   readonly warnings: readonly string[];
+  /** The files that model and data were read from. */
+  readonly files: { readonly model: readonly string[]; readonly data: readonly string[] };
 }
 
 /** How a text becomes tokens: with the mask token after the first sentence where the head reads it (methods.md 1.3). */
@@ -89,10 +91,12 @@ export async function prepareTraining(request: TrainingRequest): Promise<Prepare
   }
   const maxLength = Math.min(request.task.maxLength, usablePositions(checkpoint.config));
   const encode = encoder(tokenizer, readsMask);
+  const data: string[] = [];
   const load = async (split: SplitName): Promise<LoadedSplit> => {
     const loaded = await loadSplit(task, request.task.data, split);
     const warning = skippedWarning(loaded);
     if (warning !== undefined) warnings.push(warning);
+    data.push(...loaded.files);
     return loaded;
   };
   const dataset = (split: LoadedSplit): Dataset => encodeDataset(split.examples, task.kind, encode, maxLength);
@@ -115,7 +119,8 @@ export async function prepareTraining(request: TrainingRequest): Promise<Prepare
     device: await chooseDevice(request.device),
     maskToken: readsMask ? tokenizer.specialTokens.mask?.id : undefined,
   };
-  return { setup, warnings };
+  const model = [...new Set([...checkpoint.tensors.values()].map((tensor) => tensor.file))];
+  return { setup, warnings, files: { model: [folder.config, ...model], data } };
 }
 
 function evaluationSplits(task: Task): readonly SplitName[] {

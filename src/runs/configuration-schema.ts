@@ -19,10 +19,10 @@ const modelOptions = z.strictObject({
   id: path.describe(
     'A folder that holds config.json and model.safetensors, relative to the configuration file, or the id of a model on the Hugging Face hub.',
   ),
-  revision: text(200).optional().describe('A branch, tag or commit of the model on the hub.'),
+  revision: text(200).exactOptional().describe('A branch, tag or commit of the model on the hub.'),
   dtype: z
     .enum(['float32'])
-    .optional()
+    .exactOptional()
     .describe('The arithmetic. Weights stored in 16 bits are widened as they are read.'),
 });
 
@@ -33,9 +33,9 @@ const model = z
 const dataFiles = z.strictObject({
   train: path.describe('Training examples.'),
   dev: path.describe('Examples for evaluation (MNLI: the matched ones).'),
-  devMismatched: path.optional().describe('The mismatched evaluation examples of MNLI.'),
-  test: path.optional().describe('Test examples.'),
-  testMismatched: path.optional().describe('The mismatched test examples of MNLI.'),
+  devMismatched: path.exactOptional().describe('The mismatched evaluation examples of MNLI.'),
+  test: path.exactOptional().describe('Test examples.'),
+  testMismatched: path.exactOptional().describe('The mismatched test examples of MNLI.'),
 });
 
 function taskSchema(catalogue: Catalogue) {
@@ -54,7 +54,7 @@ function taskSchema(catalogue: Catalogue) {
     id: id.describe('The task.'),
     data: z
       .union([path, dataFiles])
-      .optional()
+      .exactOptional()
       .describe('The folder of the data, or one file per split; relative to the configuration file.'),
     maxLength: z
       .int()
@@ -100,9 +100,9 @@ const training = z
     epochs: z
       .number()
       .positive()
-      .optional()
+      .exactOptional()
       .describe('Passes over the training examples; 3 when neither this nor steps is given.'),
-    steps: positive.optional().describe('Optimiser steps, in place of epochs.'),
+    steps: positive.exactOptional().describe('Optimiser steps, in place of epochs.'),
     batchSize: positive.default(32).describe('Examples in a batch.'),
     accumulation: positive.default(1).describe('Batches whose gradients are summed into one optimiser step.'),
     learningRate: z.number().positive().default(5e-4).describe('The highest learning rate, reached after the warm-up.'),
@@ -124,10 +124,10 @@ const training = z
       .describe('The norm to which the gradient over all trained tensors is clipped; null for no clipping.'),
     adam: adam.prefault({}).describe('Constants of the optimiser, AdamW.'),
     dropout: fraction
-      .optional()
+      .exactOptional()
       .describe("The dropout rate; the model's own when absent. A method may turn dropout off."),
     examples: positive
-      .optional()
+      .exactOptional()
       .describe('Train on that many examples, drawn by the seed with the proportions of the labels kept.'),
     seed: z
       .int()
@@ -142,9 +142,9 @@ const training = z
     earlyStopping: z
       .strictObject({
         patience: positive.default(3).describe('Evaluations without a better score after which training stops.'),
-        metric: text(100).optional().describe("The metric that counts; the task's score when absent."),
+        metric: text(100).exactOptional().describe("The metric that counts; the task's score when absent."),
       })
-      .optional()
+      .exactOptional()
       .describe('Stop when evaluations no longer improve.'),
     checkpointEvery: z
       .union([z.literal('epoch'), positive])
@@ -175,7 +175,7 @@ const training = z
 
 const deviceOptions = z.strictObject({
   provider: z.enum(providers).default('auto').describe('What computes; auto picks the best that works.'),
-  threads: z.int().min(1).max(1024).optional().describe('Threads of the CPU; all cores when absent.'),
+  threads: z.int().min(1).max(1024).exactOptional().describe('Threads of the CPU; all cores when absent.'),
 });
 
 const device = z
@@ -192,7 +192,7 @@ const matrixValue = z.union([
       steps: z
         .int()
         .min(2)
-        .optional()
+        .exactOptional()
         .describe('How many values; may be absent with `sample`, which then draws from the whole range.'),
       scale: z.enum(['linear', 'log']).default('linear').describe('Even steps, or even ratios.'),
     })
@@ -212,8 +212,8 @@ const matrixValue = z.union([
 ]);
 
 const sampling = {
-  sample: positive.optional().describe('Draw that many combinations at random in place of all of them.'),
-  seed: z.int().min(0).max(0xffffffff).optional().describe('The seed of the draw, 0 when absent.'),
+  sample: positive.exactOptional().describe('Draw that many combinations at random in place of all of them.'),
+  seed: z.int().min(0).max(0xffffffff).exactOptional().describe('The seed of the draw, 0 when absent.'),
 };
 
 /** The matrix: dotted paths of settings (but for `sample` and `seed`) with the values that they take. */
@@ -227,15 +227,15 @@ export type Matrix = z.output<typeof matrixSchema>;
 
 function build(catalogue: Catalogue) {
   return z.strictObject({
-    name: text(200).optional().describe('A name for people.'),
+    name: text(200).exactOptional().describe('A name for people.'),
     model,
     task: taskSchema(catalogue),
     method: methodSchema(catalogue),
     training: training.prefault({}).describe('How it is trained.'),
     device,
     launcher: z.enum(['local']).default('local').describe('Who starts the trainer.'),
-    tags: z.array(text(100)).max(100).optional().describe('Labels to find the run by.'),
-    note: z.string().max(100_000).optional().describe('Free text.'),
+    tags: z.array(text(100)).max(100).exactOptional().describe('Labels to find the run by.'),
+    note: z.string().max(100_000).exactOptional().describe('Free text.'),
   });
 }
 
@@ -257,15 +257,15 @@ export function configurationSchema(catalogue: Catalogue): ConfigurationSchema {
  * runs can be listed for as long as their files exist.
  */
 export const recordedConfiguration = z.looseObject({
-  name: z.string().optional(),
+  name: z.string().exactOptional(),
   model: z.looseObject({ id: z.string() }),
   task: z.looseObject({ id: z.string() }),
   method: z.looseObject({ id: z.string() }),
   training: z.looseObject({ seed: z.int() }),
   device: z.looseObject({ provider: z.string() }),
   launcher: z.string(),
-  tags: z.array(z.string()).optional(),
-  note: z.string().optional(),
+  tags: z.array(z.string()).exactOptional(),
+  note: z.string().exactOptional(),
 });
 
 export type RecordedConfiguration = z.output<typeof recordedConfiguration>;

@@ -338,11 +338,10 @@ export function applyOverrides(
         axis !== path && !axis.startsWith(`${path}.`) && (other === undefined || axis !== `training.${other}`),
     );
   }
-  const { sample, seed } = configuration.matrix ?? {};
-  const value = {
-    ...settings,
-    ...(axes.length === 0 ? {} : { matrix: { ...Object.fromEntries(axes), sample, seed } }),
-  };
+  const rest = Object.entries(configuration.matrix ?? {}).filter(
+    ([key]) => key === 'sample' || key === 'seed' || axes.some(([path]) => path === key),
+  );
+  const value = { ...settings, ...(axes.length === 0 ? {} : { matrix: Object.fromEntries(rest) }) };
   const checked = check(value, catalogue);
   if (checked.problems.length > 0) throw problemError(`${configuration.file} with ${source}`, checked.problems);
   return written(configuration.file, checked.settings, checked.matrix);

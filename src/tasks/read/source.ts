@@ -6,11 +6,11 @@ import { readingError } from './lines.ts';
 
 /** Files given one by one, as a configuration's `task.data` names them. */
 export interface DataFiles {
-  readonly train?: string;
-  readonly dev?: string;
-  readonly devMismatched?: string;
-  readonly test?: string;
-  readonly testMismatched?: string;
+  readonly train?: string | undefined;
+  readonly dev?: string | undefined;
+  readonly devMismatched?: string | undefined;
+  readonly test?: string | undefined;
+  readonly testMismatched?: string | undefined;
 }
 
 /** A data folder, or files. Paths are absolute or relative to the working directory. */

@@ -1,0 +1,158 @@
+import { randomBytes } from 'node:crypto';
+import {
+  closeSync,
+  fdatasyncSync,
+  fstatSync,
+  openSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
+import { UserError } from '../base/errors.ts';
+
+/** Nothing more can be written: the disk or the user's share of it is full, or a limit on the size of files is reached. */
+export class DiskFullError extends UserError {
+  override readonly name = 'DiskFullError';
+}
+
+const fullCodes: Readonly<Record<string, string>> = {
+  ENOSPC: 'the disk is full',
+  EDQUOT: "the user's quota of disk space is used up",
+  EFBIG: 'the greatest size that files may have here is reached',
+};
+
+export function errorCode(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !('code' in error)) return undefined;
+  return typeof error.code === 'string' ? error.code : undefined;
+}
+
+/** The error as the user should see it: a full disk is the user's to mend, anything else stays what it is. */
+export function asDiskFull(error: unknown, file: string): unknown {
+  const reason = fullCodes[errorCode(error) ?? ''];
+  if (reason === undefined) return error;
+  return new DiskFullError(
+    `${file} cannot be written: ${reason}`,
+    'Free some space, then resume: nothing that was recorded is lost.',
+    { cause: error },
+  );
+}
+
+/** Writes all of it, however many calls the system makes of that. */
+export function writeFully(descriptor: number, bytes: Uint8Array): void {
+  for (let done = 0; done < bytes.length;) done += writeSync(descriptor, bytes, done, bytes.length - done);
+}
+
+/** A text that no other process will choose. */
+export function nonce(): string {
+  return randomBytes(8).toString('hex');
+}
+
+/** Windows refuses to replace a file while someone reads it; that passes. */
+function renameInsistently(from: string, to: string): void {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      renameSync(from, to);
+      return;
+    } catch (error) {
+      const passing = process.platform === 'win32' && ['EPERM', 'EACCES', 'EBUSY'].includes(errorCode(error) ?? '');
+      if (!passing || attempt === 20) throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5 * attempt);
+    }
+  }
+}
+
+/** A sibling name for what is not yet complete. */
+export function temporaryName(file: string): string {
+  return `${file}.${process.pid}-${nonce()}.tmp`;
+}
+
+/**
+ * Puts a whole new content in the place of a file: readers see the old or the new, never a part, also after a crash when `sync` is set.
+ * @throws DiskFullError
+ */
+export function writeAtomically(file: string, content: string, { sync = true } = {}): void {
+  const temporary = temporaryName(file);
+  try {
+    const descriptor = openSync(temporary, 'wx');
+    try {
+      writeFully(descriptor, Buffer.from(content));
+      if (sync) fdatasyncSync(descriptor);
+    } finally {
+      closeSync(descriptor);
+    }
+    renameInsistently(temporary, file);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw asDiskFull(error, file);
+  }
+}
+
+function endsInsideLine(descriptor: number): boolean {
+  const { size } = fstatSync(descriptor);
+  if (size === 0) return false;
+  const last = Buffer.alloc(1);
+  readSync(descriptor, last, 0, 1, size - 1);
+  return last[0] !== 0x0a;
+}
+
+/**
+ * Appends values to a file of JSON lines that several processes may write: in one write, and on a new line even where another's last
+ * line broke off. Readers have to pass over empty lines.
+ * @throws DiskFullError
+ */
+export function appendLines(file: string, values: readonly unknown[], { sync = true } = {}): void {
+  if (values.length === 0) return;
+  const lines = values.map((value) => `${JSON.stringify(value)}\n`).join('');
+  try {
+    const descriptor = openSync(file, 'a+');
+    try {
+      writeFully(descriptor, Buffer.from(endsInsideLine(descriptor) ? `\n${lines}` : lines));
+      if (sync) fdatasyncSync(descriptor);
+    } finally {
+      closeSync(descriptor);
+    }
+  } catch (error) {
+    throw asDiskFull(error, file);
+  }
+}
+
+/** The text of a file, or nothing where there is none. */
+export function readIfThere(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT' || errorCode(error) === 'ENOTDIR') return undefined;
+    throw error;
+  }
+}
+
+/** The end of a text file, at most `most` bytes, or nothing where there is none. */
+export function readTail(file: string, most: number): string | undefined {
+  let descriptor: number;
+  try {
+    descriptor = openSync(file, 'r');
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+  try {
+    const { size } = fstatSync(descriptor);
+    const length = Math.min(size, most);
+    const bytes = Buffer.alloc(length);
+    const got = readSync(descriptor, bytes, 0, length, size - length);
+    return bytes.toString('utf8', 0, got);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** A value parsed from JSON, or nothing where it does not parse. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,93 @@
+import { execFile } from 'node:child_process';
+import { accessSync, constants, statSync } from 'node:fs';
+import { delimiter, isAbsolute, join } from 'node:path';
+import { promisify } from 'node:util';
+import { messageOf, UserError } from '../base/errors.ts';
+
+/** A Node that trainers can run on. */
+export interface NodeBinary {
+  readonly path: string;
+  readonly version: string;
+  /** Whether it is an editor's executable, which is Node only when it is told so. */
+  readonly electron: boolean;
+}
+
+const leastMajor = 22;
+
+function majorOf(version: string): number {
+  return Number(/^v?(\d+)\./.exec(version)?.[1] ?? 0);
+}
+
+const execute = promisify(execFile);
+
+async function versionOf(path: string): Promise<string> {
+  const { stdout } = await execute(path, ['--version'], { timeout: 20_000, windowsHide: true });
+  return stdout.trim().replace(/^v/, '');
+}
+
+function executable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
+}
+
+function onPath(environment: NodeJS.ProcessEnv): string | undefined {
+  const name = process.platform === 'win32' ? 'node.exe' : 'node';
+  return (environment['PATH'] ?? environment['Path'] ?? '')
+    .split(delimiter)
+    .filter(isAbsolute)
+    .map((folder) => join(folder, name))
+    .find(executable);
+}
+
+export interface NodeChoice {
+  /** What the user set (`peft.nodePath`); it is taken or refused, never passed over. */
+  readonly configured?: string | undefined;
+  readonly environment?: NodeJS.ProcessEnv;
+  /** This process; for tests. */
+  readonly own?: { readonly path: string; readonly version: string; readonly electron: boolean };
+}
+
+/**
+ * Chooses the Node for trainers: the one the user set, else this process's own, else the one on PATH, else the editor's executable.
+ * @throws UserError when the one that was set does not run or is too old, or there is none
+ */
+export async function chooseNode(choice: NodeChoice = {}): Promise<NodeBinary> {
+  const { configured, environment = process.env } = choice;
+  const own = choice.own ?? {
+    path: process.execPath,
+    version: process.versions.node,
+    electron: process.versions['electron'] !== undefined,
+  };
+  if (configured !== undefined && configured !== '') {
+    let version: string;
+    try {
+      version = await versionOf(configured);
+    } catch (error) {
+      throw new UserError(`the Node that is set, ${configured}, does not run: ${messageOf(error)}`, undefined, {
+        cause: error,
+      });
+    }
+    if (majorOf(version) < leastMajor)
+      throw new UserError(
+        `the Node that is set, ${configured}, is ${version}`,
+        `Trainers need Node ${leastMajor} or later.`,
+      );
+    return { path: configured, version, electron: false };
+  }
+  const suitable = majorOf(own.version) >= leastMajor;
+  if (suitable && !own.electron) return own;
+  const found = onPath(environment);
+  if (found !== undefined) {
+    const version = await versionOf(found).catch(() => '');
+    if (majorOf(version) >= leastMajor) return { path: found, version, electron: false };
+  }
+  if (suitable) return own;
+  throw new UserError(
+    `there is no Node ${leastMajor} or later to run trainers on`,
+    `Install one from nodejs.org, or set peft.nodePath. This program runs on Node ${own.version}.`,
+  );
+}

@@ -1,0 +1,37 @@
+import { renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { UserError } from '../base/errors.ts';
+import { claimLease, leaseFile, releaseLease } from './lease.ts';
+import { appendMarks } from './marks.ts';
+import { cancelQueued, settle } from './queue.ts';
+import { runFolder } from './run-folder.ts';
+import type { Workspace } from './run-folder.ts';
+import { hasEnded, runState } from './run-state.ts';
+
+/**
+ * Deletes a run and all its files; one that waits is called off first.
+ * @throws UserError when it runs
+ */
+export async function removeRun(workspace: Workspace, id: string): Promise<void> {
+  const folder = runFolder(workspace, id);
+  await cancelQueued(workspace, id);
+  const file = leaseFile(folder);
+  // The claim keeps everyone else from starting it while it goes.
+  const claim = claimLease(file, { role: 'trainer', tidy: true });
+  const { state } = runState(folder);
+  if (claim.kind === 'taken' || !hasEnded({ state })) {
+    if (claim.kind === 'held') releaseLease(file, claim.lease);
+    throw new UserError(`the run ${id} is ${state}`, 'Stop it before deleting it.');
+  }
+  try {
+    appendMarks(folder, [{ type: 'deleted' }]);
+    await settle(workspace, [id]);
+  } catch (error) {
+    releaseLease(file, claim.lease);
+    throw error;
+  }
+  // Under another name it is gone at once, even where deleting takes long or is cut off.
+  const leaving = join(workspace.runs, `.deleted-${id}`);
+  renameSync(folder, leaving);
+  rmSync(leaving, { recursive: true, force: true, maxRetries: 3 });
+}

@@ -1,0 +1,149 @@
+import { existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { FileError, messageOf, UserError } from '../base/errors.ts';
+import { readCheckpoint, writeCheckpoint } from '../engine/checkpoint-file.ts';
+import { prepareTraining } from '../engine/prepare.ts';
+import type { TrainerState } from '../engine/trainer-state.ts';
+import { DivergedError, train, type TrainingHost, type TrainingResult } from '../engine/trainer.ts';
+import { installedCatalogue } from './catalogue.ts';
+import { asDiskFull } from './files.ts';
+import { fingerprintFiles } from './fingerprint.ts';
+import { readEnvironment, writeEnvironment } from './run-folder.ts';
+import { openTrainerContext, type TrainerContext } from './trainer-context.ts';
+import { trainingRequest } from './training-request.ts';
+
+/**
+ * The trainer: the program of a run's own process, `node trainer-process.ts RUN_FOLDER`. It trains as the folder's configuration says,
+ * from the last checkpoint where there is one, and tells the journal; it knows nothing of databases or editors.
+ * Exit codes: 0 finished or stopped, 1 failed, 2 for what the user must mend.
+ */
+
+const CHECKPOINTS = 'checkpoints';
+
+function checkpointPath(kind: 'last' | 'best'): string {
+  return `${CHECKPOINTS}/${kind}.safetensors`;
+}
+
+async function savedState(folder: string): Promise<TrainerState | undefined> {
+  const file = join(folder, checkpointPath('last'));
+  return existsSync(file) ? readCheckpoint(file) : undefined;
+}
+
+/** The host of a training in a run's folder. */
+function hostOf(context: TrainerContext, shapes: ReadonlyMap<string, readonly number[]>): TrainingHost {
+  let written = 0;
+  return {
+    emit: (event) => {
+      context.journal.append(event.type === 'started' ? { ...event, processId: process.pid } : event);
+      written += 1;
+      context.heartbeat();
+    },
+    wish: () => {
+      const { stop, checkpoint } = context.control.poll();
+      if (stop) return 'stop';
+      return checkpoint ? 'checkpoint' : 'continue';
+    },
+    save: async (kind, state) => {
+      const path = checkpointPath(kind);
+      const file = join(context.folder, path);
+      mkdirSync(join(context.folder, CHECKPOINTS), { recursive: true });
+      try {
+        await writeCheckpoint(file, state, shapes, { segment: context.segment, seq: written });
+      } catch (error) {
+        throw asDiskFull(error instanceof FileError && error.cause !== undefined ? error.cause : error, file);
+      }
+      return path;
+    },
+    now: () => performance.now(),
+  };
+}
+
+/** Adds to the run's environment what its model and data were, so that a change shows. */
+async function recordInputs(
+  context: TrainerContext,
+  inputs: { readonly model: readonly string[]; readonly data: readonly string[] },
+): Promise<void> {
+  const { model, task } = context.configuration;
+  const environment = readEnvironment(context.folder);
+  writeEnvironment(context.folder, {
+    ...environment,
+    model: await fingerprintFiles(model.id, inputs.model),
+    data: await fingerprintFiles(task.id, inputs.data),
+  });
+}
+
+function finish(context: TrainerContext, result: TrainingResult): void {
+  if (result.reason === 'stopped') {
+    context.journal.append({ type: 'stopped', step: result.step });
+    return;
+  }
+  context.journal.append({
+    type: 'finished',
+    step: result.step,
+    reason: result.reason,
+    last: result.last,
+    ...(result.best === undefined ? {} : { best: { step: result.best.step, metrics: result.best.metrics } }),
+    trainSeconds: result.trainSeconds,
+    peakResidentBytes: process.resourceUsage().maxRSS * 1024,
+  });
+}
+
+/** Records why the run can't go on. @returns the exit code */
+function fail(context: TrainerContext, error: unknown, step: number): number {
+  const kind = error instanceof UserError ? 'user' : error instanceof DivergedError ? 'diverged' : 'defect';
+  context.journal.append({
+    type: 'failed',
+    step: error instanceof DivergedError ? error.step : step,
+    message: messageOf(error),
+    kind,
+  });
+  process.stderr.write(
+    `${kind === 'defect' && error instanceof Error ? (error.stack ?? error.message) : messageOf(error)}\n`,
+  );
+  return kind === 'user' ? 2 : 1;
+}
+
+async function trainRun(context: TrainerContext): Promise<number> {
+  let step = 0;
+  try {
+    const request = trainingRequest(context.configuration);
+    const from = await savedState(context.folder);
+    step = from?.progress.step ?? 0;
+    const { setup, warnings, files } = await prepareTraining(request);
+    await recordInputs(context, files);
+    const host = hostOf(context, new Map());
+    for (const message of warnings) host.emit({ type: 'log', level: 'warning', message });
+    const counting: TrainingHost = {
+      ...host,
+      emit: (event) => {
+        if (event.type === 'step') step = event.step;
+        host.emit(event);
+      },
+    };
+    finish(context, await train(setup, counting, from));
+    return 0;
+  } catch (error) {
+    return fail(context, error, step);
+  }
+}
+
+async function main(folder: string | undefined): Promise<number> {
+  if (folder === undefined) {
+    process.stderr.write('usage: trainer-process RUN_FOLDER\n');
+    return 2;
+  }
+  let context: TrainerContext;
+  try {
+    context = openTrainerContext(folder, { catalogue: installedCatalogue });
+  } catch (error) {
+    process.stderr.write(`${messageOf(error)}\n`);
+    return error instanceof UserError ? 2 : 1;
+  }
+  try {
+    return await trainRun(context);
+  } finally {
+    context.dispose();
+  }
+}
+
+process.exitCode = await main(process.argv[2]);

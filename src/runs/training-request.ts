@@ -1,0 +1,40 @@
+import { UserError } from '../base/errors.ts';
+import type { TrainingRequest } from '../engine/prepare.ts';
+import type { TrainingSettings } from '../engine/trainer.ts';
+import type { Configuration } from './configuration-schema.ts';
+
+function settingsOf({ training }: Configuration): TrainingSettings {
+  const { epochs, steps, earlyStopping, dropout, ...rest } = { epochs: undefined, steps: undefined, ...training };
+  return {
+    ...rest,
+    length: steps === undefined ? { kind: 'epochs', epochs: epochs ?? 3 } : { kind: 'steps', steps },
+    dropout,
+    earlyStopping:
+      earlyStopping === undefined
+        ? undefined
+        : { patience: earlyStopping.patience, metric: earlyStopping.metric ?? 'score' },
+  };
+}
+
+/**
+ * What the engine is asked to do for a resolved configuration.
+ * @throws UserError when the configuration names no data
+ */
+export function trainingRequest(configuration: Configuration): TrainingRequest {
+  const { model, task, method, training, device } = configuration;
+  if (task.data === undefined) {
+    throw new UserError(
+      `task.data is missing: where the files of ${task.id} are`,
+      'Set it to the folder that holds train.tsv and dev.tsv (or .jsonl, .csv, .parquet), or to an object with train and dev.',
+    );
+  }
+  const { id, ...options } = method;
+  return {
+    model: { id: model.id, revision: model.revision },
+    task: { id: task.id, data: task.data, maxLength: task.maxLength },
+    method: { id, options },
+    settings: settingsOf(configuration),
+    examples: training.examples,
+    device: { provider: device.provider, threads: device.threads },
+  };
+}

@@ -59,13 +59,18 @@ const distilbertLike = z.object({
   seq_classif_dropout: rate.default(0.2),
 });
 
-const families: Readonly<Record<string, EncoderFamily>> = {
-  bert: 'bert',
-  roberta: 'roberta',
-  'xlm-roberta': 'roberta',
-  electra: 'electra',
-  distilbert: 'distilbert',
-};
+const families: ReadonlyMap<string, EncoderFamily> = new Map([
+  ['bert', 'bert'],
+  ['roberta', 'roberta'],
+  ['xlm-roberta', 'roberta'],
+  ['electra', 'electra'],
+  ['distilbert', 'distilbert'],
+]);
+
+/** The family of a `model_type`; undefined where it is not supported. */
+export function familyOf(modelType: string): EncoderFamily | undefined {
+  return families.get(modelType);
+}
 
 function parse<T>(schema: z.ZodType<T>, raw: unknown, file: string): T {
   const result = schema.safeParse(raw);
@@ -80,13 +85,13 @@ function parse<T>(schema: z.ZodType<T>, raw: unknown, file: string): T {
  */
 export function parseEncoderConfig(raw: unknown, file: string): EncoderConfig {
   const { model_type: type } = parse(z.object({ model_type: z.string() }), raw, file);
-  const family = families[type];
+  const family = familyOf(type);
   if (family === undefined) {
     throw new FileError(
       file,
       undefined,
       `model_type "${type}" is not supported`,
-      `Supported: ${Object.keys(families).join(', ')}.`,
+      `Supported: ${[...families.keys()].join(', ')}.`,
     );
   }
   const config =

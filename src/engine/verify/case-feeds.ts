@@ -1,0 +1,119 @@
+import { FileError } from '../../base/errors.ts';
+import { IGNORED_LABEL } from '../../tasks/losses.ts';
+import type { TensorData } from '../backends/backend.ts';
+import { usablePositions, type EncoderConfig } from '../encoders/config.ts';
+import { encoderFeeds, firstPositions, type NamedTensors } from '../feeds.ts';
+import { LOSS_SCALE, type Objective } from '../model-graph.ts';
+import { sameShape, type CaseInputs, type InputTensor } from './golden-files.ts';
+
+/** Batch and sequence sizes. */
+type BatchShape = readonly [examples: number, tokens: number];
+
+/** Reads one input as integers in a range. @throws FileError when it is missing, ill-shaped, or out of range */
+function integers(
+  inputs: CaseInputs,
+  name: string,
+  shape: readonly number[],
+  range: { readonly from: number; readonly below: number; readonly or?: number },
+): Int32Array {
+  const { data } = take(inputs, name, shape, true);
+  const outside = data.find((number) => (number < range.from || number >= range.below) && number !== range.or);
+  if (outside !== undefined) {
+    throw new FileError(inputs.file, undefined, `${name} holds ${outside}, outside ${range.from}..${range.below - 1}`);
+  }
+  return Int32Array.from(data);
+}
+
+function take(inputs: CaseInputs, name: string, shape: readonly number[], whole: boolean): InputTensor {
+  const found = inputs.tensors[name];
+  if (found === undefined) throw new FileError(inputs.file, undefined, `has no tensor ${name}`);
+  if (!sameShape(found.shape, shape)) {
+    throw new FileError(
+      inputs.file,
+      undefined,
+      `${name} has the shape [${found.shape.join(', ')}] where [${shape.join(', ')}] is expected`,
+    );
+  }
+  if (found.integers !== whole) {
+    throw new FileError(inputs.file, undefined, `${name} must hold ${whole ? 'integers' : 'real numbers'}`);
+  }
+  return found;
+}
+
+function batchShape(inputs: CaseInputs, config: EncoderConfig): BatchShape {
+  const [examples, tokens, ...more] = inputs.tensors['input_ids']?.shape ?? [];
+  if (examples === undefined || tokens === undefined || more.length > 0 || examples * tokens === 0) {
+    throw new FileError(inputs.file, undefined, 'input_ids must be there, of shape [examples, tokens]');
+  }
+  if (tokens > usablePositions(config)) {
+    throw new FileError(
+      inputs.file,
+      undefined,
+      `${tokens} tokens are more than the model's ${usablePositions(config)} positions`,
+    );
+  }
+  return [examples, tokens];
+}
+
+function targets(inputs: CaseInputs, objective: Objective, [examples, tokens]: BatchShape): NamedTensors {
+  const ints = (name: string, shape: readonly number[], below: number, or?: number): TensorData => ({
+    dtype: 'int32',
+    shape,
+    data: integers(inputs, name, shape, { from: 0, below, ...(or === undefined ? {} : { or }) }),
+  });
+  switch (objective.kind) {
+    case 'classification':
+      return { labels: ints('labels', [examples], objective.labels) };
+    case 'token-classification':
+      return { labels: ints('labels', [examples, tokens], objective.labels, IGNORED_LABEL) };
+    case 'regression': {
+      const data = Float32Array.from(take(inputs, 'labels', [examples], false).data);
+      return { labels: { dtype: 'float32', shape: [examples], data } };
+    }
+    case 'span':
+      return {
+        start_positions: ints('start_positions', [examples], tokens),
+        end_positions: ints('end_positions', [examples], tokens),
+      };
+  }
+}
+
+/**
+ * What a case's inputs feed a model: the encoder's inputs, the targets, the scale that makes the loss a mean, and where the mask token
+ * stands if the head reads it.
+ * @throws FileError when an input is missing, ill-shaped, or out of the model's range
+ */
+export function caseFeeds(
+  inputs: CaseInputs,
+  config: EncoderConfig,
+  objective: Objective,
+  readsMask: boolean,
+): NamedTensors {
+  const shape = batchShape(inputs, config);
+  const optional = (name: string, below: number, otherwise: number): Int32Array =>
+    name in inputs.tensors
+      ? integers(inputs, name, shape, { from: 0, below })
+      : new Int32Array(shape[0] * shape[1]).fill(otherwise);
+  const fields = {
+    inputIds: integers(inputs, 'input_ids', shape, { from: 0, below: config.vocabularySize }),
+    attentionMask: optional('attention_mask', 2, 1),
+    typeIds: optional('token_type_ids', Math.max(1, config.typeVocabularySize), 0),
+  };
+  return {
+    ...encoderFeeds(fields, shape, config),
+    ...targets(inputs, objective, shape),
+    ...(readsMask ? { mask_positions: maskPositions(inputs, fields.inputIds, shape) } : {}),
+    [LOSS_SCALE]: { dtype: 'float32', shape: [], data: Float32Array.of(1 / shape[0]) },
+  };
+}
+
+function maskPositions(inputs: CaseInputs, ids: Int32Array, shape: BatchShape): TensorData {
+  const { mask } = inputs.specialTokens;
+  if (mask === undefined) throw new FileError(inputs.file, undefined, 'special_token_ids has no mask');
+  for (let row = 0; row < shape[0]; row++) {
+    if (!ids.subarray(row * shape[1], (row + 1) * shape[1]).includes(mask)) {
+      throw new FileError(inputs.file, undefined, `input_ids: row ${row} has no mask token (${mask})`);
+    }
+  }
+  return firstPositions(ids, shape, mask);
+}

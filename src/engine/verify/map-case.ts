@@ -1,0 +1,193 @@
+import type { EncoderModule, Projection } from '../../peft/method.ts';
+import type { EncoderConfig } from '../encoders/config.ts';
+import { moduleName, tensorPrefix } from '../encoders/tensor-names.ts';
+import type { ModelPlan, Objective } from '../model-graph.ts';
+
+/** Shapes of tensors by name. */
+export type Shapes = Readonly<Record<string, readonly number[]>>;
+
+/** What a case says of itself, as far as it decides what we build. */
+export interface CaseFacts {
+  /** The method's name in the reference's words. */
+  readonly method: string;
+  readonly hyperparameters: Readonly<Record<string, unknown>>;
+  readonly trainable: Shapes;
+  /** Fixed tensors that are no part of the base model. */
+  readonly frozen: Shapes;
+  readonly inputs: Readonly<Record<string, { readonly integers: boolean; readonly shape: readonly number[] }>>;
+  readonly encoder: EncoderConfig;
+}
+
+export type CaseMapping =
+  | {
+      readonly kind: 'mapped';
+      readonly method: ModelPlan['method'];
+      readonly objective: Objective;
+      /** Our name of each of the case's tensors. */
+      readonly names: ReadonlyMap<string, string>;
+    }
+  | { readonly kind: 'unsupported'; readonly reason: string };
+
+type MappedMethod =
+  | { readonly kind: 'method'; readonly options: ModelPlan['method']['options']; readonly names?: Renaming }
+  | { readonly kind: 'unsupported'; readonly reason: string };
+
+type Renaming = ReadonlyMap<string, string>;
+
+interface MethodMapping {
+  readonly id: string;
+  /** Whether the reference's name of the method means this one. */
+  readonly called: RegExp;
+  readonly map: (facts: CaseFacts) => MappedMethod;
+}
+
+function unsupported(reason: string): { readonly kind: 'unsupported'; readonly reason: string } {
+  return { kind: 'unsupported', reason };
+}
+
+function namesOf(facts: CaseFacts, part: 'method' | 'base' | 'head'): readonly string[] {
+  return Object.keys(facts.trainable).filter((name) => name.startsWith(`${part}.`));
+}
+
+/** The first trained tensor that the method does not have. */
+function stranger(facts: CaseFacts, allowed: (name: string) => boolean): MappedMethod | undefined {
+  const found = [...namesOf(facts, 'method'), ...namesOf(facts, 'base')].find((name) => !allowed(name));
+  return found === undefined ? undefined : unsupported(`trains ${found}, which this form of the method does not have`);
+}
+
+function mapFull(facts: CaseFacts): MappedMethod {
+  if (namesOf(facts, 'base').length === 0) return unsupported('trains nothing of the base model');
+  return stranger(facts, (name) => name.startsWith('base.')) ?? { kind: 'method', options: {} };
+}
+
+function mapBitfit(facts: CaseFacts): MappedMethod {
+  if (namesOf(facts, 'base').length === 0) return unsupported('trains no bias of the base model');
+  return (
+    stranger(facts, (name) => name.startsWith('base.') && name.endsWith('.bias')) ?? { kind: 'method', options: {} }
+  );
+}
+
+function mapHead(facts: CaseFacts): MappedMethod {
+  return stranger(facts, () => false) ?? { kind: 'method', options: {} };
+}
+
+const projections: readonly Projection[] = ['query', 'key', 'value', 'attentionOutput', 'intermediate', 'output'];
+
+/** The linear map called `module` in the family's own spelling: its full name (`output.dense`), or an end that only it has (`query`). */
+function projectionOf(encoder: EncoderConfig, module: string): Projection | undefined {
+  const spelled = (projection: EncoderModule): string => moduleName(encoder, projection);
+  const exact = projections.find((projection) => spelled(projection) === module);
+  if (exact !== undefined) return exact;
+  const ending = projections.filter((projection) => spelled(projection).endsWith(`.${module}`));
+  return ending.length === 1 ? ending[0] : undefined;
+}
+
+const loraTensor = /^method\.layer\.(?<layer>\d+)\.(?<module>[\w.]+)\.lora_(?<factor>[AB])(?:\.weight)?$/;
+
+/** LoRA's scale, from alpha and how the case says it is applied. */
+function loraScale(
+  hyperparameters: CaseFacts['hyperparameters'],
+): { readonly alpha: number; readonly rankStabilised: boolean } | string {
+  const { alpha, scale = 'alpha/r' } = hyperparameters;
+  if (typeof alpha !== 'number' || !(alpha > 0)) return 'gives no positive alpha';
+  if (typeof scale !== 'string') return `has the scale ${JSON.stringify(scale)}`;
+  const plain = scale.replaceAll(/\s/g, '');
+  if (plain === 'alpha/r') return { alpha, rankStabilised: false };
+  return plain === 'alpha/sqrt(r)' ? { alpha, rankStabilised: true } : `has the scale ${scale}`;
+}
+
+function mapLora(facts: CaseFacts): MappedMethod {
+  const names = new Map<string, string>();
+  const ranks = new Set<number>();
+  const layersOf = new Map<Projection, Set<string>>();
+  for (const name of [...namesOf(facts, 'method'), ...namesOf(facts, 'base')]) {
+    const { layer = '', module = '', factor } = loraTensor.exec(name)?.groups ?? {};
+    const projection = projectionOf(facts.encoder, module);
+    if (factor === undefined) return unsupported(`trains ${name}, which LoRA does not have`);
+    if (projection === undefined) return unsupported(`adapts ${module}, which is no linear map of a layer`);
+    const shape = facts.trainable[name] ?? [];
+    ranks.add((factor === 'A' ? shape[0] : shape[1]) ?? 0);
+    const seen = layersOf.get(projection) ?? new Set<string>();
+    layersOf.set(projection, seen.add(`${layer}${factor}`));
+    names.set(name, `method.layer.${layer}.${projection}.lora_${factor}`);
+  }
+  const [rank, ...otherRanks] = ranks;
+  if (rank === undefined) return unsupported('has no tensors of LoRA');
+  if (otherRanks.length > 0) return unsupported(`has several ranks: ${[...ranks].join(', ')}`);
+  const partial = [...layersOf].find(([, seen]) => seen.size !== 2 * facts.encoder.layers);
+  if (partial !== undefined) return unsupported(`adapts ${partial[0]} in some layers only, or trains one factor only`);
+  const scale = loraScale(facts.hyperparameters);
+  if (typeof scale === 'string') return unsupported(scale);
+  return { kind: 'method', options: { rank, targets: [...layersOf.keys()], ...scale }, names };
+}
+
+function mapSlash(facts: CaseFacts): MappedMethod {
+  const odd = stranger(facts, (name) => name === 'method.z');
+  if (odd !== undefined) return odd;
+  const dimension = facts.trainable['method.z']?.at(-1);
+  if (dimension === undefined) return unsupported('has no method.z');
+  const missing = Array.from({ length: facts.encoder.layers }, (_, layer) => `frozen.W.${layer}`).find(
+    (name) => !(name in facts.frozen),
+  );
+  if (missing !== undefined) return unsupported(`has no ${missing}`);
+  const { position = 'output', pooling = 'position 0' } = facts.hyperparameters;
+  if (position !== 'output' && position !== 'attention' && position !== 'intermediate') {
+    return unsupported(`shifts at the position ${JSON.stringify(position)}`);
+  }
+  const head = typeof pooling === 'string' && pooling.toLowerCase().includes('mask') ? 'mask' : 'linear';
+  return { kind: 'method', options: { dimension, position, head } };
+}
+
+/** The methods that there are, by what the references call them. */
+const methodMappings: readonly MethodMapping[] = [
+  { id: 'full', called: /^full\b/i, map: mapFull },
+  { id: 'head', called: /^(?:head\b|linear prob)/i, map: mapHead },
+  { id: 'bitfit', called: /^bitfit\b/i, map: mapBitfit },
+  { id: 'lora', called: /^(?:rs)?lora\b/i, map: mapLora },
+  { id: 'slash', called: /^slash\b/i, map: mapSlash },
+];
+
+/** What the head is asked for, from the inputs and the head's own tensors. */
+function objectiveOf(facts: CaseFacts): Objective | string {
+  const heads = namesOf(facts, 'head');
+  if (heads.length === 0) return 'trains no head.*: not a classifier, a regression or a span head';
+  const { start_positions: start, end_positions: end, labels } = facts.inputs;
+  if (start !== undefined && end !== undefined) {
+    return 'head.qa_outputs.weight' in facts.trainable ? { kind: 'span' } : `has the span head ${heads.join(', ')}`;
+  }
+  const final = facts.trainable['head.classifier.out_proj.weight'] ?? facts.trainable['head.classifier.weight'];
+  const [outputs] = final ?? [];
+  if (outputs === undefined || labels === undefined) return `has the head ${heads.join(', ')}`;
+  if (!labels.integers) return outputs === 1 ? { kind: 'regression' } : `regresses ${outputs} targets`;
+  return { kind: labels.shape.length === 1 ? 'classification' : 'token-classification', labels: outputs };
+}
+
+/** Tensors of the base model are called as in its file; ours carry the family's prefix even where the file lacks it. */
+function baseNames(facts: CaseFacts): Renaming {
+  const prefix = tensorPrefix(facts.encoder);
+  return new Map(
+    namesOf(facts, 'base').map((name) => {
+      const inFile = name.slice('base.'.length);
+      return [name, `base.${inFile.startsWith(prefix) ? inFile : `${prefix}${inFile}`}`];
+    }),
+  );
+}
+
+/**
+ * What we build for a case: method, options and head, and how its tensors are called here. The method is what the case calls it, and
+ * its trained tensors must be those of that method; nothing is told from the case's own name.
+ */
+export function mapCase(facts: CaseFacts): CaseMapping {
+  const mapping = methodMappings.find(({ called }) => called.test(facts.method));
+  if (mapping === undefined) return unsupported(`method: "${facts.method}" is not supported yet`);
+  const method = mapping.map(facts);
+  if (method.kind === 'unsupported') return unsupported(`method: "${facts.method}" ${method.reason}`);
+  const objective = objectiveOf(facts);
+  if (typeof objective === 'string') return unsupported(`head: ${objective}`);
+  return {
+    kind: 'mapped',
+    method: { id: mapping.id, options: method.options },
+    objective,
+    names: new Map([...baseNames(facts), ...(method.names ?? [])]),
+  };
+}

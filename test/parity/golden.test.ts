@@ -1,0 +1,127 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { onnxBackend } from '../../src/engine/backends/onnx/onnx-backend.ts';
+import { verifyGoldenFolder, type CaseReport, type VerifyReport } from '../../src/engine/verify/verify.ts';
+import { interpreterBackend } from './interpreter-backend.ts';
+
+const device = { provider: 'cpu', threads: 1 };
+const fixtures = join(import.meta.dirname, '..', 'fixtures', 'golden');
+/** The whole set, which also has the cases of methods to come; it lies beside the project where the project is developed. */
+const wholeSet = join(import.meta.dirname, '..', '..', '..', 'shared', 'golden');
+
+const supported = [
+  'bitfit_bert',
+  'bitfit_bert_ner',
+  'bitfit_roberta',
+  'full_bert_ner',
+  'full_bert_qa',
+  'full_bert_seqcls',
+  'full_distilbert_seqcls',
+  'full_electra_seqcls',
+  'full_roberta_ner',
+  'full_roberta_qa',
+  'full_roberta_regression',
+  'full_roberta_seqcls',
+  'head_only_bert',
+  'head_only_bert_ner',
+  'head_only_bert_qa',
+  'head_only_roberta',
+  'lora_adapters_lib',
+  'lora_bert',
+  'lora_bert_all_linear',
+  'lora_bert_ner',
+  'lora_bert_qa',
+  'lora_bert_regression',
+  'lora_bert_rslora',
+  'lora_distilbert',
+  'lora_electra',
+  'lora_roberta',
+  'slash_bert_ner',
+  'slash_roberta_attention_position',
+  'slash_roberta_cls',
+  'slash_roberta_intermediate_position',
+  'slash_roberta_mask',
+  'slash_roberta_regression',
+];
+
+/** What is wrong, short enough to read in a failed test. */
+function complaints(report: CaseReport): readonly string[] {
+  switch (report.status) {
+    case 'passed':
+    case 'unsupported':
+      return [];
+    case 'error':
+      return [`${report.name}: ${report.message}`];
+    case 'failed':
+      return [
+        ...report.problems.map((problem) => `${report.name}: ${problem}`),
+        ...report.groups
+          .filter((group) => !group.passed)
+          .map((group) => `${report.name}: ${group.group} is off by ${group.error} in ${group.worst}`),
+      ];
+  }
+}
+
+function namesOf(report: VerifyReport, status: CaseReport['status']): readonly string[] {
+  return report.cases.filter((each) => each.status === status).map((each) => each.name);
+}
+
+describe("golden files: numbers from the methods' authors' own code, computed again by our graphs", () => {
+  let report: VerifyReport;
+  beforeAll(async () => {
+    report = await verifyGoldenFolder(fixtures, { backend: onnxBackend, device });
+  });
+
+  it('agrees in every case', () => {
+    expect(report.cases.flatMap(complaints)).toEqual([]);
+    expect(namesOf(report, 'passed')).toEqual(supported);
+    expect(report.counts).toEqual({ passed: supported.length, failed: 0, unsupported: 0, error: 0 });
+  });
+
+  it('compares outputs, layers, gradients, per-example gradients, AdamW steps and clipping, and the graph that trains', () => {
+    const groups = new Map(report.cases.flatMap((each) => ('groups' in each ? [[each.name, each.groups]] : [])));
+    const compared = groups.get('lora_bert')?.map(({ group, tensors }) => [group, tensors]);
+    const clipping = ['some_clipped', 'all_clipped', 'none_clipped'].flatMap((bound) => [
+      [`clipping/${bound}/norms`, 1],
+      [`clipping/${bound}/clipped_sum`, 14],
+      [`clipping/${bound}/noiseless_mean`, 14],
+    ]);
+    expect(compared).toEqual([
+      ['logits', 1],
+      ['loss', 1],
+      ['layer_output', 3],
+      ['grad', 14],
+      ['per_example_loss', 1],
+      ['per_example_grad', 14],
+      ['training/logits', 1],
+      ['training/loss', 1],
+      ['training/grad', 14],
+      ['adamw_wd0', 14],
+      ['adamw_wd0.01', 14],
+      ...clipping,
+    ]);
+  });
+
+  it('agrees to 1e-6 in float64, AdamW of near-zero gradients included', async () => {
+    const only = '{bitfit_roberta,full_bert_qa,full_distilbert*,full_electra*,head_only_bert_ner,lora_roberta,slash_*}';
+    const exact = await verifyGoldenFolder(fixtures, {
+      backend: interpreterBackend,
+      device,
+      precision: 'float64',
+      only,
+    });
+    expect(exact.cases.flatMap(complaints)).toEqual([]);
+    expect(exact.counts.passed).toBe(12);
+  });
+});
+
+const here = existsSync(wholeSet);
+
+describe.skipIf(!here)(`the whole set of golden files${here ? '' : ' (../shared/golden is not there)'}`, () => {
+  it('agrees in every case that is supported', async () => {
+    const report = await verifyGoldenFolder(wholeSet, { backend: onnxBackend, device });
+    expect(report.cases.flatMap(complaints)).toEqual([]);
+    expect(namesOf(report, 'passed')).toEqual(expect.arrayContaining([...supported, 'full_bert_regression']));
+  });
+});

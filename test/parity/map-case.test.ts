@@ -1,0 +1,163 @@
+import { describe, expect, it } from 'vitest';
+import type { EncoderConfig } from '../../src/engine/encoders/config.ts';
+import { knownEncoders } from '../../src/engine/encoders/known-sizes.ts';
+import { mapCase, type CaseFacts, type CaseMapping, type Shapes } from '../../src/engine/verify/map-case.ts';
+
+function tiny(family: EncoderConfig['family']): EncoderConfig {
+  const base = knownEncoders['bert-base-uncased'];
+  if (base === undefined) throw new Error('bert-base-uncased is built in');
+  return { ...base, family, hiddenSize: 32, intermediateSize: 64, layers: 2, attentionHeads: 4 };
+}
+
+const head: Shapes = { 'head.classifier.weight': [3, 32], 'head.classifier.bias': [3] };
+
+function facts(given: Partial<CaseFacts>): CaseFacts {
+  return {
+    method: 'LoRA',
+    hyperparameters: {},
+    trainable: head,
+    frozen: {},
+    inputs: { labels: { integers: true, shape: [4] } },
+    encoder: tiny('bert'),
+    ...given,
+  };
+}
+
+/** The tensors of LoRA on some modules of both layers, as HF peft calls them. */
+function lora(modules: readonly string[], ranks: readonly number[] = [4, 4]): Shapes {
+  return Object.fromEntries(
+    ranks.flatMap((rank, layer) =>
+      modules.flatMap((module) => [
+        [`method.layer.${layer}.${module}.lora_A.weight`, [rank, 32]],
+        [`method.layer.${layer}.${module}.lora_B.weight`, [32, rank]],
+      ]),
+    ),
+  );
+}
+
+function mapped(mapping: CaseMapping): CaseMapping & { readonly kind: 'mapped' } {
+  if (mapping.kind !== 'mapped') throw new Error(mapping.reason);
+  return mapping;
+}
+
+function expectUnsupported(given: Partial<CaseFacts>, part: 'method' | 'head'): void {
+  const mapping = mapCase(facts(given));
+  expect(mapping).toEqual({ kind: 'unsupported', reason: expect.stringMatching(`^${part}: `) as string });
+}
+
+describe('what is built for a golden case', () => {
+  it.each([
+    ['bert', ['query', 'attention.self.value', 'attention.output.dense', 'intermediate.dense', 'output.dense']],
+    ['distilbert', ['attention.q_lin', 'v_lin', 'attention.out_lin', 'ffn.lin1', 'ffn.lin2']],
+  ] as const)('LoRA targets by the names of %s', (family, modules) => {
+    const { method, names } = mapped(
+      mapCase(
+        facts({ encoder: tiny(family), hyperparameters: { alpha: 8 }, trainable: { ...lora(modules), ...head } }),
+      ),
+    );
+    expect(method).toEqual({
+      id: 'lora',
+      options: {
+        rank: 4,
+        alpha: 8,
+        rankStabilised: false,
+        targets: ['query', 'value', 'attentionOutput', 'intermediate', 'output'],
+      },
+    });
+    expect(names.get(`method.layer.1.${modules[0]}.lora_A.weight`)).toBe('method.layer.1.query.lora_A');
+  });
+
+  it("LoRA's scale as the case says it", () => {
+    const trainable = { ...lora(['query']), ...head };
+    const stabilised = mapCase(facts({ trainable, hyperparameters: { alpha: 8, scale: 'alpha / sqrt(r)' } }));
+    expect(mapped(stabilised).method.options).toMatchObject({ rankStabilised: true });
+    expectUnsupported({ trainable, hyperparameters: { alpha: 8, scale: 'alpha' } }, 'method');
+    expectUnsupported({ trainable, hyperparameters: {} }, 'method');
+  });
+
+  it('no LoRA of another form: other tensors, several ranks, some layers, one factor', () => {
+    const hyperparameters = { alpha: 8 };
+    const full = lora(['query']);
+    for (const trainable of [
+      {},
+      { ...full, 'method.layer.0.query.gate.weight': [1, 32] },
+      { ...full, 'base.bert.encoder.layer.0.attention.self.query.bias': [32] },
+      lora(['query'], [4, 8]),
+      lora(['query'], [4]),
+      lora(['dense']),
+      lora(['embeddings.word_embeddings']),
+      Object.fromEntries(Object.entries(full).filter(([name]) => !name.includes('lora_A'))),
+    ]) {
+      expectUnsupported({ hyperparameters, trainable: { ...trainable, ...head } }, 'method');
+    }
+  });
+
+  const slash = { 'method.z': [1, 16], ...head };
+  const projections: Shapes = { 'frozen.W.0': [16, 32], 'frozen.W.1': [16, 32] };
+
+  it.each([
+    [{}, { dimension: 16, position: 'output', head: 'linear' }],
+    [{ pooling: 'first <mask>' }, { dimension: 16, position: 'output', head: 'mask' }],
+    [
+      { position: 'attention', pooling: 'position 0' },
+      { dimension: 16, position: 'attention', head: 'linear' },
+    ],
+  ])('SLaSh with %o', (hyperparameters, options) => {
+    const given = { method: 'SLaSh', trainable: slash, frozen: projections, hyperparameters };
+    expect(mapped(mapCase(facts(given))).method).toEqual({ id: 'slash', options });
+  });
+
+  it('no SLaSh without its projections or at another place, and nothing that only looks like it', () => {
+    const given = { method: 'SLaSh', trainable: slash, frozen: projections };
+    expectUnsupported({ ...given, frozen: { 'frozen.W.0': [16, 32] } }, 'method');
+    expectUnsupported({ ...given, hyperparameters: { position: 'key' } }, 'method');
+    expectUnsupported({ ...given, method: 'JR-WARP' }, 'method');
+    expectUnsupported({ ...given, trainable: { ...slash, 'method.y': [1] } }, 'method');
+  });
+
+  const bias = { 'base.encoder.layer.0.output.dense.bias': [32] };
+
+  it("base tensors under our names, whether or not the file carries the family's prefix", () => {
+    const { method, names } = mapped(mapCase(facts({ method: 'BitFit', trainable: { ...bias, ...head } })));
+    expect(method.id).toBe('bitfit');
+    expect(names.get('base.encoder.layer.0.output.dense.bias')).toBe('base.bert.encoder.layer.0.output.dense.bias');
+  });
+
+  it('full, BitFit and head only as far as their tensors are those of the method', () => {
+    const weight = { 'base.bert.embeddings.word_embeddings.weight': [100, 32] };
+    expect(mapped(mapCase(facts({ method: 'full fine-tuning', trainable: { ...weight, ...head } }))).method.id).toBe(
+      'full',
+    );
+    expect(mapped(mapCase(facts({ method: 'head only' }))).method.id).toBe('head');
+    expectUnsupported({ method: 'full fine-tuning' }, 'method');
+    expectUnsupported({ method: 'BitFit' }, 'method');
+    expectUnsupported({ method: 'BitFit', trainable: { ...weight, ...head } }, 'method');
+    expectUnsupported({ method: 'head only', trainable: { ...bias, ...head } }, 'method');
+  });
+
+  it.each([
+    [{ labels: { integers: true, shape: [4] } }, head, { kind: 'classification', labels: 3 }],
+    [{ labels: { integers: true, shape: [4, 12] } }, head, { kind: 'token-classification', labels: 3 }],
+    [{ labels: { integers: false, shape: [4] } }, { 'head.classifier.weight': [1, 32] }, { kind: 'regression' }],
+    [
+      { labels: { integers: true, shape: [4] } },
+      { 'head.classifier.dense.weight': [32, 32], 'head.classifier.out_proj.weight': [2, 32] },
+      { kind: 'classification', labels: 2 },
+    ],
+    [
+      { start_positions: { integers: true, shape: [4] }, end_positions: { integers: true, shape: [4] } },
+      { 'head.qa_outputs.weight': [2, 32] },
+      { kind: 'span' },
+    ],
+  ] as const)('the head for %o', (inputs, trainable, objective) => {
+    expect(mapped(mapCase(facts({ method: 'head only', inputs, trainable }))).objective).toEqual(objective);
+  });
+
+  it('no head that is none of ours', () => {
+    const method = 'head only';
+    expectUnsupported({ method, trainable: {} }, 'head');
+    expectUnsupported({ method, trainable: { 'head.lm_head.weight': [100, 32] } }, 'head');
+    expectUnsupported({ method, inputs: {} }, 'head');
+    expectUnsupported({ method, inputs: { labels: { integers: false, shape: [4] } } }, 'head');
+  });
+});

@@ -71,7 +71,10 @@ describe('what is built for a golden case', () => {
     const trainable = { ...lora(['query']), ...head };
     const stabilised = mapCase(facts({ trainable, hyperparameters: { alpha: 8, scale: 'alpha / sqrt(r)' } }));
     expect(mapped(stabilised).method.options).toMatchObject({ rankStabilised: true });
+    const named = mapCase(facts({ method: 'rsLoRA', trainable, hyperparameters: { alpha: 8 } }));
+    expect(mapped(named).method.options).toMatchObject({ rankStabilised: true });
     expectUnsupported({ trainable, hyperparameters: { alpha: 8, scale: 'alpha' } }, 'method');
+    expectUnsupported({ trainable, hyperparameters: { alpha: 8, scale: 2 } }, 'method');
     expectUnsupported({ trainable, hyperparameters: {} }, 'method');
   });
 

@@ -1,5 +1,5 @@
 import { readdir, stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { FileError, UserError } from '../../base/errors.ts';
 import { openEncoder, type EncoderCheckpoint } from '../encoder-checkpoint.ts';
@@ -51,11 +51,11 @@ function isCase(files: ReadonlySet<string>): boolean {
  * those whose names begin with `_` or `.`. A folder that is itself a case is the only one.
  * @throws FileError when the folder can't be read; UserError when it holds no case
  */
-export async function findCases(root: string): Promise<readonly CaseFolder[]> {
+export async function findCases(folder: string): Promise<readonly CaseFolder[]> {
+  const root = resolve(folder);
   const top = await listFolder(root);
   if (isCase(top.files)) {
-    const parent = dirname(root);
-    return [{ name: basename(root), path: root, root: parent }];
+    return [{ name: basename(root), path: root, root: dirname(root) }];
   }
   const cases: CaseFolder[] = [];
   const look = async (name: string, depth: number): Promise<void> => {
@@ -67,7 +67,7 @@ export async function findCases(root: string): Promise<readonly CaseFolder[]> {
   for (const name of visible(top.folders)) await look(name, 1);
   if (cases.length === 0) {
     throw new UserError(
-      `${root} holds no golden case`,
+      `${folder} holds no golden case`,
       'A case is a folder with meta.json, inputs.json and expected.safetensors.',
     );
   }
@@ -109,6 +109,8 @@ const inputsSchema = z.object({
   special_token_ids: z.record(z.string(), z.int()).default({}),
   tensors: z.record(z.string(), z.object({ dtype: z.string(), shape: z.array(size), data: z.array(z.number()) })),
 });
+
+const realNumbers = /^(?:b?float\d*|double|half)$/;
 
 /** A tensor of `inputs.json`. */
 export interface InputTensor {
@@ -164,7 +166,8 @@ export async function readInputs({ path }: CaseFolder): Promise<CaseInputs> {
             `${name} has ${data.length} numbers for the shape [${shape.join(', ')}]`,
           );
         }
-        const integers = !dtype.startsWith('float');
+        const integers = /^u?int/.test(dtype);
+        if (!integers && !realNumbers.test(dtype)) throw new FileError(file, undefined, `${name} is ${dtype}`);
         if (integers && !data.every((number) => Number.isSafeInteger(number))) {
           throw new FileError(file, undefined, `${name} is ${dtype} but holds a number that is not whole`);
         }

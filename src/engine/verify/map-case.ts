@@ -85,15 +85,17 @@ function projectionOf(encoder: EncoderConfig, module: string): Projection | unde
 const loraTensor = /^method\.layer\.(?<layer>\d+)\.(?<module>[\w.]+)\.lora_(?<factor>[AB])(?:\.weight)?$/;
 
 /** LoRA's scale, from alpha and how the case says it is applied. */
-function loraScale(
-  hyperparameters: CaseFacts['hyperparameters'],
-): { readonly alpha: number; readonly rankStabilised: boolean } | string {
-  const { alpha, scale = 'alpha/r' } = hyperparameters;
+function loraScale({
+  method,
+  hyperparameters,
+}: CaseFacts): { readonly alpha: number; readonly rankStabilised: boolean } | string {
+  const { alpha } = hyperparameters;
   if (typeof alpha !== 'number' || !(alpha > 0)) return 'gives no positive alpha';
-  if (typeof scale !== 'string') return `has the scale ${JSON.stringify(scale)}`;
-  const plain = scale.replaceAll(/\s/g, '');
+  const stabilised = /^rs/i.test(method) || hyperparameters['use_rslora'] === true;
+  const { scale = stabilised ? 'alpha/sqrt(r)' : 'alpha/r' } = hyperparameters;
+  const plain = typeof scale === 'string' ? scale.replaceAll(/\s/g, '') : undefined;
   if (plain === 'alpha/r') return { alpha, rankStabilised: false };
-  return plain === 'alpha/sqrt(r)' ? { alpha, rankStabilised: true } : `has the scale ${scale}`;
+  return plain === 'alpha/sqrt(r)' ? { alpha, rankStabilised: true } : `has the scale ${JSON.stringify(scale)}`;
 }
 
 function mapLora(facts: CaseFacts): MappedMethod {
@@ -116,7 +118,7 @@ function mapLora(facts: CaseFacts): MappedMethod {
   if (otherRanks.length > 0) return unsupported(`has several ranks: ${[...ranks].join(', ')}`);
   const partial = [...layersOf].find(([, seen]) => seen.size !== 2 * facts.encoder.layers);
   if (partial !== undefined) return unsupported(`adapts ${partial[0]} in some layers only, or trains one factor only`);
-  const scale = loraScale(facts.hyperparameters);
+  const scale = loraScale(facts);
   if (typeof scale === 'string') return unsupported(scale);
   return { kind: 'method', options: { rank, targets: [...layersOf.keys()], ...scale }, names };
 }

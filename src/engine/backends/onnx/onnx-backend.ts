@@ -1,3 +1,6 @@
+import { readdir } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import path from 'node:path';
 import type * as onnxruntime from 'onnxruntime-node';
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import { messageOf, UserError } from '../../../base/errors.ts';
@@ -16,10 +19,22 @@ function loadRuntime(): Promise<Runtime> {
   return import('onnxruntime-node');
 }
 
-/** The execution providers that come with the runtime on this machine, `cpu` first. Whether a device is there shows at the first compilation. */
+/** Providers that are no part of the package may have been installed beside the runtime, as libraries of their own. */
+async function installedLibraries(): Promise<readonly string[]> {
+  const entry = createRequire(import.meta.url).resolve('onnxruntime-node');
+  const folder = path.join(path.dirname(entry), '..', 'bin', 'napi-v6', process.platform, process.arch);
+  const libraries = await readdir(folder).catch((): readonly string[] => []);
+  return libraries.flatMap((file) => /onnxruntime_providers_(\w+)\./.exec(file)?.[1] ?? []);
+}
+
+/**
+ * The execution providers that the runtime has on this machine, `cpu` among them. Whether a device is there for one shows when a
+ * graph is compiled.
+ */
 export async function availableProviders(): Promise<readonly string[]> {
   const { listSupportedBackends } = await loadRuntime();
-  return listSupportedBackends().flatMap(({ name, bundled }) => (bundled ? [name] : []));
+  const libraries = await installedLibraries();
+  return listSupportedBackends().flatMap(({ name, bundled }) => (bundled || libraries.includes(name) ? [name] : []));
 }
 
 function weightNames(outputs: readonly Value[]): readonly string[] {

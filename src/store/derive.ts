@@ -1,9 +1,10 @@
 import type { StatementSync } from 'node:sqlite';
+import type { RunState } from '../runs/events.ts';
 import { isMembers, metricsOf, number, parse, text, type Mark, type Members, type Metrics } from './records.ts';
 import { every, first, numberOf, numberOrNull, textOf, textOrNull, type Row } from './rows.ts';
 import { configurationFacts, environmentFacts } from './run-folder.ts';
 import type { Database } from './sqlite.ts';
-import { deriveState, interruptedAt, summariseMarks, type LatestSegment } from './state.ts';
+import { brokenOffAt, deriveState, interruptionOf, summariseMarks, type LatestSegment } from './state.ts';
 import { horizonOf, visible, type Horizon } from './visibility.ts';
 
 /**
@@ -296,7 +297,6 @@ export function refresher(database: Database): (run: number) => void {
     const { type } = ending;
     return {
       segment,
-      startedAt: numberOrNull(newest, 'started_at'),
       lastAt: numberOf(last, 'time'),
       began: first(began, key, segment) !== undefined,
       ending: type === 'finished' || type === 'stopped' || type === 'failed' ? type : undefined,
@@ -326,9 +326,16 @@ export function refresher(database: Database): (run: number) => void {
     };
   }
 
-  function endedAt(state: string, latest: LatestSegment | undefined, marks: readonly Mark[]): number | null {
-    if (state === 'interrupted') return interruptedAt(marks) ?? latest?.lastAt ?? null;
-    return state === latest?.ending ? latest.lastAt : null;
+  function endedAt(state: RunState, latest: LatestSegment | undefined, marks: readonly Mark[]): number | null {
+    if (latest !== undefined && state === latest.ending) return latest.lastAt;
+    const isOver = state === 'interrupted' || state === 'stopped' || state === 'failed' || state === 'finished';
+    return isOver ? (brokenOffAt(marks) ?? latest?.lastAt ?? null) : null;
+  }
+
+  function failureOf(state: RunState, ending: Members, marks: readonly Mark[]) {
+    if (state === 'failed') return { failure_kind: text(ending.kind), failure_message: text(ending.message) };
+    if (state === 'interrupted') return { failure_kind: 'interrupted', failure_message: interruptionOf(marks) };
+    return { failure_kind: null, failure_message: null };
   }
 
   return (key) => {
@@ -347,7 +354,6 @@ export function refresher(database: Database): (run: number) => void {
     const counted = segments.rows.findLast((row) => row.parameters_total !== null) ?? {};
     const newest = segments.rows.at(-1) ?? {};
     const search = [id, facts.name, facts.model, facts.task, facts.method, marked.note, ...marked.tags];
-    const failed = state === 'failed';
     const row: Record<(typeof columns)[number], string | number | null> = {
       ...timesOf(key, environment.createdAt, marks, segments, latest),
       state,
@@ -385,8 +391,7 @@ export function refresher(database: Database): (run: number) => void {
       segments: segments.rows.length,
       diagnostics: numberOf(first(diagnostics, key) ?? {}, 'n'),
       ended_at: endedAt(state, latest, marks),
-      failure_kind: failed ? text(ending.kind) : null,
-      failure_message: failed ? text(ending.message) : null,
+      ...failureOf(state, ending, marks),
     };
     update.run({ ...row, key });
   };

@@ -44,6 +44,7 @@ export interface RunSummary {
   readonly startedAt: number | null;
   readonly updatedAt: number | null;
   readonly endedAt: number | null;
+  /** Why the run failed (`user`, `diverged`, `defect`) or was `interrupted`. */
   readonly failure: { readonly kind: string | null; readonly message: string | null } | null;
 }
 
@@ -200,7 +201,7 @@ export function summaryOf(row: SummaryTuple): RunSummary {
     startedAt,
     updatedAt,
     endedAt,
-    failure: state === 'failed' ? { kind, message } : null,
+    failure: kind === null && message === null ? null : { kind, message },
   };
 }
 

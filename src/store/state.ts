@@ -14,7 +14,6 @@ export interface MarkSummary {
 /** The newest segment of a journal. */
 export interface LatestSegment {
   readonly segment: number;
-  readonly startedAt: number | null;
   /** When its newest event was written. */
   readonly lastAt: number;
   /** Whether training began in it: an event beyond logs was written. */
@@ -46,50 +45,43 @@ export function summariseMarks(
   return { tags: [...tags], note, starred, deleted, host };
 }
 
-type Turn = 'queued' | 'claimed' | 'interrupted';
-
-const turns: Readonly<Record<Turn, RunState>> = {
-  queued: 'queued',
-  claimed: 'starting',
-  interrupted: 'interrupted',
-};
-
-function isTurn(mark: Mark): mark is Mark & { readonly type: Turn } {
-  return Object.hasOwn(turns, mark.type);
+/** The marks of the run's present life: since it was last queued. */
+function marksOfThisLife(marks: readonly Mark[]): readonly Mark[] {
+  return marks.slice(
+    Math.max(
+      marks.findLastIndex(({ type }) => type === 'queued'),
+      0,
+    ),
+  );
 }
 
 /**
- * The marks that were made after the newest segment was claimed. Their order in the file tells, so clocks of different machines
- * need not agree; only where nobody claimed the segment do times decide.
- */
-function turnsSince(latest: LatestSegment, marks: readonly (Mark & { readonly type: Turn })[]) {
-  const claim = marks.findLastIndex(({ type, members }) => {
-    const segment = type === 'claimed' ? count(members.segment) : null;
-    return segment !== null && segment <= latest.segment;
-  });
-  if (claim >= 0) return marks.slice(claim + 1);
-  return marks.filter(({ type, time }) => {
-    const since = type === 'interrupted' ? latest.startedAt : latest.lastAt;
-    return time !== null && since !== null && time > since;
-  });
-}
-
-/**
- * The state that journal and marks tell. A terminal event decides for its segment, whatever was marked meanwhile; a run without
- * one is running until it is marked interrupted; a mark that queues or claims the run afterwards begins the next segment.
+ * The state that journal and marks tell, as runs/run-state.ts derives it, but without the lease, which is no record: a trainer is
+ * believed to live until it is marked interrupted. A terminal event decides for the life that it belongs to.
  */
 export function deriveState(latest: LatestSegment | undefined, marks: readonly Mark[]): RunState {
-  const lifecycle = marks.filter(isTurn);
-  if (latest === undefined) return turns[lifecycle.at(-1)?.type ?? 'queued'];
-  const since = turnsSince(latest, lifecycle);
-  const next = since.findIndex(({ type }) => type !== 'interrupted');
-  if (next >= 0) return turns[since.at(-1)?.type ?? 'queued'];
-  if (latest.ending !== undefined) return latest.ending;
-  if (since.length > 0) return 'interrupted';
-  return latest.began ? 'running' : 'starting';
+  const life = marksOfThisLife(marks);
+  const claim = life.findLast(({ type }) => type === 'claimed');
+  const stopAsked = life.some(({ type }) => type === 'stop-asked');
+  // What an earlier life wrote says nothing of this one.
+  const isOwn =
+    life[0]?.type !== 'queued' ||
+    (claim !== undefined && (latest?.segment ?? -1) >= (count(claim.members.segment) ?? 0));
+  const own = isOwn ? latest : undefined;
+  if (own?.ending !== undefined) return own.ending;
+  if (life.some(({ type }) => type === 'interrupted')) return stopAsked ? 'stopped' : 'interrupted';
+  if (own !== undefined) return own.began ? 'running' : 'starting';
+  if (claim !== undefined) return 'starting';
+  // Called off before anyone took it, it is left as the life before left it.
+  return stopAsked ? (latest?.ending ?? 'stopped') : 'queued';
 }
 
-/** When the run was last marked interrupted. */
-export function interruptedAt(marks: readonly Mark[]): number | null {
-  return marks.findLast(({ type }) => type === 'interrupted')?.time ?? null;
+/** When a run ended of which the journal does not tell the end. */
+export function brokenOffAt(marks: readonly Mark[]): number | null {
+  return marks.findLast(({ type }) => type === 'interrupted' || type === 'stop-asked')?.time ?? null;
+}
+
+/** Why the run was last marked interrupted. */
+export function interruptionOf(marks: readonly Mark[]): string | null {
+  return text(marks.findLast(({ type }) => type === 'interrupted')?.members.reason);
 }

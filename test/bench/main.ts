@@ -3,7 +3,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { UserError } from '../../src/base/errors.ts';
+import { compileCases, measureCompilation } from './compile.ts';
 import { formatComparison, type Comparison } from './comparison.ts';
+import { endToEndName, findSst2, measureEndToEnd } from './end-to-end.ts';
 import { parseOptions } from './options.ts';
 import { findPython, type Python } from './python.ts';
 import { encoders, writeRandomBert } from './random-checkpoint.ts';
@@ -15,8 +17,11 @@ async function main(args: readonly string[]): Promise<void> {
   const wanted = (name: string): boolean =>
     options.only.length === 0 || options.only.some((part) => name.includes(part));
   const steps = stepCases.filter(({ name }) => wanted(name));
+  const compilations = compileCases.filter(({ name }) => wanted(name));
+  const endToEnd = wanted(endToEndName);
   if (options.list) {
-    for (const { name } of steps) process.stdout.write(`${name}\n`);
+    const names = [...compilations, ...steps].map(({ name }) => name);
+    process.stdout.write(`${[...names, ...(endToEnd ? [endToEndName] : [])].join('\n')}\n`);
     return;
   }
   const found = findPython(options.python);
@@ -45,12 +50,26 @@ async function main(args: readonly string[]): Promise<void> {
   };
   const folder = await mkdtemp(join(tmpdir(), 'peft-lab-bench-'));
   try {
-    for (const encoder of new Set(steps.map((step) => step.encoder))) {
+    for (const encoder of new Set([...compilations, ...steps].map((step) => step.encoder))) {
       await writeRandomBert(join(folder, encoder), encoders[encoder]);
+    }
+    for (const step of compilations) {
+      note(step.name);
+      tell(await measureCompilation(step, folder, options, python));
     }
     for (const step of steps) {
       note(step.name);
       for (const comparison of await measureStep(step, folder, options, python)) tell(comparison);
+    }
+    if (endToEnd) {
+      const { encoder } = options;
+      const sst2 = findSst2(options.sst2);
+      if (sst2 === undefined) note(`${endToEndName} is left out: name the data with --sst2`);
+      else if (encoder === undefined) note(`${endToEndName} is left out: name a pretrained encoder with --encoder`);
+      else {
+        note(endToEndName);
+        for (const comparison of await measureEndToEnd({ sst2, encoder }, folder, options, python)) tell(comparison);
+      }
     }
   } finally {
     await rm(folder, { recursive: true, force: true });

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { TensorData } from '../../src/engine/backends/backend.ts';
 import { onnxBackend } from '../../src/engine/backends/onnx/onnx-backend.ts';
 import { frozenWeights, openEncoder, startValues } from '../../src/engine/encoder-checkpoint.ts';
-import { dropoutKeys, encoderFeeds, type NamedTensors } from '../../src/engine/feeds.ts';
+import { dropoutWords, encoderFeeds, type NamedTensors } from '../../src/engine/feeds.ts';
 import { gradientsOf, LOSS_SCALE } from '../../src/engine/model-graph.ts';
 import { createAdamW, defaultAdamW, stepAdamW, type Trained } from '../../src/engine/optimisers/adamw.ts';
 import { weightDecayOf } from '../../src/engine/optimisers/weight-decay.ts';
@@ -50,8 +50,11 @@ const feeds: NamedTensors = {
   [LOSS_SCALE]: { dtype: 'float32', shape: [], data: Float32Array.of(1 / plan.batch) },
 };
 
+const sizes = { batch: plan.batch, sequence: plan.tokens };
+
 async function step(): Promise<number> {
-  const results = await executable.run({ ...feeds, ...dropoutKeys(model.dropoutSites, SEED, optimiser.step, 0) });
+  const position = { seed: SEED, step: optimiser.step, microBatch: 0 };
+  const results = await executable.run({ ...feeds, ...dropoutWords(model.dropoutSites, sizes, position) });
   const gradients = new Map<string, Float32Array>();
   for (const { name } of trained) {
     const gradient = results[name];

@@ -18,7 +18,7 @@ export interface StepCase {
 
 const shapes = {
   'bert-base': { batch: 16, tokens: 128, stepsPerRound: 1 },
-  'bert-tiny': { batch: 32, tokens: 64, stepsPerRound: 40 },
+  'bert-tiny': { batch: 32, tokens: 64, stepsPerRound: 20 },
 } as const satisfies Record<keyof typeof encoders, unknown>;
 
 const variants = [
@@ -90,16 +90,14 @@ function checkAgreement({ name, dropout }: StepCase, sides: readonly Side[]): vo
   }
 }
 
-/** Measures one step on both sides, alternating round by round: its time and its memory. */
-export async function measureStep(
-  step: StepCase,
+/** What both sides are told of a step. */
+export function planOf(
+  { encoder, method, dropout, name }: StepCase,
   folder: string,
-  options: BenchOptions,
-  python: Python | undefined,
-): Promise<readonly Comparison[]> {
-  const { encoder, method, dropout, name } = step;
-  const { batch, tokens, stepsPerRound } = shapes[encoder];
-  const plan: StepPlan = {
+  options: Pick<BenchOptions, 'threads'>,
+): StepPlan {
+  const { batch, tokens } = shapes[encoder];
+  return {
     ...filesOf(folder, encoder, name.replaceAll('/', '-')),
     method,
     options: methodOptions[method],
@@ -110,6 +108,17 @@ export async function measureStep(
     learningRate: 1e-5,
     weightDecay: 0.01,
   };
+}
+
+/** Measures one step on both sides, alternating round by round: its time and its memory. */
+export async function measureStep(
+  step: StepCase,
+  folder: string,
+  options: BenchOptions,
+  python: Python | undefined,
+): Promise<readonly Comparison[]> {
+  const { encoder, name } = step;
+  const plan = planOf(step, folder, options);
   await writeStart(plan, { config: encoders[encoder], hasPooler: true });
   const sides = sidesOf(plan, options, python);
   try {
@@ -121,7 +130,7 @@ export async function measureStep(
     for (let round = -1; round < options.rounds; round++) {
       for (const side of sides) {
         await pause(SETTLE_MS);
-        const { seconds } = stepped.parse(await side.child.ask({ do: 'steps', count: stepsPerRound }));
+        const { seconds } = stepped.parse(await side.child.ask({ do: 'steps', count: shapes[encoder].stepsPerRound }));
         if (round >= 0) side.seconds.push(seconds); // The first round only warms up.
       }
     }
@@ -129,6 +138,7 @@ export async function measureStep(
     const memory: { readonly name: string; readonly value: number }[] = [];
     for (const { name, child } of sides)
       memory.push({ name, value: remembered.parse(await child.ask({ do: 'memory' })).bytes });
+    const { method, dropout, batch, tokens } = plan;
     const details = { method, encoder, batch, tokens, dropout, trained: sides[0]?.trained, rounds: options.rounds };
     const compared = (what: string, unit: Comparison['unit'], measured: typeof memory): Comparison => {
       const [ours, ...peers] = measured;

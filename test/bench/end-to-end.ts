@@ -1,0 +1,123 @@
+import { existsSync } from 'node:fs';
+import { copyFile, mkdir, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { z } from 'zod';
+import { UserError } from '../../src/base/errors.ts';
+import { stratifiedSubset } from '../../src/engine/data/subset.ts';
+import { loadSplit } from '../../src/tasks/read/load.ts';
+import { findTask } from '../../src/tasks/registry.ts';
+import { compare, median, type Comparison } from './comparison.ts';
+import type { EndToEndPlan } from './end-to-end-plan.ts';
+import type { BenchOptions } from './options.ts';
+import { runWatched } from './process-tree.ts';
+import { peerFolder, type Python } from './python.ts';
+
+export const endToEndName = 'end-to-end/sst2/lora';
+
+const outcome = z.object({
+  accuracy: z.number(),
+  trained: z.int(),
+  peakBytes: z.int().optional(),
+  seconds: z.record(z.string(), z.number()),
+});
+
+interface Side {
+  readonly name: string;
+  readonly program: string;
+  readonly args: readonly string[];
+  readonly seconds: number[];
+  readonly bytes: number[];
+  readonly accuracies: number[];
+  phases: Readonly<Record<string, number>>;
+}
+
+const besideCheckout = join(import.meta.dirname, '..', '..', '..', 'shared', 'data', 'sst2');
+
+/** The folder with SST-2, if one is named or lies where the project keeps it. @throws UserError when a named one lacks the files */
+export function findSst2(asked: string | undefined): string | undefined {
+  const folder = resolve(asked ?? besideCheckout);
+  if (existsSync(join(folder, 'train.tsv')) && existsSync(join(folder, 'dev.tsv'))) return folder;
+  if (asked !== undefined) throw new UserError(`${folder} does not hold train.tsv and dev.tsv`);
+  return undefined;
+}
+
+/** Writes the sentences that both sides train on, the proportion of labels kept, and the whole of the development set. */
+async function writeData(from: string, to: string, examples: number, seed: number): Promise<void> {
+  const task = findTask('sst2');
+  const whole = await loadSplit(task, from, 'train');
+  const labels = Float64Array.from(whole.examples, ({ label }) => label);
+  const kept = stratifiedSubset(labels, task.kind, Math.min(examples, labels.length), seed);
+  const lines = [...kept].flatMap((index) => {
+    const example = whole.examples[index];
+    return example === undefined ? [] : [`${example.text}\t${example.label}`];
+  });
+  await mkdir(to, { recursive: true });
+  await writeFile(join(to, 'train.tsv'), `${['sentence\tlabel', ...lines].join('\n')}\n`);
+  await copyFile(join(from, 'dev.tsv'), join(to, 'dev.tsv'));
+}
+
+/** Trains LoRA for an epoch on real sentences and evaluates, from the start of the process to its end, ours and both peers in turn. */
+export async function measureEndToEnd(
+  sources: { readonly sst2: string; readonly encoder: string },
+  folder: string,
+  options: BenchOptions,
+  python: Python | undefined,
+): Promise<readonly Comparison[]> {
+  const plan: EndToEndPlan = {
+    encoder: resolve(sources.encoder),
+    data: join(folder, 'sst2'),
+    threads: options.threads,
+    seed: 0,
+    epochs: 1,
+    batchSize: 32,
+    maxLength: 128,
+    learningRate: 5e-4,
+    warmup: 0.06,
+    weightDecay: 0.01,
+    maxGradNorm: 1,
+    rank: 8,
+    alpha: 16,
+  };
+  await writeData(sources.sst2, plan.data, options.examples, plan.seed);
+  const side = (name: string, program: string, args: readonly string[]): Side => ({
+    ...{ name, program, args },
+    ...{ seconds: [], bytes: [], accuracies: [], phases: {} },
+  });
+  const peer = (name: string, padding: 'max' | 'dynamic'): readonly Side[] =>
+    python === undefined
+      ? []
+      : [side(name, python.path, [join(peerFolder, 'end_to_end.py'), JSON.stringify({ ...plan, padding })])];
+  const ours = side('ours', process.execPath, [
+    join(import.meta.dirname, 'end-to-end-worker.ts'),
+    JSON.stringify(plan),
+  ]);
+  const padded = peer('PyTorch + peft, padded to 128', 'max');
+  const grouped = peer('PyTorch + peft, dynamic padding, grouped by length', 'dynamic');
+  const sides = [ours, ...padded, ...grouped];
+  for (let round = 0; round < (options.quick ? 1 : 2); round++) {
+    for (const each of sides) {
+      const { stdout, seconds, peakBytes } = await runWatched(each.program, each.args);
+      const result = outcome.parse(JSON.parse(stdout.trim().split('\n').at(-1) ?? ''));
+      each.seconds.push(seconds);
+      each.bytes.push(peakBytes ?? result.peakBytes ?? NaN);
+      each.accuracies.push(result.accuracy);
+      each.phases = result.seconds;
+    }
+  }
+  const details = {
+    examples: options.examples,
+    batchSize: plan.batchSize,
+    epochs: plan.epochs,
+    learningRate: plan.learningRate,
+    accuracy: Object.fromEntries(sides.map(({ name, accuracies }) => [name, median(accuracies)])),
+    phases: Object.fromEntries(sides.map(({ name, phases }) => [name, phases])),
+  };
+  const measured = (values: (side: Side) => readonly number[]) => {
+    const of = (each: Side) => ({ name: each.name, value: median(values(each)), rounds: values(each) });
+    return [of(ours), [...padded, ...grouped].map(of)] as const;
+  };
+  return [
+    compare(endToEndName, 'seconds', ...measured(({ seconds }) => seconds), details),
+    compare(`${endToEndName}/memory`, 'bytes', ...measured(({ bytes }) => bytes), details),
+  ];
+}

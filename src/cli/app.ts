@@ -1,0 +1,92 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { createSupervisor, type Supervisor } from '../runs/supervisor.ts';
+import { localLauncher } from '../runs/local-launcher.ts';
+import { chooseNode } from '../runs/node-binary.ts';
+import { openWorkspace, workspaceAt, type Workspace } from '../runs/run-folder.ts';
+import { databaseLocation } from '../store/location.ts';
+import { openStore, type Store } from '../store/store.ts';
+import type { Terminal } from './output.ts';
+
+/** What every command works with: where the runs are and where to write. */
+export interface App {
+  readonly terminal: Terminal;
+  /** Print JSON instead of text. */
+  readonly json: boolean;
+  /** The folder that holds `.peft`. */
+  readonly folder: string;
+}
+
+/** The version in package.json, which lies one folder above the bundle and two above this file. */
+export function programVersion(): string {
+  for (const place of ['../package.json', '../../package.json']) {
+    const file = new URL(place, import.meta.url);
+    if (!existsSync(file)) continue;
+    const parsed: unknown = JSON.parse(readFileSync(file, 'utf8'));
+    if (typeof parsed === 'object' && parsed !== null && 'version' in parsed) return String(parsed.version);
+  }
+  return 'unknown';
+}
+
+/** The version of an installed package that computes, for the record of a run. */
+export function packageVersions(names: readonly string[]): Readonly<Record<string, string>> {
+  const found: Record<string, string> = {};
+  for (const name of names) {
+    for (const place of [`../node_modules/${name}/package.json`, `../../node_modules/${name}/package.json`]) {
+      const file = new URL(place, import.meta.url);
+      if (!existsSync(file)) continue;
+      const parsed: unknown = JSON.parse(readFileSync(file, 'utf8'));
+      if (typeof parsed === 'object' && parsed !== null && 'version' in parsed) found[name] = String(parsed.version);
+      break;
+    }
+  }
+  return found;
+}
+
+/** The workspace's `.peft`, made if need be. */
+export function makeWorkspace(app: App): Workspace {
+  return openWorkspace(app.folder);
+}
+
+/** The workspace for reading; nothing is made. */
+export function readWorkspace(app: App): Workspace {
+  return workspaceAt(app.folder);
+}
+
+/** The trainer's program: beside the bundle, or the source itself. */
+function trainerEntry(): string {
+  const bundled = import.meta.url.endsWith('.js');
+  return fileURLToPath(new URL(bundled ? './trainer.js' : '../runs/trainer-process.ts', import.meta.url));
+}
+
+export function makeSupervisor(app: App, workspace: Workspace, startsQueued: boolean): Supervisor {
+  return createSupervisor({
+    workspace,
+    launcher: localLauncher({ entry: trainerEntry(), node: () => chooseNode() }),
+    startsQueued,
+    onProblem: (problem, run) =>
+      app.terminal.err(
+        `${run === undefined ? '' : `${run}: `}${problem instanceof Error ? problem.message : String(problem)}\n`,
+      ),
+  });
+}
+
+/** Opens the workspace's database, brought up to date with the run folders, for as long as `work` takes. */
+export async function withStore<T>(app: App, work: (store: Store) => Promise<T>): Promise<T> {
+  const workspace = makeWorkspace(app);
+  const { path, journalMode } = databaseLocation(app.folder);
+  const bundled = import.meta.url.endsWith('.js');
+  const store = await openStore({
+    path,
+    journalMode,
+    runsFolder: workspace.runs,
+    onNotice: (message) => app.terminal.err(`${message}\n`),
+    ...(bundled ? { worker: new URL('./store-worker.js', import.meta.url) } : {}),
+  });
+  try {
+    await store.ingest();
+    return await work(store);
+  } finally {
+    await store.close();
+  }
+}

@@ -1,0 +1,182 @@
+import { spawn } from 'node:child_process';
+import { openSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { installedCatalogue } from '../runs/catalogue.ts';
+import { applyOverrides, loadConfiguration } from '../runs/configuration.ts';
+import { collectEnvironment, type Environment } from '../runs/environment.ts';
+import type { JournalCursor } from '../runs/journal.ts';
+import { findRun, readConfiguration, runFolder, type NewRun, type Workspace } from '../runs/run-folder.ts';
+import { readQueue, resumeRun, submitRuns } from '../runs/queue.ts';
+import { planSweep, labelText } from '../runs/sweep.ts';
+import type { Supervisor } from '../runs/supervisor.ts';
+import { makeSupervisor, makeWorkspace, packageVersions, programVersion, withStore, type App } from './app.ts';
+import { follow, journalCursor } from './follow.ts';
+import { printJson, score } from './output.ts';
+
+/** The exit code after Ctrl-C, as shells have it. */
+const INTERRUPTED = 130;
+
+/** The configurations of files and what they are made from, ready to be runs. @throws FileError for whatever does not fit */
+async function planFiles(files: readonly string[], overrides: readonly string[]): Promise<readonly NewRun[]> {
+  const runs: NewRun[] = [];
+  for (const file of files) {
+    const written = applyOverrides(loadConfiguration(file, installedCatalogue), overrides, installedCatalogue);
+    const plans = planSweep(written, installedCatalogue);
+    const environment = await collectEnvironment({
+      folder: dirname(resolve(file)),
+      version: programVersion(),
+      packages: packageVersions(['onnxruntime-node']),
+    });
+    const sweep = plans.length > 1 ? `${resolve(file)} ${environment.created}` : undefined;
+    for (const { configuration, label } of plans) {
+      const origin: Environment['origin'] = {
+        file: resolve(file),
+        overrides: [...overrides],
+        label,
+        ...(sweep === undefined ? {} : { sweep }),
+      };
+      runs.push({ configuration, environment: { ...environment, origin } });
+    }
+  }
+  return runs;
+}
+
+export interface RunOptions {
+  readonly set: readonly string[];
+  readonly detach: boolean;
+}
+
+/** `peft-lab run FILE…`: makes the runs and trains them, here in the foreground or detached. @returns the exit code */
+export async function runCommand(app: App, files: readonly string[], options: RunOptions): Promise<number> {
+  const planned = await planFiles(files, options.set);
+  const workspace = makeWorkspace(app);
+  const ids = await submitRuns(workspace, planned);
+  planned.forEach(({ environment }, index) => {
+    const label = labelText(environment.origin?.label ?? {});
+    if (!app.json) app.terminal.err(`${ids[index] ?? ''}${label === '' ? '' : `  ${label}`}\n`);
+  });
+  if (options.detach) return detach(app, workspace, ids);
+  return trainInForeground(app, workspace, ids, new Map());
+}
+
+/** `peft-lab resume RUN…`: continues runs that ended before they were finished, from their last checkpoints. */
+export async function resumeCommand(
+  app: App,
+  runs: readonly string[],
+  options: { readonly detach: boolean },
+): Promise<number> {
+  const workspace = makeWorkspace(app);
+  const ids = runs.map((text) => findRun(workspace, text));
+  const cursors = new Map<string, JournalCursor>();
+  for (const id of ids) {
+    const folder = runFolder(workspace, id);
+    cursors.set(id, journalCursor(folder));
+    await resumeRun(workspace, id, readConfiguration(folder, installedCatalogue).device.provider);
+  }
+  if (options.detach) return detach(app, workspace, ids);
+  return trainInForeground(app, workspace, ids, cursors);
+}
+
+/** Starts a process that looks after the queue until it is empty, and leaves it behind. */
+function detach(app: App, workspace: Workspace, ids: readonly string[]): number {
+  const log = openSync(join(workspace.peft, 'supervisor.log'), 'a');
+  const bundled = import.meta.url.endsWith('.js');
+  const entry = fileURLToPath(new URL(bundled ? './cli.js' : './main.ts', import.meta.url));
+  const child = spawn(process.execPath, [entry, '--folder', workspace.folder, 'supervise'], {
+    detached: true,
+    stdio: ['ignore', log, log],
+    windowsHide: true,
+  });
+  child.unref();
+  if (app.json) printJson(app.terminal, { runs: ids.map((id) => ({ id, folder: runFolder(workspace, id) })) });
+  else app.terminal.out(ids.map((id) => `${id}\n`).join(''));
+  return 0;
+}
+
+/** `peft-lab supervise`: looks after the queue until nothing waits or runs. */
+export async function superviseCommand(app: App): Promise<number> {
+  const workspace = makeWorkspace(app);
+  const supervisor = makeSupervisor(app, workspace, true);
+  supervisor.start();
+  try {
+    do await new Promise((wake) => setTimeout(wake, 1000));
+    while (readQueue(workspace).length > 0);
+  } finally {
+    await supervisor.close();
+  }
+  return 0;
+}
+
+async function trainInForeground(
+  app: App,
+  workspace: Workspace,
+  ids: readonly string[],
+  cursors: ReadonlyMap<string, JournalCursor>,
+): Promise<number> {
+  const supervisor = makeSupervisor(app, workspace, true);
+  const interrupt = stopOnInterrupt(app, supervisor, ids);
+  supervisor.start();
+  try {
+    for (const id of ids) await followToEnd(app, supervisor, workspace, id, cursors.get(id));
+  } finally {
+    interrupt.dispose();
+    await supervisor.close();
+  }
+  const code = await report(app, workspace, ids);
+  return interrupt.happened() ? INTERRUPTED : code;
+}
+
+async function followToEnd(
+  app: App,
+  supervisor: Supervisor,
+  workspace: Workspace,
+  id: string,
+  from: JournalCursor | undefined,
+): Promise<void> {
+  const done = new AbortController();
+  const following = follow(app.terminal, runFolder(workspace, id), id, done.signal, from);
+  const status = await supervisor.ended(id);
+  // What was written last is still to be shown.
+  setTimeout(() => done.abort(), 500);
+  const shown = await following;
+  if (shown === undefined && status.state !== 'finished') {
+    app.terminal.err(`${id}: ${status.state}${status.reason === undefined ? '' : `: ${status.reason}`}\n`);
+  }
+}
+
+/** The first Ctrl-C asks every run to save and stop; the second leaves at once, and what runs goes on. */
+function stopOnInterrupt(
+  app: App,
+  supervisor: Supervisor,
+  ids: readonly string[],
+): { happened: () => boolean; dispose: () => void } {
+  let happened = false;
+  const onSignal = (): void => {
+    if (happened) process.exit(INTERRUPTED);
+    happened = true;
+    app.terminal.err('\nstopping after a checkpoint; Ctrl-C again to leave at once\n');
+    // A run that has ended meanwhile needs no stopping.
+    for (const id of ids) supervisor.stop(id).catch(() => undefined);
+  };
+  process.on('SIGINT', onSignal);
+  process.on('SIGTERM', onSignal);
+  return {
+    happened: () => happened,
+    dispose: () => {
+      process.off('SIGINT', onSignal);
+      process.off('SIGTERM', onSignal);
+    },
+  };
+}
+
+/** Prints how the runs ended. @returns 0 when all finished, 2 when one needs mending by the user, else 1 */
+async function report(app: App, workspace: Workspace, ids: readonly string[]): Promise<number> {
+  const { runs } = await withStore(app, (store) => store.list({ ids, limit: ids.length }));
+  const inOrder = ids.flatMap((id) => runs.find((run) => run.id === id) ?? []);
+  if (app.json)
+    printJson(app.terminal, { runs: inOrder.map((run) => ({ ...run, folder: runFolder(workspace, run.id) })) });
+  else for (const run of inOrder) app.terminal.out(`${run.id}  ${run.state}  score ${score(run.score)}\n`);
+  if (inOrder.some((run) => run.failure?.kind === 'user')) return 2;
+  return inOrder.every((run) => run.state === 'finished') ? 0 : 1;
+}

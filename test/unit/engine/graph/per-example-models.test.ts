@@ -1,0 +1,89 @@
+import { describe, expect, it } from 'vitest';
+import type { EncoderConfig } from '../../../../src/engine/encoders/config.ts';
+import { buildModel, type GraphMode, type Objective } from '../../../../src/engine/model-graph.ts';
+import { methodIds } from '../../../../src/peft/registry.ts';
+import { checkPerExample, type Model } from './per-example-law.ts';
+import type { Law } from './support.ts';
+
+const VOCABULARY = 11;
+const LABELS = 3;
+
+const bert: EncoderConfig = {
+  family: 'bert',
+  vocabularySize: VOCABULARY,
+  embeddingSize: 8,
+  hiddenSize: 8,
+  intermediateSize: 12,
+  layers: 2,
+  attentionHeads: 2,
+  maxPositions: 5,
+  typeVocabularySize: 2,
+  padTokenId: 0,
+  layerNormEpsilon: 1e-5,
+  activation: 'gelu',
+  hiddenDropout: 0.1,
+  attentionDropout: 0.2,
+  headDropout: 0.3,
+};
+
+const encoders: readonly EncoderConfig[] = [
+  bert,
+  { ...bert, family: 'roberta', activation: 'gelu_new' },
+  { ...bert, family: 'electra', embeddingSize: 4 },
+  { ...bert, family: 'distilbert', typeVocabularySize: 0, activation: 'relu' },
+];
+
+const objectives: readonly Objective[] = [
+  { kind: 'classification', labels: LABELS },
+  { kind: 'regression' },
+  { kind: 'token-classification', labels: LABELS },
+  { kind: 'span' },
+];
+
+const sizes = { batch: 3, sequence: 4 };
+
+const small: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+  lora: { rank: 2 },
+  slash: { dimension: 3 },
+};
+
+function modelOf(encoder: EncoderConfig, id: string, objective: Objective, mode: GraphMode): Model {
+  const options = small[id] ?? {};
+  const built = buildModel({ encoder, hasPooler: true, method: { id, options }, objective }, mode);
+  const words: Law = { below: 2 ** 31 };
+  return {
+    losses: built.losses,
+    parameters: built.trained.map(({ value }) => value),
+    laws: {
+      input_ids: { below: VOCABULARY },
+      token_type_ids: { below: 2 },
+      position_ids: { below: encoder.maxPositions },
+      attention_mask: 'bit',
+      mask_positions: { below: sizes.sequence },
+      start_positions: { below: sizes.sequence },
+      end_positions: { below: sizes.sequence },
+      ...(objective.kind === 'regression' ? {} : { labels: { below: LABELS } }),
+      ...Object.fromEntries(
+        built.dropoutSites.flatMap(({ rowInput, columnInput }) => [
+          [rowInput, words],
+          [columnInput, words],
+        ]),
+      ),
+    },
+  };
+}
+
+describe.each(methodIds())('%s: each example has the gradient of running it alone', (id) => {
+  it.each(encoders)('under $family', (encoder) => {
+    const model = modelOf(encoder, id, { kind: 'classification', labels: LABELS }, { dropout: 'off' });
+    expect(checkPerExample(model, sizes, 1)).toHaveLength(model.parameters.length);
+  });
+
+  it.each(objectives)('for $kind', (objective) => {
+    checkPerExample(modelOf(bert, id, objective, { dropout: 'off' }), sizes, 2);
+  });
+
+  it('with dropout, each keeping its own masks', () => {
+    checkPerExample(modelOf(bert, id, { kind: 'classification', labels: LABELS }, { dropout: 'model' }), sizes, 3);
+  });
+});

@@ -59,9 +59,13 @@ async function createSession(
     enableMemPattern: options.memoryPattern ?? false,
     logSeverityLevel: 3,
     ...(weights.bytes.length > 0 ? { externalData: weights.bytes } : {}),
-    ...(weights.folder === undefined
-      ? {}
-      : { extra: { session: { model_external_initializers_file_folder_path: weights.folder } } }),
+    extra: {
+      session: {
+        // Threads that spin while they wait cost little alone, but two programs on the same cores slow each other down manyfold.
+        intra_op: { allow_spinning: '0' },
+        ...(weights.folder === undefined ? {} : { model_external_initializers_file_folder_path: weights.folder }),
+      },
+    },
   });
 }
 

@@ -1,6 +1,6 @@
 import { UserError } from '../base/errors.ts';
 import type { SplitName, Task } from '../tasks/task.ts';
-import { loadSplit, skippedWarning, type LoadedSplit } from '../tasks/read/load.ts';
+import { loadSplit, skippedWarning, type LoadedSplit, type LoadOptions } from '../tasks/read/load.ts';
 import type { DataSource } from '../tasks/read/source.ts';
 import { findTask } from '../tasks/registry.ts';
 import { encodeDataset, type Dataset } from './data/dataset.ts';
@@ -18,7 +18,12 @@ import { chooseDevice, type DeviceWish } from './device.ts';
 /** What a run is asked to do, resolved: paths absolute, defaults filled in. */
 export interface TrainingRequest {
   readonly model: { readonly id: string; readonly revision?: string | undefined };
-  readonly task: { readonly id: string; readonly data: DataSource; readonly maxLength: number };
+  readonly task: {
+    readonly id: string;
+    readonly data: DataSource;
+    readonly maxLength: number;
+    readonly malformedRows?: LoadOptions['malformedRows'];
+  };
   readonly method: { readonly id: string; readonly options: Readonly<Record<string, unknown>> };
   readonly settings: TrainingSettings;
   /** Train on a stratified subset of this size. */
@@ -93,7 +98,9 @@ export async function prepareTraining(request: TrainingRequest): Promise<Prepare
   const encode = encoder(tokenizer, readsMask);
   const data: string[] = [];
   const load = async (split: SplitName): Promise<LoadedSplit> => {
-    const loaded = await loadSplit(task, request.task.data, split);
+    const loaded = await loadSplit(task, request.task.data, split, {
+      malformedRows: request.task.malformedRows ?? 'error',
+    });
     const warning = skippedWarning(loaded);
     if (warning !== undefined) warnings.push(warning);
     data.push(...loaded.files);

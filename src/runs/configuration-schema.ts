@@ -62,6 +62,10 @@ function taskSchema(catalogue: Catalogue) {
       .max(8192)
       .default(128)
       .describe('The greatest number of tokens of an example; longer ones are cut.'),
+    malformedRows: z
+      .enum(['error', 'skip'])
+      .default('error')
+      .describe('What a malformed row of the data does: end the run with an error, or be left out with a warning.'),
   });
   return z
     .union([id.transform((id) => options.parse({ id })), options])

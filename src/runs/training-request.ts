@@ -31,7 +31,7 @@ export function trainingRequest(configuration: Configuration): TrainingRequest {
   const { id, ...options } = method;
   return {
     model: { id: model.id, revision: model.revision },
-    task: { id: task.id, data: task.data, maxLength: task.maxLength },
+    task: { id: task.id, data: task.data, maxLength: task.maxLength, malformedRows: task.malformedRows },
     method: { id, options },
     settings: settingsOf(configuration),
     examples: training.examples,

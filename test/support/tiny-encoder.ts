@@ -2,30 +2,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseEncoderConfig, type EncoderConfig } from '../../src/engine/encoders/config.ts';
-import { tensorName, tensorPrefix, tensorShape } from '../../src/engine/encoders/tensor-names.ts';
+import { encoderTensors, tensorName, tensorPrefix, tensorShape } from '../../src/engine/encoders/tensor-names.ts';
 import { draw } from '../../src/engine/initialise.ts';
 import { writeSafetensors, type WritableTensor } from '../../src/engine/safetensors.ts';
-import type { EncoderModule } from '../../src/peft/method.ts';
-
-const outside: readonly EncoderModule[] = [
-  'wordEmbeddings',
-  'positionEmbeddings',
-  'typeEmbeddings',
-  'embeddingNorm',
-  'pooler',
-];
-const inLayer: readonly EncoderModule[] = [
-  'query',
-  'key',
-  'value',
-  'attentionOutput',
-  'attentionNorm',
-  'intermediate',
-  'output',
-  'outputNorm',
-];
-const withoutBias: readonly EncoderModule[] = ['wordEmbeddings', 'positionEmbeddings', 'typeEmbeddings'];
-const norms: readonly EncoderModule[] = ['embeddingNorm', 'attentionNorm', 'outputNorm'];
 
 /** The parsed `config.json` of a BERT of two layers of 16. */
 export const tinyConfigJson = {
@@ -43,19 +22,15 @@ export const tinyConfigJson = {
 
 function tensorsOf(config: EncoderConfig): Map<string, WritableTensor> {
   const tensors = new Map<string, WritableTensor>();
-  const put = (module: EncoderModule, layer: number | undefined): void => {
-    for (const part of withoutBias.includes(module) ? (['weight'] as const) : (['weight', 'bias'] as const)) {
-      const name = tensorPrefix(config) + tensorName(config, { module, layer, part });
-      const shape = tensorShape(config, { module, layer, part });
-      const scale = norms.includes(module) && part === 'weight';
-      const data = scale
-        ? draw({ kind: 'ones' }, name, shape, 1)
-        : draw({ kind: 'normal', deviation: 0.3 }, name, shape, 1);
-      tensors.set(name, { shape, data });
-    }
-  };
-  for (const module of outside) put(module, undefined);
-  for (let layer = 0; layer < config.layers; layer++) for (const module of inLayer) put(module, layer);
+  for (const tensor of encoderTensors(config)) {
+    const name = tensorPrefix(config) + tensorName(config, tensor);
+    const shape = tensorShape(config, tensor);
+    const isScale = tensor.module.endsWith('Norm') && tensor.part === 'weight';
+    tensors.set(name, {
+      shape,
+      data: draw(isScale ? { kind: 'ones' } : { kind: 'normal', deviation: 0.3 }, name, shape, 1),
+    });
+  }
   return tensors;
 }
 

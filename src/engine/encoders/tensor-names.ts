@@ -81,3 +81,34 @@ export function tensorShape(config: EncoderConfig, { module, part }: EncoderTens
       return linear(intermediateSize, hiddenSize);
   }
 }
+
+const embeddingModules: readonly EncoderModule[] = ['wordEmbeddings', 'positionEmbeddings', 'typeEmbeddings'];
+
+const layerModules: readonly EncoderModule[] = [
+  'query',
+  'key',
+  'value',
+  'attentionOutput',
+  'attentionNorm',
+  'intermediate',
+  'output',
+  'outputNorm',
+];
+
+/** Every tensor of an encoder, in the order of a checkpoint; the pooler where the family has one. */
+export function encoderTensors(config: EncoderConfig): readonly EncoderTensor[] {
+  const both = (module: EncoderModule, layer?: number): EncoderTensor[] => [
+    { module, layer, part: 'weight' },
+    { module, layer, part: 'bias' },
+  ];
+  const tables = embeddingModules.filter((module) => module !== 'typeEmbeddings' || config.typeVocabularySize > 0);
+  return [
+    ...tables.map((module): EncoderTensor => ({ module, layer: undefined, part: 'weight' })),
+    ...both('embeddingNorm'),
+    ...(config.embeddingSize === config.hiddenSize ? [] : both('embeddingProjection')),
+    ...Array.from({ length: config.layers }, (_, layer) =>
+      layerModules.flatMap((module) => both(module, layer)),
+    ).flat(),
+    ...(config.family === 'bert' ? both('pooler') : []),
+  ];
+}

@@ -1,0 +1,126 @@
+// Usage: npm start [-- --model FOLDER_OR_HUB_ID]
+// A comparison of five methods on data that ships with the project, through the command line that everyone uses.
+import { spawn } from 'node:child_process';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { parseEncoderConfig } from '../src/engine/encoders/config.ts';
+import { encoderTensors, tensorName, tensorPrefix, tensorShape } from '../src/engine/encoders/tensor-names.ts';
+import { draw } from '../src/engine/initialise.ts';
+import { writeSafetensors, type WritableTensor } from '../src/engine/safetensors.ts';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const data = join(root, 'examples', 'word-order');
+const workspace = join(root, '.cache', 'start');
+const encoderFolder = join(workspace, 'encoder');
+
+/** Each method with a learning rate that suits it here, where full fine-tuning shows what can be learnt. */
+const methods = [
+  { method: 'full', learningRate: 1e-3 },
+  { method: { id: 'lora', rank: 8 }, learningRate: 4e-3 },
+  { method: 'bitfit', learningRate: 4e-3 },
+  { method: { id: 'slash', dimension: 1024 }, learningRate: 1e-2 },
+  { method: 'head', learningRate: 4e-3 },
+];
+
+/** The pieces of a WordPiece vocabulary: special tokens, every character, and every word that occurs often. */
+function vocabularyOf(text: string): readonly string[] {
+  const counts = new Map<string, number>();
+  const characters = new Set<string>();
+  for (const word of text.toLowerCase().match(/[a-z]+|\d|[^\sa-z\d]/g) ?? []) {
+    counts.set(word, (counts.get(word) ?? 0) + 1);
+    for (const character of word) characters.add(character);
+  }
+  const words = [...counts].filter(([word, count]) => count >= 4 && word.length > 1).map(([word]) => word);
+  const sorted = [...characters].sort();
+  return [
+    '[PAD]',
+    '[UNK]',
+    '[CLS]',
+    '[SEP]',
+    '[MASK]',
+    ...sorted,
+    ...sorted.map((character) => `##${character}`),
+    ...words.sort(),
+  ];
+}
+
+/** A small BERT with random weights: enough to see every part at work, and honest about what it is. */
+async function makeEncoder(): Promise<void> {
+  const vocabulary = vocabularyOf(await readFile(join(data, 'train.tsv'), 'utf8'));
+  const json = {
+    model_type: 'bert',
+    vocab_size: vocabulary.length,
+    hidden_size: 128,
+    intermediate_size: 512,
+    num_hidden_layers: 2,
+    num_attention_heads: 4,
+    max_position_embeddings: 128,
+    type_vocab_size: 2,
+  };
+  const config = parseEncoderConfig(json, 'config.json');
+  const tensors = new Map<string, WritableTensor>();
+  for (const tensor of encoderTensors(config)) {
+    const name = tensorPrefix(config) + tensorName(config, tensor);
+    const shape = tensorShape(config, tensor);
+    const isScale = tensor.module.endsWith('Norm') && tensor.part === 'weight';
+    const law = isScale
+      ? ({ kind: 'ones' } as const)
+      : tensor.part === 'bias'
+        ? ({ kind: 'zeros' } as const)
+        : ({ kind: 'normal', deviation: 0.05 } as const);
+    tensors.set(name, { shape, data: draw(law, name, shape, 0) });
+  }
+  await mkdir(encoderFolder, { recursive: true });
+  await writeFile(join(encoderFolder, 'config.json'), JSON.stringify(json));
+  await writeFile(join(encoderFolder, 'vocab.txt'), vocabulary.join('\n'));
+  await writeFile(join(encoderFolder, 'tokenizer_config.json'), JSON.stringify({ do_lower_case: true }));
+  await writeSafetensors(join(encoderFolder, 'model.safetensors'), tensors);
+}
+
+function peftLab(...args: readonly string[]): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [join(root, 'bin', 'peft-lab.mjs'), '--folder', workspace, ...args], {
+      stdio: 'inherit',
+    });
+    child.once('error', reject);
+    child.once('exit', (code) => resolve(code ?? 1));
+  });
+}
+
+const { values } = parseArgs({ options: { model: { type: 'string' } } });
+await mkdir(workspace, { recursive: true });
+if (values.model === undefined) await makeEncoder();
+const files: string[] = [];
+for (const { method, learningRate } of methods) {
+  const id = typeof method === 'string' ? method : method.id;
+  const file = join(workspace, `${id}.peft.json`);
+  const configuration = {
+    name: `word-order ${id}`,
+    model: values.model ?? encoderFolder,
+    task: { id: 'cola', data, maxLength: 64 },
+    method,
+    training: { epochs: 6, batchSize: 32, learningRate, dropout: 0 },
+    tags: ['start'],
+  };
+  await writeFile(file, `${JSON.stringify(configuration, undefined, 2)}\n`);
+  files.push(file);
+}
+process.stdout.write(
+  values.model === undefined
+    ? 'Five methods on a small encoder with RANDOM weights and real sentences (is a sentence in its own order?).\n' +
+        'This shows that everything works, not how good a method is: for that, give a pretrained encoder,\n' +
+        'npm start -- --model FOLDER_OR_HUB_ID.\n\n'
+    : `Five methods on ${values.model}: is a sentence in its own order?\n\n`,
+);
+const code = await peftLab('run', ...files);
+if (code === 0) {
+  process.stdout.write('\n');
+  await peftLab('compare', '--by', 'method');
+  process.stdout.write(
+    `\nThe runs are in ${join(workspace, '.peft', 'runs')}: their configurations, journals and checkpoints.\n` +
+      `Look at one with: node bin/peft-lab.mjs --folder ${workspace} show RUN\n`,
+  );
+}
+process.exitCode = code;

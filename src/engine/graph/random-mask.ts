@@ -19,7 +19,8 @@ export function keepMask(shape: Shape, rate: number, rowWords: Value, columnWord
   const product = multiply(line, slice(columnWords, 0, 0, 1));
   const mixed = add(product, slice(columnWords, 0, 1, 2));
   const hash = multiply(add(mixed, divide(mixed, 65536)), constant([MULTIPLIER], [], 'int32'));
-  const threshold = Math.round(rate * 2 ** 32) - 2 ** 31 - 1;
+  // At least one word is dropped, or the smallest of rates would leave the range of int32.
+  const threshold = Math.max(Math.round(rate * 2 ** 32), 1) - 2 ** 31 - 1;
   return reshape(less(constant([threshold], [], 'int32'), hash), [...shape.slice(0, -1), columns]);
 }
 

@@ -1,12 +1,12 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { FileError, messageOf } from '../base/errors.ts';
+import { FileError } from '../base/errors.ts';
 import type { WeightLocation, WeightSource } from './backends/backend.ts';
 import { parseEncoderConfig, type EncoderConfig } from './encoders/config.ts';
 import { tensorPrefix } from './encoders/tensor-names.ts';
 import { draw } from './initialise.ts';
 import type { ModelGraph } from './model-graph.ts';
 import { openCheckpoint, readTensors, type CheckpointTensor } from './safetensors.ts';
+import { readJson } from './text-files.ts';
 
 /** A pretrained encoder on disk: its sizes, and where each of its tensors lies, by name without the family's prefix. */
 export interface EncoderCheckpoint {
@@ -14,15 +14,6 @@ export interface EncoderCheckpoint {
   readonly config: EncoderConfig;
   readonly tensors: ReadonlyMap<string, CheckpointTensor>;
   readonly hasPooler: boolean;
-}
-
-/** Reads a JSON file. @throws FileError when it is missing or malformed */
-export async function readJson(file: string): Promise<unknown> {
-  try {
-    return JSON.parse(await readFile(file, 'utf8'));
-  } catch (error) {
-    throw new FileError(file, undefined, messageOf(error), undefined, { cause: error });
-  }
 }
 
 /**

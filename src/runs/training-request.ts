@@ -4,10 +4,10 @@ import type { TrainingSettings } from '../engine/trainer.ts';
 import type { Configuration } from './configuration-schema.ts';
 
 function settingsOf({ training }: Configuration): TrainingSettings {
-  const { epochs, steps, earlyStopping, dropout, ...rest } = { epochs: undefined, steps: undefined, ...training };
+  const { epochs, steps, earlyStopping, dropout, ...rest } = { epochs: 3, steps: undefined, ...training };
   return {
     ...rest,
-    length: steps === undefined ? { kind: 'epochs', epochs: epochs ?? 3 } : { kind: 'steps', steps },
+    length: steps === undefined ? { kind: 'epochs', epochs } : { kind: 'steps', steps },
     dropout,
     earlyStopping:
       earlyStopping === undefined

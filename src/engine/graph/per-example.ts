@@ -1,5 +1,5 @@
 import { differentiate } from './differentiate.ts';
-import { divideDims, multiplyDims, sameShape, sizeOf, type Dim, type Shape } from './dims.ts';
+import { divideDims, multiplyDims, sameShape, sizeOf, symbolsOf, type Dim, type Shape } from './dims.ts';
 import {
   add,
   broadcast,
@@ -146,7 +146,8 @@ function checkExamplesStayApart(node: Value, inputs: readonly Carried[], batch: 
         (input) =>
           input.kind !== 'native' || operation.kind === 'reshape' || input.value.shape.length === node.shape.length,
       );
-      if (!elementwise || (!ranks && operation.kind in binaryOperations)) refuse(node, 'combines different examples');
+      const broadcasts = operation.kind in binaryOperations;
+      if (!elementwise || (!ranks && broadcasts)) refuse(node, 'combines different examples');
     }
   }
 }
@@ -333,6 +334,26 @@ function tileOf(leaf: Value, state: Rewriting): Value {
   return tile;
 }
 
+/** Refuses a value that lays examples along another axis than the first: along it they could meet. */
+function checkAxes(value: Value, batch: Dim): void {
+  const names = symbolsOf(batch);
+  if (value.shape.slice(1).some((dim) => symbolsOf(dim).some((name) => names.includes(name)))) {
+    refuse(value, 'lays the examples along another axis than the first');
+  }
+}
+
+/**
+ * Refuses an operation that mixes examples before any parameter is met: a frozen centring by the batch's mean lets one example change
+ * the gradients of all the others just as a trained one does.
+ */
+function checkFrozenPart(value: Value, batch: Dim): void {
+  const inputs = value.inputs.map((part): Carried => ({
+    kind: carriesBatch(part, batch) ? 'native' : 'fixed',
+    value: part,
+  }));
+  if (inputs.some((part) => part.kind === 'native')) checkExamplesStayApart(value, inputs, batch);
+}
+
 function rewrite(node: Value, state: Rewriting): Carried {
   const { batch } = state;
   const directAt = node.inputs.findIndex((_, index) => isDirectUse(node, index, state));
@@ -430,7 +451,9 @@ export function perExampleGradients(
   };
   for (const value of topologicalOrder([losses])) {
     const onPath = value.inputs.some((input) => state.parameters.has(input.id) || state.carried.has(input.id));
+    checkAxes(value, batch);
     if (onPath) state.carried.set(value.id, rewrite(value, state));
+    else checkFrozenPart(value, batch);
   }
   const rewritten = state.carried.get(losses.id);
   if (rewritten?.kind !== 'native') throw new Error('no parameter reaches the losses');

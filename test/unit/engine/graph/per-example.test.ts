@@ -406,6 +406,34 @@ describe('operations that mix examples are refused by name', () => {
     );
   });
 
+  const frozen: readonly (readonly [string, OperationKind, () => Value])[] = [
+    ['features centred by the mean of the batch', 'reduceSum', () => lossesOf(linear(centred(x2), w))],
+    ["the neighbouring example's features", 'slice', () => lossesOf(add(tokens, slice(x3, 0, 0, 1)))],
+    [
+      'similarities of frozen features',
+      'gemm',
+      () => lossesOf(multiply(reshape(lossesOf(y), [batch, 1]), gemm(x2, x2, { transposeB: true }))),
+    ],
+    [
+      "every example's target against every other's",
+      'reshape',
+      () =>
+        lossesOf(subtract(reshape(lossesOf(y), [batch, 1]), reshape(input('targets', 'float32', [batch]), [1, batch]))),
+    ],
+    ['a fed matrix between examples', 'input', () => lossesOf(matmul(input('mixing', 'float32', [batch, batch]), y))],
+    [
+      'a choice by the conditions of all examples',
+      'where',
+      () => lossesOf(where(input('keep', 'bool', [batch]), reshape(lossesOf(y), [batch, 1]), 0)),
+    ],
+  ];
+
+  it.each(frozen)('though no trained tensor is mixed: %s', (_, kind, build) => {
+    expect(() => perExampleGradients(build(), [w], batch)).toThrow(
+      new RegExp(`^${kind}: .* gradient per example; inputs `),
+    );
+  });
+
   it('and so are losses that are not one number an example', () => {
     for (const losses of [reduceSum(lossesOf(y), [0]), y, lossesOf(reshape(y, [1, batch, WIDTH]))]) {
       expect(() => perExampleGradients(losses, [w], batch)).toThrow(/losses must have one element an example/);

@@ -1,0 +1,84 @@
+import { canonical, flatten, liesIn, settingAt, type Json, type JsonObject } from './json.ts';
+
+/** What grouping needs of a run. */
+export interface ConfiguredRun {
+  readonly id: string;
+  /** The configuration as it was started. */
+  readonly config: JsonObject | null;
+}
+
+/** The setting that tells the repetitions of one experiment apart. */
+export const seedKey = 'training.seed';
+
+/** Settings that change nothing of what is computed: how a run is called, and where it ran. */
+export const incidentalKeys = ['name', 'tags', 'note', 'launcher', 'device', 'matrix'] as const;
+
+export interface GroupingOptions {
+  /** The settings that make a group, as dotted paths; without it all but the seed and {@link incidentalKeys}. */
+  readonly by?: readonly string[];
+  /** Further settings that don't make a group; whole branches too. */
+  readonly except?: readonly string[];
+}
+
+/** Runs that agree in the settings of the grouping. */
+export interface Group<R> {
+  /** The same for the same settings, whatever their order. */
+  readonly key: string;
+  /** The settings that they agree in, by dotted path. */
+  readonly settings: ReadonlyMap<string, Json>;
+  readonly runs: readonly R[];
+}
+
+/** Which settings of a configuration make its group. */
+function groupSettings(config: JsonObject | null, { by, except = [] }: GroupingOptions): Map<string, Json> {
+  const flat = config === null ? new Map<string, Json>() : flatten(config);
+  if (by !== undefined) return new Map(by.map((path) => [path, settingAt(flat, path) ?? null]));
+  const left = [seedKey, ...incidentalKeys, ...except];
+  return new Map([...flat].filter(([path]) => !left.some((branch) => liesIn(path, branch))));
+}
+
+/** A text that settings have in common exactly when they are equal. */
+function keyOf(settings: ReadonlyMap<string, Json>): string {
+  return canonical(Object.fromEntries(settings));
+}
+
+/** Groups runs by their settings, in the order in which the groups first appear. */
+export function groupRuns<R extends ConfiguredRun>(
+  runs: readonly R[],
+  options: GroupingOptions = {},
+): readonly Group<R>[] {
+  const groups = new Map<string, { settings: ReadonlyMap<string, Json>; runs: R[] }>();
+  for (const run of runs) {
+    const settings = groupSettings(run.config, options);
+    const key = keyOf(settings);
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, { settings, runs: [run] });
+    else group.runs.push(run);
+  }
+  return [...groups].map(([key, group]) => ({ key, ...group }));
+}
+
+/** Runs by seed, with those that say nothing new set apart. */
+export interface Repetitions<R> {
+  readonly runs: readonly R[];
+  /** Runs of which a later one has the same configuration and seed. They would count one result twice. */
+  readonly repeated: readonly R[];
+}
+
+/**
+ * Keeps the last run of each configuration and seed; training repeats bit by bit, so a second one is no second observation.
+ * @param runs in the order in which they were started
+ */
+export function withoutRepetitions<R extends ConfiguredRun>(runs: readonly R[]): Repetitions<R> {
+  const last = new Map<string, R>();
+  const keys = new Map<R, string>();
+  for (const run of runs) {
+    const flat = run.config === null ? undefined : flatten(run.config);
+    const seed = flat?.get(seedKey);
+    const key = seed === undefined ? `run ${run.id}` : `${keyOf(groupSettings(run.config, {}))} ${canonical(seed)}`;
+    keys.set(run, key);
+    last.set(key, run);
+  }
+  const isLast = (run: R): boolean => last.get(keys.get(run) ?? '') === run;
+  return { runs: runs.filter(isLast), repeated: runs.filter((run) => !isLast(run)) };
+}

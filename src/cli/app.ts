@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { UserError } from '../base/errors.ts';
 import { createSupervisor, type Supervisor } from '../runs/supervisor.ts';
 import { localLauncher } from '../runs/local-launcher.ts';
 import { chooseNode } from '../runs/node-binary.ts';
@@ -71,9 +72,16 @@ export function makeSupervisor(app: App, workspace: Workspace, startsQueued: boo
   });
 }
 
+/** Whether the folder has runs, or had some; commands that only read make nothing where it has not. */
+export function hasWorkspace(app: App): boolean {
+  const workspace = readWorkspace(app);
+  if (!existsSync(workspace.folder)) throw new UserError(`there is no folder ${workspace.folder}`);
+  return existsSync(workspace.runs);
+}
+
 /** Opens the workspace's database, brought up to date with the run folders, for as long as `work` takes. */
 export async function withStore<T>(app: App, work: (store: Store) => Promise<T>): Promise<T> {
-  const workspace = makeWorkspace(app);
+  const workspace = readWorkspace(app);
   const { path, journalMode } = databaseLocation(app.folder);
   const bundled = import.meta.url.endsWith('.js');
   const store = await openStore({

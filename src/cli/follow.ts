@@ -1,6 +1,8 @@
 import type { JournalEvent, RunState } from '../runs/events.ts';
 import { followJournal, journalChunks, journalStart, type JournalCursor } from '../runs/journal.ts';
-import { duration, score, type Terminal } from './output.ts';
+import { bytes, cut, duration, grouped, percent, plain, plainLines, score, type Terminal } from './output.ts';
+
+type EventOf<T extends JournalEvent['type']> = Extract<JournalEvent, { type: T }>;
 
 /** What a follower has seen of a run. */
 interface Seen {
@@ -13,7 +15,14 @@ function bar(fraction: number, width: number): string {
   return `${'█'.repeat(full)}${'░'.repeat(width - full)}`;
 }
 
-function evaluationLine(event: Extract<JournalEvent, { type: 'evaluation' }>): string {
+function startedText(event: EventOf<'started'>): string {
+  const { method, head, total, frozen } = event.parameters;
+  const from = event.fromStep > 1 ? ` from step ${event.fromStep}` : '';
+  const share = frozen === 0 ? '' : `, ${percent(total, frozen)} of the frozen weights`;
+  return `${grouped(event.totalSteps)} steps on ${event.device.provider}${from}; trains ${grouped(method)} (method) + ${grouped(head)} (head)${share}`;
+}
+
+function evaluationText(event: EventOf<'evaluation'>): string {
   const metrics = Object.entries(event.metrics)
     .filter(([name]) => name !== 'score')
     .map(([name, value]) => `${name} ${score(value)}`);
@@ -21,9 +30,42 @@ function evaluationLine(event: Extract<JournalEvent, { type: 'evaluation' }>): s
   return `epoch ${event.epoch.toFixed(2)}  ${event.split}  ${metrics.join('  ')}  loss ${loss}${event.best ? '  best' : ''}`;
 }
 
-function progressLine(event: Extract<JournalEvent, { type: 'step' }>, totalSteps: number): string {
+function lossOf(event: EventOf<'step'>): string {
+  return event.loss?.toFixed(4) ?? 'not finite';
+}
+
+function stepText(event: EventOf<'step'>): string {
+  return `step ${event.step}  loss ${lossOf(event)}  learning rate ${event.learningRate.toPrecision(3)}  gradient ${event.gradientNorm?.toPrecision(3) ?? 'not finite'}  ${event.examplesPerSecond.toFixed(0)} examples/s`;
+}
+
+/** An event as a line for people; undefined for what only programs want to know. */
+export function eventText(event: JournalEvent): string | undefined {
+  switch (event.type) {
+    case 'started':
+      return startedText(event);
+    case 'step':
+      return stepText(event);
+    case 'evaluation':
+      return evaluationText(event);
+    case 'log':
+      return `${event.level}: ${event.message}`;
+    case 'finished': {
+      const how = event.reason === 'completed' ? 'finished' : 'stopped early, no gain';
+      return `${how} after ${duration(event.trainSeconds * 1000)} of training, at most ${bytes(event.peakResidentBytes)} of memory`;
+    }
+    case 'stopped':
+      return `stopped at step ${event.step}`;
+    case 'failed':
+      return `failed at step ${event.step}: ${event.message}`;
+    case 'checkpoint':
+    case 'resources':
+      return undefined;
+  }
+}
+
+function progressLine(event: EventOf<'step'>, totalSteps: number): string {
   const rest = event.remainingMs === undefined ? '' : `  ${duration(event.remainingMs)} left`;
-  return `${bar(event.step / totalSteps, 24)} ${event.step}/${totalSteps}  loss ${event.loss?.toFixed(4) ?? '-'}  ${event.examplesPerSecond.toFixed(0)} examples/s${rest}`;
+  return `${bar(event.step / totalSteps, 24)} ${event.step}/${totalSteps}  loss ${lossOf(event)}  ${event.examplesPerSecond.toFixed(0)} examples/s${rest}`;
 }
 
 /**
@@ -39,52 +81,24 @@ export async function follow(
 ): Promise<RunState | undefined> {
   const seen: Seen = { totalSteps: 0, lastLine: 0 };
   let ended: RunState | undefined;
-  const line = (text: string): void => terminal.err(terminal.interactive ? `\r\u001b[2K${text}\n` : `${text}\n`);
+  const line = (text: string): void =>
+    terminal.err(`${terminal.interactive ? '\r\u001b[2K' : ''}${title}: ${plainLines(text)}\n`);
   const redraw = (text: string): void => {
-    if (terminal.interactive) terminal.err(`\r\u001b[2K${text.slice(0, Math.max(20, terminal.columns - 1))}`);
+    if (terminal.interactive) terminal.err(`\r\u001b[2K${cut(plain(text), Math.max(20, terminal.columns - 1))}`);
     else if (Date.now() - seen.lastLine > 10_000) {
       seen.lastLine = Date.now();
-      terminal.err(`${title}  ${text}\n`);
+      line(text);
     }
   };
   const show = (event: JournalEvent): void => {
-    switch (event.type) {
-      case 'started': {
-        seen.totalSteps = event.totalSteps;
-        const { method, head } = event.parameters;
-        const from = event.fromStep > 1 ? ` from step ${event.fromStep}` : '';
-        line(
-          `${title}: ${event.totalSteps} steps on ${event.device.provider}${from}; trains ${method.toLocaleString('en')} (method) + ${head.toLocaleString('en')} (head)`,
-        );
-        return;
-      }
-      case 'step':
-        redraw(progressLine(event, seen.totalSteps));
-        return;
-      case 'evaluation':
-        line(`${title}: ${evaluationLine(event)}`);
-        return;
-      case 'log':
-        line(`${title}: ${event.level}: ${event.message}`);
-        return;
-      case 'finished':
-        line(
-          `${title}: ${event.reason === 'completed' ? 'finished' : 'stopped early, no gain'} after ${duration(event.trainSeconds * 1000)} of training`,
-        );
-        ended = 'finished';
-        return;
-      case 'stopped':
-        line(`${title}: stopped at step ${event.step}; resume it with: peft-lab resume ${title}`);
-        ended = 'stopped';
-        return;
-      case 'failed':
-        line(`${title}: failed at step ${event.step}: ${event.message}`);
-        ended = 'failed';
-        return;
-      case 'checkpoint':
-      case 'resources':
-        return;
+    if (event.type === 'started') seen.totalSteps = event.totalSteps;
+    if (event.type === 'step') {
+      redraw(progressLine(event, seen.totalSteps));
+      return;
     }
+    const text = eventText(event);
+    if (text !== undefined) line(event.type === 'stopped' ? `${text}; go on with: peft-lab resume ${title}` : text);
+    if (event.type === 'finished' || event.type === 'stopped' || event.type === 'failed') ended = event.type;
   };
   for await (const { events } of followJournal(folder, { signal, from })) {
     for (const event of events) show(event);

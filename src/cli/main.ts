@@ -1,12 +1,34 @@
-import { Command, CommanderError, Option } from 'commander';
-import { messageOf, UserError } from '../base/errors.ts';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { FileError, messageOf, UserError } from '../base/errors.ts';
 import { programVersion, type App } from './app.ts';
-import { processTerminal } from './output.ts';
-import { resumeCommand, runCommand, superviseCommand } from './run.ts';
+import { plainLines, processTerminal } from './output.ts';
 
 /** `--set a=1 --set b=2` as a list. */
-function collect(value: string, before: readonly string[]): readonly string[] {
-  return [...before, value];
+function collect(value: string, before: readonly string[] | undefined): readonly string[] {
+  return [...(before ?? []), value];
+}
+
+/** `--state running,queued`, also given several times. */
+function list(value: string, before: readonly string[] | undefined): readonly string[] {
+  const parts = value.split(',').map((part) => part.trim());
+  return [...(before ?? []), ...parts.filter((part) => part !== '')];
+}
+
+/** A whole number that is at least `least`. */
+function whole(least: number): (value: string) => number {
+  return (value) => {
+    const number = Number(value);
+    if (value.trim() === '' || !Number.isSafeInteger(number) || number < least)
+      throw new InvalidArgumentError(`Expected a whole number from ${least}.`);
+    return number;
+  };
+}
+
+function fraction(value: string): number {
+  const number = Number(value);
+  if (value.trim() === '' || !(number > 0 && number < 1))
+    throw new InvalidArgumentError('Expected a number between 0 and 1.');
+  return number;
 }
 
 interface GlobalOptions {
@@ -14,16 +36,18 @@ interface GlobalOptions {
   readonly folder: string;
 }
 
-function makeProgram(finish: (code: number) => void): Command {
+function makeProgram(finish: (code: number) => void, complain: (message: string) => void): Command {
   const program = new Command('peft-lab')
     .description('Train, record and compare parameter-efficient fine-tuning methods.')
     .version(programVersion(), '-V, --version')
     .option('--json', 'print results as JSON')
     .option('--folder <path>', 'the workspace: the folder that holds .peft', process.cwd())
-    .exitOverride()
-    .showHelpAfterError('Run peft-lab --help for the commands.');
+    .configureOutput({ outputError: (text) => complain(text.replace(/^error: /, '').trimEnd()) })
+    .configureHelp({ showGlobalOptions: true })
+    .helpCommand('help [command]', 'how a command is used')
+    .exitOverride();
 
-  /** Gives a command's work the app it needs, and its exit code to the process. */
+  /** Gives a command's work the app it needs, and its exit code to the process. Commands are loaded when they are used. */
   const action =
     (work: (app: App, command: Command) => Promise<number> | number) =>
     async (...given: unknown[]): Promise<void> => {
@@ -32,37 +56,189 @@ function makeProgram(finish: (code: number) => void): Command {
       const { json = false, folder } = command.optsWithGlobals<GlobalOptions>();
       finish(await work({ terminal: processTerminal, json, folder }, command));
     };
-  const add = (usage: string, description: string): Command =>
-    program.command(usage).description(description).addOption(new Option('--json', 'print results as JSON'));
+  const add = (usage: string, description: string): Command => program.command(usage).description(description);
+  const filters = (command: Command): Command =>
+    command
+      .option('--task <tasks>', 'only these tasks', list)
+      .option('--method <methods>', 'only these methods', list)
+      .option('--model <models>', 'only these models, as their runs name them', list)
+      .option('--tag <tags>', 'only what has all these tags', list)
+      .option('--text <words>', 'only what has these words in id, name, model, task, method, tags or note')
+      .option('--star', 'only what is starred');
 
   add('run <files...>', 'train what configuration files (*.peft.json) describe')
     .option('--set <key=value>', 'override a setting by its dotted path; may be repeated', collect, [])
     .option('--detach', 'train in the background', false)
-    .action(action((app, command) => runCommand(app, command.args, command.opts())));
+    .action(action(async (app, command) => (await import('./run.ts')).runCommand(app, command.args, command.opts())));
+  add('ls', 'list the runs, the newest first')
+    .option(
+      '--state <states>',
+      'only these states: queued, starting, running, finished, failed, stopped, interrupted',
+      list,
+    )
+    .option('--sort <key>', 'score, trainSeconds, parameters, …', 'createdAt')
+    .option('--reverse', 'the other way round', false)
+    .option('--limit <n>', 'at most so many; 0 for all', whole(0))
+    .action(action(async (app, command) => (await import('./ls.ts')).listCommand(app, command.opts())));
+  filters(program.commands.at(-1) ?? program);
+  add('show <run>', 'everything about a run: by its id, the last six characters of it, or "latest"').action(
+    action(async (app, command) => (await import('./show.ts')).showCommand(app, command.args[0] ?? '')),
+  );
+  add('logs <run>', "what a run's trainer told")
+    .option('-f, --follow', 'go on until the run ends', false)
+    .option('--steps', 'every step rather than some of them', false)
+    .option('--stderr', 'what it wrote to stderr instead', false)
+    .action(
+      action(async (app, command) =>
+        (await import('./logs.ts')).logsCommand(app, command.args[0] ?? '', command.opts()),
+      ),
+    );
+  add('stop <runs...>', 'let runs write a checkpoint and end')
+    .option('--force', 'kill them at once', false)
+    .action(action(async (app, command) => (await import('./stop.ts')).stopCommand(app, command.args, command.opts())));
   add('resume <runs...>', 'continue runs from their last checkpoints')
     .option('--detach', 'train in the background', false)
-    .action(action((app, command) => resumeCommand(app, command.args, command.opts())));
-  program.command('supervise', { hidden: true }).action(action((app) => superviseCommand(app)));
+    .action(
+      action(async (app, command) => (await import('./run.ts')).resumeCommand(app, command.args, command.opts())),
+    );
+  add('rm <runs...>', 'delete runs with all their files').action(
+    action(async (app, command) => (await import('./rm.ts')).removeCommand(app, command.args)),
+  );
+  add('tag <run> <tags...>', 'tag a run')
+    .option('--remove', 'take the tags off', false)
+    .action(
+      action(async (app, command) => {
+        const [run = '', ...tags] = command.args;
+        return (await import('./marks.ts')).tagCommand(app, run, tags, command.opts());
+      }),
+    );
+  add('note <run> <text>', 'replace the note of a run').action(
+    action(async (app, command) =>
+      (await import('./marks.ts')).noteCommand(app, command.args[0] ?? '', command.args[1] ?? ''),
+    ),
+  );
+  add('star <runs...>', 'star runs')
+    .option('--off', 'take the star off', false)
+    .action(
+      action(async (app, command) => (await import('./marks.ts')).starCommand(app, command.args, command.opts())),
+    );
+  add('compare [runs...]', 'compare runs: mean and interval over seeds, method by task')
+    .option('--by <settings>', 'the settings that make a row, as dotted paths: method,method.rank')
+    .option('--metric <name>', 'score, or a metric such as f1', 'score')
+    .addOption(new Option('--at <evaluation>', 'which evaluation counts').choices(['best', 'last']).default('best'))
+    .addOption(
+      new Option('--parameters <count>', 'which trained numbers are shown')
+        .choices(['method', 'head', 'total'])
+        .default('total'),
+    )
+    .option('--format <format>', 'table, csv, json or markdown')
+    .addOption(
+      new Option('--interval <kind>', 'how intervals are computed')
+        .choices(['student', 'bootstrap'])
+        .default('student'),
+    )
+    .option('--level <share>', 'the level of the intervals', fraction, 0.95)
+    .option('--digits <n>', 'digits after the point', whole(0), 1)
+    .action(
+      action(async (app, command) => (await import('./compare.ts')).compareCommand(app, command.args, command.opts())),
+    );
+  filters(program.commands.at(-1) ?? program);
+  add('methods', 'the methods with their options').action(
+    action(async (app) => (await import('./catalogue.ts')).methodsCommand(app)),
+  );
+  add('tasks', 'the tasks').action(action(async (app) => (await import('./catalogue.ts')).tasksCommand(app)));
+  add('models [folders...]', 'the models on this machine, in the hub cache and in folders').action(
+    action(async (app, command) => (await import('./models.ts')).modelsCommand(app, command.args)),
+  );
+  add('params', 'count what a method trains on a model; no weights are needed')
+    .requiredOption('--model <name>', 'bert-base-uncased, a folder, a config.json, a *.peft.json, or a hub id')
+    .option('--method <id>', 'the method; that of the *.peft.json when absent')
+    .option('--labels <n>', 'labels of the task, 1 for a regression (default: 2)', whole(1))
+    .option('--set <key=value>', 'an option of the method; may be repeated', collect, [])
+    .action(action(async (app, command) => (await import('./params.ts')).paramsCommand(app, command.opts())));
+  add('verify <folder>', "hold the engine against golden files of the methods' own authors")
+    .option('--only <glob>', 'only the cases whose names match')
+    .option('--threads <n>', 'threads of the CPU', whole(1))
+    .action(
+      action(async (app, command) =>
+        (await import('./verify.ts')).verifyCommand(app, command.args[0] ?? '', command.opts()),
+      ),
+    );
+  add('doctor', 'look at everything that a run depends on').action(
+    action(async (app) => (await import('./doctor.ts')).doctorCommand(app)),
+  );
+  add('reindex', 'rebuild the database from the run folders').action(
+    action(async (app) => (await import('./reindex.ts')).reindexCommand(app)),
+  );
+  add('schema', 'print the JSON schema of configuration files').action(
+    action(async (app) => (await import('./catalogue.ts')).schemaCommand(app)),
+  );
+  program
+    .command('supervise', { hidden: true })
+    .action(action(async (app) => (await import('./run.ts')).superviseCommand(app)));
   return program;
+}
+
+interface Failure {
+  readonly message: string;
+  readonly kind: 'user' | 'defect';
+  readonly file?: string;
+  readonly line?: number;
+}
+
+function failureOf(error: unknown): Failure {
+  if (error instanceof FileError)
+    return {
+      message: error.message,
+      kind: 'user',
+      file: error.file,
+      ...(error.line === undefined ? {} : { line: error.line }),
+    };
+  if (error instanceof UserError) return { message: error.message, kind: 'user' };
+  return { message: messageOf(error), kind: 'defect' };
+}
+
+/** Tells on stderr what is wrong; stdout stays empty, so that nothing is taken for a result. */
+function tell(failure: Failure, json: boolean, stack?: string): void {
+  process.stderr.write(
+    json
+      ? `${JSON.stringify({ error: failure })}\n`
+      : `peft-lab: ${plainLines(failure.kind === 'user' ? failure.message : (stack ?? failure.message))}\n`,
+  );
 }
 
 /** Runs the command line. @returns the exit code: 0 done, 1 failed, 2 wrong usage or configuration */
 async function main(argv: readonly string[]): Promise<number> {
+  const json = argv.includes('--json');
   let code = 0;
-  try {
-    await makeProgram((result) => {
+  const program = makeProgram(
+    (result) => {
       code = result;
-    }).parseAsync([...argv], { from: 'user' });
+    },
+    (text) => {
+      const hint = 'See: peft-lab --help';
+      tell({ message: json ? text : `${text}\n${hint}`, kind: 'user' }, json);
+    },
+  );
+  try {
+    await program.parseAsync([...argv], { from: 'user' });
     return code;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-    process.stderr.write(`peft-lab: ${error instanceof UserError ? error.message : defect(error)}\n`);
+    tell(failureOf(error), json, error instanceof Error ? error.stack : undefined);
     return error instanceof UserError ? 2 : 1;
   }
 }
 
-function defect(error: unknown): string {
-  return error instanceof Error ? (error.stack ?? error.message) : messageOf(error);
+/** A reader that has seen enough (`| head`) is no error. Without anyone to read results, there is nothing left to do. */
+function endQuietlyWithoutReader(stream: NodeJS.WriteStream, ends: boolean): void {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    if (ends) process.exit(process.exitCode ?? 0);
+  });
 }
 
+endQuietlyWithoutReader(process.stdout, true);
+// Progress that nobody reads must not end the supervision of what trains.
+endQuietlyWithoutReader(process.stderr, false);
 process.exitCode = await main(process.argv.slice(2));

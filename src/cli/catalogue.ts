@@ -1,0 +1,135 @@
+import { z } from 'zod';
+import { methods } from '../peft/registry.ts';
+import { configurationJsonSchema } from '../runs/configuration-json-schema.ts';
+import { installedCatalogue } from '../runs/catalogue.ts';
+import { listTasks } from '../tasks/registry.ts';
+import { isPair, type Task } from '../tasks/task.ts';
+import type { App } from './app.ts';
+import { grouped, printJson, table } from './output.ts';
+
+interface MethodOption {
+  readonly name: string;
+  readonly type: string;
+  readonly default: unknown;
+  readonly description: string;
+}
+
+interface OptionSchema {
+  readonly type?: string;
+  readonly enum?: readonly unknown[];
+  readonly items?: OptionSchema;
+  readonly default?: unknown;
+  readonly description?: string;
+}
+
+function typeOf(schema: OptionSchema): string {
+  if (schema.enum !== undefined) return schema.enum.map((value) => JSON.stringify(value)).join(' | ');
+  if (schema.items !== undefined) return `list of ${typeOf(schema.items)}`;
+  return schema.type ?? 'any';
+}
+
+function optionsOf(schema: z.ZodType): readonly MethodOption[] {
+  const { properties = {} } = z.toJSONSchema(schema, { io: 'input' });
+  return Object.entries(properties).map(([name, property]) => {
+    const option = property as OptionSchema;
+    return { name, type: typeOf(option), default: option.default ?? null, description: option.description ?? '' };
+  });
+}
+
+/** Text broken between words into lines of at most `width` cells. */
+function wrapped(text: string, width: number): readonly string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(' ')) {
+    if (line !== '' && line.length + 1 + word.length > width) {
+      lines.push(line);
+      line = word;
+    } else line = line === '' ? word : `${line} ${word}`;
+  }
+  return [...lines, line];
+}
+
+/** `peft-lab methods`: what can be written as `method`, and its options. */
+export function methodsCommand(app: App): number {
+  const listed = methods.map(({ id, title, citation, description, options }) => ({
+    id,
+    title,
+    citation,
+    description,
+    options: optionsOf(options),
+  }));
+  if (app.json) {
+    printJson(app.terminal, { methods: listed });
+    return 0;
+  }
+  const width = Math.max(40, Math.min(app.terminal.width ?? 120, 120));
+  const indented = (text: string, indent: string): string =>
+    wrapped(text, width - indent.length)
+      .map((line) => `${indent}${line}\n`)
+      .join('');
+  app.terminal.out(
+    listed
+      .map(({ id, title, citation, description, options }) =>
+        [
+          `${id}  ${title}\n`,
+          indented(description, '  '),
+          indented(citation, '  '),
+          ...options.map(
+            (option) =>
+              `  ${option.name} = ${JSON.stringify(option.default)}\n${indented(option.description, '      ')}`,
+          ),
+        ].join(''),
+      )
+      .join('\n'),
+  );
+  return 0;
+}
+
+function labelsOf(task: Task): string {
+  return task.kind === 'classification' ? task.labels.join(', ') : `${task.range[0]} to ${task.range[1]}`;
+}
+
+/** `peft-lab tasks`: what can be written as `task`. */
+export function tasksCommand(app: App): number {
+  const tasks = listTasks();
+  if (app.json) {
+    printJson(app.terminal, {
+      tasks: tasks.map((task) => ({
+        id: task.id,
+        title: task.title,
+        description: task.description,
+        kind: task.kind,
+        pair: isPair(task),
+        labels: task.kind === 'classification' ? task.labels : null,
+        range: task.kind === 'regression' ? task.range : null,
+        metrics: task.metrics,
+        score: task.score,
+        columns: task.columns,
+        splits: task.splits,
+      })),
+    });
+    return 0;
+  }
+  app.terminal.out(
+    table(
+      tasks,
+      [
+        { title: 'id', cell: ({ id }) => id },
+        { title: 'title', cell: ({ title }) => title, drops: 3 },
+        { title: 'question', cell: ({ description }) => description, shrinks: 20, drops: 1 },
+        { title: 'labels', cell: labelsOf, shrinks: 12, drops: 2 },
+        { title: 'score', cell: ({ score }) => score.of.join(', ') },
+        { title: 'train', cell: ({ splits }) => grouped(splits.train ?? 0), align: 'right' },
+        { title: 'dev', cell: ({ splits }) => grouped(splits.dev ?? 0), align: 'right' },
+      ],
+      app.terminal.width,
+    ),
+  );
+  return 0;
+}
+
+/** `peft-lab schema`: the JSON schema of configuration files. */
+export function schemaCommand(app: App): number {
+  printJson(app.terminal, configurationJsonSchema(installedCatalogue));
+  return 0;
+}

@@ -1,0 +1,90 @@
+import { UserError } from '../base/errors.ts';
+import { suggestion } from '../base/suggest.ts';
+import { compareRuns, type ComparedRun, type ComparisonOptions } from '../analysis/comparison.ts';
+import { isJsonObject } from '../analysis/json.ts';
+import { comparisonFormats, renderComparison, type ComparisonFormat, type RenderOptions } from '../analysis/render.ts';
+import { installedCatalogue } from '../runs/catalogue.ts';
+import { configurationJsonSchema, settingPaths } from '../runs/configuration-json-schema.ts';
+import type { ComparisonRow } from '../store/queries.ts';
+import { hasWorkspace, readWorkspace, withStore, type App } from './app.ts';
+import { filterOf, type FilterOptions } from './ls.ts';
+import { plainLines } from './output.ts';
+import { findRuns } from './runs.ts';
+
+export interface CompareOptions extends Omit<FilterOptions, 'state'> {
+  readonly by?: string;
+  readonly metric: string;
+  readonly at: 'best' | 'last';
+  readonly parameters: NonNullable<RenderOptions['parameters']>;
+  readonly format?: string;
+  readonly interval: 'student' | 'bootstrap';
+  readonly level: number;
+  readonly digits: number;
+}
+
+function isFormat(text: string): text is ComparisonFormat {
+  return (comparisonFormats as readonly string[]).includes(text);
+}
+
+function formatOf(app: App, text: string | undefined): ComparisonFormat {
+  const chosen = text ?? (app.json ? 'json' : 'table');
+  if (!isFormat(chosen)) throw new UserError(`there is no format "${chosen}"`, suggestion(chosen, comparisonFormats));
+  return chosen;
+}
+
+/** `method,task`: the settings that make a row; `task` makes the columns. */
+function axesOf(by: string | undefined): Pick<ComparisonOptions, 'rows' | 'columns'> {
+  if (by === undefined) return {};
+  const keys = by
+    .split(',')
+    .map((key) => key.trim())
+    .filter((key) => key !== '');
+  const known = settingPaths(configurationJsonSchema(installedCatalogue));
+  const unknown = keys.find((key) => !known.includes(key));
+  if (unknown !== undefined)
+    throw new UserError(
+      `--by: there is no setting "${unknown}"`,
+      suggestion(unknown, known).replace(/ ?Known: .*/s, ''),
+    );
+  const rows = keys.filter((key) => key !== 'task');
+  return rows.length === 0 ? {} : { rows };
+}
+
+function comparedRun(row: ComparisonRow): ComparedRun {
+  const config: unknown = row.config;
+  return { ...row, config: isJsonObject(config) ? config : null };
+}
+
+/** @throws UserError when no run has such a metric */
+function checkMetric(rows: readonly ComparisonRow[], metric: string, at: 'best' | 'last'): void {
+  const names = new Set<string>(['score']);
+  for (const row of rows)
+    for (const [split, metrics] of Object.entries(row[at]?.splits ?? {}))
+      for (const name of Object.keys(metrics)) names.add(split === 'dev' ? name : `${split}/${name}`);
+  if (names.size > 1 && !names.has(metric.replace(/^dev\//, '')))
+    throw new UserError(`no run has the metric "${metric}"`, suggestion(metric, names));
+}
+
+/** `peft-lab compare [RUN…]`: means over seeds, method by task. */
+export async function compareCommand(app: App, texts: readonly string[], options: CompareOptions): Promise<number> {
+  const format = formatOf(app, options.format);
+  const axes = axesOf(options.by);
+  if (!(options.level > 0 && options.level < 1))
+    throw new UserError(`--level: ${options.level} is not between 0 and 1`, 'For example 0.95.');
+  const filter = {
+    ...filterOf(options),
+    ...(texts.length === 0 ? {} : { ids: findRuns(readWorkspace(app), texts) }),
+  };
+  const rows = hasWorkspace(app) ? await withStore(app, (store) => store.comparison(filter)) : [];
+  checkMetric(rows, options.metric, options.at);
+  const comparison = compareRuns(rows.map(comparedRun), {
+    ...axes,
+    metric: options.metric,
+    at: options.at,
+    interval: { method: options.interval, level: options.level },
+  });
+  const text = renderComparison(comparison, { format, parameters: options.parameters, digits: options.digits });
+  // A file gets every character as it is; a terminal only what can't act on it.
+  app.terminal.out(app.terminal.width === undefined ? text : plainLines(text));
+  return 0;
+}

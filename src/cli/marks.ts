@@ -1,0 +1,49 @@
+import { UserError } from '../base/errors.ts';
+import { annotationsOf, appendMarks, readMarks, type Untimed } from '../runs/marks.ts';
+import { readRecordedConfiguration, runFolder } from '../runs/run-folder.ts';
+import { readWorkspace, type App } from './app.ts';
+import { plain, printJson } from './output.ts';
+import { findRuns } from './runs.ts';
+
+function mark(app: App, texts: readonly string[], marks: readonly Untimed[]): number {
+  const workspace = readWorkspace(app);
+  const marked = findRuns(workspace, texts).map((id) => {
+    const folder = runFolder(workspace, id);
+    appendMarks(folder, marks);
+    const { tags, note, starred } = annotationsOf(readMarks(folder), readRecordedConfiguration(folder));
+    return { id, tags, note: note ?? '', starred };
+  });
+  if (app.json) printJson(app.terminal, { runs: marked });
+  else
+    for (const { id, tags, note, starred } of marked)
+      app.terminal.out(
+        `${plain([id, starred ? '★' : '', tags.join(' '), note].filter((part) => part !== '').join('  '))}\n`,
+      );
+  return 0;
+}
+
+/** `peft-lab tag RUN TAG…`. */
+export function tagCommand(
+  app: App,
+  run: string,
+  tags: readonly string[],
+  { remove }: { readonly remove: boolean },
+): number {
+  const bad = tags.find((tag) => tag.trim() === '' || tag.length > 100);
+  if (bad !== undefined) throw new UserError(`"${bad.slice(0, 40)}" cannot be a tag`, 'A tag has 1 to 100 characters.');
+  return mark(
+    app,
+    [run],
+    tags.map((tag) => ({ type: remove ? 'untag' : 'tag', tag: tag.trim() })),
+  );
+}
+
+/** `peft-lab note RUN TEXT`: replaces the note. */
+export function noteCommand(app: App, run: string, text: string): number {
+  return mark(app, [run], [{ type: 'note', text }]);
+}
+
+/** `peft-lab star RUN…`. */
+export function starCommand(app: App, runs: readonly string[], { off }: { readonly off: boolean }): number {
+  return mark(app, runs, [{ type: 'star', on: !off }]);
+}

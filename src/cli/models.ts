@@ -1,0 +1,41 @@
+import { existsSync } from 'node:fs';
+import { knownEncoders } from '../engine/encoders/known-sizes.ts';
+import { hubCacheFolder } from '../engine/hub.ts';
+import { listLocalModels } from '../engine/model-folder.ts';
+import { UserError } from '../base/errors.ts';
+import type { App } from './app.ts';
+import { bytes, plainLines, printJson, table } from './output.ts';
+
+/** `peft-lab models [FOLDER…]`: the models on this machine, and the sizes that `params` knows without one. */
+export async function modelsCommand(app: App, folders: readonly string[]): Promise<number> {
+  const missing = folders.find((folder) => !existsSync(folder));
+  if (missing !== undefined) throw new UserError(`there is no folder ${missing}`);
+  const cache = hubCacheFolder();
+  const models = await listLocalModels({ folders });
+  if (app.json) {
+    printJson(app.terminal, { models, cache, builtIn: Object.keys(knownEncoders) });
+    return 0;
+  }
+  if (models.length === 0) app.terminal.out(`no models in the hub's cache ${cache}\n`);
+  else
+    app.terminal.out(
+      table(
+        models,
+        [
+          { title: 'model', cell: ({ name }) => name, shrinks: 20 },
+          { title: 'family', cell: ({ family }) => family ?? '-', drops: 3 },
+          { title: 'weights', cell: ({ weightBytes }) => bytes(weightBytes), align: 'right', drops: 2 },
+          { title: 'revision', cell: ({ revisions, commit }) => revisions[0] ?? commit?.slice(0, 8) ?? '', drops: 4 },
+          {
+            title: 'problem',
+            cell: ({ problem }) => plainLines(problem ?? '').split('\n')[0] ?? '',
+            shrinks: 20,
+            drops: 1,
+          },
+        ],
+        app.terminal.width,
+      ),
+    );
+  app.terminal.out(`\nSizes that params knows without weights: ${Object.keys(knownEncoders).join(', ')}\n`);
+  return 0;
+}

@@ -1,0 +1,232 @@
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { messageOf, UserError } from '../base/errors.ts';
+import { findRun, readEnvironment, runFolder } from '../runs/run-folder.ts';
+import { runState } from '../runs/run-state.ts';
+import type { EvaluationRow, SplitMetrics } from '../store/derive.ts';
+import type { RunDetail } from '../store/queries.ts';
+import { readWorkspace, withStore, type App } from './app.ts';
+import {
+  bytes,
+  counted,
+  duration,
+  facts,
+  grouped,
+  moment,
+  percent,
+  plainLines,
+  printJson,
+  score,
+  table,
+} from './output.ts';
+import { listed, progress, title, withPresentState, type ListedRun } from './runs.ts';
+
+interface RunFile {
+  /** Relative to the run's folder. */
+  readonly path: string;
+  readonly bytes: number;
+}
+
+function filesOf(folder: string): readonly RunFile[] {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' }).flatMap((path) => {
+    const stat = statSync(join(folder, path), { throwIfNoEntry: false });
+    return stat?.isFile() === true ? [{ path, bytes: stat.size }] : [];
+  });
+}
+
+function metricNames(rows: readonly { readonly metrics: EvaluationRow['metrics'] }[]): readonly string[] {
+  const names = new Set(rows.flatMap(({ metrics }) => Object.keys(metrics)));
+  return [...names].sort((a, b) => Number(b === 'score') - Number(a === 'score'));
+}
+
+function standing(name: string, at: SplitMetrics | null): string {
+  if (at === null) return '';
+  const rows = Object.entries(at.splits).map(([split, metrics]) => ({ split, metrics }));
+  const lines = table(rows, [
+    { title: name, cell: ({ split }) => split },
+    ...metricNames(rows).map((metric) => ({
+      title: metric,
+      cell: ({ metrics }: (typeof rows)[number]) => score(metrics[metric]),
+      align: 'right' as const,
+    })),
+  ]);
+  return `\n${lines.replace(/\n/, `   at step ${at.step}\n`)}`;
+}
+
+function evaluations(run: RunDetail, width: number | undefined): string {
+  const rows = run.evaluations;
+  if (rows.length === 0) return '';
+  const shown = rows.length > 20 ? rows.slice(-20) : rows;
+  const left = rows.length - shown.length;
+  const text = table(
+    shown,
+    [
+      { title: 'step', cell: ({ step }) => grouped(step), align: 'right' },
+      { title: 'epoch', cell: ({ epoch }) => epoch?.toFixed(2) ?? '-', align: 'right' },
+      { title: 'split', cell: ({ split }) => split },
+      ...metricNames(shown).map((metric) => ({
+        title: metric,
+        cell: ({ metrics }: EvaluationRow) => score(metrics[metric]),
+        align: 'right' as const,
+      })),
+      { title: 'loss', cell: ({ loss }) => loss?.toFixed(4) ?? '-', align: 'right' },
+      { title: 'seconds', cell: ({ seconds }) => seconds?.toFixed(1) ?? '-', align: 'right', drops: 1 },
+      { title: '', cell: ({ best }) => (best ? 'best' : ''), drops: 2 },
+    ],
+    width,
+  );
+  return `\nEvaluations${left > 0 ? ` (the last ${shown.length} of ${rows.length})` : ''}\n${text}`;
+}
+
+/** The settings of a configuration, one a line by dotted path. */
+function settings(config: RunDetail['config']): string {
+  const lines: (readonly [string, string])[] = [];
+  const visit = (value: unknown, path: string): void => {
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+      for (const [key, inner] of Object.entries(value)) visit(inner, path === '' ? key : `${path}.${key}`);
+    } else lines.push([path, typeof value === 'string' ? value : JSON.stringify(value)]);
+  };
+  visit(config ?? {}, '');
+  return facts(lines, '  ');
+}
+
+function environment(folder: string): string {
+  try {
+    const { version, node, packages, host, system, hardware, git, origin, model, data } = readEnvironment(folder);
+    const dirty = git?.dirty === true ? ', with changes' : '';
+    return facts(
+      [
+        ['peft-lab', version],
+        ['node', node],
+        ...Object.entries(packages),
+        ['machine', `${host}: ${hardware.cpu}, ${counted(hardware.cores, 'core')}, ${bytes(hardware.memoryBytes)}`],
+        ['system', `${system.platform} ${system.release} ${system.arch}`],
+        ['commit', git === null ? 'no repository' : `${git.commit.slice(0, 12)} ${git.branch ?? ''}${dirty}`],
+        [
+          'made from',
+          origin === undefined
+            ? undefined
+            : [origin.file, ...origin.overrides.map((each) => `--set ${each}`)].join(' '),
+        ],
+        ['model', model === undefined ? undefined : `${model.digest.slice(0, 23)}…`],
+        ['data', data === undefined ? undefined : `${data.digest.slice(0, 23)}…`],
+      ],
+      '  ',
+    );
+  } catch (error) {
+    return `  ${plainLines(messageOf(error))}\n`;
+  }
+}
+
+function head(run: ListedRun & RunDetail): string {
+  const { parameters, failure, note } = run;
+  const [segment] = run.segmentDetails.slice(-1);
+  const encoder = parameters === null ? 0 : (parameters.frozen ?? 0);
+  const share = (count: number): string => (encoder === 0 ? '' : `, ${percent(count, encoder)} of the frozen weights`);
+  const device =
+    segment?.provider === undefined || segment.provider === null
+      ? undefined
+      : `${segment.provider}${segment.threads === null ? '' : `, ${counted(segment.threads, 'thread')}`}${segment.deviceReason === null ? '' : ` (${segment.deviceReason})`}`;
+  return facts([
+    ['run', run.id],
+    [
+      'state',
+      `${run.state}${run.starred ? ' ★' : ''}${run.state === 'failed' || run.state === 'interrupted' ? '' : ` ${progress(run)}`}`,
+    ],
+    [run.state === 'failed' ? 'failure' : 'reason', failure?.message ?? undefined],
+    ['name', title(run)],
+    ['tags', run.tags.join(' ')],
+    ['note', note],
+    ['model', run.model ?? '-'],
+    ['task', run.task ?? '-'],
+    ['method', run.method ?? '-'],
+    ['seed', run.seed === null ? '-' : String(run.seed)],
+    [
+      'trained',
+      parameters === null
+        ? undefined
+        : `${grouped(parameters.total)} parameters${share(parameters.total)}\n${grouped(parameters.method)} of the method, ${grouped(parameters.head)} of the head`,
+    ],
+    [
+      'score',
+      run.score === null
+        ? undefined
+        : `${score(run.score)} at step ${run.bestStep ?? '-'}; last ${score(run.lastScore)}`,
+    ],
+    [
+      'training',
+      run.step === null
+        ? undefined
+        : `step ${grouped(run.step)} of ${grouped(run.totalSteps ?? 0)}, epoch ${run.epoch?.toFixed(2) ?? '-'}, loss ${run.loss?.toFixed(4) ?? '-'}`,
+    ],
+    [
+      'speed',
+      run.examplesPerSecond === null
+        ? undefined
+        : `${run.examplesPerSecond.toFixed(0)} examples/s${run.trainSeconds === null ? '' : `, ${duration(run.trainSeconds * 1000)} of training`}${run.peakBytes === null ? '' : `, at most ${bytes(run.peakBytes)} of memory`}`,
+    ],
+    ['device', device],
+    ['created', run.createdAt === null ? undefined : moment(run.createdAt)],
+    [
+      'started',
+      run.startedAt === null
+        ? undefined
+        : `${moment(run.startedAt)}${run.segments > 1 ? `, ${run.segments} times` : ''}`,
+    ],
+    ['ended', run.endedAt === null ? undefined : moment(run.endedAt)],
+  ]);
+}
+
+function diagnostics(run: RunDetail): string {
+  if (run.diagnosticDetails.length === 0) return '';
+  const lines = run.diagnosticDetails.map(
+    ({ file, position, problem }) => `  ${file} at byte ${position}: ${problem}\n`,
+  );
+  return `\nLines that could not be read\n${plainLines(lines.join(''))}`;
+}
+
+function files(run: ListedRun & RunDetail, all: readonly RunFile[]): string {
+  const steps = new Map(run.checkpoints.map(({ path, kind, step }) => [path, `${kind}, step ${step ?? '-'}`]));
+  const lines = all.map(({ path, bytes: size }): readonly [string, string] => [
+    path,
+    [bytes(size), steps.get(path.replaceAll('\\', '/')) ?? ''].filter((part) => part !== '').join('  '),
+  ]);
+  return `\nFiles in ${run.folder}\n${facts(lines, '  ')}`;
+}
+
+function next(run: RunDetail): string {
+  const id = run.id.slice(-6);
+  if (run.state === 'stopped' || run.state === 'interrupted' || run.state === 'failed')
+    return `\nGo on with: peft-lab resume ${id}\n`;
+  return run.state === 'running' ? `\nWatch it with: peft-lab logs -f ${id}\n` : '';
+}
+
+/** `peft-lab show RUN`: all that is known of a run but its curves. */
+export async function showCommand(app: App, text: string): Promise<number> {
+  const workspace = readWorkspace(app);
+  const id = findRun(workspace, text);
+  const found = await withStore(app, (store) => store.show(id));
+  if (found === undefined) throw new UserError(`the run ${id} is gone`);
+  const detail = withPresentState(workspace, found);
+  const folder = runFolder(workspace, id);
+  const all = existsSync(folder) ? filesOf(folder) : [];
+  const run = { ...listed(workspace, detail), ...detail };
+  if (app.json) {
+    printJson(app.terminal, { ...run, holder: runState(folder).holder, files: all });
+    return 0;
+  }
+  app.terminal.out(
+    [
+      head(run),
+      standing('best', run.best),
+      standing('last', run.last),
+      evaluations(run, app.terminal.width),
+      `\nConfiguration\n${settings(run.config)}`,
+      `\nEnvironment\n${environment(folder)}`,
+      diagnostics(run),
+      files(run, all),
+      next(run),
+    ].join(''),
+  );
+  return 0;
+}

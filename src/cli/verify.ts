@@ -1,0 +1,101 @@
+import { availableParallelism } from 'node:os';
+import { onnxBackend } from '../engine/backends/onnx/onnx-backend.ts';
+import type { GroupReport } from '../engine/verify/compare.ts';
+import { verifyGoldenFolder, type CaseReport } from '../engine/verify/verify.ts';
+import type { App } from './app.ts';
+import { cut, plain, printJson, table } from './output.ts';
+
+export interface VerifyCommandOptions {
+  readonly only?: string;
+  readonly threads?: number;
+}
+
+function groupsOf(report: CaseReport): readonly GroupReport[] {
+  return report.status === 'passed' || report.status === 'failed' ? report.groups : [];
+}
+
+/** The greatest error of the groups whose name begins so. */
+function worst(report: CaseReport, wanted: (group: string) => boolean): string {
+  const errors = groupsOf(report).filter(({ group }) => wanted(group.replace(/^.*\//, '')));
+  if (errors.length === 0) return '';
+  const [most] = [...errors].sort((a, b) => b.error - a.error);
+  return most === undefined ? '' : `${most.error.toExponential(1)}${errors.every(({ passed }) => passed) ? '' : ' !'}`;
+}
+
+function greatest(report: CaseReport): string {
+  if (report.status === 'unsupported' || report.status === 'error') return '';
+  return report.greatestRelativeError.toExponential(1);
+}
+
+function remarks(report: CaseReport): string {
+  switch (report.status) {
+    case 'unsupported':
+      return report.reason;
+    case 'error':
+      return report.message;
+    case 'passed':
+    case 'failed':
+      return [
+        ...report.problems,
+        ...report.groups
+          .filter(({ passed }) => !passed)
+          .map(
+            (group) =>
+              `${group.group}: ${group.worst} is off by ${group.error.toExponential(1)}, tolerance ${group.tolerance}`,
+          ),
+      ].join('; ');
+  }
+}
+
+const isUpdate = (group: string): boolean => /^(adamw|update|sgd)/.test(group);
+
+/** `peft-lab verify FOLDER`: holds our graphs against numbers of the methods' own authors. @returns 1 when one is off */
+export async function verifyCommand(app: App, folder: string, options: VerifyCommandOptions): Promise<number> {
+  let done = 0;
+  const report = await verifyGoldenFolder(folder, {
+    backend: onnxBackend,
+    device: { provider: 'cpu', threads: options.threads ?? availableParallelism() },
+    ...(options.only === undefined ? {} : { only: options.only }),
+    onCase: (each) => {
+      done += 1;
+      if (app.terminal.interactive)
+        app.terminal.err(`\r\u001b[2K${cut(plain(`${done}  ${each.name}  ${each.status}`), app.terminal.columns - 1)}`);
+    },
+  });
+  if (app.terminal.interactive) app.terminal.err('\r\u001b[2K');
+  const { counts, cases } = report;
+  if (app.json) printJson(app.terminal, report);
+  else {
+    app.terminal.out(
+      table(
+        cases,
+        [
+          { title: 'case', cell: ({ name }) => name, shrinks: 16 },
+          { title: 'result', cell: ({ status }) => status },
+          { title: 'greatest', cell: greatest, align: 'right' },
+          { title: 'logits', cell: (each) => worst(each, (group) => group === 'logits'), align: 'right', drops: 4 },
+          { title: 'loss', cell: (each) => worst(each, (group) => group === 'loss'), align: 'right', drops: 5 },
+          {
+            title: 'layers',
+            cell: (each) => worst(each, (group) => group.startsWith('layer_output')),
+            align: 'right',
+            drops: 6,
+          },
+          {
+            title: 'gradients',
+            cell: (each) => worst(each, (group) => group.startsWith('grad')),
+            align: 'right',
+            drops: 3,
+          },
+          { title: 'updates', cell: (each) => worst(each, isUpdate), align: 'right', drops: 2 },
+          { title: 'remarks', cell: remarks, shrinks: 12, drops: 1 },
+        ],
+        app.terminal.width,
+      ),
+    );
+    app.terminal.out(
+      `\n${counts.passed} passed, ${counts.failed} failed, ${counts.error} could not be run, ${counts.unsupported} unsupported\n`,
+    );
+  }
+  return counts.failed + counts.error > 0 ? 1 : 0;
+}

@@ -4,7 +4,7 @@ import type { Executable } from './backends/backend.ts';
 import { asInt32, evaluationBatches, scatterRows } from './data/batches.ts';
 import type { Dataset } from './data/dataset.ts';
 import type { EncoderConfig } from './encoders/config.ts';
-import { batchFeeds } from './feeds.ts';
+import { batchFeeds, type NamedTensors } from './feeds.ts';
 import { LOSS_SCALE } from './model-graph.ts';
 
 export interface Evaluation {
@@ -16,46 +16,38 @@ export interface Evaluation {
   readonly outputs: Float32Array;
 }
 
-/** Runs a model over a data set and scores it. `executable` gives `logits` and `losses`. */
+/**
+ * Runs a model over a data set and scores it.
+ * @param executable gives `logits` and each example's `losses`
+ * @param trained the trained tensors, as feeds
+ */
 export async function evaluate(
   executable: Executable,
   task: Task,
   dataset: Dataset,
+  trained: NamedTensors,
   options: {
     readonly batchSize: number;
     readonly config: EncoderConfig;
     readonly maskToken: number | undefined;
-    readonly values: ReadonlyMap<string, { readonly shape: readonly number[]; readonly data: Float32Array }>;
-    /** Called after each batch; throws to leave. */
-    readonly onBatch?: () => void;
   },
 ): Promise<Evaluation> {
+  const { batchSize, config, maskToken } = options;
   const width = outputCount(task);
   const outputs = new Float32Array(dataset.count * width);
-  const trained = Object.fromEntries(
-    [...options.values].map(([name, { shape, data }]) => [name, { dtype: 'float32' as const, shape, data }]),
-  );
   let lossSum = 0;
-  for (const batch of evaluationBatches(dataset, options.batchSize, {
-    integers: asInt32,
-    padId: options.config.padTokenId,
-  })) {
+  for (const batch of evaluationBatches(dataset, batchSize, { integers: asInt32, padId: config.padTokenId })) {
     const results = await executable.run({
       ...trained,
-      ...batchFeeds(batch, options.config, options.maskToken),
+      ...batchFeeds(batch, config, maskToken),
       [LOSS_SCALE]: { dtype: 'float32', shape: [], data: Float32Array.of(1) },
     });
     const logits = results['logits'];
     const losses = results['losses'];
-    if (logits?.dtype !== 'float32' || losses?.dtype !== 'float32')
-      throw new Error('the evaluation graph gives no logits');
+    if (logits?.dtype !== 'float32' || losses?.dtype !== 'float32') throw new Error('the graph gives no logits');
     scatterRows(outputs, width, batch.indices, logits.data);
     for (const loss of losses.data) lossSum += loss;
-    options.onBatch?.();
   }
-  return {
-    loss: lossSum / dataset.count,
-    metrics: evaluateTask(task, predictionsOf(task, outputs), dataset.labels),
-    outputs,
-  };
+  const metrics = evaluateTask(task, predictionsOf(task, outputs), dataset.labels);
+  return { loss: lossSum / dataset.count, metrics, outputs };
 }

@@ -11,7 +11,7 @@ import { buildModel } from './model-graph.ts';
 import { resolveModel } from './model-folder.ts';
 import { loadTokenizer, checkTokenizerFits } from './tokenizers/load.ts';
 import type { Tokenizer } from './tokenizers/tokenizer.ts';
-import type { TrainingSettings, TrainingSetup } from './trainer.ts';
+import { objectiveOf, type TrainingSettings, type TrainingSetup } from './training-setup.ts';
 import { onnxBackend } from './backends/onnx/onnx-backend.ts';
 import { chooseDevice, type DeviceWish } from './device.ts';
 
@@ -83,10 +83,7 @@ export async function prepareTraining(request: TrainingRequest): Promise<Prepare
       encoder: checkpoint.config,
       hasPooler: checkpoint.hasPooler,
       method: request.method,
-      objective:
-        task.kind === 'classification'
-          ? { kind: 'classification', labels: task.labels.length }
-          : { kind: 'regression' },
+      objective: objectiveOf(task),
     },
     { dropout: 'off' },
   );

@@ -1,69 +1,27 @@
 import { combineSplits } from '../tasks/metrics.ts';
-import type { Task } from '../tasks/task.ts';
-import type { Backend, Executable, TensorData } from './backends/backend.ts';
-import { asInt32, assembleBatch, batchCount, batchIndices, planEpoch, type BatchPlan } from './data/batches.ts';
-import { lengthsOf, type Dataset } from './data/dataset.ts';
-import { frozenWeights, startValues, type EncoderCheckpoint } from './encoder-checkpoint.ts';
+import type { Executable } from './backends/backend.ts';
+import { batchCount, batchIndices, planEpoch, type BatchPlan } from './data/batches.ts';
+import { lengthsOf } from './data/dataset.ts';
+import { frozenWeights, startValues } from './encoder-checkpoint.ts';
 import { evaluate } from './evaluate.ts';
-import { batchFeeds, dropoutWords, type NamedTensors } from './feeds.ts';
-import {
-  buildModel,
-  countParameters,
-  gradientsOf,
-  LOSS_SCALE,
-  type ModelGraph,
-  type ModelPlan,
-} from './model-graph.ts';
+import type { NamedTensors } from './feeds.ts';
+import { buildModel, countParameters, gradientsOf, type ModelGraph } from './model-graph.ts';
 import {
   adamWTensors,
   createAdamW,
   restoreAdamW,
   stepAdamW,
-  type AdamWOptions,
   type AdamWState,
   type Trained,
 } from './optimisers/adamw.ts';
-import { clipFactor, globalNorm } from './optimisers/clip.ts';
-import { learningRateAt, warmupSteps, type Schedule, type ScheduleKind } from './optimisers/schedule.ts';
+import { clipFactor } from './optimisers/clip.ts';
+import { learningRateAt, warmupSteps, type Schedule } from './optimisers/schedule.ts';
 import { weightDecayOf } from './optimisers/weight-decay.ts';
+import { createThroughputMeter } from './throughput.ts';
 import { atStart, type Best, type Progress, type TrainerState } from './trainer-state.ts';
 import type { TrainingEvent } from './training-events.ts';
-
-export interface TrainingSettings {
-  readonly length:
-    { readonly kind: 'epochs'; readonly epochs: number } | { readonly kind: 'steps'; readonly steps: number };
-  /** Examples of one pass through the graph. */
-  readonly batchSize: number;
-  /** Passes whose gradients make one optimiser step. */
-  readonly accumulation: number;
-  readonly learningRate: number;
-  readonly schedule: ScheduleKind;
-  /** A fraction of all steps below 1, or a number of steps. */
-  readonly warmup: number;
-  readonly weightDecay: number;
-  readonly maxGradNorm: number | null;
-  readonly adam: AdamWOptions;
-  /** Replaces the encoder's own rates where the method allows dropout at all. */
-  readonly dropout: number | undefined;
-  readonly seed: number;
-  readonly evaluateEvery: 'epoch' | number;
-  readonly checkpointEvery: 'epoch' | number;
-  readonly earlyStopping: { readonly patience: number; readonly metric: string } | undefined;
-}
-
-export interface TrainingSetup {
-  readonly checkpoint: EncoderCheckpoint;
-  readonly method: ModelPlan['method'];
-  readonly task: Task;
-  readonly train: Dataset;
-  /** Evaluated in order; the first is selected by, or the mean score where there are two (MNLI). */
-  readonly evaluations: readonly { readonly split: string; readonly dataset: Dataset }[];
-  readonly settings: TrainingSettings;
-  readonly backend: Backend;
-  readonly device: { readonly provider: string; readonly threads: number; readonly reason: string };
-  /** The mask token, where the head reads it. */
-  readonly maskToken: number | undefined;
-}
+import { modelPlanOf, type TrainingSettings, type TrainingSetup } from './training-setup.ts';
+import { computeGradient, trainedFeeds } from './training-step.ts';
 
 /** What a training asks of whoever runs it. */
 export interface TrainingHost {
@@ -84,72 +42,36 @@ export interface TrainingResult {
   readonly trainSeconds: number;
 }
 
-/** The loss or its gradient is no longer a number: the run can't go on, but what was saved before stays good. */
-export class DivergedError extends Error {
-  override readonly name = 'DivergedError';
-  readonly step: number;
-
-  constructor(step: number, what: string) {
-    super(
-      `${what} at step ${step} is not finite; lower the learning rate, or clip gradients with training.maxGradNorm`,
-    );
-    this.step = step;
-  }
+/** Steps, counted out. */
+interface Lengths {
+  /** Passes through the graph in an epoch. */
+  readonly batchesPerEpoch: number;
+  readonly stepsPerEpoch: number;
+  readonly totalSteps: number;
 }
 
-function modelPlan({ checkpoint, method, task }: TrainingSetup): ModelPlan {
-  return {
-    encoder: checkpoint.config,
-    hasPooler: checkpoint.hasPooler,
-    method,
-    objective:
-      task.kind === 'classification' ? { kind: 'classification', labels: task.labels.length } : { kind: 'regression' },
-  };
+function lengthsOfTraining({ batchSize, accumulation, length }: TrainingSettings, examples: number): Lengths {
+  const batchesPerEpoch = batchCount(examples, batchSize);
+  const stepsPerEpoch = Math.ceil(batchesPerEpoch / accumulation);
+  const totalSteps = length.kind === 'steps' ? length.steps : Math.max(1, Math.round(length.epochs * stepsPerEpoch));
+  return { batchesPerEpoch, stepsPerEpoch, totalSteps };
 }
 
-/** The model that evaluates: no dropout, no gradients. */
-export async function compileForEvaluation(setup: TrainingSetup): Promise<Executable> {
-  const model = buildModel(modelPlan(setup), { dropout: 'off' });
-  const weights = frozenWeights(model, setup.checkpoint, setup.settings.seed);
-  return setup.backend.compile(
-    { logits: model.outputs['logits'] ?? model.losses, losses: model.losses },
-    weights,
-    setup.device,
-  );
-}
-
-interface Compiled {
+/** A training under way: what changes from step to step. */
+interface Session {
+  readonly setup: TrainingSetup;
+  readonly host: TrainingHost;
   readonly model: ModelGraph;
-  readonly step: Executable;
-  evaluation: Executable | undefined;
-}
-
-async function compileForTraining(setup: TrainingSetup): Promise<Compiled> {
-  const model = buildModel(modelPlan(setup), { dropout: setup.settings.dropout ?? 'model' });
-  const weights = frozenWeights(model, setup.checkpoint, setup.settings.seed);
-  const outputs = { loss: model.loss, ...gradientsOf(model) };
-  return { model, step: await setup.backend.compile(outputs, weights, setup.device), evaluation: undefined };
-}
-
-function restore(
-  model: ModelGraph,
-  values: Map<string, Float32Array>,
-  weightDecay: number,
-  from: TrainerState | undefined,
-): {
+  readonly lengths: Lengths;
+  readonly schedule: Schedule;
+  /** The live values of the trained tensors. */
+  readonly values: ReadonlyMap<string, Float32Array>;
+  readonly feeds: NamedTensors;
   readonly trained: readonly Trained[];
   readonly optimiser: AdamWState;
-} {
-  const trained = model.trained.map(({ name, shape }): Trained => {
-    const value = from?.values.get(name) ?? values.get(name);
-    const size = shape.reduce((product, dim) => product * dim, 1);
-    if (value?.length !== size) throw new Error(`${name} has no start value of ${size} numbers`);
-    values.set(name, value);
-    return { name, value, weightDecay: weightDecayOf(name, weightDecay) };
-  });
-  const optimiser =
-    from === undefined ? createAdamW(trained) : restoreAdamW(trained, from.optimiserStep, from.optimiser);
-  return { trained, optimiser };
+  progress: Progress;
+  /** Compiled at the first evaluation. */
+  evaluation: Executable | undefined;
 }
 
 /**
@@ -158,255 +80,206 @@ function restore(
  * @throws DivergedError when loss or gradient stops being finite; UserError for what the user must mend
  */
 export async function train(setup: TrainingSetup, host: TrainingHost, from?: TrainerState): Promise<TrainingResult> {
-  const compiled = await compileForTraining(setup);
+  const session = await openSession(setup, host, from);
+  const { model, lengths } = session;
+  const outputs = { loss: model.loss, ...gradientsOf(model) };
+  const weights = frozenWeights(model, setup.checkpoint, setup.settings.seed);
+  const executable = await setup.backend.compile(outputs, weights, setup.device);
+  const frozen = model.frozen.reduce((sum, { shape }) => sum + shape.reduce((size, dim) => size * dim, 1), 0);
+  host.emit({
+    type: 'started',
+    fromStep: session.progress.step + 1,
+    totalSteps: lengths.totalSteps,
+    stepsPerEpoch: lengths.stepsPerEpoch,
+    trainExamples: setup.train.count,
+    parameters: { ...countParameters(model.trained), frozen },
+    device: setup.device,
+  });
   try {
-    return await run(setup, compiled, host, from);
+    return await trainSteps(session, executable);
   } finally {
-    await compiled.step.dispose();
-    await compiled.evaluation?.dispose();
+    await executable.dispose();
+    await session.evaluation?.dispose();
   }
 }
 
-async function run(
-  setup: TrainingSetup,
-  compiled: Compiled,
-  host: TrainingHost,
-  from: TrainerState | undefined,
-): Promise<TrainingResult> {
-  const { settings, train: data, checkpoint, device } = setup;
-  const { model } = compiled;
-  const microBatches = batchCount(data.count, settings.batchSize);
-  const stepsPerEpoch = Math.ceil(microBatches / settings.accumulation);
-  const totalSteps =
-    settings.length.kind === 'steps' ? settings.length.steps : Math.round(settings.length.epochs * stepsPerEpoch);
-  const schedule: Schedule = {
-    kind: settings.schedule,
-    learningRate: settings.learningRate,
-    warmupSteps: warmupSteps(settings.warmup, totalSteps),
-    totalSteps,
-  };
-  const values = await startValues(model, checkpoint, settings.seed);
-  const { trained, optimiser } = restore(model, values, settings.weightDecay, from);
-  const fed: Record<string, TensorData> = {};
-  const shaped = new Map<string, { readonly shape: readonly number[]; readonly data: Float32Array }>();
-  for (const { name, shape } of model.trained) {
+async function openSession(setup: TrainingSetup, host: TrainingHost, from: TrainerState | undefined): Promise<Session> {
+  const { settings, checkpoint, train: data } = setup;
+  const model = buildModel(modelPlanOf(setup), { dropout: settings.dropout ?? 'model' });
+  const lengths = lengthsOfTraining(settings, data.count);
+  const values = from?.values ?? (await startValues(model, checkpoint, settings.seed));
+  const trained = model.trained.map(({ name, shape }): Trained => {
     const value = values.get(name);
-    if (value === undefined) throw new Error(`${name} has no value`);
-    fed[name] = { dtype: 'float32', shape, data: value };
-    shaped.set(name, { shape, data: value });
-  }
-  let progress: Progress = from?.progress ?? atStart;
-  const frozen = model.frozen.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
-  host.emit({
-    type: 'started',
-    fromStep: progress.step + 1,
-    totalSteps,
-    stepsPerEpoch,
-    trainExamples: data.count,
-    parameters: { ...countParameters(model.trained), frozen },
-    device,
+    const size = shape.reduce((product, dim) => product * dim, 1);
+    if (value?.length !== size) throw new Error(`${name} has no value of ${size} numbers`);
+    return { name, value, weightDecay: weightDecayOf(name, settings.weightDecay) };
   });
+  return {
+    setup,
+    host,
+    model,
+    lengths,
+    schedule: {
+      kind: settings.schedule,
+      learningRate: settings.learningRate,
+      warmupSteps: warmupSteps(settings.warmup, lengths.totalSteps),
+      totalSteps: lengths.totalSteps,
+    },
+    values,
+    feeds: trainedFeeds(model, values),
+    trained,
+    optimiser: from === undefined ? createAdamW(trained) : restoreAdamW(trained, from.optimiserStep, from.optimiser),
+    progress: from?.progress ?? atStart,
+    evaluation: undefined,
+  };
+}
+
+async function trainSteps(session: Session, executable: Executable): Promise<TrainingResult> {
+  const { setup, host, lengths } = session;
+  const { settings } = setup;
+  const batchesOf = epochPlans(setup);
+  const measure = createThroughputMeter();
+  while (session.progress.step < lengths.totalSteps) {
+    const wish = host.wish();
+    if (wish !== 'continue') await save(session, 'last');
+    if (wish === 'stop') return resultOf(session, 'stopped');
+
+    const began = host.now();
+    const { epoch, batch } = session.progress;
+    const step = session.progress.step + 1;
+    const group = nextBatches(batchesOf(epoch), batch, settings.accumulation);
+    const gradient = await computeGradient(setup, session.model, executable, session.feeds, group, step);
+    const learningRate = learningRateAt(session.schedule, session.progress.step);
+    const scale = clipFactor(gradient.norm, settings.maxGradNorm);
+    stepAdamW(session.optimiser, session.trained, gradient.gradients, learningRate, settings.adam, scale);
+    const milliseconds = host.now() - began;
+    session.progress = advance(session.progress, group.length, lengths, milliseconds);
+
+    const rates = measure({ examples: gradient.examples, tokens: gradient.tokens, milliseconds });
+    host.emit({
+      type: 'step',
+      step,
+      epoch: epochsDone(session),
+      loss: gradient.loss,
+      learningRate,
+      gradientNorm: gradient.norm,
+      examplesPerSecond: rates.examplesPerSecond,
+      tokensPerSecond: rates.tokensPerSecond,
+      remainingMs: rates.millisecondsPerStep * (lengths.totalSteps - step),
+    });
+    if (isDue(session, settings.evaluateEvery)) await evaluateAll(session);
+    const patience = settings.earlyStopping?.patience ?? Infinity;
+    const exhausted = session.progress.evaluationsWithoutGain >= patience;
+    if (exhausted || isDue(session, settings.checkpointEvery)) {
+      await save(session, 'last');
+      reportMemory(session);
+    }
+    if (exhausted && step < lengths.totalSteps) return resultOf(session, 'early-stopped');
+  }
+  return resultOf(session, 'completed');
+}
+
+/** The order of each epoch, made when the epoch begins. */
+function epochPlans({ train: data, settings }: TrainingSetup): (epoch: number) => BatchPlan {
   const lengths = lengthsOf(data);
-  let plan: { readonly epoch: number; readonly batches: BatchPlan } | undefined;
-  const meter = createMeter();
-  const state = (): TrainerState => ({
+  let made: { readonly epoch: number; readonly plan: BatchPlan } | undefined;
+  return (epoch) => {
+    if (made?.epoch !== epoch) {
+      made = { epoch, plan: planEpoch(lengths, { batchSize: settings.batchSize, seed: settings.seed, epoch }) };
+    }
+    return made.plan;
+  };
+}
+
+/** The batches of one optimiser step; at the end of an epoch there may be fewer than `accumulation`. */
+function nextBatches(plan: BatchPlan, from: number, accumulation: number): readonly Uint32Array[] {
+  const end = Math.min(from + accumulation, plan.starts.length - 1);
+  return Array.from({ length: end - from }, (_, i) => batchIndices(plan, from + i));
+}
+
+function advance(progress: Progress, batches: number, { batchesPerEpoch }: Lengths, milliseconds: number): Progress {
+  const batch = progress.batch + batches;
+  const epochEnds = batch >= batchesPerEpoch;
+  return {
+    ...progress,
+    step: progress.step + 1,
+    epoch: epochEnds ? progress.epoch + 1 : progress.epoch,
+    batch: epochEnds ? 0 : batch,
+    trainSeconds: progress.trainSeconds + milliseconds / 1000,
+  };
+}
+
+function epochsDone({ progress, lengths }: Session): number {
+  return progress.epoch + progress.batch / lengths.batchesPerEpoch;
+}
+
+/** Whether something that happens every epoch or every so many steps is due now; at the end everything is. */
+function isDue({ progress, lengths }: Session, every: 'epoch' | number): boolean {
+  if (progress.step === lengths.totalSteps) return true;
+  return every === 'epoch' ? progress.batch === 0 : progress.step % every === 0;
+}
+
+async function save(session: Session, kind: 'last' | 'best'): Promise<void> {
+  const { host, progress, values, optimiser } = session;
+  const path = await host.save(kind, {
     progress,
     values,
     optimiserStep: optimiser.step,
     optimiser: adamWTensors(optimiser),
   });
+  host.emit({ type: 'checkpoint', step: progress.step, kind, path });
+}
 
-  const save = async (kind: 'last' | 'best'): Promise<void> => {
-    const path = await host.save(kind, state());
-    host.emit({ type: 'checkpoint', step: progress.step, kind, path });
-  };
+function reportMemory({ host, progress }: Session): void {
+  const { rss } = process.memoryUsage();
+  const peakResidentBytes = process.resourceUsage().maxRSS * 1024;
+  host.emit({ type: 'resources', step: progress.step, residentBytes: rss, peakResidentBytes });
+}
 
-  const evaluateNow = async (epoch: number): Promise<void> => {
-    compiled.evaluation ??= await compileForEvaluation(setup);
-    const executable = compiled.evaluation;
-    const results: {
-      split: string;
-      loss: number;
-      metrics: Readonly<Record<string, number>>;
-      seconds: number;
-      examples: number;
-    }[] = [];
-    for (const { split, dataset } of setup.evaluations) {
-      const began = host.now();
-      const { loss, metrics } = await evaluate(executable, setup.task, dataset, {
-        batchSize: Math.max(settings.batchSize, 32),
-        config: checkpoint.config,
-        maskToken: setup.maskToken,
-        values: shaped,
-      });
-      results.push({ split, loss, metrics, seconds: (host.now() - began) / 1000, examples: dataset.count });
-    }
-    const [first] = results;
-    if (first === undefined) return;
-    const metrics = combineSplits(Object.fromEntries(results.map((result) => [result.split, result.metrics])));
-    const metric = settings.earlyStopping?.metric ?? 'score';
-    const score = metrics[metric];
-    if (score === undefined) throw new Error(`the task has no metric ${metric}`);
-    const improved = progress.best === undefined || score > progress.best.score;
-    progress = {
-      ...progress,
-      lastMetrics: metrics,
-      ...(improved
-        ? { best: { step: progress.step, score, metrics }, evaluationsWithoutGain: 0 }
-        : { evaluationsWithoutGain: progress.evaluationsWithoutGain + 1 }),
-    };
-    for (const result of results) {
-      host.emit({ type: 'evaluation', step: progress.step, epoch, ...result, best: improved && result === first });
-    }
-    if (improved) await save('best');
-  };
+/** The model that evaluates: no dropout, no gradients. */
+async function compileForEvaluation(setup: TrainingSetup): Promise<Executable> {
+  const model = buildModel(modelPlanOf(setup), { dropout: 'off' });
+  const { losses } = model;
+  const { logits } = model.outputs;
+  if (logits === undefined) throw new Error('the model gives no logits');
+  const weights = frozenWeights(model, setup.checkpoint, setup.settings.seed);
+  return setup.backend.compile({ logits, losses }, weights, setup.device);
+}
 
-  while (progress.step < totalSteps) {
-    const wish = host.wish();
-    if (wish === 'stop') {
-      await save('last');
-      return finish('stopped', progress);
-    }
-    if (wish === 'checkpoint') await save('last');
+/** Evaluates every split, and saves the model when its score is the best so far. */
+async function evaluateAll(session: Session): Promise<void> {
+  const { setup, host, feeds, progress } = session;
+  const { settings, task, checkpoint, maskToken } = setup;
+  session.evaluation ??= await compileForEvaluation(setup);
+  const results: Omit<Extract<TrainingEvent, { type: 'evaluation' }>, 'type' | 'step' | 'epoch' | 'best'>[] = [];
+  for (const { split, dataset } of setup.evaluations) {
     const began = host.now();
-    if (plan?.epoch !== progress.epoch) {
-      plan = {
-        epoch: progress.epoch,
-        batches: planEpoch(lengths, { batchSize: settings.batchSize, seed: settings.seed, epoch: progress.epoch }),
-      };
-    }
-    const step = progress.step + 1;
-    const group = Array.from(
-      { length: Math.min(settings.accumulation, microBatches - progress.batch) },
-      (_, i) => progress.batch + i,
-    );
-    const { batches } = plan;
-    const result = await computeStep(
-      group.map((batch) => batchIndices(batches, batch)),
-      step,
-    );
-    const learningRate = learningRateAt(schedule, progress.step);
-    const scale = clipFactor(result.gradientNorm, settings.maxGradNorm);
-    stepAdamW(optimiser, trained, result.gradients, learningRate, settings.adam, scale);
-    const nextBatch = progress.batch + group.length;
-    const epochEnds = nextBatch >= microBatches;
-    progress = {
-      ...progress,
-      step,
-      epoch: epochEnds ? progress.epoch + 1 : progress.epoch,
-      batch: epochEnds ? 0 : nextBatch,
-      trainSeconds: progress.trainSeconds + (host.now() - began) / 1000,
-    };
-    const epoch = progress.epoch + progress.batch / microBatches;
-    const rates = meter.add(result.examples, result.tokens, host.now() - began);
-    host.emit({
-      type: 'step',
-      step,
-      epoch,
-      loss: result.loss,
-      learningRate,
-      gradientNorm: result.gradientNorm,
-      examplesPerSecond: rates.examplesPerSecond,
-      tokensPerSecond: rates.tokensPerSecond,
-      remainingMs: rates.millisecondsPerStep * (totalSteps - step),
+    const { loss, metrics } = await evaluate(session.evaluation, task, dataset, feeds, {
+      batchSize: Math.max(settings.batchSize, 32),
+      config: checkpoint.config,
+      maskToken,
     });
-    const ends = step === totalSteps;
-    const due = (every: 'epoch' | number): boolean => ends || (every === 'epoch' ? epochEnds : step % every === 0);
-    if (due(settings.evaluateEvery)) await evaluateNow(epoch);
-    const patience = settings.earlyStopping?.patience;
-    const exhausted = patience !== undefined && progress.evaluationsWithoutGain >= patience;
-    if (due(settings.checkpointEvery) || exhausted) {
-      await save('last');
-      const { rss } = process.memoryUsage();
-      host.emit({
-        type: 'resources',
-        step,
-        residentBytes: rss,
-        peakResidentBytes: process.resourceUsage().maxRSS * 1024,
-      });
-    }
-    if (exhausted && !ends) return finish('early-stopped', progress);
+    results.push({ split, examples: dataset.count, loss, metrics, seconds: (host.now() - began) / 1000 });
   }
-  return finish('completed', progress);
-
-  async function computeStep(
-    groups: readonly Uint32Array[],
-    step: number,
-  ): Promise<{
-    readonly loss: number;
-    readonly gradients: ReadonlyMap<string, Float32Array>;
-    readonly gradientNorm: number;
-    readonly examples: number;
-    readonly tokens: number;
-  }> {
-    const examples = groups.reduce((sum, indices) => sum + indices.length, 0);
-    const gradients = new Map<string, Float32Array>();
-    let loss = 0;
-    let tokens = 0;
-    for (const [microBatch, indices] of groups.entries()) {
-      const batch = assembleBatch(data, indices, { integers: asInt32, padId: checkpoint.config.padTokenId });
-      const feeds: NamedTensors = {
-        ...fed,
-        ...batchFeeds(batch, checkpoint.config, setup.maskToken),
-        ...dropoutWords(
-          model.dropoutSites,
-          { batch: batch.shape[0], sequence: batch.shape[1] },
-          { seed: settings.seed, step, microBatch },
-        ),
-        [LOSS_SCALE]: { dtype: 'float32', shape: [], data: Float32Array.of(1 / examples) },
-      };
-      const results = await compiled.step.run(feeds);
-      loss += numberOf(results['loss']);
-      tokens += batch.tokens;
-      for (const { name } of trained) {
-        const gradient = results[name];
-        if (gradient?.dtype !== 'float32') throw new Error(`${name} has no gradient`);
-        const sum = gradients.get(name);
-        if (sum === undefined) gradients.set(name, gradient.data);
-        else for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] ?? 0) + (gradient.data[i] ?? 0);
-      }
-    }
-    const gradientNorm = globalNorm(gradients.values());
-    if (!Number.isFinite(loss)) throw new DivergedError(step, 'the loss');
-    if (!Number.isFinite(gradientNorm)) throw new DivergedError(step, 'the gradient');
-    return { loss, gradients, gradientNorm, examples, tokens };
-  }
-}
-
-function finish(reason: TrainingResult['reason'], { step, lastMetrics, best, trainSeconds }: Progress): TrainingResult {
-  return { reason, step, last: lastMetrics ?? {}, best, trainSeconds };
-}
-
-function numberOf(tensor: TensorData | undefined): number {
-  if (tensor?.dtype !== 'float32' || tensor.data.length !== 1) throw new Error('the graph gives no loss');
-  return tensor.data[0] ?? NaN;
-}
-
-interface Rates {
-  readonly examplesPerSecond: number;
-  readonly tokensPerSecond: number;
-  readonly millisecondsPerStep: number;
-}
-
-/** Throughput over the last steps, so that it follows the machine. */
-function createMeter(): { add(examples: number, tokens: number, milliseconds: number): Rates } {
-  const window = 20;
-  const recent: { readonly examples: number; readonly tokens: number; readonly milliseconds: number }[] = [];
-  return {
-    add(examples, tokens, milliseconds) {
-      recent.push({ examples, tokens, milliseconds });
-      if (recent.length > window) recent.shift();
-      const sum = (pick: (entry: (typeof recent)[number]) => number): number =>
-        recent.reduce((total, entry) => total + pick(entry), 0);
-      const spent = Math.max(
-        sum((entry) => entry.milliseconds),
-        1e-3,
-      );
-      return {
-        examplesPerSecond: (1000 * sum((entry) => entry.examples)) / spent,
-        tokensPerSecond: (1000 * sum((entry) => entry.tokens)) / spent,
-        millisecondsPerStep: spent / recent.length,
-      };
-    },
+  const metrics = combineSplits(Object.fromEntries(results.map((result) => [result.split, result.metrics])));
+  const metric = settings.earlyStopping?.metric ?? 'score';
+  const score = metrics[metric];
+  if (score === undefined) throw new Error(`the task has no metric ${metric}`);
+  const improved = progress.best === undefined || score > progress.best.score;
+  session.progress = {
+    ...progress,
+    lastMetrics: metrics,
+    best: improved ? { step: progress.step, score, metrics } : progress.best,
+    evaluationsWithoutGain: improved ? 0 : progress.evaluationsWithoutGain + 1,
   };
+  for (const [index, result] of results.entries()) {
+    const best = improved && index === 0;
+    host.emit({ type: 'evaluation', step: progress.step, epoch: epochsDone(session), ...result, best });
+  }
+  if (improved) await save(session, 'best');
+}
+
+function resultOf({ progress }: Session, reason: TrainingResult['reason']): TrainingResult {
+  const { step, lastMetrics, best, trainSeconds } = progress;
+  return { reason, step, last: lastMetrics ?? {}, best, trainSeconds };
 }

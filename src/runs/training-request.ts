@@ -1,6 +1,6 @@
 import { UserError } from '../base/errors.ts';
 import type { TrainingRequest } from '../engine/prepare.ts';
-import type { TrainingSettings } from '../engine/trainer.ts';
+import type { TrainingSettings } from '../engine/training-setup.ts';
 import type { Configuration } from './configuration-schema.ts';
 
 function settingsOf({ training }: Configuration): TrainingSettings {

@@ -8,14 +8,9 @@ import { readCheckpoint, writeCheckpoint } from '../../../src/engine/checkpoint-
 import { encodeDataset, type Dataset } from '../../../src/engine/data/dataset.ts';
 import { openEncoder, type EncoderCheckpoint } from '../../../src/engine/encoder-checkpoint.ts';
 import type { TrainerState } from '../../../src/engine/trainer-state.ts';
-import {
-  DivergedError,
-  train,
-  type TrainingHost,
-  type TrainingResult,
-  type TrainingSettings,
-  type TrainingSetup,
-} from '../../../src/engine/trainer.ts';
+import { train, type TrainingHost, type TrainingResult } from '../../../src/engine/trainer.ts';
+import type { TrainingSettings, TrainingSetup } from '../../../src/engine/training-setup.ts';
+import { DivergedError } from '../../../src/engine/training-step.ts';
 import type { TrainingEvent } from '../../../src/engine/training-events.ts';
 import { findTask } from '../../../src/tasks/registry.ts';
 import { makeTinyEncoder } from '../../support/tiny-encoder.ts';

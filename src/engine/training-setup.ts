@@ -1,0 +1,57 @@
+import type { Task } from '../tasks/task.ts';
+import type { Backend } from './backends/backend.ts';
+import type { Dataset } from './data/dataset.ts';
+import type { Device } from './device.ts';
+import type { EncoderCheckpoint } from './encoder-checkpoint.ts';
+import type { ModelPlan, Objective } from './model-graph.ts';
+import type { AdamWOptions } from './optimisers/adamw.ts';
+import type { ScheduleKind } from './optimisers/schedule.ts';
+
+export interface TrainingSettings {
+  readonly length:
+    { readonly kind: 'epochs'; readonly epochs: number } | { readonly kind: 'steps'; readonly steps: number };
+  /** Examples of one pass through the graph. */
+  readonly batchSize: number;
+  /** Passes whose gradients make one optimiser step. */
+  readonly accumulation: number;
+  readonly learningRate: number;
+  readonly schedule: ScheduleKind;
+  /** A fraction of all steps below 1, or a number of steps. */
+  readonly warmup: number;
+  readonly weightDecay: number;
+  readonly maxGradNorm: number | null;
+  readonly adam: AdamWOptions;
+  /** Replaces the encoder's own rates where the method allows dropout at all. */
+  readonly dropout: number | undefined;
+  readonly seed: number;
+  readonly evaluateEvery: 'epoch' | number;
+  readonly checkpointEvery: 'epoch' | number;
+  readonly earlyStopping: { readonly patience: number; readonly metric: string } | undefined;
+}
+
+/** Everything a training works on, loaded and tokenised. */
+export interface TrainingSetup {
+  readonly checkpoint: EncoderCheckpoint;
+  readonly method: ModelPlan['method'];
+  readonly task: Task;
+  readonly train: Dataset;
+  /** Evaluated in order; where there are two (MNLI), the mean of their scores counts. */
+  readonly evaluations: readonly { readonly split: string; readonly dataset: Dataset }[];
+  readonly settings: TrainingSettings;
+  readonly backend: Backend;
+  readonly device: Device;
+  /** The mask token, where the head reads it. */
+  readonly maskToken: number | undefined;
+}
+
+/** What a task asks of the head. */
+export function objectiveOf(task: Task): Objective {
+  return task.kind === 'classification'
+    ? { kind: 'classification', labels: task.labels.length }
+    : { kind: 'regression' };
+}
+
+/** The model that a setup trains. */
+export function modelPlanOf({ checkpoint, method, task }: TrainingSetup): ModelPlan {
+  return { encoder: checkpoint.config, hasPooler: checkpoint.hasPooler, method, objective: objectiveOf(task) };
+}

@@ -1,0 +1,93 @@
+import type { Executable, TensorData } from './backends/backend.ts';
+import { asInt32, assembleBatch } from './data/batches.ts';
+import { batchFeeds, dropoutWords, type NamedTensors } from './feeds.ts';
+import { LOSS_SCALE, type ModelGraph } from './model-graph.ts';
+import { globalNorm } from './optimisers/clip.ts';
+import type { TrainingSetup } from './training-setup.ts';
+
+/** The loss or its gradient is no longer a number: the run can't go on, but what was saved before stays good. */
+export class DivergedError extends Error {
+  override readonly name = 'DivergedError';
+  readonly step: number;
+
+  constructor(step: number, what: string) {
+    super(
+      `${what} at step ${step} is not finite; lower the learning rate, or clip gradients with training.maxGradNorm`,
+    );
+    this.step = step;
+  }
+}
+
+/** The gradient of one optimiser step. */
+export interface StepGradient {
+  /** The mean loss of the step's examples. */
+  readonly loss: number;
+  /** The gradient of that mean, by the names of the trained tensors. */
+  readonly gradients: ReadonlyMap<string, Float32Array>;
+  /** Over all trained tensors together. */
+  readonly norm: number;
+  readonly examples: number;
+  readonly tokens: number;
+}
+
+/** The trained tensors of a model as feeds; the arrays are the live ones, so an update in place is seen by the next run. */
+export function trainedFeeds(model: ModelGraph, values: ReadonlyMap<string, Float32Array>): NamedTensors {
+  return Object.fromEntries(
+    model.trained.map(({ name, shape }) => {
+      const data = values.get(name);
+      if (data === undefined) throw new Error(`${name} has no value`);
+      return [name, { dtype: 'float32' as const, shape, data }];
+    }),
+  );
+}
+
+function addInto(sums: Map<string, Float32Array>, name: string, gradient: TensorData | undefined): void {
+  if (gradient?.dtype !== 'float32') throw new Error(`${name} has no gradient`);
+  const sum = sums.get(name);
+  if (sum === undefined) sums.set(name, gradient.data);
+  else for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] ?? 0) + (gradient.data[i] ?? 0);
+}
+
+function scalarOf(tensor: TensorData | undefined): number {
+  if (tensor?.dtype !== 'float32' || tensor.data.length !== 1) throw new Error('the graph gives no loss');
+  return tensor.data[0] ?? NaN;
+}
+
+/**
+ * Computes the gradient of the mean loss over the examples of several batches, one pass a batch.
+ * @param executable gives `loss` and each trained tensor's gradient by its name
+ * @param batches the examples' indices in the training data
+ * @param step counted from 1; with the seed it decides the dropout masks
+ * @throws DivergedError when loss or gradient is not finite
+ */
+export async function computeGradient(
+  setup: TrainingSetup,
+  model: ModelGraph,
+  executable: Executable,
+  feeds: NamedTensors,
+  batches: readonly Uint32Array[],
+  step: number,
+): Promise<StepGradient> {
+  const { train, checkpoint, settings, maskToken } = setup;
+  const examples = batches.reduce((sum, indices) => sum + indices.length, 0);
+  const gradients = new Map<string, Float32Array>();
+  let loss = 0;
+  let tokens = 0;
+  for (const [microBatch, indices] of batches.entries()) {
+    const batch = assembleBatch(train, indices, { integers: asInt32, padId: checkpoint.config.padTokenId });
+    const sizes = { batch: batch.shape[0], sequence: batch.shape[1] };
+    const results = await executable.run({
+      ...feeds,
+      ...batchFeeds(batch, checkpoint.config, maskToken),
+      ...dropoutWords(model.dropoutSites, sizes, { seed: settings.seed, step, microBatch }),
+      [LOSS_SCALE]: { dtype: 'float32', shape: [], data: Float32Array.of(1 / examples) },
+    });
+    loss += scalarOf(results['loss']);
+    tokens += batch.tokens;
+    for (const { name } of model.trained) addInto(gradients, name, results[name]);
+  }
+  const norm = globalNorm(gradients.values());
+  if (!Number.isFinite(loss)) throw new DivergedError(step, 'the loss');
+  if (!Number.isFinite(norm)) throw new DivergedError(step, 'the gradient');
+  return { loss, gradients, norm, examples, tokens };
+}

@@ -163,11 +163,44 @@ function stringsOf(json: string): readonly string[] {
 
 /** The row as an object. */
 export function summaryOf(row: SummaryTuple): RunSummary {
-  const [id, state, name, model, task, method, seed, tags, note, starred, ...counted] = row;
-  const [methodCount, head, total, frozen, ...measured] = counted;
-  const [score, bestStep, lastScore, epsilon, step, totalSteps, epoch, loss, ...rest] = measured;
-  const [examplesPerSecond, remainingMs, peakBytes, trainSeconds, provider, host, segments, ...last] = rest;
-  const [diagnostics, createdAt, startedAt, updatedAt, endedAt, kind, message] = last;
+  const [
+    id,
+    state,
+    name,
+    model,
+    task,
+    method,
+    seed,
+    tags,
+    note,
+    starred,
+    methodCount,
+    head,
+    total,
+    frozen,
+    score,
+    bestStep,
+    lastScore,
+    epsilon,
+    step,
+    totalSteps,
+    epoch,
+    loss,
+    examplesPerSecond,
+    remainingMs,
+    peakBytes,
+    trainSeconds,
+    provider,
+    host,
+    segments,
+    diagnostics,
+    createdAt,
+    startedAt,
+    updatedAt,
+    endedAt,
+    kind,
+    message,
+  ] = row;
   const isCounted = methodCount !== null && head !== null && total !== null;
   return {
     id,
@@ -258,15 +291,18 @@ export function listRuns(database: Database, query: RunQuery = {}): RowPage {
   const { sql, parameters } = conditionOf(query);
   const { by, descending = false } = query.sort ?? { by: 'createdAt', descending: true };
   const column = sortColumns[by];
+  const order = `ORDER BY ${column} IS NULL, ${column} ${descending ? 'DESC' : 'ASC'}, id`;
+  const { limit, offset = 0 } = query;
+  const isWhole = limit === undefined && offset === 0;
+  // Sorting whole rows costs four times what sorting their keys does.
+  const chosen = isWhole ? sql : `key IN (SELECT key FROM runs WHERE ${sql} ${order} LIMIT ? OFFSET ?)`;
   const rows = tuples(
     database,
-    `SELECT ${summaryColumns} FROM runs WHERE ${sql}
-     ORDER BY ${column} IS NULL, ${column} ${descending ? 'DESC' : 'ASC'}, id LIMIT ? OFFSET ?`,
+    `SELECT ${summaryColumns} FROM runs WHERE ${chosen} ${order}`,
     ...parameters,
-    query.limit ?? -1,
-    query.offset ?? 0,
+    ...(isWhole ? [] : [limit ?? -1, offset]),
   ) as readonly SummaryTuple[];
-  if (query.limit === undefined && (query.offset ?? 0) === 0) return { rows, total: rows.length };
+  if (isWhole) return { rows, total: rows.length };
   const counted = first(database.prepare(`SELECT count(*) AS n FROM runs WHERE ${sql}`), ...parameters);
   return { rows, total: numberOf(counted ?? {}, 'n') };
 }

@@ -24,7 +24,7 @@ import {
 import { loadSqlite } from './sqlite.ts';
 
 export interface StoreOptions extends WorkerSetting {
-  /** The module of the thread; by default the one beside this file (`worker.ts`, in a bundle `store-worker.mjs`). */
+  /** The module of the thread; by default the one beside this file (`worker.ts`, in a bundle `store-worker.js` or `.mjs`). */
   readonly worker?: URL | string;
   /** Told in one sentence when the database was damaged and rebuilt. */
   readonly onNotice?: (message: string) => void;
@@ -78,7 +78,8 @@ interface Lane {
 
 function defaultWorker(): URL {
   const here = import.meta.url;
-  return new URL(here.endsWith('.ts') ? './worker.ts' : './store-worker.mjs', here);
+  const ending = here.slice(here.lastIndexOf('.'));
+  return new URL(ending === '.ts' ? './worker.ts' : `./store-worker${ending}`, here);
 }
 
 /**

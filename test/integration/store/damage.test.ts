@@ -3,6 +3,7 @@ import { dirname } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { randomStream } from '../../../src/base/random.ts';
+import { DatabaseError } from '../../../src/store/errors.ts';
 import { finish, ingest } from '../../../src/store/ingest.ts';
 import { listRuns } from '../../../src/store/queries.ts';
 import { openSession, type Session } from '../../../src/store/session.ts';
@@ -43,6 +44,15 @@ function open(): Session {
   });
   sessions.push(session);
   return session;
+}
+
+function problemOf(work: () => unknown): string {
+  try {
+    work();
+    return 'none';
+  } catch (thrown) {
+    return thrown instanceof DatabaseError ? thrown.problem : String(thrown);
+  }
 }
 
 const read = (session: Session) => session.use((database) => finish(ingest(database, workspace.runsFolder)));
@@ -163,6 +173,21 @@ describe('a damaged database', () => {
   it('of which nothing can be rebuilt is empty', () => {
     writeFileSync(workspace.databasePath, 'noise');
     expect(open().use((database) => listRuns(database).total)).toBe(0);
+  });
+});
+
+describe('a full volume', () => {
+  it('is told as such, and costs nothing once there is room again', () => {
+    writeRuns(4, 400);
+    const session = open();
+    // SQLite answers the same as when the volume refuses another page.
+    session.use((database) => database.exec('PRAGMA max_page_count = 30'));
+    expect(problemOf(() => read(session))).toBe('full');
+    expect(session.use((database) => listRuns(database).total)).toBe(0);
+    session.use((database) => database.exec('PRAGMA max_page_count = 1000000'));
+    read(session);
+    expect(content(session)).toEqual(expected());
+    expect(session.check()).toEqual([]);
   });
 });
 

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { DatabaseError } from '../../../src/store/errors.ts';
 import { migrate, runTables, schemaVersion } from '../../../src/store/migrations.ts';
 import { connect, inTransaction } from '../../../src/store/sqlite.ts';
@@ -48,6 +48,14 @@ describe('migrations', () => {
     expect(problemOf(() => migrate(database, path))).toBe('damaged');
     expect(database.prepare('SELECT name FROM sqlite_schema').all()).toEqual([{ name: 'theirs' }]);
     database.close();
+  });
+});
+
+describe('node:sqlite', () => {
+  it('is missed with a clear error', () => {
+    vi.spyOn(process, 'getBuiltinModule').mockReturnValue(undefined);
+    expect(problemOf(() => connect(path, 'wal'))).toBe('missing');
+    vi.restoreAllMocks();
   });
 });
 

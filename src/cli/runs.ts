@@ -3,7 +3,7 @@ import { findRun, isRunId, readEnvironment, runFolder, type Workspace } from '..
 import { runState } from '../runs/run-state.ts';
 import { labelText } from '../runs/sweep.ts';
 import type { RunSummary } from '../store/queries.ts';
-import { duration, percent } from './output.ts';
+import { cut, duration, percent } from './output.ts';
 
 /** A run as the command line shows it: what the database knows, with the state that it is in at this moment. */
 export interface ListedRun extends RunSummary {
@@ -67,7 +67,7 @@ export function progress(run: RunSummary): string {
     case 'failed':
     case 'interrupted': {
       const reason = failure?.message?.split('\n')[0] ?? '';
-      return [at === '' ? '' : `at ${at}`, reason].filter((part) => part !== '').join(': ');
+      return [at === '' ? '' : `at ${at}`, cut(reason, 80)].filter((part) => part !== '').join(': ');
     }
   }
 }

@@ -19,14 +19,15 @@ const metadataSchema = z.object({
   format: z.literal('peft-lab-checkpoint-1'),
   progress: z.string(),
   optimiserStep: z.coerce.number(),
-  /** Who wrote it: the journal's segment and its next sequence number. */
+  /** How far the journal was when it was written, for a reader who compares the two. */
   journal: z.string(),
 });
 
 /** The place in the journal when a checkpoint was written. */
 export interface JournalPosition {
   readonly segment: number;
-  readonly seq: number;
+  /** Bytes of the journal that were written. */
+  readonly offset: number;
 }
 
 const VALUE = 'value/';

@@ -32,11 +32,9 @@ async function savedState(folder: string): Promise<TrainerState | undefined> {
 
 /** The host of a training in a run's folder. */
 function hostOf(context: TrainerContext, shapes: ReadonlyMap<string, readonly number[]>): TrainingHost {
-  let written = 0;
   return {
     emit: (event) => {
       context.journal.append(event.type === 'started' ? { ...event, processId: process.pid } : event);
-      written += 1;
       context.heartbeat();
     },
     wish: () => {
@@ -49,7 +47,7 @@ function hostOf(context: TrainerContext, shapes: ReadonlyMap<string, readonly nu
       const file = join(context.folder, path);
       mkdirSync(join(context.folder, CHECKPOINTS), { recursive: true });
       try {
-        await writeCheckpoint(file, state, shapes, { segment: context.segment, seq: written });
+        await writeCheckpoint(file, state, shapes, { segment: context.segment, offset: context.journal.offset() });
       } catch (error) {
         throw asDiskFull(error instanceof FileError && error.cause !== undefined ? error.cause : error, file);
       }

@@ -115,7 +115,7 @@ async function runTraining(
     wish: () => (events.filter((event) => event.type === 'step').length === options.stopAfter ? 'stop' : 'continue'),
     save: async (kind, state) => {
       if (kind === 'last') {
-        await writeCheckpoint(file, state, new Map(), { segment: 0, seq: events.length });
+        await writeCheckpoint(file, state, new Map(), { segment: 0, offset: events.length });
         saved = await readCheckpoint(file);
       }
       return kind;

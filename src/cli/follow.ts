@@ -82,7 +82,7 @@ export async function follow(
   const seen: Seen = { totalSteps: 0, lastLine: 0 };
   let ended: RunState | undefined;
   const line = (text: string): void =>
-    terminal.err(`${terminal.interactive ? '\r\u001b[2K' : ''}${title}: ${plainLines(text)}\n`);
+    terminal.err(`${terminal.interactive ? '\r\u001b[2K' : ''}${plain(title)}: ${plainLines(text)}\n`);
   const redraw = (text: string): void => {
     if (terminal.interactive) terminal.err(`\r\u001b[2K${cut(plain(text), Math.max(20, terminal.columns - 1))}`);
     else if (Date.now() - seen.lastLine > 10_000) {
@@ -97,7 +97,8 @@ export async function follow(
       return;
     }
     const text = eventText(event);
-    if (text !== undefined) line(event.type === 'stopped' ? `${text}; go on with: peft-lab resume ${title}` : text);
+    if (text !== undefined)
+      line(event.type === 'stopped' ? `${text}; go on with: peft-lab resume ${title.slice(0, 6)}` : text);
     if (event.type === 'finished' || event.type === 'stopped' || event.type === 'failed') ended = event.type;
   };
   for await (const { events } of followJournal(folder, { signal, from })) {

@@ -2,20 +2,43 @@ import { spawn } from 'node:child_process';
 import { openSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { FileError, UserError } from '../base/errors.ts';
 import { installedCatalogue } from '../runs/catalogue.ts';
 import { applyOverrides, loadConfiguration } from '../runs/configuration.ts';
+import type { Configuration } from '../runs/configuration-schema.ts';
+import { trainingRequest } from '../runs/training-request.ts';
 import { collectEnvironment, type Environment } from '../runs/environment.ts';
 import type { JournalCursor } from '../runs/journal.ts';
-import { findRun, readConfiguration, runFolder, type NewRun, type Workspace } from '../runs/run-folder.ts';
+import { readConfiguration, runFolder, type NewRun, type Workspace } from '../runs/run-folder.ts';
 import { readQueue, resumeRun, submitRuns } from '../runs/queue.ts';
+import { runState } from '../runs/run-state.ts';
 import { planSweep, labelText } from '../runs/sweep.ts';
 import type { Supervisor } from '../runs/supervisor.ts';
-import { makeSupervisor, makeWorkspace, packageVersions, programVersion, withStore, type App } from './app.ts';
+import {
+  makeSupervisor,
+  makeWorkspace,
+  readWorkspace,
+  packageVersions,
+  programVersion,
+  withStore,
+  type App,
+} from './app.ts';
 import { follow, journalCursor } from './follow.ts';
-import { printJson, score } from './output.ts';
+import { counted, plain, plainLines, printJson, score } from './output.ts';
+import { findRuns, labelOf, listed, title } from './runs.ts';
 
 /** The exit code after Ctrl-C, as shells have it. */
 const INTERRUPTED = 130;
+
+/** What only a training needs is missed here, before there is a run. @throws FileError */
+function refuseUntrainable(file: string, configuration: Configuration): void {
+  try {
+    trainingRequest(configuration);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    throw new FileError(file, undefined, error.message, undefined, { cause: error });
+  }
+}
 
 /** The configurations of files and what they are made from, ready to be runs. @throws FileError for whatever does not fit */
 async function planFiles(files: readonly string[], overrides: readonly string[]): Promise<readonly NewRun[]> {
@@ -30,6 +53,7 @@ async function planFiles(files: readonly string[], overrides: readonly string[])
     });
     const sweep = plans.length > 1 ? `${resolve(file)} ${environment.created}` : undefined;
     for (const { configuration, label } of plans) {
+      refuseUntrainable(file, configuration);
       const origin: Environment['origin'] = {
         file: resolve(file),
         overrides: [...overrides],
@@ -52,10 +76,7 @@ export async function runCommand(app: App, files: readonly string[], options: Ru
   const planned = await planFiles(files, options.set);
   const workspace = makeWorkspace(app);
   const ids = await submitRuns(workspace, planned);
-  planned.forEach(({ environment }, index) => {
-    const label = labelText(environment.origin?.label ?? {});
-    if (!app.json) app.terminal.err(`${ids[index] ?? ''}${label === '' ? '' : `  ${label}`}\n`);
-  });
+  if (!app.json && !options.detach && ids.length > 1) app.terminal.err(`${counted(ids.length, 'run')}\n`);
   if (options.detach) return detach(app, workspace, ids);
   return trainInForeground(app, workspace, ids, new Map());
 }
@@ -66,14 +87,18 @@ export async function resumeCommand(
   runs: readonly string[],
   options: { readonly detach: boolean },
 ): Promise<number> {
-  const workspace = makeWorkspace(app);
-  const ids = runs.map((text) => findRun(workspace, text));
-  const cursors = new Map<string, JournalCursor>();
-  for (const id of ids) {
+  const workspace = readWorkspace(app);
+  const found = findRuns(workspace, runs).map((id) => {
     const folder = runFolder(workspace, id);
-    cursors.set(id, journalCursor(folder));
-    await resumeRun(workspace, id, readConfiguration(folder, installedCatalogue).device.provider);
-  }
+    const { state } = runState(folder);
+    if (state === 'running' || state === 'starting' || state === 'queued')
+      throw new UserError(`the run ${id} is ${state} already`, `Watch it with: peft-lab logs -f ${id.slice(-6)}.`);
+    return { id, from: journalCursor(folder), device: readConfiguration(folder, installedCatalogue).device.provider };
+  });
+  // All or none: what is wrong with one has shown by now.
+  for (const { id, device } of found) await resumeRun(workspace, id, device);
+  const ids = found.map(({ id }) => id);
+  const cursors = new Map(found.map(({ id, from }) => [id, from]));
   if (options.detach) return detach(app, workspace, ids);
   return trainInForeground(app, workspace, ids, cursors);
 }
@@ -127,6 +152,25 @@ async function trainInForeground(
   return interrupt.happened() ? INTERRUPTED : code;
 }
 
+/** The short form of a run's id and what tells it from the others of its sweep. */
+function shortTitle(workspace: Workspace, id: string): string {
+  const label = labelText(labelOf(runFolder(workspace, id)));
+  return label === '' ? id.slice(-6) : `${id.slice(-6)} ${label}`;
+}
+
+/** Says why nothing happens where others train in this workspace too. */
+function tellOfWaiting(app: App, workspace: Workspace, id: string, title: string): NodeJS.Timeout {
+  return setTimeout(() => {
+    if (runState(runFolder(workspace, id)).state !== 'queued') return;
+    const queue = readQueue(workspace);
+    const before = queue.slice(
+      0,
+      queue.findIndex(({ run }) => run === id),
+    );
+    app.terminal.err(`${plain(title)}: waits for ${counted(before.length, 'run')} before it\n`);
+  }, 2000);
+}
+
 async function followToEnd(
   app: App,
   supervisor: Supervisor,
@@ -134,14 +178,19 @@ async function followToEnd(
   id: string,
   from: JournalCursor | undefined,
 ): Promise<void> {
+  const title = shortTitle(workspace, id);
   const done = new AbortController();
-  const following = follow(app.terminal, runFolder(workspace, id), id, done.signal, from);
+  const waiting = tellOfWaiting(app, workspace, id, title);
+  const following = follow(app.terminal, runFolder(workspace, id), title, done.signal, from);
   const status = await supervisor.ended(id);
+  clearTimeout(waiting);
   // What was written last is still to be shown.
-  setTimeout(() => done.abort(), 500);
+  const enough = setTimeout(() => done.abort(), 500);
   const shown = await following;
+  clearTimeout(enough);
   if (shown === undefined && status.state !== 'finished') {
-    app.terminal.err(`${id}: ${status.state}${status.reason === undefined ? '' : `: ${status.reason}`}\n`);
+    const reason = status.reason === undefined ? '' : `: ${plainLines(status.reason)}`;
+    app.terminal.err(`${app.terminal.interactive ? '\r\u001b[2K' : ''}${plain(title)}: ${status.state}${reason}\n`);
   }
 }
 
@@ -173,10 +222,13 @@ function stopOnInterrupt(
 /** Prints how the runs ended. @returns 0 when all finished, 2 when one needs mending by the user, else 1 */
 async function report(app: App, workspace: Workspace, ids: readonly string[]): Promise<number> {
   const { runs } = await withStore(app, (store) => store.list({ ids, limit: ids.length }));
-  const inOrder = ids.flatMap((id) => runs.find((run) => run.id === id) ?? []);
-  if (app.json)
-    printJson(app.terminal, { runs: inOrder.map((run) => ({ ...run, folder: runFolder(workspace, run.id) })) });
-  else for (const run of inOrder) app.terminal.out(`${run.id}  ${run.state}  score ${score(run.score)}\n`);
+  const inOrder = ids.flatMap((id) => runs.find((run) => run.id === id) ?? []).map((run) => listed(workspace, run));
+  if (app.json) printJson(app.terminal, { runs: inOrder });
+  else
+    for (const run of inOrder) {
+      const parts = [run.id, run.state, run.score === null ? '' : `score ${score(run.score)}`, title(run)];
+      app.terminal.out(`${plain(parts.filter((part) => part !== '').join('  '))}\n`);
+    }
   if (inOrder.some((run) => run.failure?.kind === 'user')) return 2;
   return inOrder.every((run) => run.state === 'finished') ? 0 : 1;
 }

@@ -12,7 +12,8 @@ export interface ListedRun extends RunSummary {
   readonly folder: string;
 }
 
-function labelOf(folder: string): Readonly<Record<string, unknown>> {
+/** The label of a run's folder; none where it can't be read. */
+export function labelOf(folder: string): Readonly<Record<string, unknown>> {
   try {
     return readEnvironment(folder).origin?.label ?? {};
   } catch {

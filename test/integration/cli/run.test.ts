@@ -113,7 +113,7 @@ describe('run', () => {
     const { code, err } = await ended;
     expect(code).toBe(130);
     expect(err).toContain('stopping after a checkpoint');
-    expect(err).toContain(`peft-lab resume ${id}`);
+    expect(err).toContain(`peft-lab resume ${id.slice(-6)}`);
     const end = bench.events(id).at(-1);
     expect(end?.type).toBe('stopped');
     expect(bench.events(id).findLast(({ type }) => type === 'checkpoint')).toMatchObject({

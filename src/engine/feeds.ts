@@ -77,9 +77,11 @@ export function dropoutWords(
   const stream = `dropout.${position.step}.${position.microBatch}`;
   for (const [index, site] of sites.entries()) {
     const random = randomStream(position.seed, `${stream}.${index}`);
-    const rows = Int32Array.from({ length: evaluateDim(site.rows, sizes) }, () => random.uint32() | 1);
+    const rows = new Int32Array(evaluateDim(site.rows, sizes));
+    for (let i = 0; i < rows.length; i++) rows[i] = random.uint32() | 1;
     const columns = evaluateDim(site.columns, sizes);
-    const words = Int32Array.from({ length: 2 * columns }, () => random.uint32());
+    const words = new Int32Array(2 * columns);
+    for (let i = 0; i < words.length; i++) words[i] = random.uint32();
     feeds[site.rowInput] = { dtype: 'int32', shape: [rows.length], data: rows };
     feeds[site.columnInput] = { dtype: 'int32', shape: [2, columns], data: words };
   }

@@ -39,7 +39,7 @@ export interface PreparedTraining {
   readonly files: { readonly model: readonly string[]; readonly data: readonly string[] };
 }
 
-/** How a text becomes tokens: with the mask token after the first sentence where the head reads it (methods.md 1.3). */
+/** How a text becomes tokens: with the mask token after the first sentence where the head reads it (Gupta et al. 2023, whose code reads the first mask). */
 function encoder(
   tokenizer: Tokenizer,
   readsMask: boolean,

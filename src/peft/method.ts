@@ -44,7 +44,7 @@ export interface HeadTensor {
 }
 
 /**
- * Where a method meets the encoder (methods.md 0.4). Hidden states are `[batch, sequence, hidden]`. A hook returns what takes the
+ * Where a method meets the encoder, a stack of post-norm layers (BERT, RoBERTa). Hidden states are `[batch, sequence, hidden]`. A hook returns what takes the
  * place of its argument; a method implements those it needs and never touches the encoder.
  */
 export interface MethodHooks {

@@ -18,6 +18,8 @@ export interface Patience {
   readonly terminateAfterMs: number;
   /** From SIGTERM to SIGKILL. */
   readonly killAfterMs: number;
+  /** From the end of a run, as its journal tells it, to SIGTERM for a process that does not go; as long again to SIGKILL. */
+  readonly lingerMs: number;
 }
 
 export interface SupervisorOptions {
@@ -50,9 +52,6 @@ export interface Supervisor {
   /** Stops looking after runs. They go on; another supervisor can adopt them. */
   close(): Promise<void>;
 }
-
-/** How long a process may take to go once its run's result is written. */
-const lingerMs = 15_000;
 
 function describeEnd(status: LaunchStatus | undefined): string {
   if (status === undefined || status.state !== 'ended') return 'the trainer is gone';
@@ -94,7 +93,7 @@ export async function requestStop(workspace: Workspace, run: string): Promise<vo
 export function createSupervisor(options: SupervisorOptions): Supervisor {
   const { workspace, launcher, pollMs = 500, startsQueued = true, onProblem } = options;
   const slots: Slots = { perDevice: {}, auto: 'cpu', ...options.slots };
-  const patience: Patience = { terminateAfterMs: 30_000, killAfterMs: 10_000, ...options.patience };
+  const patience: Patience = { terminateAfterMs: 30_000, killAfterMs: 10_000, lingerMs: 15_000, ...options.patience };
   /** Runs that this supervisor handed to the launcher and whose trainer has not taken over the lease. */
   const handedOver = new Map<string, { readonly claimed: ClaimedRun; readonly handle: unknown }>();
   const shown = new Map<string, string>();
@@ -168,7 +167,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
   /** A run whose result is written but whose process stays would hold its device for ever. */
   async function endLingering(facts: RunFacts): Promise<void> {
     const since = Date.now() - (facts.journal?.time ?? Date.now());
-    if (since > lingerMs) await cancel(facts, since > 2 * lingerMs ? 'kill' : 'terminate');
+    if (since > patience.lingerMs) await cancel(facts, since > 2 * patience.lingerMs ? 'kill' : 'terminate');
   }
 
   /** Settles a run that nobody alive holds. @returns whether it is over */

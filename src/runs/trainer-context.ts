@@ -43,7 +43,8 @@ const lostLease = 75;
 
 /** Takes the run over from the supervisor that started this process, or claims it where a person did. */
 function takeLease(folder: string): Lease {
-  const from = process.env[leaseVariable];
+  const given = process.env[leaseVariable];
+  const from = given === '' ? undefined : given;
   // What this process starts has no business with the run.
   Reflect.deleteProperty(process.env, leaseVariable);
   const file = leaseFile(folder);

@@ -68,7 +68,7 @@ export interface EncodedText {
 const HIDDEN_SCORE = -3.4028234663852886e38;
 
 /**
- * The encoder of `config` with a method's hooks at its fixed points (methods.md 0.4): embeddings, then post-norm layers. When only one
+ * The encoder of `config` with a method's hooks at its fixed points: embeddings, then post-norm layers. When only one
  * token a row is needed, the last layer computes queries, output projection and feed-forward for that token alone, which is exact.
  */
 export function buildEncoder(

@@ -20,7 +20,7 @@ function count(
 const base = { cased: 'bert-base-cased', uncased: 'bert-base-uncased', roberta: 'roberta-base' };
 const large = { cased: 'bert-large-cased', uncased: 'bert-large-uncased', roberta: 'roberta-large' };
 
-describe('trainable parameters, counted from the graph, against the published counts (methods.md)', () => {
+describe('trainable parameters, counted from the graph, against the published counts', () => {
   it.each([
     [base.cased, 108_310_272],
     [base.uncased, 109_482_240],
@@ -28,7 +28,7 @@ describe('trainable parameters, counted from the graph, against the published co
     [large.uncased, 335_141_888],
     [base.roberta, 124_055_040],
     [large.roberta, 354_310_144],
-  ])('full fine-tuning of %s trains %i (section 0.5)', (model, total) => {
+  ])('full fine-tuning of %s trains %i', (model, total) => {
     expect(count(model, 'full', 2).method).toBe(total);
   });
 
@@ -41,14 +41,14 @@ describe('trainable parameters, counted from the graph, against the published co
     [large.uncased, 2, 2050],
     [large.uncased, 3, 3075],
     [large.uncased, 9, 9225],
-  ])('the head of %s with %i labels has %i (section 0.5)', (model, labels, head) => {
+  ])('the head of %s with %i labels has %i', (model, labels, head) => {
     expect(count(model, 'head', labels)).toEqual({ method: 0, head, total: head });
     expect(
       count(model.replace('bert', 'roberta').replace('-uncased', ''), 'head', labels, { head: 'linear' }).head,
     ).toBe(head);
   });
 
-  it("RoBERTa's own head is dense and linear: 592,130 for two labels on base (section 3.4)", () => {
+  it("RoBERTa's own head is dense and linear: 592,130 for two labels on base", () => {
     expect(count(base.roberta, 'head', 2).head).toBe(592_130);
   });
 
@@ -58,7 +58,7 @@ describe('trainable parameters, counted from the graph, against the published co
     [5000, 6538, 7307, 7050, 8075],
     [10_000, 11_538, 12_307, 12_050, 13_075],
   ];
-  it.each(slash)('SLaSh of dimension %i (section 1.4)', (dimension, base2, base3, large2, large3) => {
+  it.each(slash)('SLaSh of dimension %i', (dimension, base2, base3, large2, large3) => {
     for (const family of ['uncased', 'roberta'] as const) {
       expect(count(base[family], 'slash', 2, { dimension }).total).toBe(base2);
       expect(count(base[family], 'slash', 3, { dimension }).total).toBe(base3);
@@ -74,11 +74,11 @@ describe('trainable parameters, counted from the graph, against the published co
     [large.cased, 272_384],
     [base.roberta, 102_144],
     [large.roberta, 271_360],
-  ])('BitFit on %s trains %i biases (section 6.3)', (model, biases) => {
+  ])('BitFit on %s trains %i biases', (model, biases) => {
     expect(count(model, 'bitfit', 2).method).toBe(biases);
   });
 
-  it("BitFit on RoBERTa with two labels: biases, the head's dense bias and its last map (section 1.6)", () => {
+  it("BitFit on RoBERTa with two labels: biases, the head's dense bias and its last map", () => {
     expect(count(large.roberta, 'bitfit', 2).total).toBe(274_434);
     expect(count(base.roberta, 'bitfit', 2).total).toBe(104_450);
   });
@@ -86,14 +86,14 @@ describe('trainable parameters, counted from the graph, against the published co
   it.each([
     [8, 294_912, 786_432],
     [1, 36_864, 98_304],
-  ])('LoRA of rank %i on queries and values (sections 6.7 and 7)', (rank, onBase, onLarge) => {
+  ])('LoRA of rank %i on queries and values', (rank, onBase, onLarge) => {
     for (const family of ['uncased', 'cased', 'roberta'] as const) {
       expect(count(base[family], 'lora', 2, { rank }).method).toBe(onBase);
       expect(count(large[family], 'lora', 2, { rank }).method).toBe(onLarge);
     }
   });
 
-  it('LoRA of rank 1 with a linear head, two labels (section 1.6)', () => {
+  it('LoRA of rank 1 with a linear head, two labels', () => {
     expect(count(large.roberta, 'lora', 2, { rank: 1, head: 'linear' }).total).toBe(100_354);
     expect(count(base.roberta, 'lora', 2, { rank: 1, head: 'linear' }).total).toBe(38_402);
   });

@@ -44,23 +44,23 @@ export interface HeadTensor {
 }
 
 /**
- * Where a method meets the encoder, a stack of post-norm layers (BERT, RoBERTa). Hidden states are `[batch, sequence, hidden]`. A hook returns what takes the
- * place of its argument; a method implements those it needs and never touches the encoder.
+ * Where a method meets the encoder, a stack of post-norm layers. Hidden states are `[batch, sequence, hidden]`. A hook returns what
+ * takes the place of its argument; a method implements those it needs and never touches the encoder.
  */
 export interface MethodHooks {
   /** Whether one of the encoder's own tensors is trained; none is by default. */
   readonly trains?: (tensor: EncoderTensor) => boolean;
   /** Whether a tensor of the head is trained; all are by default. */
   readonly trainsHead?: (tensor: HeadTensor) => boolean;
-  /** (i0) Hidden states as they enter a layer. */
+  /** Hidden states as they enter a layer. */
   readonly beforeLayer?: (x: Value, layer: number) => Value;
-  /** (i1) The result of a linear map, with the map's input. */
+  /** The result of a linear map, with the map's input. */
   readonly projection?: (result: Value, x: Value, projection: Projection, layer: number) => Value;
-  /** (i3) The attention block's output, before the residual sum and its norm. */
+  /** The attention block's output, before the residual sum and its norm. */
   readonly afterAttention?: (x: Value, layer: number) => Value;
   /** The attention block's normalised output. */
   readonly afterAttentionNorm?: (x: Value, layer: number) => Value;
-  /** (i4, i5) The feed-forward block's output, before the residual sum and the layer's final norm. */
+  /** The feed-forward block's output, before the residual sum and the layer's final norm. */
   readonly afterFeedForward?: (x: Value, layer: number) => Value;
 }
 

@@ -145,18 +145,19 @@ function shortNames(paths: readonly string[]): ReadonlyMap<string, string> {
 function labelsOf(groups: readonly Group<ComparedRun>[], rows: readonly string[] | undefined): readonly string[] {
   if (rows !== undefined)
     return groups.map(({ settings }) => rows.map((path) => settingText(settings.get(path))).join(' · '));
-  const leading = ['method.id'];
-  const paths = [...new Set(groups.flatMap(({ settings }) => [...settings.keys()]))];
-  const differing = paths.filter(
-    (path) =>
-      !leading.includes(path) && new Set(groups.map(({ settings }) => settingText(settings.get(path)))).size > 1,
-  );
-  const names = shortNames(differing);
-  return groups.map(({ settings }) => {
+  const methodOf = ({ settings }: Group<ComparedRun>): string => settingText(settings.get('method.id'));
+  return groups.map((group) => {
+    // The method's name says all that its groups agree in; what other methods are set to would only be noise.
+    const siblings = groups.filter((other) => methodOf(other) === methodOf(group));
+    const paths = [...new Set(siblings.flatMap(({ settings }) => [...settings.keys()]))];
+    const differing = paths.filter(
+      (path) => new Set(siblings.map(({ settings }) => settingText(settings.get(path)))).size > 1,
+    );
+    const names = shortNames(differing);
     const details = differing
-      .filter((path) => settings.has(path))
-      .map((path) => `${names.get(path) ?? path}=${settingText(settings.get(path))}`);
-    return [settingText(settings.get('method.id')), ...details].join(' ');
+      .filter((path) => group.settings.has(path))
+      .map((path) => `${names.get(path) ?? path}=${settingText(group.settings.get(path))}`);
+    return [methodOf(group), ...details].join(' ');
   });
 }
 

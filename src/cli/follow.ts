@@ -19,7 +19,7 @@ function startedText(event: EventOf<'started'>): string {
   const { method, head, total, frozen } = event.parameters;
   const from = event.fromStep > 1 ? ` from step ${event.fromStep}` : '';
   const share = frozen === 0 ? '' : `, ${percent(total, frozen)} of the frozen weights`;
-  return `${grouped(event.totalSteps)} steps on ${event.device.provider}${from}; trains ${grouped(method)} (method) + ${grouped(head)} (head)${share}`;
+  return `${grouped(event.totalSteps)} steps on ${event.device.provider}${from}; trains ${grouped(method)} parameters (method) + ${grouped(head)} (head)${share}`;
 }
 
 function evaluationText(event: EventOf<'evaluation'>): string {
@@ -79,7 +79,7 @@ export async function follow(
   signal: AbortSignal,
   from: JournalCursor = journalStart,
 ): Promise<RunState | undefined> {
-  const seen: Seen = { totalSteps: 0, lastLine: 0 };
+  const seen: Seen = { totalSteps: 0, lastLine: Date.now() };
   let ended: RunState | undefined;
   const line = (text: string): void =>
     terminal.err(`${terminal.interactive ? '\r\u001b[2K' : ''}${plain(title)}: ${plainLines(text)}\n`);

@@ -47,6 +47,7 @@ export function filterOf(options: FilterOptions): RunFilter {
 
 /** What is sorted the other way round unless said otherwise: of these the greatest or the newest are looked for. */
 const descendingKeys: readonly SortKey[] = [
+  'id',
   'score',
   'lastScore',
   'starred',

@@ -41,7 +41,12 @@ function makeProgram(finish: (code: number) => void, complain: (message: string)
     .description('Train, record and compare parameter-efficient fine-tuning methods.')
     .version(programVersion(), '-V, --version')
     .option('--json', 'print results as JSON')
-    .option('--folder <path>', 'the workspace: the folder that holds .peft', process.cwd())
+    .addOption(
+      new Option('--folder <path>', 'the workspace: the folder that holds .peft').default(
+        process.cwd(),
+        'the current one',
+      ),
+    )
     .configureOutput({ outputError: (text) => complain(text.replace(/^error: /, '').trimEnd()) })
     .configureHelp({ showGlobalOptions: true })
     .helpCommand('help [command]', 'how a command is used')
@@ -76,7 +81,7 @@ function makeProgram(finish: (code: number) => void, complain: (message: string)
       'only these states: queued, starting, running, finished, failed, stopped, interrupted',
       list,
     )
-    .option('--sort <key>', 'score, trainSeconds, parameters, …', 'createdAt')
+    .option('--sort <key>', 'by id (when it was made), score, parameters, trainSeconds, …', 'id')
     .option('--reverse', 'the other way round', false)
     .option('--limit <n>', 'at most so many; 0 for all', whole(0))
     .action(action(async (app, command) => (await import('./ls.ts')).listCommand(app, command.opts())));

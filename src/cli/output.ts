@@ -179,8 +179,9 @@ export function score(value: number | null | undefined): string {
   return value === null || value === undefined ? '-' : value.toFixed(4);
 }
 
-/** `2 h 05 min`, `3 min 20 s`, `12 s`. */
+/** `2 h 05 min`, `3 min 20 s`, `12 s`, `0.4 s`. */
 export function duration(milliseconds: number): string {
+  if (milliseconds < 9950) return `${(milliseconds / 1000).toFixed(1)} s`;
   const seconds = Math.round(milliseconds / 1000);
   if (seconds < 60) return `${seconds} s`;
   const minutes = Math.floor(seconds / 60);

@@ -12,7 +12,7 @@ import type { JournalCursor } from '../runs/journal.ts';
 import { readConfiguration, runFolder, type NewRun, type Workspace } from '../runs/run-folder.ts';
 import { readQueue, resumeRun, submitRuns } from '../runs/queue.ts';
 import { runState } from '../runs/run-state.ts';
-import { planSweep, labelText } from '../runs/sweep.ts';
+import { planSweep } from '../runs/sweep.ts';
 import type { Supervisor } from '../runs/supervisor.ts';
 import {
   makeSupervisor,
@@ -25,7 +25,7 @@ import {
 } from './app.ts';
 import { follow, journalCursor } from './follow.ts';
 import { counted, plain, plainLines, printJson, score } from './output.ts';
-import { findRuns, labelOf, listed, title } from './runs.ts';
+import { findRuns, labelLine, labelOf, listed, title } from './runs.ts';
 
 /** The exit code after Ctrl-C, as shells have it. */
 const INTERRUPTED = 130;
@@ -154,7 +154,7 @@ async function trainInForeground(
 
 /** The short form of a run's id and what tells it from the others of its sweep. */
 function shortTitle(workspace: Workspace, id: string): string {
-  const label = labelText(labelOf(runFolder(workspace, id)));
+  const label = labelLine(labelOf(runFolder(workspace, id)));
   return label === '' ? id.slice(-6) : `${id.slice(-6)} ${label}`;
 }
 

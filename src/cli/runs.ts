@@ -1,7 +1,6 @@
 import { join } from 'node:path';
 import { findRun, isRunId, readEnvironment, runFolder, type Workspace } from '../runs/run-folder.ts';
 import { runState } from '../runs/run-state.ts';
-import { labelText } from '../runs/sweep.ts';
 import type { RunSummary } from '../store/queries.ts';
 import { cut, duration, percent } from './output.ts';
 
@@ -43,9 +42,31 @@ export function findRuns(workspace: Workspace, texts: readonly string[]): readon
   return [...new Set(texts.map((text) => findRun(workspace, text)))];
 }
 
+function valueText(value: unknown): string {
+  if (typeof value === 'string') return value;
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return JSON.stringify(value);
+  const { id, ...others } = value as Readonly<Record<string, unknown>>;
+  const options = Object.entries(others).map(([key, each]) => `${key}=${valueText(each)}`);
+  const name = typeof id === 'string' ? id : '';
+  return options.length === 0 && name !== '' ? name : `${name}(${options.join(' ')})`;
+}
+
+/** `slash(dimension=64) seed=0`: what tells a run from the others of its sweep, as short as it can be told. */
+export function labelLine(label: ListedRun['label']): string {
+  const lastOf = (path: string): string => path.slice(path.lastIndexOf('.') + 1);
+  const paths = Object.keys(label);
+  return Object.entries(label)
+    .map(([path, value]) => {
+      if (path === 'method' || path === 'task') return valueText(value);
+      const isAlone = paths.every((other) => other === path || lastOf(other) !== lastOf(path));
+      return `${isAlone ? lastOf(path) : path}=${valueText(value)}`;
+    })
+    .join(' ');
+}
+
 /** Name and label in one line. */
 export function title(run: Pick<ListedRun, 'name' | 'label'>): string {
-  return [run.name ?? '', labelText(run.label)].filter((part) => part !== '').join(' · ');
+  return [run.name ?? '', labelLine(run.label)].filter((part) => part !== '').join(' · ');
 }
 
 /** How far a run is, or how it ended, in a few words. */

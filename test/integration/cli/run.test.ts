@@ -72,7 +72,7 @@ describe('run', () => {
     expect(numbers[0]?.evaluations).toHaveLength(4);
     expect(numbers[2]).toEqual(numbers[0]);
     expect(numbers[1]).not.toEqual(numbers[0]);
-    const listed = await bench.run('ls', '--json', '--sort', 'createdAt', '--reverse');
+    const listed = await bench.run('ls', '--json', '--reverse');
     expect(runsIn(listed).map(({ label }) => label)).toEqual([{ 'training.seed': 0 }, { 'training.seed': 1 }, {}]);
     const compared = await bench.run('compare');
     expect(compared.out).toMatch(/lora +1,058 +\d+\.\d ± \d+\.\d \(n=2\)/);

@@ -156,7 +156,7 @@ describe('a comparison', () => {
 
   it('has a row for each method and its settings, a column for each task', () => {
     expect(comparison.columns).toEqual(['cola', 'sst2', 'mnli', 'wnli']);
-    expect(comparison.rows.map(({ label }) => label)).toEqual(['lora rank=8', 'lora rank=16', 'slash dimension=1024']);
+    expect(comparison.rows.map(({ label }) => label)).toEqual(['lora rank=8', 'lora rank=16', 'slash']);
     expect(cell(0, 'sst2')?.summary).toMatchObject({ n: 3, interval: { level: 0.95 } });
     expect(cell(0, 'sst2')?.summary.mean).toBeCloseTo(0.92, 14);
     expect(cell(0, 'mnli')?.summary.mean).toBeCloseTo(0.81, 14);
@@ -249,11 +249,11 @@ describe('drawing a comparison', () => {
 
   it('as a table', () => {
     expect(renderComparison(comparison, { parameters: 'method' })).toMatchInlineSnapshot(`
-      "method                method parameters                 cola                 sst2        mnli        wnli   GLUE average
-      --------------------  -----------------  -------------------  -------------------  ----------  ----------  -------------
-      lora rank=8                         100  55.0 ± 63.5 (n=2) +   92.0 ± 5.0 (n=3) +  81.0 (n=1)  56.0 (n=1)  76.0 (3 of 8)
-      lora rank=16                        100                    –  92.0 ± 12.7 (n=2) +           –           –  92.0 (1 of 8)
-      slash dimension=1024                100         70.0 (n=1) *         95.0 (n=1) *           –           –  82.5 (2 of 8)
+      "method        method parameters                 cola                 sst2        mnli        wnli   GLUE average
+      ------------  -----------------  -------------------  -------------------  ----------  ----------  -------------
+      lora rank=8                 100  55.0 ± 63.5 (n=2) +   92.0 ± 5.0 (n=3) +  81.0 (n=1)  56.0 (n=1)  76.0 (3 of 8)
+      lora rank=16                100                    –  92.0 ± 12.7 (n=2) +           –           –  92.0 (1 of 8)
+      slash                       100         70.0 (n=1) *         95.0 (n=1) *           –           –  82.5 (2 of 8)
 
       score in percent, at the best evaluation; n counts the runs (seeds).
       ± is the half-width of the 95 % interval of the mean (Student's t).

@@ -418,9 +418,7 @@ export function resolveConfiguration(
       : {
           ...data,
           ...Object.fromEntries(
-            Object.entries(data).flatMap(([split, path]) =>
-              path === undefined ? [] : [[split, resolved(path, ['task', 'data', split])]],
-            ),
+            Object.entries(data).map(([split, path]) => [split, resolved(path, ['task', 'data', split])]),
           ),
         };
   if (problems.length > 0) throw problemError(file, problems);

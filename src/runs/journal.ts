@@ -256,7 +256,7 @@ export function openJournal(folder: string, options: JournalOptions = {}): Journ
   let written = fstatSync(descriptor).size;
   let seq = 0;
   /** Lines that are not in the file. A torn last line is closed by the first of them. */
-  let waiting: string[] = written > 0 && readAt(descriptor, written - 1, 1)[0] !== newline ? [] : [];
+  let waiting: string[] = written > 0 && readAt(descriptor, written - 1, 1)[0] !== newline ? ['\n'] : [];
   let unsynced = false;
   let lastSync = now();
   let lastWrite = -Infinity;

@@ -44,36 +44,43 @@ export function leaseFile(folder: string): string {
   return join(folder, 'lease.json');
 }
 
-function willFile(file: string, predecessor: Lease): string {
-  return `${file}.${predecessor.nonce}.next`;
-}
+/** What lies in the place of a lease. `key` names it, for its successor's will. */
+type Found =
+  | { readonly kind: 'lease'; readonly key: string; readonly lease: Lease }
+  /** It is being written right now, or its writer died over it. */
+  | { readonly kind: 'unreadable'; readonly key: string; readonly since: number };
 
-/** A lease that cannot be read is being written right now, or its writer died over it. */
 const unreadableIsDeadAfterMs = 5000;
 
-type Found = Lease | 'unreadable' | undefined;
+function willFile(file: string, key: string): string {
+  return `${file}.${key}.next`;
+}
 
-function readOne(file: string): Found {
+function readOne(file: string): Found | undefined {
   const text = readIfThere(file);
   if (text === undefined) return undefined;
   const parsed = leaseSchema.safeParse(parseJson(text));
-  return parsed.success ? parsed.data : 'unreadable';
+  if (parsed.success) return { kind: 'lease', key: parsed.data.nonce, lease: parsed.data };
+  const stats = statSync(file, { throwIfNoEntry: false });
+  return stats === undefined
+    ? undefined
+    : { kind: 'unreadable', key: `unreadable-${stats.ino}-${Math.floor(stats.mtimeMs)}`, since: stats.mtimeMs };
 }
 
-function readCurrent(file: string): Found {
-  let lease = readOne(file);
-  while (lease !== undefined && lease !== 'unreadable') {
-    const next = readOne(willFile(file, lease));
-    if (next === undefined || next === 'unreadable') return lease;
-    lease = next;
+function readCurrent(file: string): Found | undefined {
+  let found = readOne(file);
+  while (found !== undefined) {
+    const next = readOne(willFile(file, found.key));
+    if (next?.kind !== 'lease') return found;
+    found = next;
   }
-  return lease;
+  return undefined;
 }
 
 /** The lease that is in force, if any, whether or not its holder lives. */
 export function readLease(file: string): Lease | undefined {
   const found = readCurrent(file);
-  return found === 'unreadable' ? undefined : found;
+  return found?.kind === 'lease' ? found.lease : undefined;
 }
 
 /** Whether the holder of a lease lives. */
@@ -135,9 +142,12 @@ export type Claim =
   | { readonly kind: 'held'; readonly lease: Lease; readonly before: Lease | undefined }
   | { readonly kind: 'taken'; readonly by: Lease | undefined; readonly state: LeaseState };
 
-function removeOldUnreadable(file: string): void {
-  const stats = statSync(file, { throwIfNoEntry: false });
-  if (stats !== undefined && Date.now() - stats.mtimeMs > unreadableIsDeadAfterMs) rmSync(file, { force: true });
+function mayTake(before: Found, { from, force }: ClaimOptions): boolean {
+  if (from !== undefined) return before.key === from;
+  if (force === true) return true;
+  return before.kind === 'lease'
+    ? leaseState(before.lease) === 'dead'
+    : Date.now() - before.since > unreadableIsDeadAfterMs;
 }
 
 /**
@@ -156,31 +166,23 @@ export function claimLease(file: string, options: ClaimOptions): Claim {
     ...(options.segment === undefined ? {} : { segment: options.segment }),
   };
   const content = JSON.stringify(lease);
-  let before = readCurrent(file);
-  if (before === 'unreadable') {
-    removeOldUnreadable(file);
-    before = readCurrent(file);
-    if (before === 'unreadable') return { kind: 'taken', by: undefined, state: 'unknown' };
-  }
+  const before = readCurrent(file);
   if (before === undefined) {
     if (options.from === undefined && createExclusively(file, content))
       return { kind: 'held', lease, before: undefined };
     return taken(file);
   }
-  const state = leaseState(before);
-  const mayTake =
-    before.nonce === options.from || (options.from === undefined && (state === 'dead' || options.force === true));
-  if (!mayTake) return { kind: 'taken', by: before, state };
-  const will = willFile(file, before);
+  if (!mayTake(before, options)) return taken(file);
+  const will = willFile(file, before.key);
   if (!createExclusively(will, content)) return taken(file);
-  // Someone may have succeeded the same lease and cleared its will away between our reading and our own will.
-  if (readLease(file)?.nonce !== lease.nonce) {
+  try {
+    // Someone may have succeeded the same lease and cleared its will away between our reading and our own will.
+    if (readLease(file)?.nonce !== lease.nonce) return taken(file);
+    writeAtomically(file, content);
+  } finally {
     rmSync(will, { force: true });
-    return taken(file);
   }
-  writeAtomically(file, content);
-  rmSync(will, { force: true });
-  return { kind: 'held', lease, before };
+  return { kind: 'held', lease, before: before.kind === 'lease' ? before.lease : undefined };
 }
 
 function taken(file: string): Claim {

@@ -129,7 +129,7 @@ export function localLauncher(options: LocalLauncherOptions): Launcher {
       const written = (statSync(file, { throwIfNoEntry: false })?.size ?? 0) - (parsed.data?.stderrFrom ?? 0);
       if (written <= 0) return undefined;
       const lines = (readTail(file, Math.min(written, 8192)) ?? '').trimEnd().split('\n');
-      const text = lines.slice(-20).join('\n').trim();
+      const text = lines.slice(-60).join('\n').trim();
       return text === '' ? undefined : text;
     },
   };

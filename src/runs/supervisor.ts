@@ -63,8 +63,11 @@ function describeEnd(status: LaunchStatus | undefined): string {
 
 /** The line of a crash's output that says most: the error itself rather than its stack. */
 function telling(output: string | undefined): string | undefined {
-  const lines = (output ?? '').split('\n').map((line) => line.trim());
-  return lines.findLast((line) => /^(\w*Error|FATAL ERROR|fatal)\b.*:/i.test(line)) ?? lines.at(-1);
+  const lines = (output ?? '')
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '' && !/^Node\.js v\d/.test(line));
+  return lines.findLast((line) => /^(\w*Error( \[\w+\])?|FATAL ERROR|fatal): /i.test(line)) ?? lines.at(-1);
 }
 
 function markOf<T extends Mark['type']>(marks: readonly Mark[], type: T): Extract<Mark, { type: T }> | undefined {
@@ -130,7 +133,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     appendMarks(folder, [
       {
         type: 'interrupted',
-        reason: `${describeEnd(status)}${line === undefined || line === '' ? '' : `: ${line}`}`,
+        reason: `${describeEnd(status)}${line === undefined ? '' : `: ${line}`}`,
         ...(status?.state === 'ended' && status.exitCode !== undefined ? { exitCode: status.exitCode } : {}),
         ...(status?.state === 'ended' && status.signal !== undefined ? { signal: status.signal } : {}),
         ...(output === undefined ? {} : { output }),

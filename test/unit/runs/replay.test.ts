@@ -132,8 +132,7 @@ describe('replay', () => {
   });
 
   it('lets a later segment replace what it repeats, evaluations of its first step included', () => {
-    const stamp = (segment: number, seq: number, event: Unstamped) =>
-      ({ segment, seq, time: 0, ...event }) as JournalEvent;
+    const stamp = (segment: number, seq: number, event: Unstamped) => ({ segment, seq, time: 0, ...event });
     const [started] = life({ steps: 3, evaluateEvery: 9, checkpointEvery: 9 }, 0);
     if (started?.type !== 'started') throw new Error('a life begins with its start');
     const evaluation = (step: number, loss: number, best: boolean): Unstamped => ({

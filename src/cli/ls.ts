@@ -88,7 +88,7 @@ const columns = (narrow: boolean): readonly Column<ListedRun>[] => {
     { title: 'name', cell: title, shrinks: 8, drops: 1 },
     { title: 'task', cell: ({ task }) => task ?? '-' },
     { title: 'method', cell: ({ method }) => method ?? '-' },
-    { title: 'seed', cell: ({ seed }) => String(seed ?? '-'), align: 'right', drops: 3 },
+    { title: 'seed', cell: ({ seed }) => String(seed ?? '-'), align: 'right', drops: 5 },
     { title: 'score', cell: (run) => score(run.score), align: 'right' },
     {
       title: 'trained',
@@ -96,7 +96,7 @@ const columns = (narrow: boolean): readonly Column<ListedRun>[] => {
       align: 'right',
       drops: 2,
     },
-    { title: 'progress', cell: progress, shrinks: 12, drops: 5 },
+    { title: 'progress', cell: progress, shrinks: 12, drops: 3 },
     { title: 'tags', cell: ({ tags }) => tags.join(' '), shrinks: 6, drops: 6 },
     {
       title: 'age',

@@ -1,30 +1,52 @@
 import { existsSync } from 'node:fs';
-import { copyFile, mkdir, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { UserError } from '../../src/base/errors.ts';
 import { stratifiedSubset } from '../../src/engine/data/subset.ts';
+import { journalEvent } from '../../src/runs/events.ts';
 import { loadSplit } from '../../src/tasks/read/load.ts';
 import { findTask } from '../../src/tasks/registry.ts';
 import { compare, median, type Comparison } from './comparison.ts';
-import type { EndToEndPlan } from './end-to-end-plan.ts';
 import type { BenchOptions } from './options.ts';
 import { runWatched } from './process-tree.ts';
 import { peerFolder, type Python } from './python.ts';
 
 export const endToEndName = 'end-to-end/sst2/lora';
 
-const outcome = z.object({
+/** The run that both sides are given. */
+interface EndToEndPlan {
+  readonly encoder: string;
+  /** A folder with the very sentences to train on and to evaluate, as train.tsv and dev.tsv. */
+  readonly data: string;
+  readonly threads: number;
+  readonly seed: number;
+  readonly epochs: number;
+  readonly batchSize: number;
+  readonly maxLength: number;
+  readonly learningRate: number;
+  readonly warmup: number;
+  readonly weightDecay: number;
+  readonly maxGradNorm: number;
+  readonly rank: number;
+  readonly alpha: number;
+}
+
+const peerOutcome = z.object({
   accuracy: z.number(),
   trained: z.int(),
-  peakBytes: z.int().optional(),
+  peakBytes: z.int(),
   seconds: z.record(z.string(), z.number()),
 });
+
+type Outcome = Omit<z.output<typeof peerOutcome>, 'peakBytes'> & { readonly peakBytes?: number };
 
 interface Side {
   readonly name: string;
   readonly program: string;
   readonly args: readonly string[];
+  /** What a run told, from its output. */
+  readonly read: (stdout: string) => Promise<Outcome>;
   readonly seconds: number[];
   readonly bytes: number[];
   readonly accuracies: number[];
@@ -56,6 +78,43 @@ async function writeData(from: string, to: string, examples: number, seed: numbe
   await copyFile(join(from, 'dev.tsv'), join(to, 'dev.tsv'));
 }
 
+/** Our side's configuration file. */
+async function writeConfiguration(plan: EndToEndPlan, file: string): Promise<void> {
+  const { encoder, data, maxLength, rank, alpha, threads, ...training } = plan;
+  const configuration = {
+    model: encoder,
+    task: { id: 'sst2', data, maxLength },
+    method: { id: 'lora', rank, alpha },
+    training: { ...training, schedule: 'linear' },
+    device: { provider: 'cpu', threads },
+  };
+  await writeFile(file, JSON.stringify(configuration));
+}
+
+const listed = z.object({ runs: z.tuple([z.object({ folder: z.string() })]) });
+
+/** What a run of ours told, from its journal. */
+async function readJournal(stdout: string): Promise<Outcome> {
+  const { runs } = listed.parse(JSON.parse(stdout));
+  const lines = (await readFile(join(runs[0].folder, 'journal.jsonl'), 'utf8')).trim().split('\n');
+  const events = lines.map((line) => journalEvent.parse(JSON.parse(line)));
+  const find = <T extends (typeof events)[number]['type']>(type: T) => {
+    const found = events.find((event): event is Extract<typeof event, { type: T }> => event.type === type);
+    if (found === undefined) throw new Error(`the journal of ${runs[0].folder} has no event ${type}`);
+    return found;
+  };
+  const [started, evaluation, finished] = [find('started'), find('evaluation'), find('finished')];
+  return {
+    accuracy: z.number().parse(finished.last['accuracy']),
+    trained: started.parameters.total,
+    seconds: { train: finished.trainSeconds, evaluate: evaluation.seconds },
+  };
+}
+
+function readPeer(stdout: string): Promise<Outcome> {
+  return Promise.resolve(peerOutcome.parse(JSON.parse(stdout.trim().split('\n').at(-1) ?? '')));
+}
+
 /** Trains LoRA for an epoch on real sentences and evaluates, from the start of the process to its end, ours and both peers in turn. */
 export async function measureEndToEnd(
   sources: { readonly sst2: string; readonly encoder: string },
@@ -71,7 +130,7 @@ export async function measureEndToEnd(
     epochs: 1,
     batchSize: 32,
     maxLength: 128,
-    learningRate: 5e-4,
+    learningRate: 1e-3,
     warmup: 0.06,
     weightDecay: 0.01,
     maxGradNorm: 1,
@@ -79,25 +138,33 @@ export async function measureEndToEnd(
     alpha: 16,
   };
   await writeData(sources.sst2, plan.data, options.examples, plan.seed);
-  const side = (name: string, program: string, args: readonly string[]): Side => ({
-    ...{ name, program, args },
+  const workspace = join(folder, 'workspace');
+  await mkdir(workspace);
+  const configuration = join(folder, 'sst2.peft.json');
+  await writeConfiguration(plan, configuration);
+  const side = (name: string, program: string, args: readonly string[], read: Side['read']): Side => ({
+    ...{ name, program, args, read },
     ...{ seconds: [], bytes: [], accuracies: [], phases: {} },
   });
-  const peer = (name: string, padding: 'max' | 'dynamic'): readonly Side[] =>
-    python === undefined
-      ? []
-      : [side(name, python.path, [join(peerFolder, 'end_to_end.py'), JSON.stringify({ ...plan, padding })])];
-  const ours = side('ours', process.execPath, [
-    join(import.meta.dirname, 'end-to-end-worker.ts'),
-    JSON.stringify(plan),
-  ]);
+  const peer = (name: string, padding: 'max' | 'dynamic'): readonly Side[] => {
+    if (python === undefined) return [];
+    const args = [join(peerFolder, 'end_to_end.py'), JSON.stringify({ ...plan, padding })];
+    return [side(name, python.path, args, readPeer)];
+  };
+  const program = join(import.meta.dirname, '..', '..', 'bin', 'peft-lab.mjs');
+  const ours = side(
+    'peft-lab run',
+    process.execPath,
+    [program, '--json', '--folder', workspace, 'run', configuration],
+    readJournal,
+  );
   const padded = peer('PyTorch + peft, padded to 128', 'max');
   const grouped = peer('PyTorch + peft, dynamic padding, grouped by length', 'dynamic');
   const sides = [ours, ...padded, ...grouped];
   for (let round = 0; round < (options.quick ? 1 : 2); round++) {
     for (const each of sides) {
       const { stdout, seconds, peakBytes } = await runWatched(each.program, each.args);
-      const result = outcome.parse(JSON.parse(stdout.trim().split('\n').at(-1) ?? ''));
+      const result = await each.read(stdout);
       each.seconds.push(seconds);
       each.bytes.push(peakBytes ?? result.peakBytes ?? NaN);
       each.accuracies.push(result.accuracy);

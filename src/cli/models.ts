@@ -13,7 +13,17 @@ export async function modelsCommand(app: App, folders: readonly string[]): Promi
   const cache = hubCacheFolder();
   const models = await listLocalModels({ folders });
   if (app.json) {
-    printJson(app.terminal, { models, cache, builtIn: Object.keys(knownEncoders) });
+    const known = models.map(({ name, path, source, commit, revisions, family, weightBytes, problem }) => ({
+      name,
+      path,
+      source,
+      commit: commit ?? null,
+      revisions,
+      family: family ?? null,
+      weightBytes,
+      problem: problem ?? null,
+    }));
+    printJson(app.terminal, { models: known, cache, builtIn: Object.keys(knownEncoders) });
     return 0;
   }
   if (models.length === 0) app.terminal.out(`no models in the hub's cache ${cache}\n`);

@@ -34,16 +34,16 @@ function remarks(report: CaseReport): string {
     case 'error':
       return report.message;
     case 'passed':
-    case 'failed':
-      return [
-        ...report.problems,
-        ...report.groups
-          .filter(({ passed }) => !passed)
-          .map(
-            (group) =>
-              `${group.group}: ${group.worst} is off by ${group.error.toExponential(1)}, tolerance ${group.tolerance}`,
-          ),
-      ].join('; ');
+    case 'failed': {
+      const off = report.groups
+        .filter(({ passed }) => !passed)
+        .map(({ group, worst, error, tolerance }) => {
+          const tensor = worst === group ? '' : ` (${worst})`;
+          return `${group}${tensor} is off by ${error.toExponential(1)}, tolerance ${tolerance.toExponential(0)}`;
+        });
+      const rest = off.length > 2 ? [`and ${off.length - 2} more`] : [];
+      return [...report.problems, ...off.slice(0, 2), ...rest].join('; ');
+    }
   }
 }
 

@@ -1,0 +1,179 @@
+import { spawn } from 'node:child_process';
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { makeBench, type Bench } from '../../support/cli.ts';
+import { tinyConfigJson } from '../../support/tiny-encoder.ts';
+
+let bench: Bench;
+
+beforeAll(async () => {
+  bench = await makeBench();
+  const file = bench.configure('a', { training: { steps: 10 }, matrix: { method: ['lora', 'head'] } });
+  const { code } = await bench.run('run', file);
+  expect(code).toBe(0);
+});
+
+afterAll(() => bench.remove());
+
+async function json(...args: readonly string[]): Promise<unknown> {
+  const { code, out, err } = await bench.run(...args, '--json');
+  expect(err).toBe('');
+  expect(code).toBe(0);
+  return JSON.parse(out) as unknown;
+}
+
+const runKeys = [
+  ...['id', 'state', 'name', 'model', 'task', 'method', 'seed', 'tags', 'note', 'starred', 'parameters', 'score'],
+  ...['bestStep', 'lastScore', 'epsilon', 'step', 'totalSteps', 'epoch', 'loss', 'examplesPerSecond', 'remainingMs'],
+  ...[
+    'peakBytes',
+    'trainSeconds',
+    'provider',
+    'host',
+    'segments',
+    'diagnostics',
+    'createdAt',
+    'startedAt',
+    'updatedAt',
+  ],
+  ...['endedAt', 'failure', 'label', 'folder'],
+];
+
+describe('JSON that other programs rely on', () => {
+  test('ls and show', async () => {
+    const { runs, total } = (await json('ls', '--limit', '1')) as { runs: readonly object[]; total: number };
+    expect([runs.length, total]).toEqual([1, 2]);
+    expect(Object.keys(runs[0] ?? {})).toEqual(expect.arrayContaining(runKeys));
+    const shown = (await json('show', 'latest')) as object;
+    expect(Object.keys(shown)).toEqual(
+      expect.arrayContaining([
+        ...runKeys,
+        'best',
+        'last',
+        'config',
+        'environment',
+        'evaluations',
+        'checkpoints',
+        'files',
+      ]),
+    );
+    expect(shown).toMatchObject({ method: 'head', parameters: { method: 0, head: 34, total: 34 }, holder: 'none' });
+  });
+
+  test('marks are kept and found', async () => {
+    expect(await json('tag', 'latest', 'good', 'old')).toMatchObject({ runs: [{ tags: ['good', 'old'] }] });
+    await json('tag', 'latest', 'old', '--remove');
+    await json('star', 'latest');
+    expect(await json('note', 'latest', 'looks right')).toMatchObject({
+      runs: [{ tags: ['good'], note: 'looks right', starred: true }],
+    });
+    expect(await json('ls', '--tag', 'good', '--star', '--text', 'RIGHT')).toMatchObject({
+      runs: [{ method: 'head', tags: ['good'], starred: true }],
+      total: 1,
+    });
+    expect(await json('ls', '--method', 'lora', '--tag', 'good')).toEqual({ runs: [], total: 0 });
+  });
+
+  test('compare, in every format', async () => {
+    const compared = await json('compare');
+    expect(compared).toMatchObject({
+      columns: ['sst2'],
+      metric: 'score',
+      rows: [{ label: 'lora' }, { label: 'head' }],
+    });
+    const csv = await bench.run('compare', '--format', 'csv', '--metric', 'accuracy');
+    expect(csv.out.split('\r\n')).toHaveLength(4);
+    expect(csv.out).toMatch(/^row,task,metric,at,n,mean,/);
+    const markdown = await bench.run('compare', '--format', 'markdown', '--by', 'method', '--parameters', 'method');
+    expect(markdown.out).toMatch(/^\| method \| method parameters \| sst2 \|\n/);
+  });
+
+  test('methods, tasks, models, schema, reindex', async () => {
+    const { methods } = (await json('methods')) as { methods: readonly { id: string; options: readonly object[] }[] };
+    expect(methods.find(({ id }) => id === 'lora')?.options[0]).toMatchObject({ name: 'rank', default: 8 });
+    const { tasks } = (await json('tasks')) as { tasks: readonly { id: string }[] };
+    expect(tasks.find(({ id }) => id === 'mnli')).toMatchObject({ pair: true, score: { of: ['accuracy'] } });
+    expect(await json('models', 'model')).toMatchObject({
+      models: [{ name: 'model', source: 'folder', commit: null, family: 'bert', problem: null }],
+    });
+    expect(await json('schema')).toMatchObject({ type: 'object' });
+    expect(await json('reindex')).toMatchObject({ runs: 2, unreadable: 0, problems: [] });
+  });
+
+  test('doctor finds this installation sound', async () => {
+    const { checks } = (await json('doctor')) as { checks: readonly { name: string; level: string }[] };
+    expect(checks.filter(({ level }) => level === 'problem')).toEqual([]);
+    expect(checks.map(({ name }) => name)).toEqual(
+      expect.arrayContaining(['Node', 'onnxruntime', 'computation', 'SQLite', 'workspace', 'disk', 'memory', 'hub']),
+    );
+  });
+});
+
+describe('params', () => {
+  // The numbers are the papers' own, or follow from the sizes by hand.
+  test.each([
+    ['bert-base-uncased', ['--method', 'lora', '--labels', '2'], [294_912, 1538]],
+    ['bert-large-uncased', ['--method', 'lora', '--labels', '3'], [786_432, 3075]],
+    ['roberta-base', ['--method', 'slash', '--labels', '1', '--set', 'dimension=2048'], [2048, 769]],
+    ['roberta-base', ['--method', 'lora', '--labels', '2', '--set', 'head=linear', '--set', 'rank=1'], [36_864, 1538]],
+    ['bert-base-cased', ['--method', 'head', '--labels', '2'], [0, 1538]],
+  ])('%s %j', async (model, options, [method, head]) => {
+    const { out, code } = await bench.run('params', '--model', model, ...options, '--json');
+    expect(code).toBe(0);
+    expect(out).toMatch(new RegExp(`^{"method":${method},"head":${head},"total":${(method ?? 0) + (head ?? 0)},`));
+  });
+
+  test('of a folder, a config.json without weights and a configuration file', async () => {
+    writeFileSync(join(bench.folder, 'config.json'), JSON.stringify(tinyConfigJson));
+    const counts = { method: 1024, head: 34, total: 1058 };
+    expect(await json('params', '--model', 'model', '--method', 'lora')).toMatchObject(counts);
+    expect(await json('params', '--model', 'config.json', '--method', 'lora', '--labels', '2')).toMatchObject(counts);
+    expect(await json('params', '--model', bench.configure('b'))).toMatchObject({ ...counts, labels: 2 });
+  });
+
+  test('what does not exist is refused with the closest name', async () => {
+    const refused = await Promise.all([
+      bench.run('params', '--model', 'bert-base-uncase', '--method', 'lora'),
+      bench.run('params', '--model', 'bert-base-uncased', '--method', 'lorra'),
+      bench.run('params', '--model', 'bert-base-uncased', '--method', 'lora', '--set', 'rnk=1'),
+      bench.run('params', '--model', 'bert-base-uncased', '--method', 'lora', '--set', 'rank=0'),
+      bench.run('params', '--model', 'bert-base-uncased', '--method', 'lora', '--labels', '0'),
+    ]);
+    expect(refused.map(({ code, out }) => [code, out])).toEqual(refused.map(() => [2, '']));
+    const says = ['"bert-base-uncased"', '"lora"', '"rank"', 'rank', 'whole number'];
+    refused.forEach(({ err }, index) => expect(err).toContain(says[index]));
+  });
+});
+
+test('verify counts what passed and what is not supported, and fails on numbers that are off', async () => {
+  const golden = fileURLToPath(new URL('../../fixtures/golden', import.meta.url));
+  const report = await json('verify', golden, '--only', 'head_only_bert');
+  expect(report).toMatchObject({
+    cases: [{ name: 'head_only_bert', status: 'passed' }],
+    counts: { passed: 1, failed: 0, unsupported: 0, error: 0 },
+  });
+  expect(await bench.run('verify', golden, '--only', 'nothing')).toMatchObject({ code: 2, out: '' });
+  for (const part of ['head_only_bert', '_models'])
+    cpSync(join(golden, part), join(bench.folder, 'golden', part), { recursive: true });
+  const expected = join(bench.folder, 'golden', 'head_only_bert', 'expected.safetensors');
+  const bytes = readFileSync(expected);
+  const begin = 8 + Number(bytes.readBigUInt64LE(0));
+  for (let at = begin; at + 4 <= bytes.length; at += 4) bytes.writeFloatLE(bytes.readFloatLE(at) * 1.01, at);
+  writeFileSync(expected, bytes);
+  const off = await bench.run('verify', 'golden');
+  expect(off.code).toBe(1);
+  expect(off.out).toMatch(/head_only_bert +failed +9\.8e-3/);
+  expect(off.out).toContain('0 passed, 1 failed');
+});
+
+test('a reader that goes away is no error', async () => {
+  const program = fileURLToPath(new URL('../../../bin/peft-lab.mjs', import.meta.url));
+  const child = spawn(process.execPath, [program, 'schema'], { cwd: bench.folder, stdio: ['ignore', 'pipe', 'pipe'] });
+  let err = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (err += text));
+  child.stdout.destroy();
+  const code = await new Promise((resolve) => child.once('close', resolve));
+  expect([code, err]).toEqual([0, '']);
+});

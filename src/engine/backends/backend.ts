@@ -43,6 +43,9 @@ export interface Executable {
 export interface Backend {
   readonly name: string;
   /** @param outputs the values to compute, by the names under which `run` returns them */
-  compile(outputs: Readonly<Record<string, Value>>, weights: WeightSource, options: CompileOptions): Promise<Executable>;
+  compile(
+    outputs: Readonly<Record<string, Value>>,
+    weights: WeightSource,
+    options: CompileOptions,
+  ): Promise<Executable>;
 }
-

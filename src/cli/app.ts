@@ -1,13 +1,13 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { UserError } from '../base/errors.ts';
+import { messageOf, UserError } from '../base/errors.ts';
 import { createSupervisor, type Supervisor } from '../runs/supervisor.ts';
 import { localLauncher } from '../runs/local-launcher.ts';
 import { chooseNode } from '../runs/node-binary.ts';
 import { openWorkspace, workspaceAt, type Workspace } from '../runs/run-folder.ts';
 import { databaseLocation } from '../store/location.ts';
 import { openStore, type Store } from '../store/store.ts';
-import type { Terminal } from './output.ts';
+import { plainLines, type Terminal } from './output.ts';
 
 /** What every command works with: where the runs are and where to write. */
 export interface App {
@@ -60,15 +60,30 @@ function trainerEntry(): string {
   return fileURLToPath(new URL(bundled ? './trainer.js' : '../runs/trainer-process.ts', import.meta.url));
 }
 
-export function makeSupervisor(app: App, workspace: Workspace, startsQueued: boolean): Supervisor {
+/** Rounds that may fail for the same reason before someone who waits is told to give up: some seconds. */
+const patientRounds = 20;
+
+/** @param onHopeless told of a problem of the user's that has stood for many rounds, such as a full disk */
+export function makeSupervisor(
+  app: App,
+  workspace: Workspace,
+  startsQueued: boolean,
+  onHopeless?: (problem: UserError) => void,
+): Supervisor {
+  let last = '';
+  let times = 0;
   return createSupervisor({
     workspace,
     launcher: localLauncher({ entry: trainerEntry(), node: () => chooseNode() }),
     startsQueued,
-    onProblem: (problem, run) =>
-      app.terminal.err(
-        `${run === undefined ? '' : `${run}: `}${problem instanceof Error ? problem.message : String(problem)}\n`,
-      ),
+    onProblem: (problem, run) => {
+      const text = `${run === undefined ? '' : `${run}: `}${plainLines(messageOf(problem))}\n`;
+      times = text === last ? times + 1 : 1;
+      // Every round meets it anew; once is enough to know.
+      if (text !== last) app.terminal.err(text);
+      last = text;
+      if (times === patientRounds && problem instanceof UserError) onHopeless?.(problem);
+    },
   });
 }
 
@@ -88,7 +103,7 @@ export async function withStore<T>(app: App, work: (store: Store) => Promise<T>)
     path,
     journalMode,
     runsFolder: workspace.runs,
-    onNotice: (message) => app.terminal.err(`${message}\n`),
+    onNotice: (message) => app.terminal.err(`${plainLines(message)}\n`),
     ...(bundled ? { worker: new URL('./store-worker.js', import.meta.url) } : {}),
   });
   try {

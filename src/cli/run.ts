@@ -8,7 +8,8 @@ import { applyOverrides, loadConfiguration } from '../runs/configuration.ts';
 import type { Configuration } from '../runs/configuration-schema.ts';
 import { trainingRequest } from '../runs/training-request.ts';
 import { collectEnvironment, type Environment } from '../runs/environment.ts';
-import type { JournalCursor } from '../runs/journal.ts';
+import { journalEnd, type JournalCursor } from '../runs/journal.ts';
+import { readMarks } from '../runs/marks.ts';
 import { readConfiguration, runFolder, type NewRun, type Workspace } from '../runs/run-folder.ts';
 import { readQueue, resumeRun, submitRuns } from '../runs/queue.ts';
 import { runState } from '../runs/run-state.ts';
@@ -139,11 +140,12 @@ async function trainInForeground(
   ids: readonly string[],
   cursors: ReadonlyMap<string, JournalCursor>,
 ): Promise<number> {
-  const supervisor = makeSupervisor(app, workspace, true);
+  const hopeless = new AbortController();
+  const supervisor = makeSupervisor(app, workspace, true, (problem) => hopeless.abort(problem));
   const interrupt = stopOnInterrupt(app, supervisor, ids);
   supervisor.start();
   try {
-    for (const id of ids) await followToEnd(app, supervisor, workspace, id, cursors.get(id));
+    for (const id of ids) await followToEnd(app, supervisor, workspace, id, cursors.get(id), hopeless.signal);
   } finally {
     interrupt.dispose();
     await supervisor.close();
@@ -167,7 +169,7 @@ function tellOfWaiting(app: App, workspace: Workspace, id: string, title: string
       0,
       queue.findIndex(({ run }) => run === id),
     );
-    app.terminal.err(`${plain(title)}: waits for ${counted(before.length, 'run')} before it\n`);
+    if (before.length > 0) app.terminal.err(`${plain(title)}: waits for ${counted(before.length, 'run')} before it\n`);
   }, 2000);
 }
 
@@ -177,13 +179,14 @@ async function followToEnd(
   workspace: Workspace,
   id: string,
   from: JournalCursor | undefined,
+  hopeless: AbortSignal,
 ): Promise<void> {
   const title = shortTitle(workspace, id);
   const done = new AbortController();
   const waiting = tellOfWaiting(app, workspace, id, title);
   const following = follow(app.terminal, runFolder(workspace, id), title, done.signal, from);
-  const status = await supervisor.ended(id);
-  clearTimeout(waiting);
+  hopeless.addEventListener('abort', () => done.abort(), { once: true });
+  const status = await supervisor.ended(id, hopeless).finally(() => clearTimeout(waiting));
   // What was written last is still to be shown.
   const enough = setTimeout(() => done.abort(), 500);
   const shown = await following;
@@ -219,16 +222,34 @@ function stopOnInterrupt(
   };
 }
 
+/** Whether a run ended for what the user has to mend, by its own files. */
+function isForUser(workspace: Workspace, id: string): boolean {
+  const folder = runFolder(workspace, id);
+  const { state } = runState(folder);
+  if (state === 'interrupted')
+    return readMarks(folder).some((mark) => mark.type === 'interrupted' && mark.exitCode === 2);
+  const end = journalEnd(folder)?.terminal;
+  return state === 'failed' && end?.type === 'failed' && end.kind === 'user';
+}
+
 /** Prints how the runs ended. @returns 0 when all finished, 2 when one needs mending by the user, else 1 */
 async function report(app: App, workspace: Workspace, ids: readonly string[]): Promise<number> {
-  const { runs } = await withStore(app, (store) => store.list({ ids, limit: ids.length }));
-  const inOrder = ids.flatMap((id) => runs.find((run) => run.id === id) ?? []).map((run) => listed(workspace, run));
-  if (app.json) printJson(app.terminal, { runs: inOrder });
-  else
-    for (const run of inOrder) {
-      const parts = [run.id, run.state, run.score === null ? '' : `score ${score(run.score)}`, title(run)];
-      app.terminal.out(`${plain(parts.filter((part) => part !== '').join('  '))}\n`);
-    }
-  if (inOrder.some((run) => run.failure?.kind === 'user')) return 2;
-  return inOrder.every((run) => run.state === 'finished') ? 0 : 1;
+  const states = ids.map((id) => runState(runFolder(workspace, id)).state);
+  const code = ids.some((id) => isForUser(workspace, id)) ? 2 : states.every((state) => state === 'finished') ? 0 : 1;
+  try {
+    const { runs } = await withStore(app, (store) => store.list({ ids, limit: ids.length }));
+    const inOrder = ids.flatMap((id) => runs.find((run) => run.id === id) ?? []).map((run) => listed(workspace, run));
+    if (app.json) printJson(app.terminal, { runs: inOrder });
+    else
+      for (const run of inOrder) {
+        const parts = [run.id, run.state, run.score === null ? '' : `score ${score(run.score)}`, title(run)];
+        app.terminal.out(`${plain(parts.filter((part) => part !== '').join('  '))}\n`);
+      }
+  } catch (error) {
+    // The database is a copy: without it the runs are what they are, and the exit code tells of them.
+    if (app.json || !(error instanceof UserError)) throw error;
+    app.terminal.err(`peft-lab: ${plainLines(error.message)}\n`);
+    app.terminal.out(ids.map((id, index) => `${id}  ${states[index] ?? ''}\n`).join(''));
+  }
+  return code;
 }

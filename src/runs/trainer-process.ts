@@ -90,15 +90,15 @@ function finish(context: TrainerContext, result: TrainingResult): void {
 /** Records why the run can't go on. @returns the exit code */
 function fail(context: TrainerContext, error: unknown, step: number): number {
   const kind = error instanceof UserError ? 'user' : error instanceof DivergedError ? 'diverged' : 'defect';
+  process.stderr.write(
+    `${kind === 'defect' && error instanceof Error ? (error.stack ?? error.message) : messageOf(error)}\n`,
+  );
   context.journal.append({
     type: 'failed',
     step: error instanceof DivergedError ? error.step : step,
     message: messageOf(error),
     kind,
   });
-  process.stderr.write(
-    `${kind === 'defect' && error instanceof Error ? (error.stack ?? error.message) : messageOf(error)}\n`,
-  );
   return kind === 'user' ? 2 : 1;
 }
 
@@ -139,9 +139,16 @@ async function main(folder: string | undefined): Promise<number> {
     return error instanceof UserError ? 2 : 1;
   }
   try {
-    return await trainRun(context);
-  } finally {
-    context.dispose();
+    try {
+      return await trainRun(context);
+    } finally {
+      context.dispose();
+    }
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    // Not even the end could be recorded, as on a full disk: the supervisor tells it from the exit code and these words.
+    process.stderr.write(`Error: ${error.message}\n`);
+    return 2;
   }
 }
 

@@ -23,6 +23,14 @@ const problems: ReadonlyMap<number, readonly [problem: DatabaseProblem, says: st
   [5, ['busy', 'is in use by another process', 'Wait a moment and try again.']],
   [6, ['busy', 'is in use by another process', 'Wait a moment and try again.']],
   [8, ['unwritable', 'cannot be written', 'Check the permissions of the file and its folder.']],
+  [
+    10,
+    [
+      'full',
+      'cannot be read or written: the volume is full or failing',
+      'Make room; the journals keep what is not stored yet.',
+    ],
+  ],
   [11, ['damaged', 'is damaged', 'Rebuild it from the run folders with "peft-lab reindex".']],
   [13, ['full', 'cannot grow: the volume is full', 'Make room; the journals keep what is not stored yet.']],
   [14, ['unwritable', 'cannot be opened', 'Check the permissions of the file and its folder.']],

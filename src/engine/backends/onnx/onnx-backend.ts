@@ -14,8 +14,12 @@ import { commonFolder, placeWeights, type FindFolder, type PlacedWeights } from 
 
 type Runtime = typeof onnxruntime;
 
-/** Loaded when something is to be computed: it is a large native library. */
+/**
+ * Loaded when something is to be computed: it is a large native library. It would keep an identifier of the machine and send reports of
+ * its use to its maker; nobody who trains here has agreed to that, so it is told not to unless the user says otherwise.
+ */
 function loadRuntime(): Promise<Runtime> {
+  process.env['ORT_DISABLE_TELEMETRY'] ??= '1';
   return import('onnxruntime-node');
 }
 

@@ -1,7 +1,7 @@
 import { evaluateTask, predictionsOf } from '../tasks/metrics.ts';
 import { outputCount, type Task } from '../tasks/task.ts';
 import type { Executable } from './backends/backend.ts';
-import { asInt32, evaluationBatches, scatterRows } from './data/batches.ts';
+import { evaluationBatches, scatterRows } from './data/batches.ts';
 import type { Dataset } from './data/dataset.ts';
 import type { EncoderConfig } from './encoders/config.ts';
 import { batchFeeds, type NamedTensors } from './feeds.ts';
@@ -36,7 +36,7 @@ export async function evaluate(
   const width = outputCount(task);
   const outputs = new Float32Array(dataset.count * width);
   let lossSum = 0;
-  for (const batch of evaluationBatches(dataset, batchSize, { integers: asInt32, padId: config.padTokenId })) {
+  for (const batch of evaluationBatches(dataset, batchSize, { padId: config.padTokenId })) {
     const results = await executable.run({
       ...trained,
       ...batchFeeds(batch, config, maskToken),

@@ -50,11 +50,7 @@ export function firstPositions(ids: Int32Array, [rows, tokens]: readonly [number
 }
 
 /** Everything a batch of a sequence task feeds but the loss scale and the dropout keys. */
-export function batchFeeds(
-  batch: Batch<Int32Array>,
-  config: EncoderConfig,
-  maskToken: number | undefined,
-): NamedTensors {
+export function batchFeeds(batch: Batch, config: EncoderConfig, maskToken: number | undefined): NamedTensors {
   const [rows] = batch.shape;
   const labels: TensorData =
     batch.labels instanceof Float32Array

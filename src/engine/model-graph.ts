@@ -7,8 +7,8 @@ import type { EncoderConfig } from './encoders/config.ts';
 import { BATCH, buildEncoder, encoderInputs, selectTokens, SEQUENCE, type NeededTokens } from './encoders/encoder.ts';
 import { tensorName, tensorPrefix, tensorShape } from './encoders/tensor-names.ts';
 import { differentiate } from './graph/differentiate.ts';
-import { linear } from './graph/functions.ts';
-import { divide, input, multiply, parameter, reduceSum, tanh, weight } from './graph/operations.ts';
+import { linear, weightedMean } from './graph/functions.ts';
+import { input, multiply, parameter, reduceSum, tanh, weight } from './graph/operations.ts';
 import type { DeclaredTensor, Initialiser, ParameterScope, Part, TrainedTensor } from './graph/parameters.ts';
 import { createDropoutSites, type DropoutSite } from './graph/random-mask.ts';
 import type { Value } from './graph/value.ts';
@@ -235,8 +235,8 @@ function objectiveLoss(objective: Objective, logits: Value): { readonly losses: 
     case 'span':
       return scaled(spanLosses(logits, integers('start_positions'), integers('end_positions')));
     case 'token-classification': {
-      const { perExample, sums, counts } = tokenLosses(logits, input('labels', 'int32', [BATCH, SEQUENCE]));
-      return { losses: perExample, loss: divide(reduceSum(sums, [0]), reduceSum(counts, [0])) };
+      const { perExample, counts } = tokenLosses(logits, input('labels', 'int32', [BATCH, SEQUENCE]));
+      return { losses: perExample, loss: weightedMean(perExample, counts) };
     }
   }
 }

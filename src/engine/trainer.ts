@@ -1,6 +1,6 @@
 import { combineSplits } from '../tasks/metrics.ts';
 import type { Executable } from './backends/backend.ts';
-import { batchCount, batchIndices, planEpoch, type BatchPlan } from './data/batches.ts';
+import { batchCount, trainingOrder } from './data/batches.ts';
 import { lengthsOf } from './data/dataset.ts';
 import { frozenWeights, startValues } from './encoder-checkpoint.ts';
 import { evaluate } from './evaluate.ts';
@@ -137,7 +137,8 @@ async function openSession(setup: TrainingSetup, host: TrainingHost, from: Train
 async function trainSteps(session: Session, executable: Executable): Promise<TrainingResult> {
   const { setup, host, lengths } = session;
   const { settings } = setup;
-  const batchesOf = epochPlans(setup);
+  const { epoch: fromEpoch, batch: fromBatch } = session.progress;
+  const order = trainingOrder(lengthsOf(setup.train), settings, { epoch: fromEpoch, batch: fromBatch });
   const measure = createThroughputMeter();
   while (session.progress.step < lengths.totalSteps) {
     const wish = host.wish();
@@ -145,9 +146,9 @@ async function trainSteps(session: Session, executable: Executable): Promise<Tra
     if (wish === 'stop') return resultOf(session, 'stopped');
 
     const began = host.now();
-    const { epoch, batch } = session.progress;
     const step = session.progress.step + 1;
-    const group = nextBatches(batchesOf(epoch), batch, settings.accumulation);
+    const count = Math.min(settings.accumulation, lengths.batchesPerEpoch - session.progress.batch);
+    const group = Array.from({ length: count }, () => order.next().value.indices);
     const gradient = await computeGradient(setup, session.model, executable, session.feeds, group, step);
     const learningRate = learningRateAt(session.schedule, session.progress.step);
     const scale = clipFactor(gradient.norm, settings.maxGradNorm);
@@ -177,24 +178,6 @@ async function trainSteps(session: Session, executable: Executable): Promise<Tra
     if (exhausted && step < lengths.totalSteps) return resultOf(session, 'early-stopped');
   }
   return resultOf(session, 'completed');
-}
-
-/** The order of each epoch, made when the epoch begins. */
-function epochPlans({ train: data, settings }: TrainingSetup): (epoch: number) => BatchPlan {
-  const lengths = lengthsOf(data);
-  let made: { readonly epoch: number; readonly plan: BatchPlan } | undefined;
-  return (epoch) => {
-    if (made?.epoch !== epoch) {
-      made = { epoch, plan: planEpoch(lengths, { batchSize: settings.batchSize, seed: settings.seed, epoch }) };
-    }
-    return made.plan;
-  };
-}
-
-/** The batches of one optimiser step; at the end of an epoch there may be fewer than `accumulation`. */
-function nextBatches(plan: BatchPlan, from: number, accumulation: number): readonly Uint32Array[] {
-  const end = Math.min(from + accumulation, plan.starts.length - 1);
-  return Array.from({ length: end - from }, (_, i) => batchIndices(plan, from + i));
 }
 
 function advance(progress: Progress, batches: number, { batchesPerEpoch }: Lengths, milliseconds: number): Progress {

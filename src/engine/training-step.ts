@@ -1,5 +1,5 @@
 import type { Executable, TensorData } from './backends/backend.ts';
-import { asInt32, assembleBatch } from './data/batches.ts';
+import { assembleBatch } from './data/batches.ts';
 import { batchFeeds, dropoutWords, type NamedTensors } from './feeds.ts';
 import { LOSS_SCALE, type ModelGraph } from './model-graph.ts';
 import { globalNorm } from './optimisers/clip.ts';
@@ -74,7 +74,7 @@ export async function computeGradient(
   let loss = 0;
   let tokens = 0;
   for (const [microBatch, indices] of batches.entries()) {
-    const batch = assembleBatch(train, indices, { integers: asInt32, padId: checkpoint.config.padTokenId });
+    const batch = assembleBatch(train, indices, { padId: checkpoint.config.padTokenId });
     const sizes = { batch: batch.shape[0], sequence: batch.shape[1] };
     const results = await executable.run({
       ...feeds,

@@ -30,8 +30,7 @@ export function regressionLosses(logits: Value, targets: Value): Value {
 export interface TokenLosses {
   /** The mean over each example's own scored tokens, `[batch]`. */
   readonly perExample: Value;
-  /** The sum over each example's scored tokens and their number, `[batch]` each: the batch loss is Σ sums / Σ counts. */
-  readonly sums: Value;
+  /** The number of each example's scored tokens, `[batch]`: weighted with it, the examples' means give the mean over all tokens. */
   readonly counts: Value;
 }
 
@@ -42,7 +41,7 @@ export function tokenLosses(logits: Value, labels: Value): TokenLosses {
   const scored = subtract(1, cast(ignored, 'float32'));
   const sums = reduceSum(multiply(losses, scored), [1]);
   const counts = reduceSum(scored, [1]);
-  return { perExample: divide(sums, counts), sums, counts };
+  return { perExample: divide(sums, counts), counts };
 }
 
 /** The mean of the cross-entropies of start and end over the positions of the text: logits `[batch, sequence, 2]`; gives `[batch]`. */

@@ -97,13 +97,6 @@ export interface DataPosition {
   readonly batch: number;
 }
 
-/** The place after `position`. */
-export function nextPosition(position: DataPosition, batchesPerEpoch: number): DataPosition {
-  return position.batch + 1 < batchesPerEpoch
-    ? { epoch: position.epoch, batch: position.batch + 1 }
-    : { epoch: position.epoch + 1, batch: 0 };
-}
-
 /**
  * Training batches without end from `from` on, epoch after epoch; the same seed and position always give the same batches.
  */
@@ -120,24 +113,7 @@ export function* trainingOrder(
   }
 }
 
-export type Integers = Int32Array | BigInt64Array;
-
-/** The integers as a backend that takes 32-bit integers wants them. */
-export function asInt32(values: Int32Array): Int32Array {
-  return values;
-}
-
-/** The integers as a backend that takes 64-bit integers wants them. */
-export function asInt64(values: Int32Array): BigInt64Array {
-  const wide = new BigInt64Array(values.length);
-  // A plain loop: BigInt64Array.from goes through the iterator protocol and is many times slower.
-  for (let i = 0; i < values.length; i++) wide[i] = BigInt(values[i] as number);
-  return wide;
-}
-
-export interface PaddingOptions<I extends Integers = Integers> {
-  /** {@link asInt32} or {@link asInt64}, as the backend takes integers. */
-  readonly integers: (values: Int32Array) => I;
+export interface PaddingOptions {
   /** The vocabulary's padding token (0 in BERT, 1 in RoBERTa). */
   readonly padId: number;
   /** Each batch is padded to its longest example, rounded up to a multiple of this; 1 unless told otherwise. */
@@ -145,14 +121,14 @@ export interface PaddingOptions<I extends Integers = Integers> {
 }
 
 /** A padded batch of B examples and T tokens; the matrices are row-major [B, T], padded on the right. */
-export interface Batch<I extends Integers = Integers> {
+export interface Batch {
   readonly shape: readonly [examples: number, tokens: number];
-  readonly inputIds: I;
+  readonly inputIds: Int32Array;
   /** 1 for a token, 0 for padding. */
-  readonly attentionMask: I;
-  readonly typeIds: I;
+  readonly attentionMask: Int32Array;
+  readonly typeIds: Int32Array;
   /** [B]: class indices as integers, or gold scores. */
-  readonly labels: I | Float32Array;
+  readonly labels: Int32Array | Float32Array;
   /** The examples' indices in the data set, row by row. */
   readonly indices: Uint32Array;
   /** Tokens that are not padding. */
@@ -164,12 +140,8 @@ function paddedLength(longest: number, multipleOf: number): number {
 }
 
 /** Pads the examples `indices` of a data set into a batch. */
-export function assembleBatch<I extends Integers>(
-  dataset: Dataset,
-  indices: Uint32Array,
-  options: PaddingOptions<I>,
-): Batch<I> {
-  const { integers, padId, multipleOf = 1 } = options;
+export function assembleBatch(dataset: Dataset, indices: Uint32Array, options: PaddingOptions): Batch {
+  const { padId, multipleOf = 1 } = options;
   const examples = Array.from(indices, (index) => exampleAt(dataset, index));
   const rows = examples.length;
   if (rows === 0) throw new RangeError('a batch of no examples');
@@ -189,10 +161,10 @@ export function assembleBatch<I extends Integers>(
   }
   return {
     shape: [rows, width],
-    inputIds: integers(inputIds),
-    attentionMask: integers(attentionMask),
-    typeIds: integers(typeIds),
-    labels: dataset.kind === 'regression' ? labels : integers(Int32Array.from(labels)),
+    inputIds,
+    attentionMask,
+    typeIds,
+    labels: dataset.kind === 'regression' ? labels : Int32Array.from(labels),
     indices,
     tokens,
   };
@@ -224,11 +196,11 @@ export function paddingStatistics(lengths: ArrayLike<number>, plan: BatchPlan, m
 }
 
 /** Evaluation batches with their rows' places in the data set, see {@link planEvaluation} and {@link scatterRows}. */
-export function* evaluationBatches<I extends Integers>(
+export function* evaluationBatches(
   dataset: Dataset,
   batchSize: number,
-  options: PaddingOptions<I>,
-): Generator<Batch<I>, void> {
+  options: PaddingOptions,
+): Generator<Batch, void> {
   const plan = planEvaluation(lengthsOf(dataset), batchSize);
   for (let batch = 0; batch < plan.starts.length - 1; batch++)
     yield assembleBatch(dataset, batchIndices(plan, batch), options);

@@ -1,8 +1,7 @@
-import { divideDims, sizeOf, type Dim } from './dims.ts';
+import { divideDims, sizeOf } from './dims.ts';
 import {
   add,
   dimAt,
-  dimension,
   divide,
   equal,
   exp,
@@ -80,9 +79,4 @@ export function mean(x: Value): Value {
 export function weightedMean(x: Value, weights: Value): Value {
   const axes = x.shape.map((_, axis) => axis);
   return divide(reduceSum(multiply(x, weights), axes), reduceSum(weights, axes));
-}
-
-/** The size of a dimension as float32. */
-export function dimensionAsFloat(dim: Dim): Value {
-  return dimension(dim, 'float32');
 }

@@ -5,7 +5,6 @@ import { evaluateShape, type Shape } from '../../../../src/engine/graph/dims.ts'
 import {
   asRows,
   crossEntropy,
-  dimensionAsFloat,
   geluTanh,
   linear,
   logSumExp,
@@ -14,7 +13,7 @@ import {
   squaredError,
   weightedMean,
 } from '../../../../src/engine/graph/functions.ts';
-import { gelu, input, matmul, transpose } from '../../../../src/engine/graph/operations.ts';
+import { dimension, gelu, input, matmul, transpose } from '../../../../src/engine/graph/operations.ts';
 import type { Value } from '../../../../src/engine/graph/value.ts';
 import { interpret, type Feed } from '../../../support/interpreter.ts';
 import {
@@ -214,7 +213,7 @@ describe('means', () => {
     const p = input('p', 'float32', [batch]);
     const t = input('t', 'float32', [batch]);
     const feeds = { p: { shape: [2], data: [1, 5] }, t: { shape: [2], data: [3, 4] } };
-    const { errors, size } = interpret({ errors: squaredError(p, t), size: dimensionAsFloat(batch) }, feeds);
+    const { errors, size } = interpret({ errors: squaredError(p, t), size: dimension(batch) }, feeds);
     expect([...errors.data]).toEqual([4, 1]);
     expect([...size.data]).toEqual([2]);
   });

@@ -1,4 +1,6 @@
 import { messageOf, UserError } from '../base/errors.ts';
+import { runFolder } from '../runs/run-folder.ts';
+import { runState } from '../runs/run-state.ts';
 import { makeSupervisor, readWorkspace, type App } from './app.ts';
 import { plainLines, printJson } from './output.ts';
 import { findRuns } from './runs.ts';
@@ -24,8 +26,10 @@ export async function stopCommand(
           return id;
         } catch (error) {
           if (!(error instanceof UserError)) throw error;
-          app.terminal.err(`peft-lab: ${plainLines(messageOf(error))}\n`);
           refused += 1;
+          const { state } = runState(runFolder(workspace, id));
+          if (app.json) results.push({ id, state, reason: messageOf(error) });
+          else app.terminal.err(`peft-lab: ${plainLines(messageOf(error))}\n`);
           return undefined;
         }
       }),

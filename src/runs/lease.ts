@@ -83,9 +83,18 @@ export function readLease(file: string): Lease | undefined {
   return found?.kind === 'lease' ? found.lease : undefined;
 }
 
-/** Whether the holder of a lease lives. */
-export function leaseState(lease: Lease): LeaseState {
-  return processState(lease.holder);
+/** Holders show that they live every few seconds; one on the same machine that has not for so long does not. */
+const silentIsDeadAfterMs = 60_000;
+
+/**
+ * Whether the holder of a lease lives. A process in another container of this machine cannot be seen, but its heartbeat goes by the same
+ * clock; so the trainer of a container that was restarted or rebuilt is known for dead. Of other machines silence tells nothing.
+ */
+export function leaseState(lease: Lease, now: number = Date.now()): LeaseState {
+  const state = processState(lease.holder);
+  const here = ownIdentity().bootId;
+  const sameMachine = here !== undefined && lease.holder.bootId === here;
+  return state === 'other-host' && sameMachine && now - lease.heartbeat > silentIsDeadAfterMs ? 'dead' : state;
 }
 
 /** Creates a file with its whole content, or tells that there is one. */

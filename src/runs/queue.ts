@@ -40,10 +40,24 @@ function queueFile(workspace: Workspace): string {
   return join(workspace.peft, 'queue.jsonl');
 }
 
+const parsedQueues = new Map<string, { readonly version: string; readonly entries: readonly QueueEntry[] }>();
+
 /** The queue in its order: what waits, and what was claimed and is not known to have ended. */
 export function readQueue(workspace: Workspace): readonly QueueEntry[] {
+  const file = queueFile(workspace);
+  const stats = statSync(file, { bigint: true, throwIfNoEntry: false });
+  // Lines are only ever added, or the file replaced, so these tell one content from another.
+  const version = stats === undefined ? 'none' : `${stats.ino} ${stats.size} ${stats.mtimeNs}`;
+  const known = parsedQueues.get(file);
+  if (known?.version === version) return known.entries;
+  const entries = parseQueue(readIfThere(file) ?? '');
+  parsedQueues.set(file, { version, entries });
+  return entries;
+}
+
+function parseQueue(content: string): readonly QueueEntry[] {
   const entries = new Map<string, QueueEntry>();
-  for (const text of (readIfThere(queueFile(workspace)) ?? '').split('\n')) {
+  for (const text of content.split('\n')) {
     const parsed = queueLine.safeParse(parseJson(text));
     if (!parsed.success || !isRunId(parsed.data.run)) continue;
     const line = parsed.data;
@@ -123,38 +137,68 @@ export async function withQueue<T>(workspace: Workspace, change: () => T): Promi
   }
 }
 
+/** So many new runs are made before the queue hears of them: the first can start while the last are being made. */
+const submittedTogether = 50;
+
 /**
  * Makes runs and puts them at the end of the queue, in their order.
  * @returns their ids
- * @throws UserError
+ * @throws UserError when one cannot be made; those before it are queued
  */
 export async function submitRuns(workspace: Workspace, runs: readonly NewRun[]): Promise<readonly string[]> {
-  return withQueue(workspace, () => {
-    const ids: string[] = [];
+  const all: string[] = [];
+  for (let from = 0; from < runs.length; from += submittedTogether) {
+    const made: Untimed[] = [];
     try {
-      for (const run of runs) ids.push(createRun(workspace, run));
+      for (const run of runs.slice(from, from + submittedTogether)) {
+        const id = createRun(workspace, run);
+        all.push(id);
+        made.push({ type: 'enqueued', run: id, device: run.configuration.device.provider });
+      }
     } finally {
-      append(
-        workspace,
-        ids.map((run, i) => ({ type: 'enqueued', run, device: runs[i]?.configuration.device.provider ?? 'auto' })),
-      );
+      await withQueue(workspace, () => append(workspace, made));
     }
-    return ids;
-  });
+  }
+  return all;
+}
+
+/** Declares a run dead whose trainer cannot be seen from here. Should it live after all, it ends when it notices. */
+function giveUp(folder: string): void {
+  const claim = claimLease(leaseFile(folder), { role: 'trainer', tidy: true, force: true });
+  if (claim.kind === 'taken') return;
+  try {
+    const host = claim.before?.holder.host ?? 'another machine';
+    appendMarks(folder, [{ type: 'interrupted', reason: `given up by hand; its trainer was on ${host}` }]);
+  } finally {
+    releaseLease(leaseFile(folder), claim.lease);
+  }
 }
 
 /**
  * Queues a run again that ended before it was finished; it goes on from its last checkpoint.
+ * @param force also a run whose trainer is on a machine that cannot be seen from here: only a person can know that it is gone
  * @throws UserError when it cannot go on
  */
-export async function resumeRun(workspace: Workspace, id: string, device: string): Promise<void> {
+export async function resumeRun(
+  workspace: Workspace,
+  id: string,
+  device: string,
+  { force = false }: { readonly force?: boolean } = {},
+): Promise<void> {
   const folder = runFolder(workspace, id);
   await withQueue(workspace, () => {
+    const { holder } = runState(folder);
+    const unseen = holder === 'other-host' || holder === 'unknown';
+    if (force && unseen) giveUp(folder);
     const status = runState(folder);
     if (!canResume(status))
       throw new UserError(
         `the run ${id} cannot be resumed: it is ${status.state}`,
-        status.state === 'finished' ? 'Start a new run with more epochs instead.' : undefined,
+        status.state === 'finished'
+          ? 'Start a new run with more epochs instead.'
+          : unseen
+            ? 'Its trainer is on another machine. If you know that it is gone, resume with force.'
+            : undefined,
       );
     appendMarks(folder, [{ type: 'queued' }]);
     append(workspace, [{ type: 'enqueued', run: id, device }]);

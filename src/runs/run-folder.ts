@@ -144,9 +144,12 @@ export function createRun(workspace: Workspace, run: NewRun): string {
   const unfinished = join(workspace.runs, `.new-${nonce()}`);
   try {
     mkdirSync(join(unfinished, 'checkpoints'), { recursive: true });
+    // Of a run that a power cut took before it began, only what it was to be matters.
     writeAtomically(join(unfinished, configFile), `${JSON.stringify(run.configuration, undefined, 2)}\n`);
-    writeAtomically(join(unfinished, environmentFile), `${JSON.stringify(run.environment, undefined, 2)}\n`);
-    appendLines(marksFile(unfinished), [{ time: (run.now ?? Date.now)(), type: 'queued' }]);
+    writeAtomically(join(unfinished, environmentFile), `${JSON.stringify(run.environment, undefined, 2)}\n`, {
+      sync: false,
+    });
+    appendLines(marksFile(unfinished), [{ time: (run.now ?? Date.now)(), type: 'queued' }], { sync: false });
     renameSync(unfinished, folder);
   } catch (error) {
     rmSync(unfinished, { recursive: true, force: true });

@@ -40,7 +40,7 @@ describe('reading a configuration', () => {
   it('fills in every default', () => {
     expect(resolveConfiguration(parse(smallest), catalogue, nothing)).toEqual({
       model: { id: 'bert-base-uncased' },
-      task: { id: 'sst2', maxLength: 128 },
+      task: { id: 'sst2', maxLength: 128, malformedRows: 'error' },
       method: {
         id: 'lora',
         rank: 8,

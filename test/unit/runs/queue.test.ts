@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { UserError } from '../../../src/base/errors.ts';
 import { wishStop } from '../../../src/runs/control.ts';
 import { openJournal } from '../../../src/runs/journal.ts';
-import { claimLease, leaseFile, leaseState, releaseLease } from '../../../src/runs/lease.ts';
+import { claimLease, leaseFile, leaseState, releaseLease, renewLease } from '../../../src/runs/lease.ts';
 import { readMarks } from '../../../src/runs/marks.ts';
 import { ownIdentity } from '../../../src/runs/process-identity.ts';
 import {
@@ -114,6 +114,22 @@ describe('the queue', () => {
     const again = await claimed(workspace);
     expect(readMarks(run.folder).at(-1)).toMatchObject({ type: 'claimed', segment: 1 });
     expect(() => statSync(join(again.folder, 'control.json'))).toThrow();
+  });
+
+  it('takes a run again that another machine has only by force', async () => {
+    const workspace = temporaryWorkspace();
+    const [id = ''] = await submitRuns(workspace, [newRun()]);
+    const run = await claimed(workspace);
+    const holder = { ...ownIdentity(), host: 'elsewhere' };
+    const far = claimLease(leaseFile(run.folder), { role: 'trainer', segment: 0, from: run.lease.nonce, holder });
+    await expect(resumeRun(workspace, id, 'cpu')).rejects.toThrow(/resume with force/);
+    await resumeRun(workspace, id, 'cpu', { force: true });
+    expect(runState(run.folder).state).toBe('queued');
+    expect(readMarks(run.folder).at(-2)).toMatchObject({
+      type: 'interrupted',
+      reason: expect.stringContaining('elsewhere') as string,
+    });
+    expect(far.kind === 'held' && renewLease(leaseFile(run.folder), far.lease)).toBe(false);
   });
 
   it('claims what a supervisor left that died before it could start it', async () => {

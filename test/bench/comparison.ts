@@ -4,6 +4,8 @@ export interface Measured {
   readonly value: number;
   /** Every round's value, in order, where there were rounds. */
   readonly rounds?: readonly number[];
+  /** A peer that users don't have as it is: it is reported, but the headline is not taken from it. */
+  readonly aside?: boolean;
 }
 
 /** A measurement of ours beside the strongest peer's. Less is better in every unit. */
@@ -18,8 +20,13 @@ export interface Comparison {
   /** The least and greatest of the ratios of single rounds. */
   readonly ratioRange?: readonly [number, number];
   readonly peerName: string | null;
-  /** Every peer that was measured, the strongest first. */
-  readonly peers: readonly { readonly name: string; readonly value: number; readonly ratio: number }[];
+  /** Every peer that was measured: the strongest first, those aside last. */
+  readonly peers: readonly {
+    readonly name: string;
+    readonly value: number;
+    readonly ratio: number;
+    readonly aside?: boolean;
+  }[];
   readonly [detail: string]: unknown;
 }
 
@@ -37,8 +44,8 @@ export function compare(
   peers: readonly Measured[],
   details: Readonly<Record<string, unknown>> = {},
 ): Comparison {
-  const [strongest, ...others] = [...peers].sort((a, b) => a.value - b.value);
-  const listed = [...(strongest === undefined ? [] : [strongest]), ...others];
+  const ordered = [...peers].sort((a, b) => Number(a.aside ?? false) - Number(b.aside ?? false) || a.value - b.value);
+  const strongest = ordered.find((peer) => peer.aside !== true);
   const ratios = strongest?.rounds?.flatMap((value, round) => {
     const own = ours.rounds?.[round];
     return own === undefined ? [] : [value / own];
@@ -53,7 +60,10 @@ export function compare(
       ? {}
       : { ratioRange: [Math.min(...ratios), Math.max(...ratios)] as const }),
     peerName: strongest?.name ?? null,
-    peers: listed.map((peer) => ({ name: peer.name, value: peer.value, ratio: peer.value / ours.value })),
+    peers: ordered.map(({ name, value, aside }) => ({
+      ...{ name, value, ratio: value / ours.value },
+      ...(aside === true ? { aside } : {}),
+    })),
     ...details,
   };
 }
@@ -70,7 +80,9 @@ export function formatComparison({ name, unit, ours, peer, ratio, ratioRange, pe
   const range =
     ratioRange === undefined ? '' : ` (${ratioRange.map((bound) => bound.toFixed(2)).join(' to ')} by round)`;
   const result = ratio === null ? 'no peer' : `ratio ${ratio.toFixed(2)}${range} to ${peerName ?? ''}`;
-  const others = peers.slice(1).map((other) => `${other.name} ${formatValue(other.value, unit)}`);
+  const others = peers
+    .filter((other) => other.name !== peerName)
+    .map((other) => `${other.name} ${formatValue(other.value, unit)} (${other.ratio.toFixed(2)})`);
   return [
     name.padEnd(40),
     `ours ${formatValue(ours, unit)}`.padEnd(16),

@@ -7,10 +7,10 @@ import { stratifiedSubset } from '../../src/engine/data/subset.ts';
 import { journalEvent } from '../../src/runs/events.ts';
 import { loadSplit } from '../../src/tasks/read/load.ts';
 import { findTask } from '../../src/tasks/registry.ts';
-import { compare, median, type Comparison } from './comparison.ts';
+import { compare, median, type Comparison, type Measured } from './comparison.ts';
 import type { BenchOptions } from './options.ts';
 import { runWatched } from './process-tree.ts';
-import { peerFolder, type Python } from './python.ts';
+import { mklOnItsIntelPath, peerFolder, type Python } from './python.ts';
 
 export const endToEndName = 'end-to-end/sst2/lora';
 
@@ -45,6 +45,8 @@ interface Side {
   readonly name: string;
   readonly program: string;
   readonly args: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
+  readonly aside: boolean;
   /** What a run told, from its output. */
   readonly read: (stdout: string) => Promise<Outcome>;
   readonly seconds: number[];
@@ -143,13 +145,20 @@ export async function measureEndToEnd(
   const configuration = join(folder, 'sst2.peft.json');
   await writeConfiguration(plan, configuration);
   const side = (name: string, program: string, args: readonly string[], read: Side['read']): Side => ({
-    ...{ name, program, args, read },
+    ...{ name, program, args, environment: {}, aside: false, read },
     ...{ seconds: [], bytes: [], accuracies: [], phases: {} },
   });
-  const peer = (name: string, padding: 'max' | 'dynamic'): readonly Side[] => {
+  const peers = (): readonly Side[] => {
     if (python === undefined) return [];
-    const args = [join(peerFolder, 'end_to_end.py'), JSON.stringify({ ...plan, padding })];
-    return [side(name, python.path, args, readPeer)];
+    const peer = (name: string, padding: 'max' | 'dynamic'): Side => {
+      const args = [join(peerFolder, 'end_to_end.py'), JSON.stringify({ ...plan, padding })];
+      return side(`PyTorch + peft, ${name}`, python.path, args, readPeer);
+    };
+    const grouped = 'dynamic padding, grouped by length';
+    const usual = [peer('padded to 128', 'max'), peer(grouped, 'dynamic')];
+    const intel = options.quick ? undefined : mklOnItsIntelPath(python, folder);
+    if (intel === undefined) return usual;
+    return [...usual, { ...peer(`${grouped}, MKL on its Intel path`, 'dynamic'), environment: intel, aside: true }];
   };
   const program = join(import.meta.dirname, '..', '..', 'bin', 'peft-lab.mjs');
   const ours = side(
@@ -158,12 +167,10 @@ export async function measureEndToEnd(
     [program, '--json', '--folder', workspace, 'run', configuration],
     readJournal,
   );
-  const padded = peer('PyTorch + peft, padded to 128', 'max');
-  const grouped = peer('PyTorch + peft, dynamic padding, grouped by length', 'dynamic');
-  const sides = [ours, ...padded, ...grouped];
+  const sides = [ours, ...peers()];
   for (let round = 0; round < (options.quick ? 1 : 2); round++) {
     for (const each of sides) {
-      const { stdout, seconds, peakBytes } = await runWatched(each.program, each.args);
+      const { stdout, seconds, peakBytes } = await runWatched(each.program, each.args, each.environment);
       const result = await each.read(stdout);
       each.seconds.push(seconds);
       each.bytes.push(peakBytes ?? result.peakBytes ?? NaN);
@@ -179,9 +186,12 @@ export async function measureEndToEnd(
     accuracy: Object.fromEntries(sides.map(({ name, accuracies }) => [name, median(accuracies)])),
     phases: Object.fromEntries(sides.map(({ name, phases }) => [name, phases])),
   };
-  const measured = (values: (side: Side) => readonly number[]) => {
-    const of = (each: Side) => ({ name: each.name, value: median(values(each)), rounds: values(each) });
-    return [of(ours), [...padded, ...grouped].map(of)] as const;
+  const measured = (values: (side: Side) => readonly number[]): readonly [Measured, readonly Measured[]] => {
+    const of = (each: Side): Measured => ({
+      ...{ name: each.name, aside: each.aside },
+      ...{ value: median(values(each)), rounds: values(each) },
+    });
+    return [of(ours), sides.slice(1).map(of)];
   };
   return [
     compare(endToEndName, 'seconds', ...measured(({ seconds }) => seconds), details),

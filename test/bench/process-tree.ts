@@ -41,10 +41,13 @@ function look(pid: number, peaks: Map<number, number>): void {
 export async function runWatched(
   program: string,
   args: readonly string[],
-  options: { readonly cwd?: string } = {},
+  environment: Readonly<Record<string, string>> = {},
 ): Promise<Finished> {
   const began = performance.now();
-  const child = spawn(program, [...args], { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(program, [...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...environment },
+  });
   let stdout = '';
   let stderr = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => {

@@ -2,9 +2,9 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { z } from 'zod';
 import { startChild, type Child } from './child.ts';
-import { compare, median, type Comparison } from './comparison.ts';
+import { compare, median, type Comparison, type Measured } from './comparison.ts';
 import type { BenchOptions } from './options.ts';
-import { peerFolder, type Python } from './python.ts';
+import { mklOnItsIntelPath, peerFolder, type Python } from './python.ts';
 import { encoders } from './random-checkpoint.ts';
 import { filesOf, methodOptions, writeStart, type StepPlan } from './step-plan.ts';
 
@@ -44,6 +44,7 @@ const remembered = z.object({ bytes: z.int() });
 
 interface Side {
   readonly name: string;
+  readonly aside: boolean;
   readonly child: Child;
   readonly seconds: number[];
   losses: readonly number[];
@@ -55,21 +56,27 @@ const COMPARED_STEPS = 3;
 /** Idle threads of the side that just worked may spin for a moment. */
 const SETTLE_MS = 100;
 
-function sidesOf(plan: StepPlan, options: BenchOptions, python: Python | undefined): readonly Side[] {
-  const side = (name: string, child: Child): Side => ({ name, child, seconds: [], losses: [], trained: 0 });
+function sidesOf(plan: StepPlan, folder: string, options: BenchOptions, python: Python | undefined): readonly Side[] {
+  const side = (name: string, child: Child, aside = false): Side => ({
+    ...{ name, aside, child },
+    ...{ seconds: [], losses: [], trained: 0 },
+  });
   const ours = side(
     'ours',
     startChild(process.execPath, [join(import.meta.dirname, 'step-worker.ts'), JSON.stringify(plan)]),
   );
   if (python === undefined) return [ours];
   const library = plan.method === 'lora' ? 'PyTorch + peft' : 'PyTorch';
-  const peer = (name: string, compile: boolean): Side =>
-    side(
-      `${library}, ${name}`,
-      startChild(python.path, [join(peerFolder, 'step.py'), JSON.stringify({ ...plan, compile, attention: 'sdpa' })]),
-    );
-  const compiled = python.compiles && !options.quick ? [peer('torch.compile', true)] : [];
-  return [ours, peer('eager', false), ...compiled];
+  const peer = (name: string, compile: boolean, environment?: Readonly<Record<string, string>>): Side => {
+    const args = [join(peerFolder, 'step.py'), JSON.stringify({ ...plan, compile, attention: 'sdpa' })];
+    return side(`${library}, ${name}`, startChild(python.path, args, environment), environment !== undefined);
+  };
+  const sides = [ours, peer('eager', false)];
+  if (options.quick) return sides;
+  if (python.compiles) sides.push(peer('torch.compile', true));
+  const intel = mklOnItsIntelPath(python, folder);
+  if (intel !== undefined) sides.push(peer('eager, MKL on its Intel path', false, intel));
+  return sides;
 }
 
 function checkAgreement({ name, dropout }: StepCase, sides: readonly Side[]): void {
@@ -120,7 +127,7 @@ export async function measureStep(
   const { encoder, name } = step;
   const plan = planOf(step, folder, options);
   await writeStart(plan, { config: encoders[encoder], hasPooler: true });
-  const sides = sidesOf(plan, options, python);
+  const sides = sidesOf(plan, folder, options, python);
   try {
     for (const side of sides) {
       side.trained = described.parse(await side.child.ask({ do: 'describe' })).trained;
@@ -134,13 +141,13 @@ export async function measureStep(
         if (round >= 0) side.seconds.push(seconds); // The first round only warms up.
       }
     }
-    const times = sides.map(({ name, seconds }) => ({ name, value: median(seconds), rounds: seconds }));
-    const memory: { readonly name: string; readonly value: number }[] = [];
-    for (const { name, child } of sides)
-      memory.push({ name, value: remembered.parse(await child.ask({ do: 'memory' })).bytes });
+    const times = sides.map(({ name, aside, seconds }) => ({ name, aside, value: median(seconds), rounds: seconds }));
+    const memory: Measured[] = [];
+    for (const { name, aside, child } of sides)
+      memory.push({ name, aside, value: remembered.parse(await child.ask({ do: 'memory' })).bytes });
     const { method, dropout, batch, tokens } = plan;
     const details = { method, encoder, batch, tokens, dropout, trained: sides[0]?.trained, rounds: options.rounds };
-    const compared = (what: string, unit: Comparison['unit'], measured: typeof memory): Comparison => {
+    const compared = (what: string, unit: Comparison['unit'], measured: readonly Measured[]): Comparison => {
       const [ours, ...peers] = measured;
       if (ours === undefined) throw new Error('nothing was measured');
       return compare(what, unit, ours, peers, details);

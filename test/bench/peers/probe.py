@@ -21,4 +21,16 @@ def compiles() -> bool:
         return False
 
 
-print(json.dumps({"versions": {"python": platform.python_version(), **{n: version(n) for n in names}}, "compiles": compiles()}))
+def mkl_holds_back() -> bool:
+    """Whether torch multiplies matrices with MKL on a processor that is not Intel's, where MKL leaves AVX-512 unused."""
+    import torch
+
+    try:
+        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as cpu:
+            text = cpu.read()
+    except OSError:
+        return False
+    return torch.backends.mkl.is_available() and "avx512f" in text and "GenuineIntel" not in text
+
+
+print(json.dumps({"versions": {"python": platform.python_version(), **{n: version(n) for n in names}}, "compiles": compiles(), "mklHoldsBack": mkl_holds_back()}))

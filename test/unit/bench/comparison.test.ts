@@ -63,7 +63,10 @@ describe('the options of the benchmark', () => {
     expect(parseOptions(['--quick', '--threads', '1'])).toMatchObject({ rounds: 3, examples: 512, threads: 1 });
   });
 
-  it.each([['--rounds', '0'], ['--threads', 'two'], ['--examples', '1.5'], ['--unknown']])('refuse %s %s', (...args) => {
-    expect(() => parseOptions(args)).toThrow(UserError);
-  });
+  it.each([['--rounds', '0'], ['--threads', 'two'], ['--examples', '1.5'], ['--unknown']])(
+    'refuse %s %s',
+    (...args) => {
+      expect(() => parseOptions(args)).toThrow(UserError);
+    },
+  );
 });

@@ -82,8 +82,9 @@ export function deriveState({ journal, marks, lease }: RunFacts): RunStatus {
       lease.lease.role === 'trainer' && ownJournal?.began === true && ownJournal.segment === lease.lease.segment;
     return { state: writing ? 'running' : 'starting', brokeOff: false, ...common };
   }
-  const over =
-    ownJournal !== undefined || lease?.lease.role === 'trainer' || life.some(({ type }) => type === 'interrupted');
+  // A dead trainer's lease may be of the life before, when a full disk kept everyone from giving it back.
+  const trainerGone = lease?.lease.role === 'trainer' && (claimed !== undefined || life[0]?.type !== 'queued');
+  const over = ownJournal !== undefined || trainerGone || life.some(({ type }) => type === 'interrupted');
   if (over) return { ...outcome(ownJournal, life, stopAsked), ...common };
   // Nobody trained in this life. Called off, it leaves the run as the life before it did.
   if (stopAsked) return { ...outcome(journal, marks, true), brokeOff: false, ...common };

@@ -46,6 +46,8 @@ function hostOf(context: TrainerContext, shapes: ReadonlyMap<string, readonly nu
       const path = checkpointPath(kind);
       const file = join(context.folder, path);
       mkdirSync(join(context.folder, CHECKPOINTS), { recursive: true });
+      // What led to a state is on the disk before the state: a resumed run does not compute those steps again.
+      context.journal.flush();
       try {
         await writeCheckpoint(file, state, shapes, { segment: context.segment, offset: context.journal.offset() });
       } catch (error) {

@@ -124,6 +124,11 @@ describe('the state of a run', () => {
       'queued',
     ],
     [
+      'waits again while the lease of its dead trainer still lies there',
+      { marks: [queued, claimed(0), queued], journal: journal(0), lease: lease('trainer', 'dead', 0) },
+      'queued',
+    ],
+    [
       'has a trainer that loads',
       { marks: [queued, claimed(0)], journal: journal(0, undefined, false), lease: lease('trainer', 'alive', 0) },
       'starting',

@@ -260,6 +260,8 @@ const columns = [
   'ended_at',
   'failure_kind',
   'failure_message',
+  'sweep',
+  'label',
 ] as const;
 
 function least(...values: readonly (number | null | undefined)[]): number | null {
@@ -392,6 +394,8 @@ export function refresher(database: Database): (run: number) => void {
       diagnostics: numberOf(first(diagnostics, key) ?? {}, 'n'),
       ended_at: endedAt(state, latest, marks),
       ...failureOf(state, ending, marks),
+      sweep: environment.sweep,
+      label: JSON.stringify(environment.label),
     };
     update.run({ ...row, key });
   };

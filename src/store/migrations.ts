@@ -111,6 +111,16 @@ const scripts: readonly string[] = [
     PRIMARY KEY (run, file, position)
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  -- What sweep a run belongs to, and as JSON what the sweep set for it.
+  ALTER TABLE runs ADD COLUMN sweep TEXT;
+  ALTER TABLE runs ADD COLUMN label TEXT NOT NULL DEFAULT '{}';
+  UPDATE runs SET
+    sweep = (SELECT CASE WHEN json_type(environment, '$.origin.sweep') = 'text'
+      THEN json_extract(environment, '$.origin.sweep') END FROM configurations WHERE run = key AND json_valid(environment)),
+    label = coalesce((SELECT CASE WHEN json_type(environment, '$.origin.label') = 'object'
+      THEN json_extract(environment, '$.origin.label') END FROM configurations WHERE run = key AND json_valid(environment)), '{}');
+  `,
 ];
 
 /** The version of the schema that this code reads and writes. */

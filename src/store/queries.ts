@@ -46,6 +46,10 @@ export interface RunSummary {
   readonly endedAt: number | null;
   /** Why the run failed (`user`, `diverged`, `defect`) or was `interrupted`. */
   readonly failure: { readonly kind: string | null; readonly message: string | null } | null;
+  /** The same for all runs of one sweep; null for a run by itself. */
+  readonly sweep: string | null;
+  /** The settings that tell it from the other runs of its sweep, by dotted path. */
+  readonly label: Members;
 }
 
 const sortColumns = {
@@ -90,6 +94,7 @@ export interface RunFilter {
   /** Tags that the run must all have. */
   readonly tags?: readonly string[];
   readonly starred?: boolean;
+  readonly sweeps?: readonly string[];
 }
 
 export interface RunQuery extends RunFilter {
@@ -147,13 +152,17 @@ export type SummaryTuple = readonly [
   endedAt: number | null,
   failureKind: string | null,
   failureMessage: string | null,
+  sweep: string | null,
+  label: string,
 ];
 
 const summaryColumns = `id, state, name, model, task, method, seed, tags, note, starred,
   parameters_method, parameters_head, parameters_total, parameters_frozen,
   score, best_step, last_score, epsilon, step, total_steps, epoch, loss, examples_per_second, remaining_ms,
   peak_bytes, train_seconds, provider, host, segments, diagnostics,
-  created_at, started_at, updated_at, ended_at, failure_kind, failure_message`;
+  created_at, started_at, updated_at, ended_at, failure_kind, failure_message, sweep, label`;
+
+const noLabel: Members = {};
 
 function stringsOf(json: string): readonly string[] {
   if (json === '[]') return [];
@@ -200,6 +209,8 @@ export function summaryOf(row: SummaryTuple): RunSummary {
     endedAt,
     kind,
     message,
+    sweep,
+    label,
   ] = row;
   const isCounted = methodCount !== null && head !== null && total !== null;
   return {
@@ -235,6 +246,8 @@ export function summaryOf(row: SummaryTuple): RunSummary {
     updatedAt,
     endedAt,
     failure: kind === null && message === null ? null : { kind, message },
+    sweep,
+    label: label === '{}' ? noLabel : (membersOrNull(label) ?? noLabel),
   };
 }
 
@@ -246,7 +259,7 @@ interface Condition {
 /** The SQL holds fixed texts only; everything that the user gave is a parameter. */
 function conditionOf(filter: RunFilter): Condition {
   const parts: Condition[] = [{ sql: 'deleted = 0', parameters: [] }];
-  const among = (column: 'id' | 'state' | 'model' | 'task' | 'method', values: readonly string[] | undefined): void => {
+  const among = (column: 'id' | 'state' | 'model' | 'task' | 'method' | 'sweep', values: readonly string[] | undefined): void => {
     if (values === undefined) return;
     parts.push({ sql: `${column} IN (SELECT value FROM json_each(?))`, parameters: [JSON.stringify(values)] });
   };
@@ -255,6 +268,7 @@ function conditionOf(filter: RunFilter): Condition {
   among('model', filter.models);
   among('task', filter.tasks);
   among('method', filter.methods);
+  among('sweep', filter.sweeps);
   for (const word of (filter.text ?? '').toLowerCase().split(/\s+/u)) {
     if (word !== '') parts.push({ sql: 'instr(search, ?) > 0', parameters: [word] });
   }

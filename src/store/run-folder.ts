@@ -1,7 +1,7 @@
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { isMissing } from './lines.ts';
-import { integer, isMembers, parse, text } from './records.ts';
+import { integer, isMembers, parse, text, type Members } from './records.ts';
 
 /** The files of a run folder that the database follows. */
 export const sourceFiles = ['config.json', 'environment.json', 'journal.jsonl', 'marks.jsonl'] as const;
@@ -47,6 +47,10 @@ export function configurationFacts(document: string | null): ConfigurationFacts 
 /** What an `environment.json` says of the place and the time. */
 export interface EnvironmentFacts {
   readonly host: string | null;
+  /** The same for all runs of one sweep. */
+  readonly sweep: string | null;
+  /** What the sweep set for the run. */
+  readonly label: Members;
   readonly createdAt: number | null;
 }
 
@@ -61,7 +65,10 @@ export function environmentFacts(document: string | null): EnvironmentFacts {
   const parsed = document === null ? undefined : parse(document);
   const environment = isMembers(parsed) ? parsed : {};
   const machine = isMembers(environment.machine) ? environment.machine : {};
+  const origin = isMembers(environment.origin) ? environment.origin : {};
   return {
+    sweep: text(origin.sweep),
+    label: isMembers(origin.label) ? origin.label : {},
     host: text(environment.host) ?? text(environment.hostname) ?? text(machine.host) ?? text(machine.hostname),
     createdAt: moment(environment.createdAt ?? environment.created ?? environment.time),
   };

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { DatabaseError } from '../../../src/store/errors.ts';
 import { migrate, runTables, schemaVersion } from '../../../src/store/migrations.ts';
+import { listRuns, runPage } from '../../../src/store/queries.ts';
 import { connect, inTransaction } from '../../../src/store/sqlite.ts';
 import { makeWorkspace, type Workspace } from './workspace.ts';
 
@@ -30,6 +31,35 @@ describe('migrations', () => {
     expect(database.prepare('PRAGMA user_version').get()).toEqual({ user_version: schemaVersion });
     for (const table of runTables)
       expect(database.prepare(`SELECT count(run) AS n FROM ${table}`).get()).toEqual({ n: 0 });
+    database.close();
+  });
+
+  it('carry a database of the first version over without reading the runs again', () => {
+    const database = connect(path, 'wal');
+    migrate(database, path);
+    const label = { 'method.rank': 4, 'training.seed': 1 };
+    const environments: readonly [string, string | null][] = [
+      ['swept', JSON.stringify({ created: '2026-11-21', origin: { file: 'a', sweep: 'a 2026', label } })],
+      ['alone', JSON.stringify({ origin: { file: 'a', label: {} } })],
+      ['strange', JSON.stringify({ origin: { sweep: 7, label: ['x'] } })],
+      ['damaged', '{"origin": {'],
+      ['bare', null],
+    ];
+    for (const [index, [id, environment]] of environments.entries()) {
+      database.prepare("INSERT INTO runs (key, id, state) VALUES (?, ?, 'queued')").run(index, id);
+      database.prepare('INSERT INTO configurations (run, environment) VALUES (?, ?)').run(index, environment);
+    }
+    database.exec('ALTER TABLE runs DROP COLUMN sweep; ALTER TABLE runs DROP COLUMN label; PRAGMA user_version = 1');
+    expect(migrate(database, path)).toBe(false);
+    expect(
+      runPage(listRuns(database, { sort: { by: 'id' } })).runs.map(({ id, sweep, label }) => ({ id, sweep, label })),
+    ).toEqual([
+      { id: 'alone', sweep: null, label: {} },
+      { id: 'bare', sweep: null, label: {} },
+      { id: 'damaged', sweep: null, label: {} },
+      { id: 'strange', sweep: null, label: {} },
+      { id: 'swept', sweep: 'a 2026', label },
+    ]);
     database.close();
   });
 

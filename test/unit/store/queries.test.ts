@@ -90,6 +90,33 @@ function ids(query: RunQuery): string[] {
   return runPage(listRuns(database, query)).runs.map(({ id }) => id);
 }
 
+describe('runs of a sweep', () => {
+  const sweepSpace = makeWorkspace();
+  const sweepDatabase = emptyDatabase();
+  afterAll(() => {
+    sweepDatabase.close();
+    sweepSpace.remove();
+  });
+
+  it('are found by it and know what it set for them', () => {
+    const labels = [{ 'method.rank': 1 }, { 'method.rank': 4 }, {}];
+    for (const [index, label] of labels.entries()) {
+      sweepSpace.write(`run-${index}`, 'config.json', configuration());
+      const sweep = index === 2 ? {} : { sweep: "a'b" };
+      sweepSpace.write(`run-${index}`, 'environment.json', { created: '2026-11-21', origin: { label, ...sweep } });
+    }
+    finish(ingest(sweepDatabase, sweepSpace.runsFolder));
+    const found = (query: RunQuery) =>
+      runPage(listRuns(sweepDatabase, { ...query, sort: { by: 'id' } })).runs.map(({ sweep, label }) => [sweep, label]);
+    expect(found({})).toEqual([
+      ["a'b", labels[0]],
+      ["a'b", labels[1]],
+      [null, {}],
+    ]);
+    expect(found({ sweeps: ["a'b"] })).toHaveLength(2);
+  });
+});
+
 describe('listing runs', () => {
   it('shows the newest first, without deleted ones', () => {
     expect(ids({})).toHaveLength(12);

@@ -1,7 +1,7 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { messageOf, UserError } from '../base/errors.ts';
-import { createSupervisor, type Supervisor } from '../runs/supervisor.ts';
+import { createSupervisor, type Supervisor, type SupervisorOptions } from '../runs/supervisor.ts';
 import { localLauncher } from '../runs/local-launcher.ts';
 import { chooseNode } from '../runs/node-binary.ts';
 import { openWorkspace, workspaceAt, type Workspace } from '../runs/run-folder.ts';
@@ -18,32 +18,6 @@ export interface App {
   readonly folder: string;
 }
 
-/** The version in package.json, which lies one folder above the bundle and two above this file. */
-export function programVersion(): string {
-  for (const place of ['../package.json', '../../package.json']) {
-    const file = new URL(place, import.meta.url);
-    if (!existsSync(file)) continue;
-    const parsed: unknown = JSON.parse(readFileSync(file, 'utf8'));
-    if (typeof parsed === 'object' && parsed !== null && 'version' in parsed) return String(parsed.version);
-  }
-  return 'unknown';
-}
-
-/** The version of an installed package that computes, for the record of a run. */
-export function packageVersions(names: readonly string[]): Readonly<Record<string, string>> {
-  const found: Record<string, string> = {};
-  for (const name of names) {
-    for (const place of [`../node_modules/${name}/package.json`, `../../node_modules/${name}/package.json`]) {
-      const file = new URL(place, import.meta.url);
-      if (!existsSync(file)) continue;
-      const parsed: unknown = JSON.parse(readFileSync(file, 'utf8'));
-      if (typeof parsed === 'object' && parsed !== null && 'version' in parsed) found[name] = String(parsed.version);
-      break;
-    }
-  }
-  return found;
-}
-
 /** The workspace's `.peft`, made if need be. */
 export function makeWorkspace(app: App): Workspace {
   return openWorkspace(app.folder);
@@ -55,7 +29,7 @@ export function readWorkspace(app: App): Workspace {
 }
 
 /** The trainer's program: beside the bundle, or the source itself. */
-function trainerEntry(): string {
+export function trainerEntry(): string {
   const bundled = import.meta.url.endsWith('.js');
   return fileURLToPath(new URL(bundled ? './trainer.js' : '../runs/trainer-process.ts', import.meta.url));
 }
@@ -63,18 +37,25 @@ function trainerEntry(): string {
 /** Rounds that may fail for the same reason before someone who waits is told to give up: some seconds. */
 const patientRounds = 20;
 
-/** @param onHopeless told of a problem of the user's that has stood for many rounds, such as a full disk */
-export function makeSupervisor(
+export interface SupervisorChoices {
+  readonly startsQueued: boolean;
+  /** Told of a problem of the user's that has stood for many rounds, such as a full disk. */
+  readonly onHopeless?: (problem: UserError) => void;
+  /** The Node for trainers, where the user chose one. */
+  readonly nodePath?: string | undefined;
+}
+
+/** How supervision works on the command line: local trainers, problems to stderr. */
+export function supervisorOptions(
   app: App,
   workspace: Workspace,
-  startsQueued: boolean,
-  onHopeless?: (problem: UserError) => void,
-): Supervisor {
+  { startsQueued, onHopeless, nodePath }: SupervisorChoices,
+): SupervisorOptions {
   let last = '';
   let times = 0;
-  return createSupervisor({
+  return {
     workspace,
-    launcher: localLauncher({ entry: trainerEntry(), node: () => chooseNode() }),
+    launcher: localLauncher({ entry: trainerEntry(), node: () => chooseNode({ configured: nodePath }) }),
     startsQueued,
     onProblem: (problem, run) => {
       const text = `${run === undefined ? '' : `${run}: `}${plainLines(messageOf(problem))}\n`;
@@ -84,7 +65,19 @@ export function makeSupervisor(
       last = text;
       if (times === patientRounds && problem instanceof UserError) onHopeless?.(problem);
     },
-  });
+  };
+}
+
+/** @param onHopeless told of a problem of the user's that has stood for many rounds, such as a full disk */
+export function makeSupervisor(
+  app: App,
+  workspace: Workspace,
+  startsQueued: boolean,
+  onHopeless?: (problem: UserError) => void,
+): Supervisor {
+  return createSupervisor(
+    supervisorOptions(app, workspace, { startsQueued, ...(onHopeless === undefined ? {} : { onHopeless }) }),
+  );
 }
 
 /** Whether the folder has runs, or had some; commands that only read make nothing where it has not. */

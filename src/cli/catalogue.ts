@@ -1,11 +1,12 @@
 import { z } from 'zod';
+import { grouped } from '../base/format.ts';
 import { methods } from '../peft/registry.ts';
 import { configurationJsonSchema } from '../runs/configuration-json-schema.ts';
 import { installedCatalogue } from '../runs/catalogue.ts';
 import { listTasks } from '../tasks/registry.ts';
 import { isPair, type Task } from '../tasks/task.ts';
 import type { App } from './app.ts';
-import { grouped, printJson, table } from './output.ts';
+import { printJson, table } from './output.ts';
 
 interface MethodOption {
   readonly name: string;

@@ -2,6 +2,7 @@ import { accessSync, constants, existsSync, statfsSync } from 'node:fs';
 import { availableParallelism, cpus, freemem, totalmem } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { messageOf } from '../base/errors.ts';
+import { bytes, counted } from '../base/format.ts';
 import { availableProviders, onnxBackend } from '../engine/backends/onnx/onnx-backend.ts';
 import { differentiate } from '../engine/graph/differentiate.ts';
 import { input, matmul, multiply, parameter, reduceSum, softmax } from '../engine/graph/operations.ts';
@@ -13,8 +14,9 @@ import { runState } from '../runs/run-state.ts';
 import { fileSystemOf } from '../store/file-system.ts';
 import { databaseLocation } from '../store/location.ts';
 import { loadSqlite } from '../store/sqlite.ts';
-import { hasWorkspace, packageVersions, programVersion, readWorkspace, withStore, type App } from './app.ts';
-import { bytes, counted, plain, plainLines, printJson } from './output.ts';
+import { packageVersions, programVersion } from '../runs/program.ts';
+import { hasWorkspace, readWorkspace, withStore, type App } from './app.ts';
+import { plain, plainLines, printJson } from './output.ts';
 
 /** What was looked at and what came of it. `advice` says what to do about a warning or a problem. */
 interface Check {

@@ -1,6 +1,7 @@
+import { bytes, cut, duration, grouped, percent, score } from '../base/format.ts';
 import type { JournalEvent, RunState } from '../runs/events.ts';
 import { followJournal, journalChunks, journalStart, type JournalCursor } from '../runs/journal.ts';
-import { bytes, cut, duration, grouped, percent, plain, plainLines, score, type Terminal } from './output.ts';
+import { plain, plainLines, type Terminal } from './output.ts';
 
 type EventOf<T extends JournalEvent['type']> = Extract<JournalEvent, { type: T }>;
 

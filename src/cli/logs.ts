@@ -1,13 +1,14 @@
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { moment } from '../base/format.ts';
 import { followJournal, journalChunks } from '../runs/journal.ts';
 import type { JournalEvent } from '../runs/events.ts';
 import { findRun, runFolder } from '../runs/run-folder.ts';
 import { hasEnded, runState } from '../runs/run-state.ts';
 import { readWorkspace, type App } from './app.ts';
 import { eventText } from './follow.ts';
-import { moment, plainLines } from './output.ts';
+import { plainLines } from './output.ts';
 
 export interface LogOptions {
   readonly follow: boolean;

@@ -1,12 +1,15 @@
 import { UserError } from '../base/errors.ts';
+import { age, counted, cut, grouped, score } from '../base/format.ts';
 import { suggestion } from '../base/suggest.ts';
 import type { RunState } from '../runs/events.ts';
 import { methodIds } from '../peft/registry.ts';
 import { findTask } from '../tasks/registry.ts';
 import { sortKeys, type RunFilter, type RunQuery, type RunSummary, type SortKey } from '../store/queries.ts';
 import { hasWorkspace, readWorkspace, withStore, type App } from './app.ts';
-import { age, counted, cut, grouped, printJson, score, table, type Column } from './output.ts';
-import { listed, progress, title, withPresentState, type ListedRun } from './runs.ts';
+import { printJson, table, type Column } from './output.ts';
+import { withPresentState } from '../store/present-state.ts';
+import { progress, title } from '../store/run-text.ts';
+import { listed, type ListedRun } from './runs.ts';
 
 const states: readonly RunState[] = ['queued', 'starting', 'running', 'finished', 'failed', 'stopped', 'interrupted'];
 

@@ -1,6 +1,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { FileError, messageOf, UserError } from '../base/errors.ts';
-import { programVersion, type App } from './app.ts';
+import { programVersion } from '../runs/program.ts';
+import type { App } from './app.ts';
 import { plainLines, processTerminal } from './output.ts';
 
 /** `--set a=1 --set b=2` as a list. */
@@ -180,7 +181,10 @@ function makeProgram(finish: (code: number) => void, complain: (message: string)
   );
   program
     .command('supervise', { hidden: true })
-    .action(action(async (app) => (await import('./run.ts')).superviseCommand(app)));
+    .option('--node <path>', 'the Node for trainers')
+    .option('--slots <device=count>', 'how many runs a device takes at once; may be repeated', collect, [])
+    .option('--adopt', 'start nothing that waits', false)
+    .action(action(async (app, command) => (await import('./run.ts')).superviseCommand(app, command.opts())));
   return program;
 }
 

@@ -1,10 +1,11 @@
 import { existsSync } from 'node:fs';
+import { bytes } from '../base/format.ts';
 import { knownEncoders } from '../engine/encoders/known-sizes.ts';
 import { hubCacheFolder } from '../engine/hub.ts';
 import { listLocalModels } from '../engine/model-folder.ts';
 import { UserError } from '../base/errors.ts';
 import type { App } from './app.ts';
-import { bytes, plainLines, printJson, table } from './output.ts';
+import { plainLines, printJson, table } from './output.ts';
 
 /** `peft-lab models [FOLDER…]`: the models on this machine, and the sizes that `params` knows without one. */
 export async function modelsCommand(app: App, folders: readonly string[]): Promise<number> {

@@ -1,4 +1,5 @@
-import { counted, grouped, plain, printJson } from './output.ts';
+import { counted, grouped } from '../base/format.ts';
+import { plain, printJson } from './output.ts';
 import { hasWorkspace, withStore, type App } from './app.ts';
 
 /** `peft-lab reindex`: rebuilds the database from the run folders. */

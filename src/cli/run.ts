@@ -1,70 +1,38 @@
-import { spawn } from 'node:child_process';
-import { openSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { FileError, UserError } from '../base/errors.ts';
+import { UserError } from '../base/errors.ts';
+import { counted, score } from '../base/format.ts';
 import { installedCatalogue } from '../runs/catalogue.ts';
-import { applyOverrides, loadConfiguration } from '../runs/configuration.ts';
-import type { Configuration } from '../runs/configuration-schema.ts';
-import { trainingRequest } from '../runs/training-request.ts';
-import { collectEnvironment, type Environment } from '../runs/environment.ts';
+import { loadConfiguration } from '../runs/configuration.ts';
 import { journalEnd, type JournalCursor } from '../runs/journal.ts';
 import { readMarks } from '../runs/marks.ts';
+import { planRuns } from '../runs/plan-runs.ts';
 import { readConfiguration, runFolder, type NewRun, type Workspace } from '../runs/run-folder.ts';
 import { readQueue, resumeRun, submitRuns } from '../runs/queue.ts';
 import { runState } from '../runs/run-state.ts';
-import { planSweep } from '../runs/sweep.ts';
+import { startSupervisor, superviseUntilIdle } from '../runs/supervise.ts';
 import type { Supervisor } from '../runs/supervisor.ts';
+import { labelLine, title } from '../store/run-text.ts';
 import {
   makeSupervisor,
   makeWorkspace,
   readWorkspace,
-  packageVersions,
-  programVersion,
+  supervisorOptions,
+  trainerEntry,
   withStore,
   type App,
 } from './app.ts';
 import { follow, journalCursor } from './follow.ts';
-import { counted, plain, plainLines, printJson, score } from './output.ts';
-import { findRuns, labelLine, labelOf, listed, title } from './runs.ts';
+import { plain, plainLines, printJson } from './output.ts';
+import { findRuns, labelOf, listed } from './runs.ts';
 
 /** The exit code after Ctrl-C, as shells have it. */
 const INTERRUPTED = 130;
 
-/** What only a training needs is missed here, before there is a run. @throws FileError */
-function refuseUntrainable(file: string, configuration: Configuration): void {
-  try {
-    trainingRequest(configuration);
-  } catch (error) {
-    if (!(error instanceof UserError)) throw error;
-    throw new FileError(file, undefined, error.message, undefined, { cause: error });
-  }
-}
-
 /** The configurations of files and what they are made from, ready to be runs. @throws FileError for whatever does not fit */
 async function planFiles(files: readonly string[], overrides: readonly string[]): Promise<readonly NewRun[]> {
-  const runs: NewRun[] = [];
-  for (const file of files) {
-    const written = applyOverrides(loadConfiguration(file, installedCatalogue), overrides, installedCatalogue);
-    const plans = planSweep(written, installedCatalogue);
-    const environment = await collectEnvironment({
-      folder: dirname(resolve(file)),
-      version: programVersion(),
-      packages: packageVersions(['onnxruntime-node']),
-    });
-    const sweep = plans.length > 1 ? `${resolve(file)} ${environment.created}` : undefined;
-    for (const { configuration, label } of plans) {
-      refuseUntrainable(file, configuration);
-      const origin: Environment['origin'] = {
-        file: resolve(file),
-        overrides: [...overrides],
-        label,
-        ...(sweep === undefined ? {} : { sweep }),
-      };
-      runs.push({ configuration, environment: { ...environment, origin } });
-    }
-  }
-  return runs;
+  const planned: (readonly NewRun[])[] = [];
+  for (const file of files) planned.push(await planRuns(loadConfiguration(file, installedCatalogue), overrides));
+  return planned.flat();
 }
 
 export interface RunOptions {
@@ -106,31 +74,44 @@ export async function resumeCommand(
 
 /** Starts a process that looks after the queue until it is empty, and leaves it behind. */
 function detach(app: App, workspace: Workspace, ids: readonly string[]): number {
-  const log = openSync(join(workspace.peft, 'supervisor.log'), 'a');
   const bundled = import.meta.url.endsWith('.js');
-  const entry = fileURLToPath(new URL(bundled ? './cli.js' : './main.ts', import.meta.url));
-  const child = spawn(process.execPath, [entry, '--folder', workspace.folder, 'supervise'], {
-    detached: true,
-    stdio: ['ignore', log, log],
-    windowsHide: true,
+  startSupervisor(workspace, {
+    node: { path: process.execPath, version: process.versions.node, electron: false },
+    entry: fileURLToPath(new URL(bundled ? './cli.js' : './main.ts', import.meta.url)),
   });
-  child.unref();
   if (app.json) printJson(app.terminal, { runs: ids.map((id) => ({ id, folder: runFolder(workspace, id) })) });
   else app.terminal.out(ids.map((id) => `${id}\n`).join(''));
   return 0;
 }
 
+export interface SuperviseCommandOptions {
+  readonly node?: string;
+  readonly slots: readonly string[];
+  readonly adopt: boolean;
+}
+
+/** `cpu=2` as slots. @throws UserError */
+function slotsOf(texts: readonly string[]): Readonly<Record<string, number>> {
+  return Object.fromEntries(
+    texts.map((text) => {
+      const [, device = '', count = ''] = /^(\w+)=(\d+)$/.exec(text) ?? [];
+      if (device === '' || Number(count) < 1)
+        throw new UserError(`--slots: "${text}" is not of the form device=count`, 'For example cpu=2.');
+      return [device, Number(count)] as const;
+    }),
+  );
+}
+
 /** `peft-lab supervise`: looks after the queue until nothing waits or runs. */
-export async function superviseCommand(app: App): Promise<number> {
-  const workspace = makeWorkspace(app);
-  const supervisor = makeSupervisor(app, workspace, true);
-  supervisor.start();
-  try {
-    do await new Promise((wake) => setTimeout(wake, 1000));
-    while (readQueue(workspace).length > 0);
-  } finally {
-    await supervisor.close();
-  }
+export async function superviseCommand(app: App, options: SuperviseCommandOptions): Promise<number> {
+  const ending = new AbortController();
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.once(signal, () => ending.abort());
+  await superviseUntilIdle({
+    ...supervisorOptions(app, makeWorkspace(app), { startsQueued: !options.adopt, nodePath: options.node }),
+    slots: { perDevice: slotsOf(options.slots) },
+    entry: trainerEntry(),
+    signal: ending.signal,
+  });
   return 0;
 }
 

@@ -1,25 +1,16 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf, UserError } from '../base/errors.ts';
+import { bytes, counted, duration, grouped, moment, percent, score } from '../base/format.ts';
 import { findRun, readEnvironment, runFolder } from '../runs/run-folder.ts';
 import { runState } from '../runs/run-state.ts';
 import type { EvaluationRow, SplitMetrics } from '../store/derive.ts';
 import type { RunDetail } from '../store/queries.ts';
 import { readWorkspace, withStore, type App } from './app.ts';
-import {
-  bytes,
-  counted,
-  duration,
-  facts,
-  grouped,
-  moment,
-  percent,
-  plainLines,
-  printJson,
-  score,
-  table,
-} from './output.ts';
-import { listed, progress, title, withPresentState, type ListedRun } from './runs.ts';
+import { facts, plainLines, printJson, table } from './output.ts';
+import { withPresentState } from '../store/present-state.ts';
+import { progress, title } from '../store/run-text.ts';
+import { listed, type ListedRun } from './runs.ts';
 
 interface RunFile {
   /** Relative to the run's folder. */

@@ -1,9 +1,10 @@
 import { availableParallelism } from 'node:os';
+import { cut } from '../base/format.ts';
 import { onnxBackend } from '../engine/backends/onnx/onnx-backend.ts';
 import type { GroupReport } from '../engine/verify/compare.ts';
 import { verifyGoldenFolder, type CaseReport } from '../engine/verify/verify.ts';
 import type { App } from './app.ts';
-import { cut, plain, printJson, table } from './output.ts';
+import { plain, printJson, table } from './output.ts';
 
 export interface VerifyCommandOptions {
   readonly only?: string;

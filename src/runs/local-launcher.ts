@@ -6,7 +6,7 @@ import { messageOf, UserError } from '../base/errors.ts';
 import { asDiskFull, readTail } from './files.ts';
 import { leaseVariable } from './launcher.ts';
 import type { Launcher, LaunchRequest, LaunchStatus } from './launcher.ts';
-import type { NodeBinary } from './node-binary.ts';
+import { programEnvironment, type NodeBinary } from './node-binary.ts';
 import { identify, processIdentity, processState, signalGroup } from './process-identity.ts';
 
 const localHandle = processIdentity.extend({
@@ -24,26 +24,6 @@ export interface LocalLauncherOptions {
   readonly nodeArguments?: readonly string[];
   /** Set in the trainer's environment beside this process's own. Secrets go here, never into arguments. */
   readonly environment?: Readonly<Record<string, string>>;
-}
-
-/** The environment for a trainer: ours, without what an editor or a batch system means for this process alone. */
-function trainerEnvironment(
-  node: NodeBinary,
-  given: Readonly<Record<string, string>>,
-  lease: string,
-): NodeJS.ProcessEnv {
-  const debugged = process.env['VSCODE_INSPECTOR_OPTIONS'] !== undefined;
-  const kept = Object.entries(process.env).filter(
-    ([name]) =>
-      !/^(VSCODE_|ELECTRON_|SLURM_|NODE_CHANNEL_FD$|NODE_UNIQUE_ID$)/.test(name) &&
-      !(debugged && name === 'NODE_OPTIONS'),
-  );
-  return {
-    ...Object.fromEntries(kept),
-    ...given,
-    ...(node.electron ? { ELECTRON_RUN_AS_NODE: '1' } : {}),
-    [leaseVariable]: lease,
-  };
 }
 
 function endOf(code: number | null, signal: NodeJS.Signals | null): LaunchStatus {
@@ -74,7 +54,7 @@ export function localLauncher(options: LocalLauncherOptions): Launcher {
         cwd: folder,
         detached: true,
         stdio: ['ignore', ...descriptors],
-        env: trainerEnvironment(node, options.environment ?? {}, lease),
+        env: programEnvironment(node, { ...options.environment, [leaseVariable]: lease }),
         windowsHide: true,
       });
       const { pid } = child;

@@ -91,3 +91,17 @@ export async function chooseNode(choice: NodeChoice = {}): Promise<NodeBinary> {
     `Install one from nodejs.org, or set peft.nodePath. This program runs on Node ${own.version}.`,
   );
 }
+
+/** The environment for a program of ours: this process's, without what an editor or a batch system means for this process alone. */
+export function programEnvironment(
+  node: Pick<NodeBinary, 'electron'>,
+  given: Readonly<Record<string, string>> = {},
+): NodeJS.ProcessEnv {
+  const debugged = process.env['VSCODE_INSPECTOR_OPTIONS'] !== undefined;
+  const kept = Object.entries(process.env).filter(
+    ([name]) =>
+      !/^(VSCODE_|ELECTRON_|SLURM_|NODE_CHANNEL_FD$|NODE_UNIQUE_ID$)/.test(name) &&
+      !(debugged && name === 'NODE_OPTIONS'),
+  );
+  return { ...Object.fromEntries(kept), ...given, ...(node.electron ? { ELECTRON_RUN_AS_NODE: '1' } : {}) };
+}

@@ -1,3 +1,4 @@
+import { smooth, type Smoothing } from '../base/smoothing.ts';
 import type { RunState } from '../runs/events.ts';
 import { limitOf, runReader, standingOf, type EvaluationRow, type Standing } from './derive.ts';
 import { thin, type Thinning } from './downsample.ts';
@@ -259,7 +260,10 @@ interface Condition {
 /** The SQL holds fixed texts only; everything that the user gave is a parameter. */
 function conditionOf(filter: RunFilter): Condition {
   const parts: Condition[] = [{ sql: 'deleted = 0', parameters: [] }];
-  const among = (column: 'id' | 'state' | 'model' | 'task' | 'method' | 'sweep', values: readonly string[] | undefined): void => {
+  const among = (
+    column: 'id' | 'state' | 'model' | 'task' | 'method' | 'sweep',
+    values: readonly string[] | undefined,
+  ): void => {
     if (values === undefined) return;
     parts.push({ sql: `${column} IN (SELECT value FROM json_each(?))`, parameters: [JSON.stringify(values)] });
   };
@@ -483,6 +487,8 @@ export interface CurveQuery {
   /** At most this many points; all without it. */
   readonly points?: number;
   readonly thinning?: Thinning;
+  /** Also the moving average with this weight of the past (base/smoothing.ts), over every point before any is thinned out. */
+  readonly smoothing?: number;
 }
 
 /** A curve by columns, by ascending step, no step twice. */
@@ -498,6 +504,8 @@ export interface Curve {
   readonly value: Float64Array;
   /** How many points there are before thinning. */
   readonly total: number;
+  /** Where it was asked for: the average at each step, and its state after the last one, to go on from there. */
+  readonly smoothed?: { readonly value: Float64Array; readonly state: Smoothing };
 }
 
 type PointTuple = readonly [step: number, epoch: number | null, time: number, value: number | null];
@@ -512,7 +520,7 @@ interface Point {
 
 /** The curve; an empty one where run or metric are not there. */
 export function curveOf(database: Database, query: CurveQuery): Curve {
-  const { run, metric, fromStep = 0, toStep = Number.MAX_SAFE_INTEGER, points, thinning = 'minmax' } = query;
+  const { run, metric, fromStep = 0, toStep = Number.MAX_SAFE_INTEGER, points, thinning = 'minmax', smoothing } = query;
   const found = first(database.prepare('SELECT key FROM runs WHERE id = ?'), run);
   const key = found === undefined ? -1 : numberOf(found, 'key');
   const { newestFirst, horizon } = runReader(database).segments(key);
@@ -522,7 +530,9 @@ export function curveOf(database: Database, query: CurveQuery): Curve {
      ORDER BY p.seq`;
   const rows = newestFirst.toReversed().flatMap((segment) => {
     const last = Math.min(toStep, limitOf(horizon, segment) - 1);
-    const found = tuples(database, sql, key, metric, segment, fromStep, last) as readonly PointTuple[];
+    // An average depends on all that came before.
+    const first = smoothing === undefined ? fromStep : 0;
+    const found = tuples(database, sql, key, metric, segment, first, last) as readonly PointTuple[];
     return found.map(([step, epoch, time, value]): Point => ({
       segment,
       step,
@@ -531,16 +541,27 @@ export function curveOf(database: Database, query: CurveQuery): Curve {
       value: value ?? NaN,
     }));
   });
-  const shown = visible(rows, horizon);
-  const kept =
+  const all = visible(rows, horizon);
+  const begin = all.findIndex(({ step }) => step >= fromStep);
+  const skipped = begin < 0 ? all.length : begin;
+  const shown = all.slice(skipped);
+  const indices =
     points === undefined
-      ? shown
+      ? shown.map((_, index) => index)
       : thin(
           shown.map(({ step }) => step),
           shown.map(({ value }) => value),
           points,
           thinning,
-        ).map((index) => shown[index] as Point);
+        );
+  const kept = indices.map((index) => shown[index] as Point);
+  const average =
+    smoothing === undefined
+      ? undefined
+      : smooth(
+          all.map(({ value }) => value),
+          smoothing,
+        );
   return {
     run,
     metric,
@@ -549,6 +570,14 @@ export function curveOf(database: Database, query: CurveQuery): Curve {
     time: Float64Array.from(kept, ({ time }) => time),
     value: Float64Array.from(kept, ({ value }) => value),
     total: shown.length,
+    ...(average === undefined
+      ? {}
+      : {
+          smoothed: {
+            value: Float64Array.from(indices, (index) => average.values[skipped + index] as number),
+            state: average.state,
+          },
+        }),
   };
 }
 

@@ -38,7 +38,7 @@ const runKeys = [
     'startedAt',
     'updatedAt',
   ],
-  ...['endedAt', 'failure', 'label', 'folder'],
+  ...['endedAt', 'failure', 'sweep', 'label', 'folder'],
 ];
 
 describe('JSON that other programs rely on', () => {

@@ -1,0 +1,111 @@
+import { existsSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { UserError } from '../base/errors.ts';
+import { closestName } from '../base/suggest.ts';
+import { openEncoder } from '../engine/encoder-checkpoint.ts';
+import { parseEncoderConfig, type EncoderConfig } from '../engine/encoders/config.ts';
+import { knownEncoders } from '../engine/encoders/known-sizes.ts';
+import { isHubId } from '../engine/hub.ts';
+import { inspectModelFolder, resolveModel } from '../engine/model-folder.ts';
+import { buildModel, countParameters, type ModelPlan, type ParameterCounts } from '../engine/model-graph.ts';
+import { readJson } from '../engine/text-files.ts';
+import { findMethod } from '../peft/registry.ts';
+import type { JsonSchema } from './configuration-json-schema.ts';
+import { describeProblem, problemsOf } from './configuration-problems.ts';
+
+/** How many numbers a method trains on a model, from the model's sizes alone. */
+
+/** What counting needs to know of a model. */
+export interface SizedModel {
+  readonly config: EncoderConfig;
+  readonly hasPooler: boolean;
+}
+
+/** A checkpoint without weights is taken to be complete, and BERT's to have the pooler that its own head reads. */
+function withoutWeights(config: EncoderConfig): SizedModel {
+  return { config, hasPooler: config.family === 'bert' };
+}
+
+async function readConfig(file: string): Promise<EncoderConfig> {
+  return parseEncoderConfig(await readJson(file), file);
+}
+
+async function folderSizes(folder: string): Promise<SizedModel> {
+  const { weights, config } = await inspectModelFolder(folder, { require: ['config'] });
+  if (weights.length === 0) return withoutWeights(await readConfig(config));
+  const { config: sizes, hasPooler } = await openEncoder(folder);
+  return { config: sizes, hasPooler };
+}
+
+/**
+ * The sizes of a model by name, folder or file; a name is looked up on the hub only where it is none of the well-known ones.
+ * @throws UserError where there is no such model
+ */
+export async function sizesOf(name: string): Promise<SizedModel> {
+  const stat = statSync(name, { throwIfNoEntry: false });
+  if (stat?.isDirectory() === true && existsSync(join(name, 'config.json'))) return folderSizes(name);
+  if (stat?.isFile() === true) return withoutWeights(await readConfig(name));
+  const known = knownEncoders[name.replace(/^(google-bert|FacebookAI)\//i, '').toLowerCase()];
+  if (known !== undefined) return withoutWeights(known);
+  if (stat?.isDirectory() === true) return folderSizes(name);
+  const ids = Object.keys(knownEncoders);
+  const close = closestName(name, ids);
+  if (!name.includes('/') || !isHubId(name)) {
+    const hint = `Built in are ${ids.join(', ')}; others are given by folder, config.json or hub id (owner/name).`;
+    throw new UserError(`there is no model "${name}"`, close === undefined ? hint : `Did you mean "${close}"? ${hint}`);
+  }
+  const folder = await resolveModel(name, { require: ['config'] });
+  return folder.weights.length > 0 ? folderSizes(folder.path) : withoutWeights(await readConfig(folder.config));
+}
+
+/** The options of a method with its defaults. @throws UserError naming every one that does not fit, with the closest name */
+export function methodOptions(id: string, given: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  const method = findMethod(id);
+  const parsed = method.options.safeParse(given);
+  if (parsed.success) return method.parse(given);
+  const schema = z.toJSONSchema(method.options, { io: 'input' }) as JsonSchema;
+  const problems = problemsOf(parsed.error.issues, given, schema).map(describeProblem);
+  const known = Object.keys(schema.properties ?? {});
+  throw new UserError(
+    `${id}: ${problems.join('; ')}`,
+    known.length === 0 ? `${id} has no options.` : `The options of ${id}: ${known.join(', ')}.`,
+  );
+}
+
+/** The number of the encoder's own weights. */
+export function encoderSize(sized: SizedModel): number {
+  // As its own classifier uses it, pooler included where it has one.
+  const { frozen } = buildModel(
+    {
+      encoder: sized.config,
+      hasPooler: sized.hasPooler,
+      method: { id: 'head', options: {} },
+      objective: { kind: 'classification', labels: 2 },
+    },
+    { dropout: 'off' },
+  );
+  return frozen.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+}
+
+export interface CountRequest {
+  readonly method: string;
+  readonly options: Readonly<Record<string, unknown>>;
+  /** One output is a regression. */
+  readonly labels: number;
+}
+
+/** What a method trains on a model, with the layout of the head that it stands for. */
+export function countTrained(
+  sized: SizedModel,
+  { method, options, labels }: CountRequest,
+): ParameterCounts & { readonly headLayout: string } {
+  const plan: ModelPlan = {
+    encoder: sized.config,
+    hasPooler: sized.hasPooler,
+    method: { id: method, options },
+    objective: labels === 1 ? { kind: 'regression' } : { kind: 'classification', labels },
+  };
+  const model = buildModel(plan, { dropout: 'off' });
+  return { ...countParameters(model.trained), headLayout: model.head };
+}

@@ -1,0 +1,49 @@
+import { dirname, resolve } from 'node:path';
+import { FileError, UserError } from '../base/errors.ts';
+import { installedCatalogue } from './catalogue.ts';
+import { applyOverrides, type WrittenConfiguration } from './configuration.ts';
+import type { Configuration } from './configuration-schema.ts';
+import { collectEnvironment, type Environment } from './environment.ts';
+import { packageVersions, programVersion } from './program.ts';
+import type { NewRun } from './run-folder.ts';
+import { planSweep } from './sweep.ts';
+import { trainingRequest } from './training-request.ts';
+
+/** What only a training needs is missed here, before there is a run. @throws FileError */
+function refuseUntrainable(file: string, configuration: Configuration): void {
+  try {
+    trainingRequest(configuration);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    throw new FileError(file, undefined, error.message, undefined, { cause: error });
+  }
+}
+
+/**
+ * The runs that a configuration describes, with what they are made from, ready to be submitted.
+ * @param overrides `key=value`, as `--set` takes them
+ * @throws FileError for whatever does not fit
+ */
+export async function planRuns(
+  configuration: WrittenConfiguration,
+  overrides: readonly string[] = [],
+): Promise<readonly NewRun[]> {
+  const { file } = configuration;
+  const plans = planSweep(applyOverrides(configuration, overrides, installedCatalogue), installedCatalogue);
+  const environment = await collectEnvironment({
+    folder: dirname(resolve(file)),
+    version: programVersion(),
+    packages: packageVersions(['onnxruntime-node']),
+  });
+  const sweep = plans.length > 1 ? `${resolve(file)} ${environment.created}` : undefined;
+  return plans.map(({ configuration: planned, label }) => {
+    refuseUntrainable(file, planned);
+    const origin: Environment['origin'] = {
+      file: resolve(file),
+      overrides: [...overrides],
+      label,
+      ...(sweep === undefined ? {} : { sweep }),
+    };
+    return { configuration: planned, environment: { ...environment, origin } };
+  });
+}

@@ -1,14 +1,22 @@
 import type { DeclareMap, HeadLayout } from '../tasks/heads.ts';
 import { buildHead, splitSpan } from '../tasks/heads.ts';
 import { classificationLosses, regressionLosses, spanLosses, tokenLosses } from '../tasks/losses.ts';
-import type { EncoderSizes, EncoderTensor, HeadKind, MethodPlan } from '../peft/method.ts';
+import type { AddedRows, EncoderSizes, EncoderTensor, HeadKind, MethodPlan } from '../peft/method.ts';
 import { findMethod } from '../peft/registry.ts';
 import type { EncoderConfig } from './encoders/config.ts';
-import { BATCH, buildEncoder, encoderInputs, selectTokens, SEQUENCE, type NeededTokens } from './encoders/encoder.ts';
+import {
+  BATCH,
+  buildEncoder,
+  encoderInputs,
+  selectRows,
+  SEQUENCE,
+  textRows,
+  type NeededRows,
+} from './encoders/encoder.ts';
 import { tensorName, tensorPrefix, tensorShape } from './encoders/tensor-names.ts';
 import { differentiate } from './graph/differentiate.ts';
 import { linear, weightedMean } from './graph/functions.ts';
-import { input, multiply, parameter, reduceSum, tanh, weight } from './graph/operations.ts';
+import { add, input, multiply, parameter, reduceSum, scalar, tanh, weight } from './graph/operations.ts';
 import type { DeclaredTensor, Initialiser, ParameterScope, Part, TrainedTensor } from './graph/parameters.ts';
 import { createDropoutSites, type DropoutSite } from './graph/random-mask.ts';
 import type { Value } from './graph/value.ts';
@@ -31,8 +39,8 @@ export interface ModelPlan {
 export interface GraphMode {
   /** Dropout acts, as far as the method allows it, at the rates of the encoder or this one everywhere. */
   readonly dropout: 'off' | 'model' | number;
-  /** Compute every token of the last layer even where the head reads one. */
-  readonly allTokens?: boolean;
+  /** Compute every row of the last layer even where the head reads one. */
+  readonly allRows?: boolean;
 }
 
 /** A model with its loss, as values of a graph. */
@@ -61,8 +69,8 @@ export interface ModelGraph {
 export const LOSS_SCALE = 'loss_scale';
 
 export function encoderSizes(config: EncoderConfig, hasPooler: boolean): EncoderSizes {
-  const { family, hiddenSize, intermediateSize, layers, attentionHeads } = config;
-  return { family, hiddenSize, intermediateSize, layers, attentionHeads, hasPooler };
+  const { family, hiddenSize, embeddingSize, intermediateSize, layers, attentionHeads } = config;
+  return { family, hiddenSize, embeddingSize, intermediateSize, layers, attentionHeads, hasPooler };
 }
 
 function headLayout(kind: HeadKind, plan: ModelPlan): HeadLayout {
@@ -149,7 +157,7 @@ export function buildModel(plan: ModelPlan, mode: GraphMode): ModelGraph {
   allowDropout(built.dropout);
   const frozen = new Map<string, { readonly name: string; readonly shape: readonly number[]; readonly value: Value }>();
   const prefix = tensorPrefix(encoder);
-  const tensor = (wanted: EncoderTensor): Value => {
+  const ownTensor = (wanted: EncoderTensor): Value => {
     const name = tensorName(encoder, wanted);
     const shape = tensorShape(encoder, wanted);
     if (built.hooks.trains?.(wanted) === true) {
@@ -161,18 +169,18 @@ export function buildModel(plan: ModelPlan, mode: GraphMode): ModelGraph {
     frozen.set(name, { name, shape, value });
     return value;
   };
+  const tensor = (wanted: EncoderTensor): Value => {
+    const own = ownTensor(wanted);
+    return built.hooks.tensor?.(own, wanted) ?? own;
+  };
   const layout = headLayout(built.head, plan);
   const readsMask = built.head === 'mask' && layout === 'linear';
   const inputs = encoderInputs();
-  const needed = neededTokens(layout, readsMask);
-  const encoded = buildEncoder(
-    encoder,
-    inputs,
-    built.hooks,
-    { tensor, dropout: drop },
-    mode.allTokens === true ? { kind: 'all' } : needed,
-  );
-  const hidden = mode.allTokens === true ? selectTokens(encoded.hidden, needed) : encoded.hidden;
+  const needed = neededRows(layout, readsMask, built.rows);
+  const allRows = mode.allRows === true || built.readsAllRows === true;
+  const encoded = buildEncoder(encoder, inputs, built, { tensor, dropout: drop }, allRows ? { kind: 'all' } : needed);
+  const read = allRows ? selectRows(encoded.hidden, needed) : encoded.hidden;
+  const hidden = needed.kind === 'all' ? textRows(read, built.rows) : read;
   const declareMap: DeclareMap = (map, outputs, width) => {
     const make = (part: 'weight' | 'bias'): Value => {
       const shape = part === 'weight' ? [outputs, width] : [outputs];
@@ -215,9 +223,14 @@ export function buildModel(plan: ModelPlan, mode: GraphMode): ModelGraph {
   };
 }
 
-function neededTokens(layout: HeadLayout, readsMask: boolean): NeededTokens {
+/** The rows that the head reads, counted among the text's tokens and the rows that a method adds. */
+function neededRows(layout: HeadLayout, readsMask: boolean, added: AddedRows | undefined): NeededRows {
   if (layout === 'token' || layout === 'span') return { kind: 'all' };
-  return readsMask ? { kind: 'at', positions: input('mask_positions', 'int32', [BATCH, 1]) } : { kind: 'first' };
+  const shift = added?.headReads === 'text' ? added.count : 0;
+  if (!readsMask) return { kind: 'index', index: added?.place === 'before-text' ? shift : 0 };
+  // The mask token never comes first, so it moves wherever the rows are put.
+  const positions = input('mask_positions', 'int32', [BATCH, 1]);
+  return { kind: 'at', positions: shift === 0 ? positions : add(positions, scalar(shift, 'int32')) };
 }
 
 function objectiveLoss(objective: Objective, logits: Value): { readonly losses: Value; readonly loss: Value } {

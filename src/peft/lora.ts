@@ -48,7 +48,7 @@ export const lora: Method<z.infer<typeof options>> = {
     };
     return {
       hooks: {
-        projection: (result, x, projection, layer) => {
+        projection: (result, x, projection, { layer }) => {
           if (!targets.includes(projection)) return result;
           const [from, to] = widths(projection);
           const name = `method.layer.${layer}.${projection}`;

@@ -6,6 +6,8 @@ import type { Value } from '../engine/graph/value.ts';
 export interface EncoderSizes {
   readonly family: EncoderFamily;
   readonly hiddenSize: number;
+  /** The width of the embedding tables; ELECTRA projects it onto the hidden size. */
+  readonly embeddingSize: number;
   readonly intermediateSize: number;
   readonly layers: number;
   readonly attentionHeads: number;
@@ -43,25 +45,69 @@ export interface HeadTensor {
   readonly final: boolean;
 }
 
+/** Where in the stack a hook is called. */
+export interface LayerPlace {
+  /** Counted from 0. */
+  readonly layer: number;
+  /** float32 `[batch, rows, 1]`: 1 for text and added rows, 0 for padding. */
+  readonly mask: Value;
+}
+
+/** A sub-layer, seen from the residual sum that its output goes into. */
+export interface SubLayerPlace extends LayerPlace {
+  /** What the output is added to, `[batch, rows, hidden]`. */
+  readonly residual: Value;
+  /** The norm after the residual sum. */
+  readonly normalise: (x: Value) => Value;
+}
+
+/** Rows that stand in front of a layer's keys and values and that every query sees; each `[1 or batch, count, hidden]`. */
+export interface PrefixRows {
+  readonly keys: Value;
+  readonly values: Value;
+}
+
 /**
- * Where a method meets the encoder, a stack of post-norm layers. Hidden states are `[batch, sequence, hidden]`. A hook returns what
- * takes the place of its argument; a method implements those it needs and never touches the encoder.
+ * Where a method meets the encoder, a stack of post-norm layers. Hidden states are `[batch, rows, hidden]`, the rows being the text's
+ * tokens and those that the method adds. A hook returns what takes the place of its first argument; a method implements those it needs and
+ * never touches the encoder.
  */
 export interface MethodHooks {
   /** Whether one of the encoder's own tensors is trained; none is by default. */
   readonly trains?: (tensor: EncoderTensor) => boolean;
   /** Whether a tensor of the head is trained; all are by default. */
   readonly trainsHead?: (tensor: HeadTensor) => boolean;
+  /** One of the encoder's own tensors, wherever it is used. */
+  readonly tensor?: (value: Value, tensor: EncoderTensor) => Value;
   /** Hidden states as they enter a layer. */
-  readonly beforeLayer?: (x: Value, layer: number) => Value;
+  readonly beforeLayer?: (x: Value, place: LayerPlace) => Value;
+  /** The input of a linear map. */
+  readonly projectionInput?: (x: Value, projection: Projection, place: LayerPlace) => Value;
   /** The result of a linear map, with the map's input. */
-  readonly projection?: (result: Value, x: Value, projection: Projection, layer: number) => Value;
+  readonly projection?: (result: Value, x: Value, projection: Projection, place: LayerPlace) => Value;
+  /** Rows put in front of the layer's keys and values, given the layer's input; this one adds and replaces nothing. */
+  readonly prefix?: (x: Value, place: LayerPlace) => PrefixRows;
   /** The attention block's output, before the residual sum and its norm. */
-  readonly afterAttention?: (x: Value, layer: number) => Value;
+  readonly afterAttention?: (x: Value, place: SubLayerPlace) => Value;
   /** The attention block's normalised output. */
-  readonly afterAttentionNorm?: (x: Value, layer: number) => Value;
+  readonly afterAttentionNorm?: (x: Value, place: LayerPlace) => Value;
   /** The feed-forward block's output, before the residual sum and the layer's final norm. */
-  readonly afterFeedForward?: (x: Value, layer: number) => Value;
+  readonly afterFeedForward?: (x: Value, place: SubLayerPlace) => Value;
+}
+
+/** Rows that a method puts into every sequence. */
+export interface AddedRows {
+  readonly count: number;
+  /** The rows, `[count, hidden]`; `[count, embedding]` when they enter before the embedding layer. */
+  readonly rows: Value;
+  /**
+   * Before the embedding layer they get positions (the text's move behind them), the first type and the embedding norm, as prompt tuning in
+   * Hugging Face PEFT; after it they stay as they are, and so do the text's positions.
+   */
+  readonly enter: 'before-embedding' | 'after-embedding';
+  readonly place: 'before-text' | 'after-first-token';
+  /** A head that reads one row reads the text's own, or counts as if no row had been added, as the released code of some papers does. */
+  readonly headReads: 'text' | 'unshifted';
 }
 
 /** Which head reads what: the family's own, one linear map on the first token, or one at the first mask token of the text. */
@@ -73,6 +119,11 @@ export interface MethodPlan {
   readonly head: HeadKind;
   /** Whether the model's dropout acts while training. */
   readonly dropout: boolean;
+  readonly rows?: AddedRows;
+  /** What is added to the positions of the text; 0 by default. */
+  readonly positionOffset?: number;
+  /** The hooks of the last layer need every row, also where the head reads one. */
+  readonly readsAllRows?: boolean;
 }
 
 export interface Method<Options> {

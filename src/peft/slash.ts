@@ -4,7 +4,7 @@ import { gemm, add } from '../engine/graph/operations.ts';
 import type { Initialiser } from '../engine/graph/parameters.ts';
 import type { Value } from '../engine/graph/value.ts';
 import { headOption } from './head-option.ts';
-import type { Method, MethodHooks } from './method.ts';
+import type { LayerPlace, Method, MethodHooks } from './method.ts';
 
 const options = z.strictObject({
   dimension: z.int().positive().max(1_000_000).default(1024).describe('d: the size of the shared trainable vector z.'),
@@ -55,7 +55,7 @@ export const slash: Method<z.infer<typeof options>> = {
       );
     }
     const z = scope.trained('method.z', [1, dimension], law(vectorInit, dimension, initScale));
-    const shifted = (x: Value, layer: number): Value => {
+    const shifted = (x: Value, { layer }: LayerPlace): Value => {
       const projection = scope.fixed(
         `frozen.W.${layer}`,
         [dimension, width],
@@ -67,7 +67,7 @@ export const slash: Method<z.infer<typeof options>> = {
       output: { afterFeedForward: shifted },
       attention: { afterAttentionNorm: shifted },
       intermediate: {
-        projection: (result, _, projection, layer) => (projection === 'intermediate' ? shifted(result, layer) : result),
+        projection: (result, _, projection, place) => (projection === 'intermediate' ? shifted(result, place) : result),
       },
     };
     return { hooks: hooks[position], head, dropout: false };

@@ -1,26 +1,39 @@
+import { addDims, subtractDims, symbol } from '../graph/dims.ts';
 import { geluTanh, linear } from '../graph/functions.ts';
 import {
   add,
+  broadcast,
+  concat,
   dimAt,
+  equal,
   gather,
   gelu,
   input,
+  iota,
   layerNorm,
   matmul,
   multiply,
+  pad,
   relu,
   reshape,
   scalar,
   slice,
   softmax,
+  subtract,
   takeRows,
   transpose,
   where,
-  equal,
 } from '../graph/operations.ts';
-import { symbol } from '../graph/dims.ts';
 import type { Value } from '../graph/value.ts';
-import type { EncoderTensor, MethodHooks, Projection } from '../../peft/method.ts';
+import type {
+  AddedRows,
+  EncoderTensor,
+  LayerPlace,
+  MethodHooks,
+  MethodPlan,
+  PrefixRows,
+  Projection,
+} from '../../peft/method.ts';
 import type { EncoderConfig } from './config.ts';
 
 /** What a batch feeds the encoder; each int32 `[batch, sequence]`. */
@@ -45,9 +58,14 @@ export function encoderInputs(): EncoderInputs {
   };
 }
 
-/** Which tokens of the last layer are needed: all, the first, or one a row at `positions` int32 `[batch, 1]`. */
-export type NeededTokens =
-  { readonly kind: 'all' } | { readonly kind: 'first' } | { readonly kind: 'at'; readonly positions: Value };
+/** Which rows of the last layer are needed: all, the one at an index, or one an example at `positions` int32 `[batch, 1]`. */
+export type NeededRows =
+  | { readonly kind: 'all' }
+  | { readonly kind: 'index'; readonly index: number }
+  | { readonly kind: 'at'; readonly positions: Value };
+
+/** What a method asks of the encoder. */
+export type EncoderChanges = Pick<MethodPlan, 'hooks' | 'rows' | 'positionOffset'>;
 
 /** How the builder reaches tensors and randomness. */
 export interface EncoderScope {
@@ -58,9 +76,9 @@ export interface EncoderScope {
 }
 
 export interface EncodedText {
-  /** The last layer's output: `[batch, sequence, hidden]`, or `[batch, 1, hidden]` when one token a row was needed. */
+  /** The last layer's output: `[batch, rows, hidden]`, or `[batch, 1, hidden]` when one row an example was needed. */
   readonly hidden: Value;
-  /** Each layer's output, `[batch, sequence, hidden]` (the last one as `hidden`). */
+  /** Each layer's output, `[batch, rows, hidden]` (the last one as `hidden`). */
   readonly layerOutputs: readonly Value[];
 }
 
@@ -68,47 +86,98 @@ export interface EncodedText {
 const HIDDEN_SCORE = -3.4028234663852886e38;
 
 /**
- * The encoder of `config` with a method's hooks at its fixed points: embeddings, then post-norm layers. When only one
- * token a row is needed, the last layer computes queries, output projection and feed-forward for that token alone, which is exact.
+ * The encoder of `config` with a method's hooks at their fixed points: embeddings, then post-norm layers. When only one row an example is
+ * needed, the last layer computes queries, output projection and feed-forward for that row alone, which is exact.
  */
 export function buildEncoder(
   config: EncoderConfig,
   inputs: EncoderInputs,
-  hooks: MethodHooks,
+  changes: EncoderChanges,
   scope: EncoderScope,
-  needed: NeededTokens,
+  needed: NeededRows,
 ): EncodedText {
-  const mask = additiveMask(inputs.attentionMask);
-  let x = embed(config, inputs, scope);
+  const { hooks } = changes;
+  const padding = paddingOf(inputs.attentionMask, changes.rows?.count ?? 0);
+  const mask = subtract(1, padding);
+  const hidden = multiply(padding, HIDDEN_SCORE);
+  const scores = reshape(hidden, [dimAt(hidden, 0), 1, 1, dimAt(hidden, 1)]);
+  let x = embed(config, inputs, changes, scope);
   const layerOutputs: Value[] = [];
   for (let layer = 0; layer < config.layers; layer++) {
-    const entering = hooks.beforeLayer?.(x, layer) ?? x;
+    const place: LayerPlace = { layer, mask };
+    const entering = hooks.beforeLayer?.(x, place) ?? x;
     const last = layer === config.layers - 1;
-    x = encoderLayer(config, entering, mask, layer, hooks, scope, last ? needed : { kind: 'all' });
+    x = encoderLayer(config, entering, scores, place, hooks, scope, last ? needed : { kind: 'all' });
     layerOutputs.push(x);
   }
   return { hidden: x, layerOutputs };
 }
 
-/** 0 for text and a hugely negative number for padding, float32 `[batch, 1, 1, sequence]`. */
-function additiveMask(attentionMask: Value): Value {
-  const [batch, sequence] = [dimAt(attentionMask, 0), dimAt(attentionMask, 1)];
-  return reshape(where(equal(attentionMask, 0), scalar(HIDDEN_SCORE), scalar(0)), [batch, 1, 1, sequence]);
+/** float32 `[batch, rows, 1]`: 1 for padding, 0 for text and for the added rows in front of it. */
+function paddingOf(attentionMask: Value, added: number): Value {
+  const isPadding = where(equal(attentionMask, 0), scalar(1), scalar(0));
+  const padding = added === 0 ? isPadding : pad(isPadding, 1, added, 0);
+  return reshape(padding, [...padding.shape, 1]);
 }
 
-function embed(config: EncoderConfig, inputs: EncoderInputs, scope: EncoderScope): Value {
+/** `rows` `[count, width]` put among those of x `[batch, sequence, width]`. */
+function insertRows(x: Value, { rows, count, place }: AddedRows): Value {
+  const width = dimAt(x, 2);
+  const added = broadcast(reshape(rows, [1, count, width]), [dimAt(x, 0), count, width]);
+  if (place === 'before-text') return concat([added, x], 1);
+  return concat([slice(x, 1, 0, 1), added, slice(x, 1, 1, dimAt(x, 1))], 1);
+}
+
+/** The rows of the text among x `[batch, rows, hidden]`. */
+export function textRows(x: Value, added: AddedRows | undefined): Value {
+  if (added === undefined) return x;
+  const { count, place } = added;
+  if (place === 'before-text') return slice(x, 1, count, dimAt(x, 1));
+  return concat([slice(x, 1, 0, 1), slice(x, 1, 1 + count, dimAt(x, 1))], 1);
+}
+
+function embed(config: EncoderConfig, inputs: EncoderInputs, changes: EncoderChanges, scope: EncoderScope): Value {
   const table = (module: EncoderTensor['module']): Value => scope.tensor({ module, layer: undefined, part: 'weight' });
+  const { rows } = changes;
+  const early = rows?.enter === 'before-embedding' ? rows : undefined;
   const words = gather(table('wordEmbeddings'), inputs.inputIds);
-  const positions = gather(table('positionEmbeddings'), inputs.positionIds);
-  const sum =
-    config.typeVocabularySize === 0
-      ? add(words, positions)
-      : add(add(words, gather(table('typeEmbeddings'), inputs.typeIds)), positions);
-  const normed = normalise(config, sum, 'embeddingNorm', undefined, scope);
+  const entered = early === undefined ? words : insertRows(words, early);
+  const positions = gather(table('positionEmbeddings'), rowPositions(config, inputs, changes));
+  const typed =
+    config.typeVocabularySize === 0 ? entered : add(entered, rowTypes(table('typeEmbeddings'), inputs, early));
+  const normed = normalise(config, add(typed, positions), 'embeddingNorm', undefined, scope);
   const dropped = scope.dropout(normed, config.hiddenDropout);
-  if (config.embeddingSize === config.hiddenSize) return dropped;
-  const bias = scope.tensor({ module: 'embeddingProjection', layer: undefined, part: 'bias' });
-  return linear(dropped, table('embeddingProjection'), bias);
+  const bias = (): Value => scope.tensor({ module: 'embeddingProjection', layer: undefined, part: 'bias' });
+  const projected =
+    config.embeddingSize === config.hiddenSize ? dropped : linear(dropped, table('embeddingProjection'), bias());
+  return rows === undefined || early !== undefined ? projected : insertRows(projected, rows);
+}
+
+/** Type embeddings of every row that enters the embedding layer; added rows have the first type. */
+function rowTypes(table: Value, inputs: EncoderInputs, early: AddedRows | undefined): Value {
+  const types = gather(table, inputs.typeIds);
+  if (early === undefined) return types;
+  const width = dimAt(table, 1);
+  return insertRows(types, { ...early, rows: broadcast(slice(table, 0, 0, 1), [early.count, width]) });
+}
+
+/** Position ids of every row that enters the embedding layer, int32 `[batch or 1, rows]`. */
+function rowPositions(
+  config: EncoderConfig,
+  inputs: EncoderInputs,
+  { rows, positionOffset = 0 }: EncoderChanges,
+): Value {
+  const roberta = config.family === 'roberta';
+  if (rows?.enter === 'before-embedding') {
+    // Given embeddings instead of ids, Hugging Face counts every row, padding too.
+    const sequence = addDims(dimAt(inputs.inputIds, 1), rows.count);
+    const counted = add(iota(sequence), scalar(positionOffset + (roberta ? config.padTokenId + 1 : 0), 'int32'));
+    return reshape(counted, [1, sequence]);
+  }
+  if (positionOffset === 0) return inputs.positionIds;
+  const offset = scalar(positionOffset, 'int32');
+  // RoBERTa's padding stays at its own position.
+  return add(inputs.positionIds, roberta ? multiply(inputs.attentionMask, offset) : offset);
 }
 
 function normalise(
@@ -123,13 +192,13 @@ function normalise(
   return layerNorm(x, scale, shift, config.layerNormEpsilon);
 }
 
-/** The needed tokens of `[batch, sequence, hidden]`. */
-export function selectTokens(x: Value, needed: NeededTokens): Value {
+/** The needed rows of `[batch, rows, hidden]`. */
+export function selectRows(x: Value, needed: NeededRows): Value {
   switch (needed.kind) {
     case 'all':
       return x;
-    case 'first':
-      return slice(x, 1, 0, 1);
+    case 'index':
+      return slice(x, 1, needed.index, needed.index + 1);
     case 'at':
       return takeRows(x, needed.positions);
   }
@@ -149,37 +218,60 @@ function activate(config: EncoderConfig, x: Value): Value {
 function encoderLayer(
   config: EncoderConfig,
   x: Value,
-  mask: Value,
-  layer: number,
+  scores: Value,
+  place: LayerPlace,
   hooks: MethodHooks,
   scope: EncoderScope,
-  needed: NeededTokens,
+  needed: NeededRows,
 ): Value {
+  const { layer } = place;
   const project = (source: Value, projection: Projection): Value => {
     const weight = scope.tensor({ module: projection, layer, part: 'weight' });
     const bias = scope.tensor({ module: projection, layer, part: 'bias' });
-    const result = linear(source, weight, bias);
-    return hooks.projection?.(result, source, projection, layer) ?? result;
+    const given = hooks.projectionInput?.(source, projection, place) ?? source;
+    const result = linear(given, weight, bias);
+    return hooks.projection?.(result, given, projection, place) ?? result;
   };
-  const residual = selectTokens(x, needed);
-  const context = attend(config, project(residual, 'query'), project(x, 'key'), project(x, 'value'), mask, scope);
+  const sum = (
+    residual: Value,
+    output: Value,
+    norm: 'attentionNorm' | 'outputNorm',
+    hook: MethodHooks['afterAttention'],
+  ): Value => {
+    const normalised = (value: Value): Value => normalise(config, value, norm, layer, scope);
+    const adapted = hook?.(output, { ...place, residual, normalise: normalised }) ?? output;
+    return normalised(add(residual, adapted));
+  };
+  const residual = selectRows(x, needed);
+  const prefix = hooks.prefix?.(x, place);
+  const sources = { queries: project(residual, 'query'), keys: project(x, 'key'), values: project(x, 'value') };
+  const context = attend(config, prefix === undefined ? sources : withPrefix(sources, prefix), scores, scope);
   const attention = scope.dropout(project(context, 'attentionOutput'), config.hiddenDropout);
-  const adapted = hooks.afterAttention?.(attention, layer) ?? attention;
-  const normed = normalise(config, add(residual, adapted), 'attentionNorm', layer, scope);
-  const middle = hooks.afterAttentionNorm?.(normed, layer) ?? normed;
+  const normed = sum(residual, attention, 'attentionNorm', hooks.afterAttention);
+  const middle = hooks.afterAttentionNorm?.(normed, place) ?? normed;
   const wide = activate(config, project(middle, 'intermediate'));
   const fed = scope.dropout(project(wide, 'output'), config.hiddenDropout);
-  const fedAdapted = hooks.afterFeedForward?.(fed, layer) ?? fed;
-  return normalise(config, add(middle, fedAdapted), 'outputNorm', layer, scope);
+  return sum(middle, fed, 'outputNorm', hooks.afterFeedForward);
 }
 
-/** Scaled dot-product attention: queries `[batch, tokens, hidden]`, keys and values `[batch, sequence, hidden]`. */
+/** What attention works on: queries `[batch, rows, hidden]`, keys and values `[batch, keys, hidden]`. */
+interface AttentionSources {
+  readonly queries: Value;
+  readonly keys: Value;
+  readonly values: Value;
+}
+
+function withPrefix({ queries, keys, values }: AttentionSources, prefix: PrefixRows): AttentionSources {
+  const before = (rows: Value, x: Value): Value =>
+    concat([broadcast(rows, [dimAt(x, 0), dimAt(rows, 1), dimAt(x, 2)]), x], 1);
+  return { queries, keys: before(prefix.keys, keys), values: before(prefix.values, values) };
+}
+
+/** Scaled dot-product attention; `scores` `[batch, 1, 1, rows]` is added to those of the rows, prefixes before them are seen by all. */
 function attend(
   config: EncoderConfig,
-  queries: Value,
-  keys: Value,
-  values: Value,
-  mask: Value,
+  { queries, keys, values }: AttentionSources,
+  scores: Value,
   scope: EncoderScope,
 ): Value {
   const { attentionHeads: heads, hiddenSize } = config;
@@ -187,8 +279,10 @@ function attend(
   const split = (x: Value, permutation: readonly number[]): Value =>
     transpose(reshape(x, [dimAt(x, 0), dimAt(x, 1), heads, width]), permutation);
   const scaled = multiply(queries, 1 / Math.sqrt(width));
-  const scores = add(matmul(split(scaled, [0, 2, 1, 3]), split(keys, [0, 2, 3, 1])), mask);
-  const weights = scope.dropout(softmax(scores), config.attentionDropout);
+  const products = matmul(split(scaled, [0, 2, 1, 3]), split(keys, [0, 2, 3, 1]));
+  const prefix = subtractDims(dimAt(keys, 1), dimAt(scores, 3));
+  const masked = add(products, prefix === 0 ? scores : pad(scores, 3, prefix, 0));
+  const weights = scope.dropout(softmax(masked), config.attentionDropout);
   const context = transpose(matmul(weights, split(values, [0, 2, 1, 3])), [0, 2, 1, 3]);
   return reshape(context, queries.shape);
 }

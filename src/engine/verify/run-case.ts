@@ -87,7 +87,7 @@ export async function runCase(
 ): Promise<CaseOutcome> {
   const { config, hasPooler } = checkpoint;
   const plan: ModelPlan = { encoder: config, hasPooler, method: mapping.method, objective: mapping.objective };
-  const whole = buildModel(plan, { dropout: 'off', allTokens: true });
+  const whole = buildModel(plan, { dropout: 'off', allRows: true });
   const pairs = Object.keys(meta.trainable).map((theirs) => ({ theirs, ours: mapping.names.get(theirs) ?? theirs }));
   const problems = disagreements(meta, whole, pairs);
   if (problems.length > 0) return { groups: [], problems };

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { EncoderConfig } from '../../src/engine/encoders/config.ts';
 import { knownEncoders } from '../../src/engine/encoders/known-sizes.ts';
-import { mapCase, type CaseFacts, type CaseMapping, type Shapes } from '../../src/engine/verify/map-case.ts';
+import { mapCase, type CaseMapping } from '../../src/engine/verify/map-case.ts';
+import type { CaseFacts, Shapes } from '../../src/engine/verify/mapping.ts';
 
 function tiny(family: EncoderConfig['family']): EncoderConfig {
   const base = knownEncoders['bert-base-uncased'];

@@ -1,22 +1,16 @@
-import type { EncoderModule, Projection } from '../../peft/method.ts';
-import type { EncoderConfig } from '../encoders/config.ts';
-import { moduleName, tensorPrefix } from '../encoders/tensor-names.ts';
+import type { Projection } from '../../peft/method.ts';
+import { tensorPrefix } from '../encoders/tensor-names.ts';
 import type { ModelPlan, Objective } from '../model-graph.ts';
-
-/** Shapes of tensors by name. */
-export type Shapes = Readonly<Record<string, readonly number[]>>;
-
-/** What a case says of itself, as far as it decides what we build. */
-export interface CaseFacts {
-  /** The method's name in the reference's words. */
-  readonly method: string;
-  readonly hyperparameters: Readonly<Record<string, unknown>>;
-  readonly trainable: Shapes;
-  /** Fixed tensors that are no part of the base model. */
-  readonly frozen: Shapes;
-  readonly inputs: Readonly<Record<string, { readonly integers: boolean; readonly shape: readonly number[] }>>;
-  readonly encoder: EncoderConfig;
-}
+import {
+  namesOf,
+  projectionOf,
+  stranger,
+  unsupported,
+  type CaseFacts,
+  type MappedMethod,
+  type MethodMapping,
+  type Renaming,
+} from './mapping.ts';
 
 export type CaseMapping =
   | {
@@ -27,33 +21,6 @@ export type CaseMapping =
       readonly names: ReadonlyMap<string, string>;
     }
   | { readonly kind: 'unsupported'; readonly reason: string };
-
-type MappedMethod =
-  | { readonly kind: 'method'; readonly options: ModelPlan['method']['options']; readonly names?: Renaming }
-  | { readonly kind: 'unsupported'; readonly reason: string };
-
-type Renaming = ReadonlyMap<string, string>;
-
-interface MethodMapping {
-  readonly id: string;
-  /** Whether the reference's name of the method means this one. */
-  readonly called: RegExp;
-  readonly map: (facts: CaseFacts) => MappedMethod;
-}
-
-function unsupported(reason: string): { readonly kind: 'unsupported'; readonly reason: string } {
-  return { kind: 'unsupported', reason };
-}
-
-function namesOf(facts: CaseFacts, part: 'method' | 'base' | 'head'): readonly string[] {
-  return Object.keys(facts.trainable).filter((name) => name.startsWith(`${part}.`));
-}
-
-/** The first trained tensor that the method does not have. */
-function stranger(facts: CaseFacts, allowed: (name: string) => boolean): MappedMethod | undefined {
-  const found = [...namesOf(facts, 'method'), ...namesOf(facts, 'base')].find((name) => !allowed(name));
-  return found === undefined ? undefined : unsupported(`trains ${found}, which this form of the method does not have`);
-}
 
 function mapFull(facts: CaseFacts): MappedMethod {
   if (namesOf(facts, 'base').length === 0) return unsupported('trains nothing of the base model');
@@ -69,17 +36,6 @@ function mapBitfit(facts: CaseFacts): MappedMethod {
 
 function mapHead(facts: CaseFacts): MappedMethod {
   return stranger(facts, () => false) ?? { kind: 'method', options: {} };
-}
-
-const projections: readonly Projection[] = ['query', 'key', 'value', 'attentionOutput', 'intermediate', 'output'];
-
-/** The linear map called `module` in the family's own spelling: its full name (`output.dense`), or an end that only it has (`query`). */
-function projectionOf(encoder: EncoderConfig, module: string): Projection | undefined {
-  const spelled = (projection: EncoderModule): string => moduleName(encoder, projection);
-  const exact = projections.find((projection) => spelled(projection) === module);
-  if (exact !== undefined) return exact;
-  const ending = projections.filter((projection) => spelled(projection).endsWith(`.${module}`));
-  return ending.length === 1 ? ending[0] : undefined;
 }
 
 const loraTensor = /^method\.layer\.(?<layer>\d+)\.(?<module>[\w.]+)\.lora_(?<factor>[AB])(?:\.weight)?$/;

@@ -1,0 +1,61 @@
+import type { EncoderModule, Projection } from '../../peft/method.ts';
+import type { EncoderConfig } from '../encoders/config.ts';
+import { moduleName } from '../encoders/tensor-names.ts';
+import type { ModelPlan } from '../model-graph.ts';
+
+/** Shapes of tensors by name. */
+export type Shapes = Readonly<Record<string, readonly number[]>>;
+
+/** What a case says of itself, as far as it decides what we build. */
+export interface CaseFacts {
+  /** The method's name in the reference's words. */
+  readonly method: string;
+  readonly hyperparameters: Readonly<Record<string, unknown>>;
+  readonly trainable: Shapes;
+  /** Fixed tensors that are no part of the base model. */
+  readonly frozen: Shapes;
+  readonly inputs: Readonly<Record<string, { readonly integers: boolean; readonly shape: readonly number[] }>>;
+  readonly encoder: EncoderConfig;
+}
+
+/** What a case's method is here: options, and our names of tensors that are called otherwise. */
+export type MappedMethod =
+  | { readonly kind: 'method'; readonly options: ModelPlan['method']['options']; readonly names?: Renaming }
+  | { readonly kind: 'unsupported'; readonly reason: string };
+
+/** Our names by the case's. */
+export type Renaming = ReadonlyMap<string, string>;
+
+/** How one of our methods is found in what a case says of itself. */
+export interface MethodMapping {
+  readonly id: string;
+  /** Whether the reference's name of the method means this one. */
+  readonly called: RegExp;
+  readonly map: (facts: CaseFacts) => MappedMethod;
+}
+
+export function unsupported(reason: string): { readonly kind: 'unsupported'; readonly reason: string } {
+  return { kind: 'unsupported', reason };
+}
+
+/** Names of the case's trained tensors of a part. */
+export function namesOf(facts: CaseFacts, part: 'method' | 'base' | 'head'): readonly string[] {
+  return Object.keys(facts.trainable).filter((name) => name.startsWith(`${part}.`));
+}
+
+/** The first trained tensor that the method does not have. */
+export function stranger(facts: CaseFacts, allowed: (name: string) => boolean): MappedMethod | undefined {
+  const found = [...namesOf(facts, 'method'), ...namesOf(facts, 'base')].find((name) => !allowed(name));
+  return found === undefined ? undefined : unsupported(`trains ${found}, which this form of the method does not have`);
+}
+
+const projections: readonly Projection[] = ['query', 'key', 'value', 'attentionOutput', 'intermediate', 'output'];
+
+/** The linear map called `module` in the family's own spelling: its full name (`output.dense`), or an end that only it has (`query`). */
+export function projectionOf(encoder: EncoderConfig, module: string): Projection | undefined {
+  const spelled = (projection: EncoderModule): string => moduleName(encoder, projection);
+  const exact = projections.find((projection) => spelled(projection) === module);
+  if (exact !== undefined) return exact;
+  const ending = projections.filter((projection) => spelled(projection).endsWith(`.${module}`));
+  return ending.length === 1 ? ending[0] : undefined;
+}

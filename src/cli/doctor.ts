@@ -188,6 +188,15 @@ async function checkHub(): Promise<Check> {
   return good('hub', `${has}${offline}`);
 }
 
+/** What configurations may name as `device` here, as far as the runtime can be asked. */
+async function providersHere(): Promise<readonly string[]> {
+  try {
+    return await availableProviders();
+  } catch {
+    return [];
+  }
+}
+
 /** A check that can't even be made is a problem of its own. */
 async function guarded(
   name: string,
@@ -217,7 +226,7 @@ export async function doctorCommand(app: App): Promise<number> {
     await guarded('hub', checkHub),
   ].flat();
   const ok = checks.every(({ level }) => level !== 'problem');
-  if (app.json) printJson(app.terminal, { ok, checks });
+  if (app.json) printJson(app.terminal, { ok, checks, providers: await providersHere() });
   else {
     const width = Math.max(...checks.map(({ name }) => name.length));
     app.terminal.out(

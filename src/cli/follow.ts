@@ -1,5 +1,6 @@
-import { bytes, cut, duration, grouped, percent, score } from '../base/format.ts';
+import { cut, duration } from '../base/format.ts';
 import type { JournalEvent, RunState } from '../runs/events.ts';
+import { eventText, lossOf } from '../runs/event-text.ts';
 import { followJournal, journalChunks, journalStart, type JournalCursor } from '../runs/journal.ts';
 import { plain, plainLines, type Terminal } from './output.ts';
 
@@ -14,54 +15,6 @@ interface Seen {
 function bar(fraction: number, width: number): string {
   const full = Math.round(Math.min(1, Math.max(0, fraction)) * width);
   return `${'█'.repeat(full)}${'░'.repeat(width - full)}`;
-}
-
-function startedText(event: EventOf<'started'>): string {
-  const { method, head, total, frozen } = event.parameters;
-  const from = event.fromStep > 1 ? ` from step ${event.fromStep}` : '';
-  const share = frozen === 0 ? '' : `, ${percent(total, frozen)} of the frozen weights`;
-  return `${grouped(event.totalSteps)} steps on ${event.device.provider}${from}; trains ${grouped(method)} parameters (method) + ${grouped(head)} (head)${share}`;
-}
-
-function evaluationText(event: EventOf<'evaluation'>): string {
-  const metrics = Object.entries(event.metrics)
-    .filter(([name]) => name !== 'score')
-    .map(([name, value]) => `${name} ${score(value)}`);
-  const loss = event.loss === null ? 'not finite' : event.loss.toFixed(4);
-  return `epoch ${event.epoch.toFixed(2)}  ${event.split}  ${metrics.join('  ')}  loss ${loss}${event.best ? '  best' : ''}`;
-}
-
-function lossOf(event: EventOf<'step'>): string {
-  return event.loss?.toFixed(4) ?? 'not finite';
-}
-
-function stepText(event: EventOf<'step'>): string {
-  return `step ${event.step}  loss ${lossOf(event)}  learning rate ${event.learningRate.toPrecision(3)}  gradient ${event.gradientNorm?.toPrecision(3) ?? 'not finite'}  ${event.examplesPerSecond.toFixed(0)} examples/s`;
-}
-
-/** An event as a line for people; undefined for what only programs want to know. */
-export function eventText(event: JournalEvent): string | undefined {
-  switch (event.type) {
-    case 'started':
-      return startedText(event);
-    case 'step':
-      return stepText(event);
-    case 'evaluation':
-      return evaluationText(event);
-    case 'log':
-      return `${event.level}: ${event.message}`;
-    case 'finished': {
-      const how = event.reason === 'completed' ? 'finished' : 'stopped early, no gain';
-      return `${how} after ${duration(event.trainSeconds * 1000)} of training, at most ${bytes(event.peakResidentBytes)} of memory`;
-    }
-    case 'stopped':
-      return `stopped at step ${event.step}`;
-    case 'failed':
-      return `failed at step ${event.step}: ${event.message}`;
-    case 'checkpoint':
-    case 'resources':
-      return undefined;
-  }
 }
 
 function progressLine(event: EventOf<'step'>, totalSteps: number): string {

@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { moment } from '../base/format.ts';
 import { followJournal, journalChunks } from '../runs/journal.ts';
+import { eventText, stepSieve } from '../runs/event-text.ts';
 import type { JournalEvent } from '../runs/events.ts';
 import { findRun, runFolder } from '../runs/run-folder.ts';
 import { hasEnded, runState } from '../runs/run-state.ts';
 import { readWorkspace, type App } from './app.ts';
-import { eventText } from './follow.ts';
 import { plainLines } from './output.ts';
 
 export interface LogOptions {
@@ -52,14 +52,13 @@ async function printErrors(app: App, folder: string, follow: boolean): Promise<v
 
 /** Prints journal events as lines, of the steps only some unless all are asked for. */
 function printer(app: App, options: LogOptions): (event: JournalEvent) => void {
-  let every = 1;
+  const isShown = options.steps ? () => true : stepSieve(20);
   return (event) => {
     if (app.json) {
       app.terminal.out(`${JSON.stringify(event)}\n`);
       return;
     }
-    if (event.type === 'started') every = options.steps ? 1 : Math.max(1, Math.round(event.totalSteps / 20));
-    if (event.type === 'step' && event.step % every !== 0) return;
+    if (!isShown(event)) return;
     const text = eventText(event);
     if (text !== undefined) app.terminal.out(`${moment(event.time)}  ${plainLines(text)}\n`);
   };

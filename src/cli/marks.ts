@@ -1,5 +1,4 @@
-import { UserError } from '../base/errors.ts';
-import { annotationsOf, appendMarks, readMarks, type Untimed } from '../runs/marks.ts';
+import { annotationsOf, appendMarks, readMarks, tagMarks, type Untimed } from '../runs/marks.ts';
 import { readRecordedConfiguration, runFolder } from '../runs/run-folder.ts';
 import { readWorkspace, type App } from './app.ts';
 import { plain, printJson } from './output.ts';
@@ -29,13 +28,7 @@ export function tagCommand(
   tags: readonly string[],
   { remove }: { readonly remove: boolean },
 ): number {
-  const bad = tags.find((tag) => tag.trim() === '' || tag.length > 100);
-  if (bad !== undefined) throw new UserError(`"${bad.slice(0, 40)}" cannot be a tag`, 'A tag has 1 to 100 characters.');
-  return mark(
-    app,
-    [run],
-    tags.map((tag) => ({ type: remove ? 'untag' : 'tag', tag: tag.trim() })),
-  );
+  return mark(app, [run], remove ? tags.map((tag) => ({ type: 'untag', tag: tag.trim() })) : tagMarks(tags));
 }
 
 /** `peft-lab note RUN TEXT`: replaces the note. */

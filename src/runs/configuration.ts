@@ -251,6 +251,19 @@ function checkText(text: string, catalogue: Catalogue): CheckedText {
   return { ...checked, problems: problems.sort((a, b) => a.offset - b.offset) };
 }
 
+/** What editors want to know of the text of a configuration: everything that is wrong with it, in the order of the text. */
+export interface InspectedConfiguration {
+  readonly problems: readonly LocatedProblem[];
+  /** Settings and matrix, as far as they could be read. */
+  readonly settings: Settings;
+  readonly matrix: Matrix | undefined;
+}
+
+/** Reads a text that may be half written; never throws for what it holds. */
+export function inspectConfiguration(text: string, catalogue: Catalogue): InspectedConfiguration {
+  return checkText(text.replace(/^\uFEFF/, ' '), catalogue);
+}
+
 /** Everything that is wrong with the text of a configuration, in the order of the text; for editors. */
 export function configurationProblems(text: string, catalogue: Catalogue): readonly LocatedProblem[] {
   return checkText(text.replace(/^\uFEFF/, ' '), catalogue).problems;

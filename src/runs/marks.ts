@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { z } from 'zod';
+import { UserError } from '../base/errors.ts';
 import { appendLines, parseJson, readIfThere } from './files.ts';
 
 /**
@@ -72,6 +73,18 @@ export function readMarks(folder: string): readonly Mark[] {
     const parsed = mark.safeParse(parseJson(line));
     return parsed.success ? [parsed.data] : [];
   });
+}
+
+/** Whether a text can be a tag. */
+export function isTag(text: string): boolean {
+  return text.trim() !== '' && text.length <= 100;
+}
+
+/** Marks that tag a run. @throws UserError for what cannot be a tag */
+export function tagMarks(tags: readonly string[]): readonly Untimed[] {
+  const bad = tags.find((tag) => !isTag(tag));
+  if (bad !== undefined) throw new UserError(`"${bad.slice(0, 40)}" cannot be a tag`, 'A tag has 1 to 100 characters.');
+  return tags.map((tag) => ({ type: 'tag', tag: tag.trim() }));
 }
 
 /** What a person attached to a run. */

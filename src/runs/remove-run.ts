@@ -1,4 +1,4 @@
-import { renameSync, rmSync } from 'node:fs';
+import { readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '../base/errors.ts';
 import { claimLease, leaseFile, releaseLease } from './lease.ts';
@@ -34,4 +34,25 @@ export async function removeRun(workspace: Workspace, id: string): Promise<void>
   const leaving = join(workspace.runs, `.deleted-${id}`);
   renameSync(folder, leaving);
   rmSync(leaving, { recursive: true, force: true, maxRetries: 3 });
+}
+
+/** A deletion that was cut off has taken the run away already; this takes the rest of its files. */
+function removeLeftovers(workspace: Workspace): void {
+  for (const name of readdirSync(workspace.runs))
+    if (name.startsWith('.deleted-'))
+      rmSync(join(workspace.runs, name), { recursive: true, force: true, maxRetries: 3 });
+}
+
+/**
+ * Deletes runs with all their files.
+ * @throws UserError where one of them runs; then none is deleted
+ */
+export async function removeRuns(workspace: Workspace, ids: readonly string[]): Promise<void> {
+  for (const id of ids) {
+    const { state } = runState(runFolder(workspace, id));
+    if (state === 'running' || state === 'starting')
+      throw new UserError(`the run ${id} is ${state}`, `Stop it first: peft-lab stop ${id.slice(-6)}.`);
+  }
+  for (const id of ids) await removeRun(workspace, id);
+  removeLeftovers(workspace);
 }

@@ -47,6 +47,11 @@ function gridSize(axes: readonly Axis[]): number {
   );
 }
 
+/** How many runs a configuration describes, without working them out. */
+export function sweepSize({ matrix }: Pick<WrittenConfiguration, 'matrix'>): number {
+  return matrix === undefined ? 1 : Math.min(gridSize(matrixAxes(matrix)), matrix.sample ?? Infinity);
+}
+
 /** The first axis varies slowest. */
 function grid(axes: readonly Axis[]): readonly Combination[] {
   return axes.reduce<readonly Combination[]>(
@@ -101,7 +106,7 @@ export function planSweep(
     return [{ settings: {}, label: {}, configuration: resolveConfiguration(configuration, catalogue, probe) }];
   const axes = matrixAxes(matrix);
   const size = gridSize(axes);
-  const count = Math.min(size, matrix.sample ?? Infinity);
+  const count = sweepSize(configuration);
   if (count > mostPlans)
     throw new FileError(
       file,

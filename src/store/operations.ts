@@ -1,4 +1,4 @@
-import { messageOf, UserError } from '../base/errors.ts';
+import { FileError, messageOf, UserError } from '../base/errors.ts';
 import { DatabaseError, type DatabaseProblem } from './errors.ts';
 import type { IngestReport } from './ingest.ts';
 import type {
@@ -54,6 +54,7 @@ export type Reply =
 /** An error as plain data, which keeps its class on the other side. */
 export type PortableError =
   | { readonly kind: 'database'; readonly problem: DatabaseProblem; readonly message: string }
+  | { readonly kind: 'file'; readonly file: string; readonly line: number | undefined; readonly problem: string }
   | { readonly kind: 'user'; readonly message: string }
   | { readonly kind: 'cancelled' }
   | { readonly kind: 'defect'; readonly name: string; readonly message: string; readonly stack: string | undefined };
@@ -62,6 +63,11 @@ export type PortableError =
 export function packError(thrown: unknown): PortableError {
   const message = messageOf(thrown);
   if (thrown instanceof DatabaseError) return { kind: 'database', problem: thrown.problem, message };
+  if (thrown instanceof FileError) {
+    const { file, line } = thrown;
+    // The message begins with the place, which the error on the other side puts there again.
+    return { kind: 'file', file, line, problem: message.slice(new FileError(file, line, '').message.length) };
+  }
   if (thrown instanceof UserError) return { kind: 'user', message };
   const error = thrown instanceof Error ? thrown : undefined;
   return { kind: 'defect', name: error?.name ?? 'Error', message, stack: error?.stack };
@@ -72,6 +78,8 @@ export function unpackError(packed: PortableError): Error {
   switch (packed.kind) {
     case 'database':
       return new DatabaseError(packed.problem, packed.message);
+    case 'file':
+      return new FileError(packed.file, packed.line, packed.problem);
     case 'user':
       return new UserError(packed.message);
     case 'cancelled':

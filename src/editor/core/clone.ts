@@ -1,0 +1,39 @@
+import { relative, sep } from 'node:path';
+import type { Configuration } from '../../runs/configuration-schema.ts';
+
+/** A path as it would be written beside a configuration in `base`: relative where that stays inside of it, else as it is. */
+function writtenPath(path: string, base: string): string {
+  const near = relative(base, path);
+  return near === '' || near.startsWith('..') || /^([A-Za-z]:|[\\/])/.test(near)
+    ? path
+    : `./${near.split(sep).join('/')}`;
+}
+
+/**
+ * A run's configuration as the text of a configuration file in the folder `base`, to be changed and started again. Everything that the
+ * run was started with is written out, so that defaults of a later version change nothing.
+ */
+export function cloneText(configuration: Configuration, base: string): string {
+  const { name, model, task, tags: _tags, note: _note, launcher: _launcher, ...others } = configuration;
+  const { data } = task;
+  const written = {
+    name: `${name ?? task.id} (changed)`,
+    model: {
+      ...model,
+      id: /[\\/]/.test(model.id) && !/^[\w.-]+\/[\w.-]+$/.test(model.id) ? writtenPath(model.id, base) : model.id,
+    },
+    task: {
+      ...task,
+      ...(data === undefined
+        ? {}
+        : {
+            data:
+              typeof data === 'string'
+                ? writtenPath(data, base)
+                : Object.fromEntries(Object.entries(data).map(([split, path]) => [split, writtenPath(path, base)])),
+          }),
+    },
+    ...others,
+  };
+  return `${JSON.stringify(written, undefined, 2)}\n`;
+}

@@ -1,0 +1,195 @@
+import type { ComparisonRow } from '../../store/queries.ts';
+import type { DatabaseLocation } from '../../store/location.ts';
+import type { PortableError } from '../../store/operations.ts';
+import type { ComparisonFormat } from '../../analysis/render.ts';
+import type { DiskUse, KeptCheckpoints } from '../../runs/checkpoints.ts';
+import type { LocatedProblem } from '../../runs/configuration.ts';
+import type { RunState } from '../../runs/events.ts';
+import type { Untimed } from '../../runs/marks.ts';
+
+/**
+ * What the extension's worker thread can be asked. Everything that reads or writes files of runs, plans sweeps, counts parameters or
+ * starts programs happens there, so that the extension host's own thread never waits. Inputs and outputs are plain data.
+ */
+
+/** A run that a supervisor has taken up. */
+export interface ClaimedLook {
+  readonly id: string;
+  readonly device: string;
+  readonly state: RunState;
+  readonly reason: string | undefined;
+  readonly stopAsked: boolean;
+  /** Whether its trainer is seen to live, or cannot be seen from here. */
+  readonly alive: boolean;
+}
+
+export interface WaitingLook {
+  readonly id: string;
+  readonly device: string;
+}
+
+/** A look at a folder's queue and at the processes behind it. */
+export interface Look {
+  /** Whether there is a `.peft` with runs. */
+  readonly exists: boolean;
+  readonly claimed: readonly ClaimedLook[];
+  /** In their order; undefined while they are what the last look told. */
+  readonly waiting: readonly WaitingLook[] | undefined;
+  /** Runs whose folders are new since the last look, and gone. */
+  readonly appeared: readonly string[];
+  readonly gone: readonly string[];
+  /** Whether a detached supervisor lives. */
+  readonly supervised: boolean;
+}
+
+/** How programs are started: the user's settings. */
+export interface ProgramSettings {
+  readonly nodePath: string;
+  readonly slots: Readonly<Record<string, number>>;
+}
+
+export interface Submission {
+  /** The folder that holds `.peft`. */
+  readonly folder: string;
+  /** Of the configuration; relative paths in it start from this file's folder. */
+  readonly file: string;
+  /** The text as the editor has it; read from the file without it. */
+  readonly text?: string;
+  readonly overrides?: readonly string[];
+}
+
+export interface Inspection {
+  readonly problems: readonly LocatedProblem[];
+  /** How many runs it describes; undefined while something is wrong with it. */
+  readonly runs: number | undefined;
+  /** What it says of the model, for the lens. */
+  readonly model: string | undefined;
+}
+
+export interface ModelChoice {
+  /** What to write as `model`. */
+  readonly name: string;
+  readonly source: 'hub' | 'folder';
+  readonly family: string | undefined;
+  readonly weightBytes: number;
+  readonly problem: string | undefined;
+}
+
+export interface MethodChoice {
+  readonly id: string;
+  readonly title: string;
+  readonly description: string;
+  readonly citation: string;
+}
+
+export interface TaskChoice {
+  readonly id: string;
+  readonly title: string;
+  readonly description: string;
+  /** Outputs of its head; 1 for a regression. */
+  readonly labels: number;
+  readonly trainExamples: number | undefined;
+}
+
+export interface Catalogue {
+  readonly methods: readonly MethodChoice[];
+  readonly tasks: readonly TaskChoice[];
+  /** What can be written as `device`. */
+  readonly providers: readonly string[];
+  /** Whether configurations of this version may ask for a privacy budget. */
+  readonly privacy: boolean;
+  /** Sizes that are known without a model at hand. */
+  readonly knownModels: readonly string[];
+}
+
+export interface CountRequest {
+  readonly model: string;
+  readonly labels: number;
+  readonly method: string;
+}
+
+export interface Counted {
+  readonly method: number;
+  readonly head: number;
+  readonly total: number;
+  /** The encoder's own weights. */
+  readonly encoder: number;
+}
+
+/** What `peft-lab doctor --json` prints. */
+export interface Diagnosis {
+  readonly ok: boolean;
+  readonly checks: readonly {
+    readonly name: string;
+    readonly level: 'ok' | 'warning' | 'problem';
+    readonly message: string;
+    readonly advice: string | null;
+  }[];
+  readonly providers: readonly string[];
+}
+
+export interface LogText {
+  readonly lines: readonly string[];
+  /** Where the next look goes on; a new one replaces what was told before when `from` does not match it. */
+  readonly next: number;
+}
+
+/** What the machine has and what of it is free. */
+export interface Machine {
+  readonly cpu: string;
+  readonly threads: number;
+  readonly memoryBytes: number;
+  readonly freeBytes: number;
+}
+
+interface Operation<Input, Output> {
+  readonly input: Input;
+  readonly output: Output;
+}
+
+type In<T> = T & { readonly folder: string };
+
+export interface Operations {
+  readonly locate: Operation<string, DatabaseLocation & { readonly runsFolder: string; readonly exists: boolean }>;
+  readonly look: Operation<string, Look>;
+  readonly supervise: Operation<In<ProgramSettings & { readonly startsQueued: boolean }>, undefined>;
+  readonly endSupervisor: Operation<string, boolean>;
+  readonly inspect: Operation<{ readonly file: string; readonly text: string }, Inspection>;
+  readonly submit: Operation<Submission, readonly string[]>;
+  readonly stop: Operation<In<{ readonly ids: readonly string[]; readonly force: boolean }>, undefined>;
+  readonly resume: Operation<In<{ readonly ids: readonly string[] }>, undefined>;
+  readonly remove: Operation<In<{ readonly ids: readonly string[] }>, undefined>;
+  readonly mark: Operation<In<{ readonly ids: readonly string[]; readonly marks: readonly Untimed[] }>, undefined>;
+  /** The configuration of a run as a person would write it, and the file that it came from. */
+  readonly clone: Operation<
+    In<{ readonly id: string }>,
+    { readonly text: string; readonly origin: string | undefined }
+  >;
+  readonly log: Operation<In<{ readonly id: string }>, string>;
+  readonly catalogue: Operation<undefined, Catalogue>;
+  readonly models: Operation<{ readonly folders: readonly string[] }, readonly ModelChoice[]>;
+  readonly count: Operation<CountRequest, Counted>;
+  readonly doctor: Operation<In<ProgramSettings>, Diagnosis>;
+  readonly machine: Operation<undefined, Machine>;
+  readonly diskUse: Operation<string, DiskUse>;
+  readonly prune: Operation<In<{ readonly ids: readonly string[]; readonly keep: KeptCheckpoints }>, number>;
+  readonly render: Operation<{ readonly rows: readonly ComparisonRow[]; readonly format: ComparisonFormat }, string>;
+}
+
+export type OperationName = keyof Operations;
+
+/** What the thread is started with. */
+export interface WorkerSetting {
+  /** The command line's program. */
+  readonly program: string;
+}
+
+export interface Request {
+  readonly id: number;
+  readonly operation: OperationName;
+  readonly input: unknown;
+}
+
+export type Reply =
+  | { readonly id: number; readonly kind: 'done'; readonly output: unknown }
+  | { readonly id: number; readonly kind: 'failed'; readonly error: PortableError };

@@ -1,0 +1,303 @@
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { availableParallelism, cpus, totalmem } from 'node:os';
+import { dirname } from 'node:path';
+import { promisify } from 'node:util';
+import { parentPort, workerData } from 'node:worker_threads';
+import { compareRuns } from '../../analysis/comparison.ts';
+import { isJsonObject } from '../../analysis/json.ts';
+import { renderComparison } from '../../analysis/render.ts';
+import { messageOf, UserError } from '../../base/errors.ts';
+import { knownEncoders } from '../../engine/encoders/known-sizes.ts';
+import { listLocalModels } from '../../engine/model-folder.ts';
+import { methods } from '../../peft/registry.ts';
+import { installedCatalogue } from '../../runs/catalogue.ts';
+import { diskUse, pruneCheckpoints } from '../../runs/checkpoints.ts';
+import { inspectConfiguration, loadConfiguration, parseConfiguration } from '../../runs/configuration.ts';
+import { configurationJsonSchema } from '../../runs/configuration-json-schema.ts';
+import { providers } from '../../runs/configuration-schema.ts';
+import { eventText, stepSieve } from '../../runs/event-text.ts';
+import { readIfThere } from '../../runs/files.ts';
+import { journalChunks } from '../../runs/journal.ts';
+import { localLauncher } from '../../runs/local-launcher.ts';
+import { appendMarks } from '../../runs/marks.ts';
+import { chooseNode, programEnvironment } from '../../runs/node-binary.ts';
+import { countTrained, encoderSize, methodOptions, sizesOf, type SizedModel } from '../../runs/parameter-counts.ts';
+import { planRuns } from '../../runs/plan-runs.ts';
+import { readQueue, resumeRun, submitRuns } from '../../runs/queue.ts';
+import { removeRuns } from '../../runs/remove-run.ts';
+import {
+  listRuns,
+  openWorkspace,
+  readConfiguration,
+  readEnvironment,
+  runFolder,
+  workspaceAt,
+} from '../../runs/run-folder.ts';
+import { hasEnded, runState } from '../../runs/run-state.ts';
+import { endSupervisor, livingSupervisor, startSupervisor } from '../../runs/supervise.ts';
+import { createSupervisor } from '../../runs/supervisor.ts';
+import { sweepSize } from '../../runs/sweep.ts';
+import { databaseLocation } from '../../store/location.ts';
+import { packError } from '../../store/operations.ts';
+import { listTasks } from '../../tasks/registry.ts';
+import { outputCount } from '../../tasks/task.ts';
+import { cloneText } from '../core/clone.ts';
+import type {
+  ClaimedLook,
+  Diagnosis,
+  Look,
+  OperationName,
+  Operations,
+  Reply,
+  Request,
+  WorkerSetting,
+} from './operations.ts';
+
+/** The extension's worker thread; operations.ts says what it is asked. */
+
+const setting = workerData as WorkerSetting;
+
+type Answer<N extends OperationName> = (
+  input: Operations[N]['input'],
+) => Operations[N]['output'] | Promise<Operations[N]['output']>;
+
+/** What the last look at a folder saw. */
+interface Seen {
+  readonly ids: ReadonlySet<string>;
+  readonly waiting: string;
+}
+
+const seen = new Map<string, Seen>();
+
+function look(folder: string): Look {
+  const workspace = workspaceAt(folder);
+  if (!existsSync(workspace.runs)) {
+    const before = seen.get(folder);
+    seen.delete(folder);
+    return {
+      exists: false,
+      claimed: [],
+      waiting: [],
+      appeared: [],
+      gone: [...(before?.ids ?? [])],
+      supervised: false,
+    };
+  }
+  const before = seen.get(folder);
+  const ids = new Set(listRuns(workspace));
+  const entries = readQueue(workspace);
+  const claimed = entries
+    .filter((entry) => entry.claimed)
+    .map(({ run: id, device }): ClaimedLook => {
+      const { state, reason, stopAsked, holder } = runState(runFolder(workspace, id));
+      return {
+        id,
+        device,
+        state,
+        reason,
+        stopAsked,
+        alive: !hasEnded({ state }) && holder !== 'none' && holder !== 'dead',
+      };
+    });
+  const waiting = entries.filter((entry) => !entry.claimed).map(({ run: id, device }) => ({ id, device }));
+  const waitingText = JSON.stringify(waiting);
+  seen.set(folder, { ids, waiting: waitingText });
+  return {
+    exists: true,
+    claimed,
+    waiting: before?.waiting === waitingText ? undefined : waiting,
+    appeared: [...ids].filter((id) => before?.ids.has(id) !== true),
+    gone: [...(before?.ids ?? [])].filter((id) => !ids.has(id)),
+    supervised: livingSupervisor(workspace) !== undefined,
+  };
+}
+
+const execute = promisify(execFile);
+
+/** Runs the command line in a process of its own and reads the JSON that it prints. */
+async function commandLine(nodePath: string, folder: string, args: readonly string[]): Promise<unknown> {
+  const node = await chooseNode({ configured: nodePath });
+  const options = { env: programEnvironment(node), windowsHide: true, timeout: 120_000, maxBuffer: 64 << 20 };
+  try {
+    const { stdout } = await execute(node.path, [setting.program, '--folder', folder, '--json', ...args], options);
+    return JSON.parse(stdout) as unknown;
+  } catch (error) {
+    // Exit code 1 says that something is wrong with what was looked at; what, stands on stdout all the same.
+    const printed = error instanceof Error && 'stdout' in error ? String(error.stdout) : '';
+    if (printed.trim() !== '') return JSON.parse(printed) as unknown;
+    throw new UserError(`${node.path} cannot run ${setting.program}: ${messageOf(error)}`, undefined, { cause: error });
+  }
+}
+
+const sizes = new Map<string, Promise<SizedModel>>();
+
+/** A model's sizes; kept, because every method of a list asks for them. */
+function sized(model: string): Promise<SizedModel> {
+  const known = sizes.get(model);
+  if (known !== undefined) return known;
+  const asked = sizesOf(model);
+  sizes.set(model, asked);
+  asked.catch(() => sizes.delete(model));
+  return asked;
+}
+
+const longestLog = 20_000;
+
+function logText(folder: string, id: string): string {
+  const place = runFolder(workspaceAt(folder), id);
+  const lines: string[] = [];
+  const isShown = stepSieve(100);
+  for (const { events } of journalChunks(place))
+    for (const event of events) {
+      const text = isShown(event) ? eventText(event) : undefined;
+      if (text === undefined) continue;
+      // What a log tells may span lines; those after the first are indented, so that none can pass for another event.
+      lines.push(`${new Date(event.time).toISOString()}  ${text.replaceAll(/\r?\n/g, '\n  ')}`);
+      if (lines.length > longestLog) lines.splice(0, longestLog / 2);
+    }
+  const { state, reason } = runState(place);
+  if (lines.length === 0) lines.push(`The run is ${state}; its trainer has told nothing yet.`);
+  if (reason !== undefined && state === 'interrupted') lines.push(`Interrupted: ${reason}`);
+  const errors = readIfThere(`${place}/stderr.log`)?.trim() ?? '';
+  if (errors !== '') lines.push('', 'The end of what it wrote to stderr:', ...errors.slice(-20_000).split('\n'));
+  return `${lines.join('\n')}\n`;
+}
+
+const answers: { readonly [N in OperationName]: Answer<N> } = {
+  locate: (folder) => {
+    const { runs } = workspaceAt(folder);
+    return { ...databaseLocation(folder), runsFolder: runs, exists: existsSync(runs) };
+  },
+  look,
+  supervise: async ({ folder, nodePath, slots, startsQueued }) => {
+    const workspace = workspaceAt(folder);
+    if (livingSupervisor(workspace) !== undefined) return undefined;
+    const node = await chooseNode({ configured: nodePath });
+    startSupervisor(workspace, { node, entry: setting.program, nodePath, slots, startsQueued });
+    return undefined;
+  },
+  endSupervisor: (folder) => endSupervisor(workspaceAt(folder)),
+  inspect: ({ text }) => {
+    const { problems, settings, matrix } = inspectConfiguration(text, installedCatalogue);
+    const { model } = settings;
+    const name = isJsonObject(model) ? model['id'] : model;
+    return {
+      problems,
+      runs: problems.length > 0 ? undefined : sweepSize(matrix === undefined ? {} : { matrix }),
+      model: typeof name === 'string' ? name : undefined,
+    };
+  },
+  submit: async ({ folder, file, text, overrides }) => {
+    const configuration =
+      text === undefined
+        ? loadConfiguration(file, installedCatalogue)
+        : parseConfiguration(text, file, installedCatalogue);
+    const planned = await planRuns(configuration, overrides);
+    return submitRuns(openWorkspace(folder), planned);
+  },
+  stop: async ({ folder, ids, force }) => {
+    const workspace = workspaceAt(folder);
+    const supervisor = createSupervisor({
+      workspace,
+      // It is only asked to end what others started.
+      launcher: localLauncher({ entry: setting.program, node: () => chooseNode() }),
+      startsQueued: false,
+    });
+    for (const id of ids) {
+      // Of several, those that ended by themselves meanwhile are as they were to be.
+      if (ids.length > 1 && hasEnded(runState(runFolder(workspace, id)))) continue;
+      await supervisor.stop(id, { force });
+    }
+    return undefined;
+  },
+  resume: async ({ folder, ids }) => {
+    const workspace = workspaceAt(folder);
+    const found = ids.map((id) => {
+      const { provider } = readConfiguration(runFolder(workspace, id), installedCatalogue).device;
+      return { id, provider };
+    });
+    // All or none: what is wrong with one has shown by now.
+    for (const { id, provider } of found) await resumeRun(workspace, id, provider);
+    return undefined;
+  },
+  remove: async ({ folder, ids }) => {
+    await removeRuns(workspaceAt(folder), ids);
+    return undefined;
+  },
+  mark: ({ folder, ids, marks }) => {
+    for (const id of ids) appendMarks(runFolder(workspaceAt(folder), id), marks);
+    return undefined;
+  },
+  clone: ({ folder, id }) => {
+    const place = runFolder(workspaceAt(folder), id);
+    const { file } = readEnvironment(place).origin ?? {};
+    const base = file === undefined ? folder : dirname(file);
+    return { text: cloneText(readConfiguration(place, installedCatalogue), base), origin: file };
+  },
+  log: ({ folder, id }) => logText(folder, id),
+  catalogue: () => ({
+    methods: methods.map(({ id, title, description, citation }) => ({ id, title, description, citation })),
+    tasks: listTasks().map((task) => ({
+      id: task.id,
+      title: task.title,
+      description: task.description,
+      labels: outputCount(task),
+      trainExamples: task.splits.train,
+    })),
+    providers: [...providers],
+    privacy: configurationJsonSchema(installedCatalogue).properties?.['privacy'] !== undefined,
+    knownModels: Object.keys(knownEncoders),
+  }),
+  models: async ({ folders }) => {
+    const found = await listLocalModels({ folders: folders.filter((folder) => existsSync(folder)) });
+    return found.map(({ name, source, family, weightBytes, problem }) => ({
+      name,
+      source,
+      family,
+      weightBytes,
+      problem,
+    }));
+  },
+  count: async ({ model, method, labels }) => {
+    const sizes = await sized(model);
+    const { method: own, head, total } = countTrained(sizes, { method, options: methodOptions(method, {}), labels });
+    return { method: own, head, total, encoder: encoderSize(sizes) };
+  },
+  doctor: async ({ folder, nodePath }) => (await commandLine(nodePath, folder, ['doctor'])) as Diagnosis,
+  machine: () => {
+    const limit = process.constrainedMemory();
+    return {
+      cpu: cpus()[0]?.model.trim() ?? '',
+      threads: availableParallelism(),
+      memoryBytes: limit > 0 && limit < totalmem() ? limit : totalmem(),
+      freeBytes: process.availableMemory(),
+    };
+  },
+  diskUse: (folder) => diskUse(workspaceAt(folder)),
+  prune: ({ folder, ids, keep }) => {
+    const workspace = workspaceAt(folder);
+    return ids.reduce((freed, id) => freed + pruneCheckpoints(workspace, id, keep), 0);
+  },
+  render: ({ rows, format }) => {
+    const runs = rows.map((row) => {
+      const config: unknown = row.config;
+      return { ...row, config: isJsonObject(config) ? config : null };
+    });
+    return renderComparison(compareRuns(runs), { format });
+  },
+};
+
+async function answer({ id, operation, input }: Request): Promise<void> {
+  let reply: Reply;
+  try {
+    // The client pairs each operation with its input; the message channel forgets the pairing.
+    const output = await (answers[operation] as (input: unknown) => unknown)(input);
+    reply = { id, kind: 'done', output };
+  } catch (thrown) {
+    reply = { id, kind: 'failed', error: packError(thrown) };
+  }
+  parentPort?.postMessage(reply);
+}
+
+parentPort?.on('message', (request: Request) => void answer(request));

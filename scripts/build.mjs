@@ -8,20 +8,21 @@ import { build } from 'esbuild';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
-/** Output in dist/, without its ending, and the source that it is made from. */
-const entries = {
-  cli: 'src/cli/main.ts',
-  trainer: 'src/runs/trainer-process.ts',
-  'store-worker': 'src/store/worker.ts',
-};
+/** @type {import('esbuild').BuildOptions} */
+const common = { absWorkingDir: root, bundle: true, sourcemap: true, sourcesContent: false, logLevel: 'info' };
 
-rmSync(join(root, 'dist'), { recursive: true, force: true });
-try {
-  await build({
-    absWorkingDir: root,
-    entryPoints: entries,
-    outdir: 'dist',
-    bundle: true,
+/**
+ * Each group of programs: `entryPoints` are outputs in dist/, without their endings, with the sources that they are made from.
+ *
+ * @type {readonly import('esbuild').BuildOptions[]}
+ */
+const groups = [
+  {
+    entryPoints: {
+      cli: 'src/cli/main.ts',
+      trainer: 'src/runs/trainer-process.ts',
+      'store-worker': 'src/store/worker.ts',
+    },
     platform: 'node',
     format: 'esm',
     target: 'node22',
@@ -33,10 +34,29 @@ try {
     },
     // jsonc-parser's `main` is a UMD file, whose calls of `require` no bundler can follow.
     mainFields: ['module', 'main'],
-    sourcemap: true,
-    sourcesContent: false,
-    logLevel: 'info',
-  });
+  },
+  {
+    // Pages of the editor and of reports: browser code that is loaded whole.
+    entryPoints: {
+      'webviews/run': 'src/webviews/run/main.ts',
+      'webviews/comparison': 'src/webviews/compare/main.ts',
+      'webviews/report': 'src/webviews/compare/report.ts',
+    },
+    platform: 'browser',
+    format: 'iife',
+    target: 'chrome134',
+    minify: true,
+    loader: { '.css': 'text' },
+    // Without it Lit warns on every page that it was built for development.
+    conditions: ['production'],
+    // The page of a report is one file, and no map lies beside it.
+    sourcemap: false,
+  },
+];
+
+rmSync(join(root, 'dist'), { recursive: true, force: true });
+try {
+  await Promise.all(groups.map((group) => build({ ...common, outdir: 'dist', ...group })));
 } catch {
   process.exitCode = 1; // esbuild has printed what is wrong and where.
 }

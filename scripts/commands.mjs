@@ -6,7 +6,7 @@
 export const commands = {
   start: ['scripts/start.ts'],
   test: ['scripts/test.mjs'],
-  typecheck: ['node_modules/typescript/bin/tsc', '--noEmit', '--project', '.'],
+  typecheck: ['scripts/typecheck.mjs'],
   lint: ['node_modules/eslint/bin/eslint.js', '--max-warnings=0', '.'],
   format: ['node_modules/prettier/bin/prettier.cjs', '--log-level=warn', '--write', '.'],
   'format:check': ['node_modules/prettier/bin/prettier.cjs', '--log-level=warn', '--check', '.'],

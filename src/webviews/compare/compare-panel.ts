@@ -1,0 +1,565 @@
+import '@vscode-elements/elements/dist/vscode-button/index.js';
+import { css, html, LitElement, nothing, svg, type TemplateResult } from 'lit';
+import type { Comparison, ComparisonRow } from '../../analysis/comparison.ts';
+import { select, type Choice } from '../components/controls.ts';
+import { base } from '../components/styles.ts';
+import { table, type Column } from '../components/table.ts';
+import type { Formats } from '../format.ts';
+import { fill, type Strings } from '../strings.ts';
+import { marksOf, type Mark } from './marks.ts';
+import type { PanelRun, View } from './messages.ts';
+import type { CompareModel } from './model.ts';
+import { columnsOf, facetsOf, methodOf, metricsOf, shownColumn, type Facet, type Point } from './points.ts';
+import { OpenPointEvent, type ScatterModel } from './scatter-chart.ts';
+import {
+  chartText,
+  columnText,
+  notesOf,
+  placeText,
+  pointScoreText,
+  rangeText,
+  runsText,
+  scopeText,
+  scoreText,
+  signsOf,
+} from './texts.ts';
+
+export interface ComparePanelProperties {
+  readonly model: CompareModel;
+  readonly strings: Strings;
+  readonly formats: Formats;
+  readonly view: View;
+  readonly onView: (view: View) => void;
+  /** Undefined in a report, where no run can be opened. */
+  readonly onOpen: ((run: string) => void) | undefined;
+  readonly onExport: (() => void) | undefined;
+  /** Of a report: its title and when it was made. */
+  readonly title?: string;
+  readonly made?: string;
+}
+
+/** Methods against tasks, as a chart and as a table. */
+export class ComparePanel extends LitElement {
+  static override properties = {
+    properties: { attribute: false },
+    revision: { type: Number },
+    chosen: { state: true },
+  };
+
+  static override styles = [
+    base,
+    css`
+      main {
+        display: flex;
+        flex-direction: column;
+        gap: 20px;
+        max-width: 1600px;
+        margin: 0 auto;
+        padding: 16px 20px 32px;
+      }
+      .title {
+        display: flex;
+        flex-wrap: wrap;
+        align-items: flex-start;
+        gap: 8px 16px;
+      }
+      .title > div {
+        flex: 1 1 16em;
+        min-width: 0;
+      }
+      .tools {
+        display: flex;
+        flex-wrap: wrap;
+        gap: 12px 16px;
+      }
+      .tools .field {
+        flex: 0 1 11.5em;
+      }
+      .tools vscode-single-select {
+        width: 100%;
+      }
+      section {
+        display: flex;
+        flex-direction: column;
+        gap: 10px;
+        min-width: 0;
+      }
+      section > header {
+        display: flex;
+        align-items: center;
+        gap: 8px;
+      }
+      section > header h2 {
+        flex: 1;
+      }
+      .legend {
+        display: flex;
+        flex-wrap: wrap;
+        gap: 4px 16px;
+        margin: 0;
+        padding: 0;
+        list-style: none;
+      }
+      .legend li {
+        display: inline-flex;
+        align-items: center;
+        gap: 6px;
+        overflow-wrap: anywhere;
+      }
+      .legend svg,
+      .method svg {
+        flex: none;
+      }
+      .legend path,
+      .method path {
+        fill: var(--series);
+      }
+      .legend .front-key {
+        color: var(--vscode-descriptionForeground);
+      }
+      .legend .hollow path {
+        fill: none;
+        stroke: currentColor;
+        stroke-width: 1.5;
+      }
+      .method {
+        display: inline-flex;
+        align-items: center;
+        gap: 8px;
+      }
+      .notes {
+        margin: 0;
+        padding: 0;
+        list-style: none;
+        color: var(--vscode-descriptionForeground);
+        font-size: 0.92em;
+      }
+      .chosen {
+        padding: 8px 12px;
+        border: 1px solid var(--vscode-widget-border, var(--vscode-panel-border, transparent));
+        border-radius: 4px;
+      }
+      .chosen ul {
+        display: flex;
+        flex-wrap: wrap;
+        gap: 2px 20px;
+        margin: 4px 0 0;
+        padding: 0;
+        list-style: none;
+      }
+      .best {
+        font-weight: 700;
+      }
+      .second {
+        font-style: italic;
+      }
+      @media (max-width: 480px) {
+        main {
+          padding: 12px 12px 24px;
+        }
+        .tools .field {
+          flex: 1 1 8em;
+        }
+      }
+    `,
+  ];
+
+  declare properties: ComparePanelProperties | undefined;
+  declare revision: number;
+  /** The point whose runs are listed, for a choice among them. */
+  declare private chosen: Point | undefined;
+
+  constructor() {
+    super();
+    this.properties = undefined;
+    this.revision = 0;
+    this.chosen = undefined;
+    this.addEventListener('peft-open-point', (event) => {
+      if (event instanceof OpenPointEvent) this.openPoint(event.point);
+    });
+  }
+
+  private openPoint(point: Point): void {
+    const [only, another] = point.runs;
+    if (only !== undefined && another === undefined) {
+      this.properties?.onOpen?.(only);
+      return;
+    }
+    this.chosen = point;
+    void this.updateComplete.then(() => {
+      this.renderRoot.querySelector<HTMLElement>('.chosen button')?.focus();
+    });
+  }
+
+  private look(change: Partial<View>): void {
+    const { properties } = this;
+    if (properties === undefined) return;
+    const view = { ...properties.view, ...change };
+    this.properties = { ...properties, view };
+    this.chosen = undefined;
+    properties.onView(view);
+  }
+
+  private tools(comparison: Comparison, { model, view, strings }: ComparePanelProperties): TemplateResult {
+    const metrics = metricsOf(model.runs());
+    const columns = columnsOf(comparison);
+    const same = (values: readonly string[], text: (value: string) => string): readonly Choice<string>[] =>
+      values.map((value) => ({ value, label: text(value) }));
+    const hasPrivacy = comparison.rows.some(({ epsilon }) => epsilon !== null);
+    return html`<div class="tools" role="toolbar" aria-label=${strings.comparison}>
+      ${select(
+        strings.task,
+        same(columns, (column) => columnText(column, strings)),
+        shownColumn(comparison, view) ?? '',
+        (column) => this.look({ column }),
+      )}
+      ${select(
+        strings.metric,
+        same(metrics.includes(view.metric) ? metrics : [...metrics, view.metric], (name) =>
+          name === 'score' ? strings.score : name,
+        ),
+        view.metric,
+        (metric) => this.look({ metric }),
+      )}
+      ${select<View['at']>(
+        strings.evaluation,
+        [
+          { value: 'best', label: strings.atBest },
+          { value: 'last', label: strings.atLast },
+        ],
+        view.at,
+        (at) => this.look({ at }),
+      )}
+      ${select<View['axis']>(
+        strings.axis,
+        [
+          { value: 'parameters', label: strings.trainedParameters },
+          { value: 'epsilon', label: strings.privacyLoss },
+        ],
+        view.axis,
+        (axis) => this.look({ axis }),
+      )}
+      ${select<View['count']>(
+        strings.count,
+        [
+          { value: 'total', label: strings.countTotal },
+          { value: 'method', label: strings.countMethod },
+          { value: 'head', label: strings.countHead },
+        ],
+        view.count,
+        (count) => this.look({ count }),
+      )}
+      ${select<View['points']>(
+        strings.points,
+        [
+          { value: 'means', label: strings.means },
+          { value: 'runs', label: strings.singleRuns },
+        ],
+        view.points,
+        (points) => this.look({ points }),
+      )}
+      ${
+        hasPrivacy || view.facet === 'privacy'
+          ? select<View['facet']>(
+              strings.facet,
+              [
+                { value: 'none', label: strings.facetNone },
+                { value: 'privacy', label: strings.facetPrivacy },
+              ],
+              view.facet,
+              (facet) => this.look({ facet }),
+            )
+          : nothing
+      }
+    </div>`;
+  }
+
+  private symbol(mark: Mark | undefined): TemplateResult {
+    return html`<svg
+      class="colour-${mark?.colour ?? 'blue'}"
+      width="14"
+      height="14"
+      viewBox="-7 -7 14 14"
+      aria-hidden="true"
+    >
+      ${svg`<path d=${mark?.path ?? ''} />`}
+    </svg>`;
+  }
+
+  private legend(marks: ReadonlyMap<string, Mark>, strings: Strings): TemplateResult {
+    return html`<ul class="legend" aria-label=${strings.legend}>
+      ${[...marks].map(([method, mark]) => html`<li>${this.symbol(mark)}${method}</li>`)}
+      <li class="front-key">
+        <svg width="14" height="14" viewBox="-7 -7 14 14" aria-hidden="true">
+          ${svg`<circle r="4" fill="currentColor" />`}
+        </svg>
+        ${strings.front}
+      </li>
+      <li class="front-key">
+        <svg width="14" height="14" viewBox="-7 -7 14 14" aria-hidden="true">
+          ${svg`<circle r="4" fill="none" stroke="currentColor" stroke-width="1.5" />`}
+        </svg>
+        ${strings.dominated}
+      </li>
+    </ul>`;
+  }
+
+  private runName(run: PanelRun | undefined, id: string, strings: Strings): string {
+    if (run === undefined) return id;
+    const seed = run.seed === null ? '' : ` · ${strings.seed.toLowerCase()} ${run.seed}`;
+    return `${run.name ?? id}${seed}`;
+  }
+
+  private runsOfPoint(point: Point, { model, strings, onOpen }: ComparePanelProperties): TemplateResult {
+    const close = (): void => {
+      this.chosen = undefined;
+      this.renderRoot
+        .querySelector<HTMLElement>('peft-scatter-chart')
+        ?.shadowRoot?.querySelector<SVGElement>('[data-current]')
+        ?.focus();
+    };
+    return html`<div
+      class="chosen"
+      role="group"
+      aria-label=${fill(strings.runsOfPoint, { label: point.label, n: runsText(point.runs.length, strings) })}
+      @keydown=${(event: KeyboardEvent) => {
+        if (event.key === 'Escape') close();
+      }}
+    >
+      <strong>${fill(strings.runsOfPoint, { label: point.label, n: runsText(point.runs.length, strings) })}</strong>
+      <button class="plain" @click=${close}>${strings.close}</button>
+      <ul>
+        ${point.runs.map(
+          (id) =>
+            html`<li>
+              <button class="link" @click=${() => onOpen?.(id)}>${this.runName(model.run(id), id, strings)}</button>
+            </li>`,
+        )}
+      </ul>
+    </div>`;
+  }
+
+  private pointsTable(
+    facets: readonly Facet[],
+    marks: ReadonlyMap<string, Mark>,
+    properties: ComparePanelProperties,
+  ): TemplateResult {
+    const { view, strings, formats, onOpen } = properties;
+    const points = facets.flatMap((facet) => facet.points);
+    return table<Point>({
+      caption: strings.pointsCaption,
+      rows: points,
+      key: ({ key }) => key,
+      sort: { column: 'score', descending: true },
+      ...(onOpen === undefined ? {} : { onOpen: (point) => this.openPoint(point) }),
+      columns: [
+        {
+          id: 'method',
+          title: strings.method,
+          sortBy: ({ label }) => label,
+          cell: ({ label, method }) => html`<span class="method">${this.symbol(marks.get(method))}${label}</span>`,
+        },
+        {
+          id: 'place',
+          title: view.axis === 'epsilon' ? strings.privacyLoss : strings.trainedParameters,
+          isNumeric: true,
+          sortBy: ({ place }) => (place.kind === 'value' ? place.value : view.axis === 'epsilon' ? Infinity : 0),
+          cell: (point) => placeText(point, view, strings, formats),
+        },
+        {
+          id: 'score',
+          title: view.metric === 'score' ? strings.score : view.metric,
+          isNumeric: true,
+          sortBy: ({ score }) => score,
+          cell: (point) => pointScoreText(point, formats),
+        },
+        {
+          id: 'front',
+          title: strings.front,
+          sortBy: ({ isOnFront }) => (isOnFront ? 0 : 1),
+          cell: ({ isOnFront }) => (isOnFront ? strings.onFront : strings.dominated),
+        },
+        { id: 'runs', title: strings.n, isNumeric: true, sortBy: ({ n }) => n, cell: ({ n }) => formats.integer(n) },
+      ],
+    });
+  }
+
+  private mainTable(
+    comparison: Comparison,
+    marks: ReadonlyMap<string, Mark>,
+    properties: ComparePanelProperties,
+  ): TemplateResult {
+    const { view, strings, formats, onOpen } = properties;
+    const { rows, columns } = comparison;
+    const hasEpsilon = rows.some(({ epsilon }) => epsilon !== null);
+    const hasAverage = rows.some(({ average }) => average !== null);
+    const title = { method: strings.countMethod, head: strings.countHead, total: strings.countTotal }[view.count];
+    const tasks = columns.map((column, index): Column<ComparisonRow> => ({
+      id: `task ${column}`,
+      title: column,
+      isNumeric: true,
+      sortBy: ({ cells }) => cells[index]?.summary.mean ?? null,
+      cell: ({ cells }) => {
+        const cell = cells[index];
+        if (cell === null || cell === undefined) return strings.noValue;
+        return html`<span class=${cell.place ?? ''}>${scoreText(cell.summary, formats)}${signsOf(cell)}</span>
+          <span class="quiet">n=${cell.summary.n}</span>`;
+      },
+    }));
+    const shown = shownColumn(comparison, view);
+    return table<ComparisonRow>({
+      caption: strings.tableCaption,
+      rows,
+      key: ({ label, settings }) => `${label} ${JSON.stringify(settings)}`,
+      ...(shown !== undefined && columns.includes(shown)
+        ? { sort: { column: `task ${shown}`, descending: true } }
+        : {}),
+      ...(onOpen === undefined
+        ? {}
+        : {
+            onOpen: (row: ComparisonRow) => {
+              const facets = facetsOf(comparison, { ...view, points: 'means' });
+              const point = facets
+                .flatMap(({ points }) => points)
+                .find(({ label, key }) => label === row.label && key.includes(JSON.stringify(row.settings)));
+              if (point !== undefined) this.openPoint(point);
+            },
+          }),
+      columns: [
+        {
+          id: 'method',
+          title: strings.method,
+          sortBy: ({ label }) => label,
+          cell: (row) => html`<span class="method">${this.symbol(marks.get(methodOf(row)))}${row.label}</span>`,
+        },
+        {
+          id: 'parameters',
+          title: `${strings.trainedParameters} (${title.toLowerCase()})`,
+          isNumeric: true,
+          sortBy: ({ parameters }) => parameters?.[view.count].high ?? null,
+          cell: ({ parameters }) => rangeText(parameters?.[view.count] ?? null, strings, formats),
+        },
+        ...(hasEpsilon
+          ? [
+              {
+                id: 'epsilon',
+                title: strings.epsilon,
+                isNumeric: true,
+                // No privacy is the greatest loss there is.
+                sortBy: ({ epsilon }: ComparisonRow) => epsilon?.high ?? Infinity,
+                cell: ({ epsilon }: ComparisonRow) =>
+                  epsilon === null ? strings.noPrivacy : rangeText(epsilon, strings, formats),
+              },
+            ]
+          : []),
+        ...tasks,
+        ...(hasAverage
+          ? [
+              {
+                id: 'average',
+                title: strings.average,
+                isNumeric: true,
+                sortBy: ({ average }: ComparisonRow) => average?.average ?? null,
+                cell: ({ average }: ComparisonRow) => {
+                  if (average?.average === null || average === null) return strings.noValue;
+                  const { tasks: known, missing } = average;
+                  const of = fill(strings.averageOf, { n: known.length, total: known.length + missing.length });
+                  return missing.length === 0
+                    ? formats.percent(average.average)
+                    : html`${formats.percent(average.average)} <span class="quiet">${of}</span>`;
+                },
+              },
+            ]
+          : []),
+      ],
+    });
+  }
+
+  private content(properties: ComparePanelProperties): TemplateResult {
+    const { model, view, strings, formats, onOpen } = properties;
+    const comparison = model.comparison(view);
+    const notes = notesOf(comparison, strings, formats);
+    if (comparison.rows.length === 0)
+      return html`${model.runs().length > 0 && view.metric !== 'score' ? this.tools(comparison, properties) : nothing}
+        <div class="empty">
+          <p>${strings.comparisonEmpty}</p>
+          <p>${strings.comparisonEmptyHint}</p>
+        </div>
+        ${this.notes(notes)}`;
+    const facets = facetsOf(comparison, view);
+    const marks = marksOf(comparison.rows.map(methodOf));
+    const text = chartText(facets, view, strings, formats);
+    const chart: ScatterModel = {
+      facets,
+      marks,
+      view,
+      strings,
+      formats,
+      text: text.join(' '),
+      canOpen: onOpen !== undefined,
+    };
+    return html`${this.tools(comparison, properties)}
+      <section>
+        <header>
+          <h2>${strings.points}</h2>
+          <button
+            class="plain"
+            aria-pressed=${view.chartAsTable}
+            @click=${() => this.look({ chartAsTable: !view.chartAsTable })}
+          >
+            ${view.chartAsTable ? strings.asChart : strings.asTable}
+          </button>
+        </header>
+        ${
+          view.chartAsTable
+            ? this.pointsTable(facets, marks, properties)
+            : html`${this.legend(marks, strings)} <peft-scatter-chart .model=${chart}></peft-scatter-chart>`
+        }
+        ${this.chosen === undefined ? nothing : this.runsOfPoint(this.chosen, properties)}
+        ${text.map((sentence) => html`<p class="quiet">${sentence}</p>`)}
+      </section>
+      <section>
+        <header><h2>${strings.tableCaption}</h2></header>
+        ${this.mainTable(comparison, marks, properties)} ${this.notes(notes)}
+      </section>`;
+  }
+
+  private notes(notes: readonly string[]): TemplateResult {
+    return html`<ul class="notes">
+      ${notes.map((note) => html`<li>${note}</li>`)}
+    </ul>`;
+  }
+
+  protected override render(): TemplateResult | typeof nothing {
+    const { properties } = this;
+    if (properties === undefined) return nothing;
+    const { model, strings, formats, onExport, title, made } = properties;
+    const trouble = model.trouble();
+    const scope = model.scope();
+    return html`<main>
+      <header class="title">
+        <div>
+          <h1>${title ?? strings.comparison}</h1>
+          <p class="quiet">${made ?? scopeText(scope, model.runs().length, strings, formats)}</p>
+        </div>
+        ${
+          onExport === undefined
+            ? nothing
+            : html`<vscode-button secondary @click=${onExport}>${strings.exportComparison}</vscode-button>`
+        }
+      </header>
+      ${
+        trouble === undefined
+          ? nothing
+          : html`<p class="notice error" role="alert">${fill(strings.problem, { message: trouble.message })}</p>`
+      }
+      ${
+        scope === undefined && trouble === undefined
+          ? html`<p class="empty" role="status">${strings.loading}</p>`
+          : this.content(properties)
+      }
+    </main>`;
+  }
+}
+
+customElements.define('peft-compare-panel', ComparePanel);

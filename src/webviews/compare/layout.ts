@@ -1,0 +1,159 @@
+import { scaleLinear, scaleLog } from 'd3-scale';
+import type { Point } from './points.ts';
+
+/** Where the points of the chart go, in pixels. The panels of one chart share their scales, so that they can be compared. */
+
+export interface Tick {
+  readonly at: number;
+  readonly value: number;
+  /** Between the powers of ten of a log scale there is room for a line only. */
+  readonly isLabelled: boolean;
+}
+
+/** The band of a category beside the scale. */
+export interface Band {
+  readonly from: number;
+  readonly to: number;
+}
+
+export interface Layout {
+  readonly width: number;
+  readonly height: number;
+  readonly left: number;
+  readonly right: number;
+  readonly top: number;
+  readonly bottom: number;
+  readonly x: (point: Pick<Point, 'place'>) => number;
+  readonly y: (score: number) => number;
+  readonly xTicks: readonly Tick[];
+  readonly yTicks: readonly Tick[];
+  /** Where points without a number on the axis are; null when there are none. */
+  readonly apart: Band | null;
+  /** Digits after the point that tell the vertical ticks apart, as percentages. */
+  readonly digits: number;
+}
+
+export interface LayoutOptions {
+  readonly width: number;
+  readonly height: number;
+  /** Parameters are counted on a log scale; so are privacy losses when they differ much. */
+  readonly axis: 'parameters' | 'epsilon';
+}
+
+const margin = { left: 52, right: 14, top: 10, bottom: 42 };
+const bandWidth = 72;
+
+/** Powers of ten and, where those are few, 1, 2 and 5 of each. */
+function logTicks(low: number, high: number, room: number): readonly { value: number; isLabelled: boolean }[] {
+  const decades = Math.log10(high / low);
+  const steps = decades < 1.2 ? [1, 2, 5] : [1];
+  const every = Math.max(1, Math.ceil((decades * 52) / room));
+  const ticks: { value: number; isLabelled: boolean }[] = [];
+  for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power++)
+    for (const step of [1, 2, 5]) {
+      const value = step * 10 ** power;
+      if (value >= low && value <= high)
+        ticks.push({ value, isLabelled: steps.includes(step) && (step !== 1 || power % every === 0) });
+    }
+  return ticks;
+}
+
+function extent(values: readonly number[]): readonly [low: number, high: number] | null {
+  return values.length === 0 ? null : [Math.min(...values), Math.max(...values)];
+}
+
+/** The layout of panels with these points, each `width` by `height`. */
+export function layoutOf(points: readonly Point[], { width, height, axis }: LayoutOptions): Layout {
+  const hasApart = points.some(({ place }) => place.kind === 'apart');
+  const values = points.flatMap(({ place }) => (place.kind === 'value' ? [place.value] : []));
+  // Nothing trained is the least of parameters; no privacy is beyond every loss.
+  const isApartLeft = axis === 'parameters';
+  const band = hasApart ? Math.min(bandWidth, width / 4) : 0;
+  const left = margin.left + (isApartLeft ? band : 0);
+  const right = width - margin.right - (isApartLeft ? 0 : band);
+  const [least, most] = extent(values) ?? [1, 10];
+  const [low, high] = [least / 1.6, most * 1.6];
+  const inset = 6;
+  const scale = scaleLog([low, high], [left + inset, right - inset]);
+  const apart: Band | null = hasApart
+    ? isApartLeft
+      ? { from: margin.left, to: left }
+      : { from: right, to: width - margin.right }
+    : null;
+  const isOnlyApart = values.length === 0;
+
+  const scores = points.flatMap(({ score, interval }) =>
+    interval === null ? [score] : [score, interval.low, interval.high],
+  );
+  const [lowest, highest] = extent(scores) ?? [0, 1];
+  const span = highest - lowest || 0.02;
+  // No score lies beyond 1, however wide its interval.
+  const yLow = Math.max(-1, lowest - 0.08 * span);
+  const yHigh = Math.min(Math.max(1, highest), highest + 0.08 * span);
+  const bottom = height - margin.bottom;
+  const y = scaleLinear([yLow, yHigh], [bottom, margin.top]);
+  const wanted = Math.max(2, Math.floor((bottom - margin.top) / 44));
+  const yValues = y.ticks(wanted);
+  const gap = 100 * ((yValues[1] ?? 1) - (yValues[0] ?? 0));
+
+  return {
+    width,
+    height,
+    left: margin.left,
+    right: width - margin.right,
+    top: margin.top,
+    bottom,
+    x: ({ place }) =>
+      place.kind === 'value' ? scale(place.value) : apart === null ? left : (apart.from + apart.to) / 2,
+    y: (score) => y(score),
+    xTicks: isOnlyApart
+      ? []
+      : logTicks(low, high, right - left).map(({ value, isLabelled }) => ({ value, isLabelled, at: scale(value) })),
+    yTicks: yValues.map((value) => ({ value, at: y(value), isLabelled: true })),
+    apart,
+    digits: gap >= 1 || gap <= 0 ? 0 : Math.min(3, Math.ceil(-Math.log10(gap))),
+  };
+}
+
+/** The corners of the front's staircase: nothing to its upper left is known to be reachable. */
+export function staircase(
+  front: readonly { readonly x: number; readonly y: number }[],
+): readonly (readonly [number, number])[] {
+  return front.flatMap(({ x, y }, index) => {
+    const before = front[index - 1];
+    return before === undefined ? [[x, y] as const] : [[x, before.y] as const, [x, y] as const];
+  });
+}
+
+/**
+ * The number of the point to go to from one by an arrow key: the next along the axis, the next in score. Points at the same place
+ * follow one another by their order.
+ */
+export function nextPoint(
+  places: readonly { readonly x: number; readonly y: number }[],
+  from: number,
+  key: string,
+): number {
+  const order = places.map((_, index) => index);
+  const at = (index: number): { readonly x: number; readonly y: number } => places[index] ?? { x: 0, y: 0 };
+  const alongX = [...order].sort((a, b) => at(a).x - at(b).x || at(b).y - at(a).y || a - b);
+  const alongY = [...order].sort((a, b) => at(b).y - at(a).y || at(a).x - at(b).x || a - b);
+  const step = (sorted: readonly number[], by: number): number =>
+    sorted[Math.min(sorted.length - 1, Math.max(0, sorted.indexOf(from) + by))] ?? from;
+  switch (key) {
+    case 'ArrowRight':
+      return step(alongX, 1);
+    case 'ArrowLeft':
+      return step(alongX, -1);
+    case 'ArrowDown':
+      return step(alongY, 1);
+    case 'ArrowUp':
+      return step(alongY, -1);
+    case 'Home':
+      return alongX[0] ?? from;
+    case 'End':
+      return alongX.at(-1) ?? from;
+    default:
+      return from;
+  }
+}

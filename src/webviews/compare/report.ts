@@ -1,0 +1,68 @@
+import { html, render } from 'lit';
+import * as z from 'zod/mini';
+import { formatsOf } from '../format.ts';
+import { fill, english, stringsOf } from '../strings.ts';
+import './compare-panel.ts';
+import './scatter-chart.ts';
+import type { ComparePanelProperties } from './compare-panel.ts';
+import { comparedRun, runKeyPrefix, view as viewSchema } from './messages.ts';
+import { makeCompareModel } from './model.ts';
+
+/** The page of a report: a comparison in a file of its own, with its data beside it and no host. */
+
+const reportData = z.object({
+  made: z.string(),
+  version: z.string(),
+  view: viewSchema,
+  rows: z.optional(z.array(z.string())),
+  interval: z.optional(
+    z.object({ method: z.optional(z.enum(['student', 'bootstrap'])), level: z.optional(z.number()) }),
+  ),
+  runs: z.array(comparedRun),
+});
+
+const text = document.getElementById('data')?.textContent ?? '{}';
+const data = reportData.parse(JSON.parse(text));
+const strings = stringsOf(english);
+const formats = formatsOf(navigator.language);
+const { rows, interval } = data;
+const model = makeCompareModel({
+  ...(rows === undefined ? {} : { rows }),
+  ...(interval === undefined
+    ? {}
+    : {
+        interval: {
+          ...(interval.method === undefined ? {} : { method: interval.method }),
+          ...(interval.level === undefined ? {} : { level: interval.level }),
+        },
+      }),
+});
+model.update(
+  new Map<string, unknown>([
+    ['scope', { kind: 'all' }],
+    ...data.runs.map((run) => [`${runKeyPrefix}${run.id}`, run] as const),
+  ]),
+  data.runs.map((run) => `${runKeyPrefix}${run.id}`),
+);
+let view = data.view;
+
+const properties = (): ComparePanelProperties => ({
+  model,
+  strings,
+  formats,
+  view,
+  onView(next) {
+    view = next;
+    draw();
+  },
+  onOpen: undefined,
+  onExport: undefined,
+  title: fill(strings.reportTitle, { n: formats.integer(data.runs.length) }),
+  made: fill(strings.reportMade, { date: formats.moment(Date.parse(data.made)), version: data.version }),
+});
+
+function draw(): void {
+  render(html`<peft-compare-panel .properties=${properties()}></peft-compare-panel>`, document.body);
+}
+
+draw();

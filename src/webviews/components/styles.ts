@@ -1,0 +1,133 @@
+import { css } from 'lit';
+
+/** What every part of the panels has in common: VS Code's own variables, and nothing that they don't give. */
+export const base = css`
+  :host {
+    display: block;
+    color: var(--vscode-foreground);
+    font-family: var(--vscode-font-family);
+    font-size: var(--vscode-font-size);
+    line-height: 1.4;
+  }
+  :host([hidden]) {
+    display: none;
+  }
+  * {
+    box-sizing: border-box;
+  }
+  h1,
+  h2,
+  h3,
+  p {
+    margin: 0;
+    font-weight: inherit;
+  }
+  h1 {
+    font-size: 1.5em;
+    line-height: 1.3;
+    font-weight: 600;
+    overflow-wrap: anywhere;
+  }
+  h2 {
+    font-size: 1.08em;
+    font-weight: 600;
+  }
+  h3 {
+    font-size: 1em;
+    font-weight: 600;
+  }
+  .quiet {
+    color: var(--vscode-descriptionForeground);
+  }
+  .number {
+    font-variant-numeric: tabular-nums;
+  }
+  .hidden-visually {
+    position: absolute;
+    width: 1px;
+    height: 1px;
+    margin: -1px;
+    overflow: hidden;
+    clip-path: inset(50%);
+    white-space: nowrap;
+  }
+  button.link {
+    padding: 0;
+    border: 0;
+    background: none;
+    color: var(--vscode-textLink-foreground);
+    font: inherit;
+    text-align: inherit;
+    cursor: pointer;
+    overflow-wrap: anywhere;
+  }
+  button.link:hover {
+    color: var(--vscode-textLink-activeForeground);
+    text-decoration: underline;
+  }
+  button.plain {
+    display: inline-flex;
+    align-items: center;
+    gap: 4px;
+    padding: 2px 6px;
+    border: 1px solid transparent;
+    border-radius: 4px;
+    background: none;
+    color: var(--vscode-descriptionForeground);
+    font: inherit;
+    cursor: pointer;
+  }
+  button.plain:hover {
+    background: var(--vscode-toolbar-hoverBackground);
+    color: var(--vscode-foreground);
+  }
+  :focus-visible {
+    outline: 1px solid var(--vscode-focusBorder);
+    outline-offset: 1px;
+  }
+  .notice {
+    padding: 8px 12px;
+    border-left: 3px solid var(--vscode-editorInfo-foreground);
+    background: var(--vscode-textBlockQuote-background);
+    overflow-wrap: anywhere;
+    white-space: pre-wrap;
+  }
+  .notice.error {
+    border-left-color: var(--vscode-editorError-foreground);
+  }
+  .notice.warning {
+    border-left-color: var(--vscode-editorWarning-foreground);
+  }
+  .empty {
+    padding: 24px 0;
+    color: var(--vscode-descriptionForeground);
+  }
+  .field {
+    display: flex;
+    flex-direction: column;
+    gap: 4px;
+    min-width: 0;
+  }
+  .field > span {
+    color: var(--vscode-descriptionForeground);
+    font-size: 0.92em;
+  }
+  .colour-blue {
+    --series: var(--vscode-charts-blue);
+  }
+  .colour-orange {
+    --series: var(--vscode-charts-orange);
+  }
+  .colour-green {
+    --series: var(--vscode-charts-green);
+  }
+  .colour-purple {
+    --series: var(--vscode-charts-purple);
+  }
+  .colour-red {
+    --series: var(--vscode-charts-red);
+  }
+  .colour-yellow {
+    --series: var(--vscode-charts-yellow);
+  }
+`;

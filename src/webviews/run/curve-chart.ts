@@ -1,0 +1,529 @@
+import { css, html, LitElement, nothing, unsafeCSS, type PropertyValues, type TemplateResult } from 'lit';
+import { ref } from 'lit/directives/ref.js';
+import uPlot from 'uplot';
+import uPlotStyle from 'uplot/dist/uPlot.min.css';
+import { seriesColours } from '../compare/marks.ts';
+import { base } from '../components/styles.ts';
+import { table } from '../components/table.ts';
+import type { Formats } from '../format.ts';
+import { fill, type Strings } from '../strings.ts';
+import { onThemeChange, themeColour } from '../theme.ts';
+import type { ChartPlan, Series } from './charts.ts';
+import { placesOf, type Axis, type CurveData } from './curve-data.ts';
+import { chartNumber, chartText } from './texts.ts';
+
+/** What a chart shows. */
+export interface ChartModel {
+  readonly plan: ChartPlan;
+  readonly curves: ReadonlyMap<string, CurveData>;
+  readonly axis: Axis;
+  readonly startedAt: number | null;
+  readonly strings: Strings;
+  readonly formats: Formats;
+  readonly asTable: boolean;
+  /** The steps that are looked at, where not all are. */
+  readonly zoom: { readonly from: number; readonly to: number } | null;
+}
+
+/** The user has dragged over a part of the horizontal axis: the steps in it, or null to see all again. */
+export class ZoomEvent extends Event {
+  readonly steps: { readonly from: number; readonly to: number } | null;
+  constructor(steps: ZoomEvent['steps']) {
+    super('peft-zoom', { bubbles: true, composed: true });
+    this.steps = steps;
+  }
+}
+
+export class AsTableEvent extends Event {
+  readonly chart: string;
+  constructor(chart: string) {
+    super('peft-as-table', { bubbles: true, composed: true });
+    this.chart = chart;
+  }
+}
+
+const height = 200;
+const dashes = [[], [6, 4], [2, 3], [8, 3, 2, 3]];
+const together = uPlot.sync('peft-run');
+
+interface Drawn {
+  readonly series: Series;
+  readonly data: CurveData;
+  readonly colour: string;
+  readonly dash: number[];
+}
+
+/** One chart with its legend, its text for screen readers, and its table. */
+export class CurveChart extends LitElement {
+  static override properties = { model: { attribute: false }, cursor: { state: true } };
+
+  static override styles = [
+    base,
+    unsafeCSS(uPlotStyle),
+    css`
+      :host {
+        min-width: 0;
+      }
+      header {
+        display: flex;
+        align-items: center;
+        gap: 8px;
+        min-height: 26px;
+      }
+      header h2 {
+        flex: 1;
+        min-width: 0;
+        overflow: hidden;
+        text-overflow: ellipsis;
+        white-space: nowrap;
+      }
+      .plot {
+        position: relative;
+        height: ${height}px;
+        border-radius: 2px;
+      }
+      .uplot {
+        font: inherit;
+      }
+      .u-select {
+        background: var(--vscode-editor-selectionBackground);
+        opacity: 0.5;
+      }
+      .u-hz .u-cursor-x,
+      .u-hz .u-cursor-y {
+        border-color: var(--vscode-descriptionForeground);
+      }
+      .legend {
+        display: flex;
+        flex-wrap: wrap;
+        gap: 2px 16px;
+        min-height: 1.4em;
+        font-size: 0.92em;
+        color: var(--vscode-descriptionForeground);
+      }
+      .legend span {
+        display: inline-flex;
+        align-items: center;
+        gap: 6px;
+      }
+      .legend svg {
+        flex: none;
+        color: var(--series);
+      }
+      .legend b {
+        font-weight: 400;
+        color: var(--vscode-foreground);
+        font-variant-numeric: tabular-nums;
+      }
+    `,
+  ];
+
+  declare model: ChartModel | undefined;
+  /** The place on the joined horizontal axis that the cursor is at. */
+  declare private cursor: number | null;
+  private plot: uPlot | undefined;
+  private target: HTMLElement | undefined;
+  private observer: ResizeObserver | undefined;
+  private endTheme: (() => void) | undefined;
+  private drawn: readonly Drawn[] = [];
+  private places: readonly number[] = [];
+  private shape = '';
+
+  constructor() {
+    super();
+    this.model = undefined;
+    this.cursor = null;
+  }
+
+  override connectedCallback(): void {
+    super.connectedCallback();
+    this.endTheme = onThemeChange(() => this.rebuild());
+    this.observer = new ResizeObserver(() => {
+      const width = this.target?.clientWidth ?? 0;
+      if (width > 0 && this.plot !== undefined && this.plot.width !== width) this.plot.setSize({ width, height });
+      else if (width > 0 && this.plot === undefined) this.requestUpdate();
+    });
+    if (this.target !== undefined) this.observer.observe(this.target);
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    this.endTheme?.();
+    this.observer?.disconnect();
+    this.destroy();
+  }
+
+  private destroy(): void {
+    this.plot?.destroy();
+    this.plot = undefined;
+    this.shape = '';
+  }
+
+  private rebuild(): void {
+    this.destroy();
+    this.requestUpdate();
+  }
+
+  private takeTarget(element: Element | undefined): void {
+    if (element === this.target) return;
+    if (this.target !== undefined) this.observer?.unobserve(this.target);
+    this.destroy();
+    this.target = element instanceof HTMLElement ? element : undefined;
+    if (this.target !== undefined) this.observer?.observe(this.target);
+  }
+
+  protected override willUpdate(changed: PropertyValues): void {
+    const { model } = this;
+    if (model === undefined || !changed.has('model')) return;
+    this.drawn = model.plan.series.flatMap((series, index) => {
+      const data = model.curves.get(series.metric);
+      if (data === undefined || data.value.length === 0) return [];
+      const colour = seriesColours[index % seriesColours.length] ?? 'blue';
+      return [{ series, data, colour, dash: dashes[index % dashes.length] ?? [] }];
+    });
+  }
+
+  protected override updated(changed: PropertyValues): void {
+    const { model, target } = this;
+    if (model === undefined || model.asTable || target === undefined || target.clientWidth === 0) return;
+    if (!changed.has('model') && this.plot !== undefined) return;
+    const data = this.join(model);
+    // What the chart is made of; new numbers alone are only handed over.
+    const shape = JSON.stringify([
+      model.axis,
+      model.plan,
+      this.drawn.map(({ series, data: { smoothed } }) => [series.metric, smoothed !== undefined]),
+    ]);
+    if (this.plot === undefined || shape !== this.shape) {
+      this.destroy();
+      this.shape = shape;
+      this.plot = new uPlot(this.options(model, target.clientWidth), data, target);
+    } else {
+      this.plot.setData(data, true);
+    }
+  }
+
+  /** The curves over one axis; with a smoothed line each gives two, the raw one first. */
+  private join(model: ChartModel): uPlot.AlignedData {
+    const tables = this.drawn.map(({ data }): uPlot.AlignedData => {
+      const x = [...placesOf(data, model.axis, model.startedAt)];
+      const gap = (values: readonly number[]): (number | null)[] =>
+        values.map((value) => (Number.isFinite(value) ? value : null));
+      return data.smoothed === undefined ? [x, gap(data.value)] : [x, gap(data.value), gap(data.smoothed.value)];
+    });
+    const [only] = tables;
+    const joined: uPlot.AlignedData = only !== undefined && tables.length === 1 ? only : uPlot.join(tables);
+    this.places = [...(joined[0] as readonly number[])];
+    return joined;
+  }
+
+  private options(model: ChartModel, width: number): uPlot.Options {
+    const { formats, strings, plan, axis } = model;
+    const font = `11px ${themeColour('--vscode-font-family')}`;
+    const grid = {
+      stroke: () => themeColour('--vscode-editorIndentGuide-background1', '--vscode-widget-border'),
+      width: 1,
+    };
+    const ink = (): string => themeColour('--vscode-descriptionForeground');
+    const series = this.drawn.flatMap(({ data, colour, dash, series: { isEvaluation } }): uPlot.Series[] => {
+      const stroke = themeColour(`--vscode-charts-${colour}`);
+      const hasAverage = data.smoothed !== undefined;
+      const raw: uPlot.Series = {
+        stroke,
+        width: hasAverage ? 1 : 1.5,
+        alpha: hasAverage ? 0.35 : 1,
+        dash,
+        points: { show: isEvaluation && data.value.length <= 200, size: 5, fill: stroke },
+        spanGaps: false,
+      };
+      return hasAverage ? [raw, { stroke, width: 2, dash, points: { show: false } }] : [raw];
+    });
+    return {
+      width,
+      height,
+      legend: { show: false },
+      cursor: {
+        sync: { key: together.key, setSeries: false },
+        drag: { x: true, y: false, setScale: false },
+        points: { size: 6 },
+      },
+      scales: { x: { time: false }, y: { range: (_, low, high) => paddedRange(low, high) } },
+      axes: [
+        {
+          stroke: ink,
+          grid,
+          ticks: { show: false },
+          font,
+          size: 26,
+          gap: 4,
+          space: 64,
+          ...(axis === 'time' ? { incrs: timeIncrements } : {}),
+          values: (_, splits) => splits.map((value) => this.placeText(value, axis, formats, true)),
+        },
+        {
+          stroke: ink,
+          grid,
+          ticks: { show: false },
+          font,
+          size: 56,
+          gap: 6,
+          values: (_, splits) =>
+            splits.map((value) => (plan.unit === 'bytes' ? formats.bytes(value) : axisNumber(value, formats))),
+        },
+      ],
+      series: [{}, ...series],
+      hooks: {
+        setCursor: [
+          (plot) => {
+            this.cursor = plot.cursor.idx ?? null;
+          },
+        ],
+        setSelect: [
+          (plot) => {
+            const { left, width: chosen } = plot.select;
+            if (chosen < 4) return;
+            const steps = this.stepsBetween(plot.posToVal(left, 'x'), plot.posToVal(left + chosen, 'x'));
+            plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+            if (steps !== null) this.dispatchEvent(new ZoomEvent(steps));
+          },
+        ],
+        ready: [
+          (plot) => {
+            plot.over.addEventListener('dblclick', () => this.dispatchEvent(new ZoomEvent(null)));
+            plot.root.setAttribute('role', 'presentation');
+            plot.root.setAttribute('aria-label', strings.curves);
+          },
+        ],
+      },
+    };
+  }
+
+  /** The first and last step whose place lies between two places. */
+  private stepsBetween(low: number, high: number): { readonly from: number; readonly to: number } | null {
+    const { model } = this;
+    if (model === undefined) return null;
+    const inside = this.drawn.flatMap(({ data }) => {
+      const places = placesOf(data, model.axis, model.startedAt);
+      return data.step.filter((_, index) => {
+        const place = places[index] ?? NaN;
+        return place >= low && place <= high;
+      });
+    });
+    const [from, to] = [Math.min(...inside), Math.max(...inside)];
+    return inside.length > 1 && to > from ? { from, to } : null;
+  }
+
+  private placeText(place: number, axis: Axis, formats: Formats, isShort = false): string {
+    if (axis === 'time') return formats.duration(place);
+    if (axis === 'epoch') return formats.number(Math.round(1000 * place) / 1000);
+    return isShort && place >= 100_000 ? formats.compact(place) : formats.integer(place);
+  }
+
+  private axisTitle({ axis, strings }: ChartModel): string {
+    return axis === 'time' ? strings.time : axis === 'epoch' ? strings.epoch : strings.step;
+  }
+
+  /** The curve's value at the cursor, or the last one before it. */
+  private valueAt(
+    data: CurveData,
+    model: ChartModel,
+  ): { readonly raw: number; readonly average: number | undefined } | null {
+    if (this.cursor === null) {
+      const index = data.value.length - 1;
+      return index < 0 ? null : { raw: data.value[index] ?? NaN, average: data.smoothed?.value[index] };
+    }
+    const place = this.places[this.cursor];
+    if (place === undefined) return null;
+    const places = placesOf(data, model.axis, model.startedAt);
+    const index = places.findLastIndex((each) => each <= place);
+    return index < 0 ? null : { raw: data.value[index] ?? NaN, average: data.smoothed?.value[index] };
+  }
+
+  private legend(model: ChartModel): TemplateResult {
+    const { strings, formats, plan } = model;
+    const place = this.cursor === null ? undefined : this.places[this.cursor];
+    return html`<div class="legend" aria-hidden="true">
+      ${this.drawn.map(({ series, data, colour, dash }) => {
+        const value = this.valueAt(data, model);
+        const shown = value === null ? NaN : (value.average ?? value.raw);
+        return html`<span class="colour-${colour}">
+          <svg width="18" height="8">
+            <line
+              x1="0"
+              y1="4"
+              x2="18"
+              y2="4"
+              stroke="currentColor"
+              stroke-width="2"
+              stroke-dasharray=${dash.join(' ')}
+            />
+          </svg>
+          ${series.label} <b>${value === null ? strings.noValue : chartNumber(shown, plan.unit, strings, formats)}</b>
+        </span>`;
+      })}
+      ${
+        place === undefined
+          ? nothing
+          : html`<span>${this.axisTitle(model)} <b>${this.placeText(place, model.axis, formats)}</b></span>`
+      }
+    </div>`;
+  }
+
+  /** What is said of the place that the cursor was moved to by keyboard. */
+  private spoken(model: ChartModel): string {
+    const place = this.cursor === null ? undefined : this.places[this.cursor];
+    if (place === undefined) return '';
+    const values = this.drawn.flatMap(({ series, data }) => {
+      const value = this.valueAt(data, model);
+      return value === null
+        ? []
+        : [`${series.label} ${chartNumber(value.raw, model.plan.unit, model.strings, model.formats)}`];
+    });
+    return fill(model.strings.pointRead, {
+      x: `${this.axisTitle(model)} ${this.placeText(place, model.axis, model.formats)}`,
+      values: values.join(', '),
+    });
+  }
+
+  private onKeyDown(event: KeyboardEvent): void {
+    const { plot } = this;
+    if (plot === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
+    const most = this.places.length - 1;
+    const stride = event.shiftKey ? Math.max(1, Math.round(most / 20)) : 1;
+    const now = this.cursor ?? most + 1;
+    let next: number;
+    if (event.key === 'ArrowLeft') next = now - stride;
+    else if (event.key === 'ArrowRight') next = now + stride;
+    else if (event.key === 'Home') next = 0;
+    else if (event.key === 'End') next = most;
+    else if (event.key === 'Escape') {
+      this.cursor = null;
+      plot.setCursor({ left: -10, top: -10 });
+      return;
+    } else return;
+    event.preventDefault();
+    const index = Math.max(0, Math.min(most, next));
+    const left = plot.valToPos(this.places[index] ?? 0, 'x');
+    plot.setCursor({ left, top: height / 3 });
+    this.cursor = index;
+  }
+
+  private twin(model: ChartModel): TemplateResult {
+    const { plan, strings, formats } = model;
+    interface Row {
+      readonly series: string;
+      readonly step: number;
+      readonly epoch: number;
+      readonly time: number;
+      readonly value: number;
+    }
+    const rows = this.drawn.flatMap(({ series, data }) =>
+      data.step.map((step, index): Row => ({
+        series: series.label,
+        step,
+        epoch: data.epoch[index] ?? NaN,
+        time: (data.time[index] ?? NaN) - (model.startedAt ?? data.time[0] ?? 0),
+        value: data.value[index] ?? NaN,
+      })),
+    );
+    const shown = rows.length;
+    const total = this.drawn.reduce((sum, { data }) => sum + data.total, 0);
+    return html`${table<Row>({
+      caption: plan.title,
+      rows,
+      key: ({ series, step }) => `${series} ${step}`,
+      columns: [
+        ...(this.drawn.length > 1
+          ? [{ id: 'series', title: strings.split, sortBy: (row: Row) => row.series, cell: (row: Row) => row.series }]
+          : []),
+        {
+          id: 'step',
+          title: strings.step,
+          isNumeric: true,
+          sortBy: ({ step }) => step,
+          cell: ({ step }) => formats.integer(step),
+        },
+        {
+          id: 'epoch',
+          title: strings.epoch,
+          isNumeric: true,
+          sortBy: ({ epoch }) => epoch,
+          cell: ({ epoch }) => (Number.isNaN(epoch) ? strings.noValue : formats.number(epoch)),
+        },
+        {
+          id: 'time',
+          title: strings.time,
+          isNumeric: true,
+          sortBy: ({ time }) => time,
+          cell: ({ time }) => formats.duration(time),
+        },
+        {
+          id: 'value',
+          title: plan.title,
+          isNumeric: true,
+          sortBy: ({ value }) => value,
+          cell: ({ value }) => chartNumber(value, plan.unit, strings, formats),
+        },
+      ],
+    })}
+    ${
+      shown < total
+        ? html`<p class="quiet">
+            ${fill(strings.pointsOf, { shown: formats.integer(shown), total: formats.integer(total) })}
+          </p>`
+        : nothing
+    }`;
+  }
+
+  protected override render(): TemplateResult | typeof nothing {
+    const { model } = this;
+    if (model === undefined) return nothing;
+    const { plan, strings, formats, asTable, curves } = model;
+    const text = chartText(plan, curves, strings, formats);
+    return html`<header>
+        <h2>${plan.title}</h2>
+        <button class="plain" aria-pressed=${asTable} @click=${() => this.dispatchEvent(new AsTableEvent(plan.id))}>
+          ${asTable ? strings.asChart : strings.asTable}
+        </button>
+      </header>
+      <p class="hidden-visually">${text}</p>
+      ${
+        asTable
+          ? this.twin(model)
+          : html`<div
+                class="plot"
+                tabindex="0"
+                role="group"
+                aria-roledescription=${strings.curves}
+                aria-label="${text} ${strings.chartHelp}"
+                @keydown=${(event: KeyboardEvent) => this.onKeyDown(event)}
+                ${ref((element) => this.takeTarget(element))}
+              ></div>
+              ${this.legend(model)}
+              <p class="hidden-visually" aria-live="polite">
+                ${this.matches(':focus-within') ? this.spoken(model) : ''}
+              </p>`
+      }`;
+  }
+}
+
+customElements.define('peft-curve-chart', CurveChart);
+
+/** Some room above and below, also for a curve that does not move. */
+function paddedRange(low: number | null, high: number | null): [number, number] {
+  if (low === null || high === null || !Number.isFinite(low) || !Number.isFinite(high)) return [0, 1];
+  if (low === high) return low === 0 ? [-1, 1] : [low - Math.abs(low) * 0.1, high + Math.abs(high) * 0.1];
+  const room = (high - low) * 0.06;
+  // A curve that is never negative has no axis below 0.
+  return [low >= 0 ? Math.max(0, low - room) : low - room, high + room];
+}
+
+function axisNumber(value: number, formats: Formats): string {
+  const size = Math.abs(value);
+  return size >= 10_000 || (size > 0 && size < 0.001) ? formats.compactOrScientific(value) : formats.number(value);
+}
+
+/** Round numbers of seconds, minutes and hours, in milliseconds. */
+const timeIncrements = [
+  0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 28_800, 86_400,
+].map((seconds) => 1000 * seconds);

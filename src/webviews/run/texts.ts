@@ -1,0 +1,142 @@
+import type { Formats } from '../format.ts';
+import { fill, type Strings } from '../strings.ts';
+import type { ChartPlan } from './charts.ts';
+import { summariseCurve, type CurveData } from './curve-data.ts';
+import type { Summary } from './messages.ts';
+
+/** What the run panel says in words. Everything that comes from a run's files stays plain text. */
+
+/** The run's name as a person would say it. */
+export function runTitle(summary: Summary, strings: Strings): string {
+  if (summary.name !== null && summary.name.trim() !== '') return summary.name;
+  const parts = [summary.method, summary.task].filter((part) => part !== null);
+  return parts.length === 0 ? fill(strings.unnamedRun, { id: summary.id.slice(-6) }) : parts.join(' · ');
+}
+
+/** One entry of the header. */
+export interface Fact {
+  readonly title: string;
+  readonly value: string;
+  readonly detail?: string;
+}
+
+function memoryFact({ peakBytes }: Summary, strings: Strings, formats: Formats): Fact[] {
+  return peakBytes === null ? [] : [{ title: strings.memoryPeak, value: formats.bytes(peakBytes) }];
+}
+
+function deviceFact({ provider, threads, deviceReason }: Summary, strings: Strings): Fact[] {
+  if (provider === null) return [];
+  const value = threads === null ? provider : `${provider} × ${threads}`;
+  return [{ title: strings.device, value, ...(deviceReason === null ? {} : { detail: deviceReason }) }];
+}
+
+function parametersFact({ parameters }: Summary, strings: Strings, formats: Formats): Fact[] {
+  if (parameters === null) return [];
+  const { method, head, total, frozen } = parameters;
+  const split = fill(strings.parametersSplit, { method: formats.integer(method), head: formats.integer(head) });
+  const share =
+    frozen === null || frozen === 0 ? '' : ` · ${fill(strings.frozenShare, { share: formats.share(total / frozen) })}`;
+  return [{ title: strings.parameters, value: formats.integer(total), detail: split + share }];
+}
+
+function timeFact(summary: Summary, strings: Strings, formats: Formats): Fact[] {
+  if (summary.state === 'running' && summary.remainingMs !== null)
+    return [{ title: strings.eta, value: formats.duration(summary.remainingMs) }];
+  if (summary.trainSeconds !== null)
+    return [{ title: strings.duration, value: formats.duration(1000 * summary.trainSeconds) }];
+  return [];
+}
+
+function epsilonFact({ epsilon, delta }: Summary, strings: Strings, formats: Formats): Fact[] {
+  if (epsilon === null) return [];
+  const title = delta === null ? strings.privacyLoss : fill(strings.epsilonAt, { delta: formats.number(delta) });
+  return [{ title, value: formats.number(epsilon) }];
+}
+
+function scoreFact({ score, bestStep, lastScore }: Summary, strings: Strings, formats: Formats): Fact[] {
+  if (score === null) return [];
+  const detail = [
+    ...(bestStep === null ? [] : [fill(strings.at, { step: formats.integer(bestStep) })]),
+    ...(lastScore === null || lastScore === score ? [] : [`${strings.last} ${formats.number(lastScore)}`]),
+  ];
+  return [
+    {
+      title: strings.score,
+      value: formats.number(score),
+      ...(detail.length > 0 ? { detail: detail.join(' · ') } : {}),
+    },
+  ];
+}
+
+/** The header's facts; what is not known (yet) is left out. */
+export function factsOf(summary: Summary, strings: Strings, formats: Formats): readonly Fact[] {
+  const { examplesPerSecond, loss } = summary;
+  return [
+    ...scoreFact(summary, strings, formats),
+    ...(loss === null ? [] : [{ title: strings.loss, value: formats.number(loss) }]),
+    ...parametersFact(summary, strings, formats),
+    ...epsilonFact(summary, strings, formats),
+    ...timeFact(summary, strings, formats),
+    ...(examplesPerSecond === null
+      ? []
+      : [
+          {
+            title: strings.throughput,
+            value: fill(strings.throughputValue, { n: formats.integer(examplesPerSecond) }),
+          },
+        ]),
+    ...memoryFact(summary, strings, formats),
+    ...deviceFact(summary, strings),
+  ];
+}
+
+/** How far the run has come, from 0 to 1; null before that can be told. */
+export function progressOf({ step, totalSteps, state }: Summary): number | null {
+  if (state === 'finished') return 1;
+  if (step === null || totalSteps === null || totalSteps === 0) return null;
+  return Math.min(1, step / totalSteps);
+}
+
+/** `Step 120 of 400 · epoch 1.36`, or why there is no such thing. */
+export function progressText(summary: Summary, strings: Strings, formats: Formats): string {
+  const { step, totalSteps, epoch, state } = summary;
+  if (step === null || totalSteps === null) return state === 'queued' ? strings.waiting : '';
+  const steps = fill(strings.progressOf, { step: formats.integer(step), total: formats.integer(totalSteps) });
+  return epoch === null
+    ? steps
+    : `${steps} · ${strings.epoch.toLowerCase()} ${formats.number(Math.round(100 * epoch) / 100)}`;
+}
+
+/** A number of a chart in its unit. */
+export function chartNumber(value: number, unit: ChartPlan['unit'], strings: Strings, formats: Formats): string {
+  if (!Number.isFinite(value)) return strings.notFinite;
+  return unit === 'bytes' ? formats.bytes(value) : formats.number(value);
+}
+
+/** A chart in one sentence, for those who can't see it. */
+export function chartText(
+  plan: ChartPlan,
+  curves: ReadonlyMap<string, CurveData>,
+  strings: Strings,
+  formats: Formats,
+): string {
+  const series = plan.series.flatMap(({ metric, label }) => {
+    const data = curves.get(metric);
+    const summary = data === undefined ? null : summariseCurve(data);
+    if (data === undefined || summary === null) return [];
+    const number = (value: number): string => chartNumber(value, plan.unit, strings, formats);
+    return [
+      fill(strings.seriesSummary, {
+        name: label,
+        last: number(summary.last),
+        step: formats.integer(summary.lastStep),
+        low: number(summary.low),
+        high: number(summary.high),
+        n: formats.integer(data.total),
+      }),
+    ];
+  });
+  return series.length === 0
+    ? fill(strings.chartNoNumbers, { title: plan.title })
+    : fill(strings.chartSummary, { title: plan.title, series: series.join('; ') });
+}

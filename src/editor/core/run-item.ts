@@ -1,0 +1,176 @@
+import { cut, duration, grouped, moment, percent, score } from '../../base/format.ts';
+import type { RunSummary } from '../../store/queries.ts';
+import { labelLine, title } from '../../store/run-text.ts';
+import { t } from './l10n.ts';
+import { compact, markdown, markdownLine, oneLine } from './text.ts';
+
+/** How a run is shown in trees, as plain data; views/ makes tree items of it. */
+export interface RunItem {
+  readonly label: string;
+  readonly description: string;
+  readonly icon: ItemIcon;
+  /** Flags joined by `+`, for the `when` clauses of menus: `run+running+stoppable+unstarred`. */
+  readonly contextValue: string;
+  /** What a screen reader says: the state in words too. */
+  readonly spoken: string;
+}
+
+export interface ItemIcon {
+  readonly id: string;
+  readonly color?: string;
+}
+
+const icons: Readonly<Record<RunSummary['state'], ItemIcon>> = {
+  queued: { id: 'clock' },
+  starting: { id: 'loading~spin' },
+  running: { id: 'sync~spin', color: 'charts.blue' },
+  finished: { id: 'pass', color: 'testing.iconPassed' },
+  failed: { id: 'error', color: 'testing.iconFailed' },
+  stopped: { id: 'circle-slash', color: 'disabledForeground' },
+  interrupted: { id: 'warning', color: 'list.warningForeground' },
+};
+
+export function stateIcon(state: RunSummary['state']): ItemIcon {
+  return icons[state];
+}
+
+/** A state in the user's language. */
+export function stateText(state: string): string {
+  switch (state) {
+    case 'queued':
+      return t('queued');
+    case 'starting':
+      return t('starting');
+    case 'running':
+      return t('running');
+    case 'finished':
+      return t('finished');
+    case 'failed':
+      return t('failed');
+    case 'stopped':
+      return t('stopped');
+    case 'interrupted':
+      return t('interrupted');
+    default:
+      return state;
+  }
+}
+
+/** How far a run is, from 0 to 1; nothing while that can't be told. */
+export function fractionDone({ step, totalSteps }: Pick<RunSummary, 'step' | 'totalSteps'>): number | undefined {
+  return step === null || totalSteps === null || totalSteps === 0 ? undefined : Math.min(1, step / totalSteps);
+}
+
+/** How far a run is that has a process, in a few words. */
+export function progressText(run: RunSummary): string {
+  if (run.state === 'queued') return t('waits');
+  if (run.state === 'starting') return t('prepares');
+  const done = fractionDone(run);
+  if (done === undefined) return t('begins');
+  const share = `${Math.floor(100 * done)} %`;
+  return run.remainingMs === null ? share : t('{0}, {1} left', share, duration(run.remainingMs));
+}
+
+/** The flags of a run: what can be done with it. */
+export function flagsOf(run: Pick<RunSummary, 'state' | 'starred'>): string {
+  const { state, starred } = run;
+  const ability =
+    state === 'queued'
+      ? 'cancellable'
+      : state === 'starting' || state === 'running'
+        ? 'stoppable'
+        : state === 'finished'
+          ? 'removable'
+          : 'removable+resumable';
+  return `run+${state}+${ability}+${starred ? 'starred' : 'unstarred'}`;
+}
+
+export function epsilonText(epsilon: number): string {
+  return `ε ${Number(epsilon.toPrecision(3))}`;
+}
+
+/** What a run is called: what its sweep set for it, its name, or what it does. */
+export function runName(run: RunSummary, { inSweep = false } = {}): string {
+  const own = inSweep ? labelLine(run.label) : title(run);
+  const fallback = [run.method, run.task].filter((part) => part !== null).join(' · ');
+  return oneLine(own) || oneLine(run.name ?? '') || oneLine(fallback) || run.id;
+}
+
+function describe(run: RunSummary): string {
+  const { state, parameters, epsilon, starred } = run;
+  const parts: string[] = [];
+  if (state === 'running' || state === 'starting') parts.push(progressText(run));
+  if (run.score !== null) parts.push(score(run.score));
+  if (parameters !== null) parts.push(compact(parameters.total));
+  if (epsilon !== null) parts.push(epsilonText(epsilon));
+  if (state === 'failed' || state === 'interrupted')
+    parts.push(oneLine(cut(run.failure?.message?.split('\n')[0] ?? stateText(state), 60)));
+  if (state === 'stopped' && run.step !== null) parts.push(t('at step {0}', grouped(run.step)));
+  return `${starred ? '★ ' : ''}${parts.filter((part) => part !== '').join(' · ')}`.trim();
+}
+
+/** @param inSweep whether it stands under its sweep, which says what all of its runs have in common */
+export function runItem(run: RunSummary, { inSweep = false } = {}): RunItem {
+  const label = cut(runName(run, { inSweep }), 120);
+  const description = describe(run);
+  return {
+    label,
+    description,
+    icon: icons[run.state],
+    contextValue: flagsOf(run),
+    spoken: [label, stateText(run.state), description].filter((part) => part !== '').join(', '),
+  };
+}
+
+function rate(examplesPerSecond: number | null): string {
+  return examplesPerSecond === null ? '' : t('{0} examples/s', Number(examplesPerSecond.toPrecision(3)));
+}
+
+/** The tooltip as Markdown. Whatever comes from files or people is escaped. */
+export function runTooltip(run: RunSummary): string {
+  const { parameters, failure } = run;
+  const at =
+    run.step === null || run.totalSteps === null
+      ? ''
+      : t('step {0} of {1}', grouped(run.step), grouped(run.totalSteps));
+  const rows: readonly (readonly [name: string, value: string])[] = [
+    [t('Model'), run.model ?? ''],
+    [t('Task'), run.task ?? ''],
+    [t('Method'), run.method ?? ''],
+    [t('Seed'), run.seed === null ? '' : String(run.seed)],
+    [t('Sweep'), labelLine(run.label)],
+    [
+      'Score',
+      run.score === null
+        ? ''
+        : run.bestStep === null
+          ? score(run.score)
+          : t('{0} at step {1}', score(run.score), grouped(run.bestStep)),
+    ],
+    [
+      t('Trained'),
+      parameters === null
+        ? ''
+        : `${grouped(parameters.total)} (${grouped(parameters.method)} method + ${grouped(parameters.head)} head)${
+            parameters.frozen === null || parameters.frozen === 0
+              ? ''
+              : `, ${percent(parameters.total, parameters.frozen)} of the frozen weights`
+          }`,
+    ],
+    [t('Privacy'), run.epsilon === null ? '' : epsilonText(run.epsilon)],
+    [t('Progress'), [at, rate(run.examplesPerSecond)].filter((part) => part !== '').join(', ')],
+    [t('Time left'), run.remainingMs === null ? '' : duration(run.remainingMs)],
+    [t('Trained for'), run.trainSeconds === null ? '' : duration(run.trainSeconds * 1000)],
+    [t('Device'), [run.provider, run.host].filter((part) => part !== null).join(' on ')],
+    [t('Made'), run.createdAt === null ? '' : moment(run.createdAt)],
+    [t('Tags'), run.tags.join(', ')],
+  ];
+  const told = rows.filter(([, value]) => value !== '');
+  const table = ['| | |', '| --- | --- |', ...told.map(([name, value]) => `| ${name} | ${markdownLine(value)} |`)];
+  const parts = [`**${markdownLine(runName(run))}** — ${stateText(run.state)}`, table.join('\n')];
+  if (failure?.message !== null && failure?.message !== undefined && run.state !== 'finished')
+    parts.push(markdown(cut(failure.message, 600)));
+  if (run.note !== '') parts.push(`> ${markdown(cut(run.note, 400)).replaceAll('\n', '\n> ')}`);
+  parts.push(`\`${run.id.replaceAll('`', '')}\``);
+  return parts.join('\n\n');
+}

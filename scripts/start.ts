@@ -5,10 +5,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { parseEncoderConfig } from '../src/engine/encoders/config.ts';
-import { encoderTensors, tensorName, tensorPrefix, tensorShape } from '../src/engine/encoders/tensor-names.ts';
-import { draw } from '../src/engine/initialise.ts';
-import { writeSafetensors, type WritableTensor } from '../src/engine/safetensors.ts';
+import { writeRandomEncoder } from './random-encoder.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const data = join(root, 'examples', 'word-order');
@@ -24,61 +21,6 @@ const methods = [
   { method: 'head', learningRate: 4e-3 },
 ];
 
-/** The pieces of a WordPiece vocabulary: special tokens, every character, and every word that occurs often. */
-function vocabularyOf(text: string): readonly string[] {
-  const counts = new Map<string, number>();
-  const characters = new Set<string>();
-  for (const word of text.toLowerCase().match(/[a-z]+|\d|[^\sa-z\d]/g) ?? []) {
-    counts.set(word, (counts.get(word) ?? 0) + 1);
-    for (const character of word) characters.add(character);
-  }
-  const words = [...counts].filter(([word, count]) => count >= 4 && word.length > 1).map(([word]) => word);
-  const sorted = [...characters].sort();
-  return [
-    '[PAD]',
-    '[UNK]',
-    '[CLS]',
-    '[SEP]',
-    '[MASK]',
-    ...sorted,
-    ...sorted.map((character) => `##${character}`),
-    ...words.sort(),
-  ];
-}
-
-/** A small BERT with random weights: enough to see every part at work, and honest about what it is. */
-async function makeEncoder(): Promise<void> {
-  const vocabulary = vocabularyOf(await readFile(join(data, 'train.tsv'), 'utf8'));
-  const json = {
-    model_type: 'bert',
-    vocab_size: vocabulary.length,
-    hidden_size: 128,
-    intermediate_size: 512,
-    num_hidden_layers: 2,
-    num_attention_heads: 4,
-    max_position_embeddings: 128,
-    type_vocab_size: 2,
-  };
-  const config = parseEncoderConfig(json, 'config.json');
-  const tensors = new Map<string, WritableTensor>();
-  for (const tensor of encoderTensors(config)) {
-    const name = tensorPrefix(config) + tensorName(config, tensor);
-    const shape = tensorShape(config, tensor);
-    const isScale = tensor.module.endsWith('Norm') && tensor.part === 'weight';
-    const law = isScale
-      ? ({ kind: 'ones' } as const)
-      : tensor.part === 'bias'
-        ? ({ kind: 'zeros' } as const)
-        : ({ kind: 'normal', deviation: 0.05 } as const);
-    tensors.set(name, { shape, data: draw(law, name, shape, 0) });
-  }
-  await mkdir(encoderFolder, { recursive: true });
-  await writeFile(join(encoderFolder, 'config.json'), JSON.stringify(json));
-  await writeFile(join(encoderFolder, 'vocab.txt'), vocabulary.join('\n'));
-  await writeFile(join(encoderFolder, 'tokenizer_config.json'), JSON.stringify({ do_lower_case: true }));
-  await writeSafetensors(join(encoderFolder, 'model.safetensors'), tensors);
-}
-
 function peftLab(...args: readonly string[]): Promise<number> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [join(root, 'bin', 'peft-lab.mjs'), '--folder', workspace, ...args], {
@@ -91,7 +33,9 @@ function peftLab(...args: readonly string[]): Promise<number> {
 
 const { values } = parseArgs({ options: { model: { type: 'string' } } });
 await mkdir(workspace, { recursive: true });
-if (values.model === undefined) await makeEncoder();
+// Enough to see every part at work, and honest about what it is.
+if (values.model === undefined)
+  await writeRandomEncoder(encoderFolder, await readFile(join(data, 'train.tsv'), 'utf8'));
 const files: string[] = [];
 for (const { method, learningRate } of methods) {
   const id = typeof method === 'string' ? method : method.id;

@@ -1,0 +1,150 @@
+import { mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { chromium, type Browser, type FrameLocator, type Locator, type Page } from 'playwright-core';
+import { findChromium } from '../../scripts/vscode/programs.ts';
+
+const chromiumArguments = [
+  ...['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run'],
+  ...['--disable-background-networking', '--disable-component-update', '--disable-sync'],
+];
+
+export interface WindowOptions {
+  readonly url: string;
+  /** The folder to open; an empty window without. */
+  readonly folder?: string | undefined;
+  /** What the page's address tells the workbench, such as where an extension under development lies. */
+  readonly payload?: readonly (readonly [key: string, value: string])[];
+  readonly width?: number;
+  readonly height?: number;
+  /** Functions that the page can call. */
+  readonly expose?: Readonly<Record<string, (...args: never[]) => unknown>>;
+}
+
+/** A window of VS Code in a browser of its own, used as a person would. */
+export interface Workbench {
+  readonly page: Page;
+  /** What the page and its extension host printed. */
+  readonly lines: readonly string[];
+  /** Waits until the window is drawn; extensions may still be loading. */
+  ready(): Promise<void>;
+  /** Runs a command by its title, category included, from the command palette. */
+  runCommand(title: string): Promise<void>;
+  /** Whether the palette offers a command. */
+  offers(title: string): Promise<boolean>;
+  /** The open quick pick or input box. */
+  readonly quickInput: Locator;
+  /** Rows of the open quick pick. */
+  pick(text: string | RegExp): Locator;
+  /** Opens a view container by its title. */
+  openContainer(title: string): Promise<void>;
+  /** Rows of the trees in the side bar. */
+  treeRow(text: string | RegExp): Locator;
+  toast(text: string | RegExp): Locator;
+  /** The document of the visible webview whose tab or content has this title. */
+  webview(index?: number): FrameLocator;
+  /** Opens a file of the workspace by its name. */
+  openFile(name: string): Promise<void>;
+  screenshot(file: string): Promise<void>;
+  close(): Promise<void>;
+}
+
+async function launch(): Promise<Browser> {
+  return chromium.launch({ executablePath: await findChromium(), args: chromiumArguments });
+}
+
+/** Opens a window. @throws Error when the server does not answer with a workbench */
+export async function openWindow(options: WindowOptions): Promise<Workbench> {
+  const { url, folder, payload, width = 1280, height = 800, expose = {} } = options;
+  const browser = await launch();
+  const context = await browser.newContext({
+    viewport: { width, height },
+    locale: 'en-US',
+    reducedMotion: 'reduce',
+    permissions: ['clipboard-read', 'clipboard-write'],
+  });
+  const page = await context.newPage();
+  const lines: string[] = [];
+  page.on('console', (message) => lines.push(`[${message.type()}] ${message.text()}`));
+  page.on('pageerror', (error) => lines.push(`[pageerror] ${error.stack ?? error.message}`));
+  for (const [name, value] of Object.entries(expose)) await page.exposeFunction(name, value);
+  const query = new URLSearchParams(folder === undefined ? { ew: 'true' } : { folder });
+  if (payload !== undefined) query.set('payload', JSON.stringify(payload));
+  const response = await page.goto(`${url}/?${query.toString()}`);
+  if (response?.ok() !== true) {
+    await browser.close();
+    throw new Error(`the workbench answered ${response?.status() ?? 'nothing'}`);
+  }
+
+  const input = page.locator('.quick-input-widget input.input');
+  const rows = page.locator('.quick-input-list .monaco-list-row');
+
+  /** Opens the palette with a command's row in it. */
+  async function inPalette(title: string, attempts: number): Promise<Locator | undefined> {
+    const row = rows.filter({ has: page.getByText(title, { exact: true }) }).first();
+    for (let attempt = 0; attempt < attempts; attempt++) {
+      await page.keyboard.press('F1');
+      try {
+        await input.waitFor({ state: 'visible', timeout: 2_000 });
+        await input.fill(`>${title}`);
+        await row.waitFor({ timeout: 1_500 });
+        return row;
+      } catch {
+        // The palette lists the commands known when it opened; an extension's come later.
+        await page.keyboard.press('Escape');
+      }
+    }
+    return undefined;
+  }
+
+  return {
+    page,
+    lines,
+    async ready() {
+      await page.locator('.monaco-workbench').waitFor({ timeout: 60_000 });
+      await page.locator('.part.activitybar .action-item').first().waitFor({ timeout: 60_000 });
+      await page.locator('#status\\.host').waitFor({ timeout: 60_000 });
+    },
+    async runCommand(title) {
+      const row = await inPalette(title, 20);
+      if (row === undefined) throw new Error(`no command '${title}' in the palette`);
+      await row.click();
+    },
+    async offers(title) {
+      const row = await inPalette(title, 1);
+      if (row !== undefined) await page.keyboard.press('Escape');
+      return row !== undefined;
+    },
+    quickInput: input,
+    pick: (text) => rows.filter({ hasText: text }).first(),
+    async openContainer(title) {
+      const item = page
+        .locator('.part.activitybar .action-item')
+        .filter({ has: page.locator(`a[aria-label^="${title}"]`) });
+      await item.waitFor();
+      if ((await item.getAttribute('class'))?.includes('checked') !== true) await item.locator('a').click();
+      await page.locator('.part.sidebar .composite.title').getByText(title).first().waitFor();
+    },
+    treeRow: (text) => page.locator('.part.sidebar .monaco-list-row').filter({ hasText: text }),
+    toast: (text) => page.locator('.notification-toast').filter({ hasText: text }),
+    webview: (index = 0) =>
+      page
+        .locator('iframe.webview.ready')
+        .filter({ visible: true })
+        .nth(index)
+        .contentFrame()
+        .frameLocator('iframe#active-frame'),
+    async openFile(name) {
+      await page.keyboard.press('Control+P');
+      await input.waitFor({ state: 'visible' });
+      await input.fill(name);
+      await rows.filter({ hasText: name }).first().click();
+      await page.locator('.tab.active').filter({ hasText: name }).waitFor();
+    },
+    async screenshot(file) {
+      await page.waitForTimeout(300); // Toasts and the palette fade.
+      mkdirSync(dirname(file), { recursive: true });
+      await page.screenshot({ path: file, animations: 'disabled' });
+    },
+    close: () => browser.close(),
+  };
+}

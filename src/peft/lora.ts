@@ -1,23 +1,20 @@
 import { z } from 'zod';
 import { linear } from '../engine/graph/functions.ts';
 import { add, multiply } from '../engine/graph/operations.ts';
+import { gateOf, gateOptions } from './gate.ts';
 import { headOption } from './head-option.ts';
-import type { Method, Projection } from './method.ts';
-
-const projections = [
-  'query',
-  'key',
-  'value',
-  'attentionOutput',
-  'intermediate',
-  'output',
-] as const satisfies readonly Projection[];
+import type { Method } from './method.ts';
+import { projectionOption, widthsOf } from './projections.ts';
 
 const options = z.strictObject({
   rank: z.int().positive().max(4096).default(8).describe('r: the inner width of the update B A.'),
-  alpha: z.number().positive().default(16).describe('The update is scaled by alpha / rank.'),
+  alpha: z
+    .number()
+    .positive()
+    .default(16)
+    .describe('The update is scaled by alpha / rank; a gate takes the place of that scale.'),
   targets: z
-    .array(z.enum(projections))
+    .array(projectionOption)
     .nonempty()
     .default(['query', 'value'])
     .describe('The linear maps that get an update; the paper adapts query and value.'),
@@ -26,12 +23,14 @@ const options = z.strictObject({
     .default(false)
     .describe('Scale by alpha / √rank instead (rsLoRA, Kalajdzievski 2023, arXiv 2312.03732).'),
   dropout: z.number().min(0).lt(1).default(0).describe("Dropout on the update's input."),
+  ...gateOptions,
   head: headOption('native'),
 });
 
 /**
  * LoRA: each target y = x Wᵀ + b becomes y + (alpha / rank) · (x Aᵀ) Bᵀ with A `[rank, in]`, B `[out, rank]` (equation 3). A starts from
- * Kaiming's uniform law with a = √5, which is U(-1/√in, 1/√in); B from zero, so the first step sees the pretrained function.
+ * Kaiming's uniform law with a = √5, which is U(-1/√in, 1/√in); B from zero, so the first step sees the pretrained function. Gated, the
+ * update is g · (x Aᵀ) Bᵀ with a gate of its own for each map, which reads the map's input: alpha then has no effect, as in UniPELT.
  */
 export const lora: Method<z.infer<typeof options>> = {
   id: 'lora',
@@ -39,27 +38,25 @@ export const lora: Method<z.infer<typeof options>> = {
   citation: 'Hu et al., LoRA: Low-Rank Adaptation of Large Language Models, 2022, arXiv 2106.09685',
   description: 'Adds a trained low-rank update to chosen linear maps.',
   options,
-  build: ({ rank, alpha, targets, rankStabilised, dropout, head }, encoder, scope) => {
+  build: ({ rank, alpha, targets, rankStabilised, dropout, head, ...gating }, encoder, scope) => {
     const scale = alpha / (rankStabilised ? Math.sqrt(rank) : rank);
-    const widths = (projection: Projection): readonly [number, number] => {
-      const { hiddenSize: hidden, intermediateSize: intermediate } = encoder;
-      if (projection === 'intermediate') return [hidden, intermediate];
-      return projection === 'output' ? [intermediate, hidden] : [hidden, hidden];
-    };
     return {
       hooks: {
-        projection: (result, x, projection, { layer }) => {
+        projection: (result, x, projection, place) => {
           if (!targets.includes(projection)) return result;
-          const [from, to] = widths(projection);
-          const name = `method.layer.${layer}.${projection}`;
+          const [from, to] = widthsOf(projection, encoder);
+          const name = `method.layer.${place.layer}.${projection}`;
           const down = scope.trained(`${name}.lora_A`, [rank, from], { kind: 'uniform', bound: 1 / Math.sqrt(from) });
           const up = scope.trained(`${name}.lora_B`, [to, rank], { kind: 'zeros' });
           const dropped = dropout === 0 ? x : scope.dropout(x, dropout);
-          return add(result, linear(multiply(linear(dropped, down), scale), up));
+          const narrow = linear(dropped, down);
+          const gate = gateOf(gating, scope, projection, 'uniform');
+          return add(result, linear(multiply(narrow, gate === undefined ? scale : gate(x, place)), up));
         },
       },
       head,
       dropout: true,
+      readsAllRows: gating.gated,
     };
   },
 };

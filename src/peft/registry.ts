@@ -5,9 +5,15 @@ import type { ParameterScope } from '../engine/graph/parameters.ts';
 import { bitfit } from './bitfit.ts';
 import { full } from './full.ts';
 import { head } from './head.ts';
+import { jrWarp } from './jr-warp.ts';
+import { ia3 } from './ia3.ts';
 import { lora } from './lora.ts';
 import type { EncoderSizes, Method, MethodPlan } from './method.ts';
+import { pasta } from './pasta.ts';
+import { prefixTuning } from './prefix-tuning.ts';
+import { promptTuning } from './prompt-tuning.ts';
 import { slash } from './slash.ts';
+import { warp } from './warp.ts';
 
 /** A method with its options' type closed over, as the registry hands it out. */
 export interface RegisteredMethod {
@@ -38,7 +44,13 @@ export const methods: readonly RegisteredMethod[] = [
   register(head),
   register(bitfit),
   register(lora),
+  register(ia3),
   register(slash),
+  register(jrWarp),
+  register(warp),
+  register(pasta),
+  register(promptTuning),
+  register(prefixTuning),
 ];
 
 export function methodIds(): readonly string[] {

@@ -1,0 +1,75 @@
+import { z } from 'zod';
+import { UserError } from '../base/errors.ts';
+import { add, multiply, subtract } from '../engine/graph/operations.ts';
+import type { Value } from '../engine/graph/value.ts';
+import { gateOf, gateOptions } from './gate.ts';
+import { headOption } from './head-option.ts';
+import type { LayerPlace, Method, Projection } from './method.ts';
+import { projectionOption, widthsOf } from './projections.ts';
+
+const options = z.strictObject({
+  outputs: z
+    .array(projectionOption)
+    .default(['key', 'value'])
+    .describe(
+      "The linear maps whose results are scaled. The paper's are key and value; the adapters library adds intermediate and leaves `inputs` empty.",
+    ),
+  inputs: z
+    .array(projectionOption)
+    .default(['output'])
+    .describe(
+      "The linear maps whose inputs are scaled: output is the paper's scale inside the feed-forward. Hugging Face PEFT's target `output.dense` also scales the input of attentionOutput.",
+    ),
+  ...gateOptions,
+  gateForm: z
+    .enum(['change', 'whole'])
+    .default('change')
+    .describe(
+      'What a gate g multiplies: the change that the scale l makes, 1 + g (l - 1), which starts from the pretrained function; or the scale itself, g l, as in the adapters library, which starts by halving what it scales.',
+    ),
+  head: headOption('native'),
+});
+
+/**
+ * IA3: the keys, the values and the inner activations of the feed-forward are multiplied element by element with trained vectors l,
+ * `[width]` of each layer (equation 1 and section 3.3), which start from one: the first step sees the pretrained function.
+ */
+export const ia3: Method<z.infer<typeof options>> = {
+  id: 'ia3',
+  title: 'IA3',
+  citation:
+    'Liu et al., Few-Shot Parameter-Efficient Fine-Tuning is Better and Cheaper than In-Context Learning, 2022, arXiv 2205.05638',
+  description: 'Scales keys, values and inner activations by trained vectors.',
+  options,
+  build: ({ outputs, inputs, gateForm, head, ...gating }, encoder, scope) => {
+    if (outputs.length + inputs.length === 0) {
+      throw new UserError('ia3: scales nothing', 'Name at least one linear map in outputs or inputs.');
+    }
+    /** x scaled by the vector of this name; the gate reads the input of the linear map. */
+    const scaled = (x: Value, width: number, module: string, gateInput: Value, place: LayerPlace): Value => {
+      const vector = scope.trained(`method.layer.${place.layer}.${module}.scale`, [width], { kind: 'ones' });
+      const gate = gateOf(gating, scope, module, 'uniform')?.(gateInput, place);
+      if (gate === undefined) return multiply(x, vector);
+      return multiply(x, gateForm === 'whole' ? multiply(vector, gate) : add(multiply(subtract(vector, 1), gate), 1));
+    };
+    return {
+      hooks: {
+        projectionInput: (x, projection, place) => {
+          if (!inputs.includes(projection)) return x;
+          return scaled(x, widthsOf(projection, encoder)[0], inputName(projection), x, place);
+        },
+        projection: (result, x, projection, place) => {
+          if (!outputs.includes(projection)) return result;
+          return scaled(result, widthsOf(projection, encoder)[1], projection, x, place);
+        },
+      },
+      head,
+      dropout: true,
+      readsAllRows: gating.gated,
+    };
+  },
+};
+
+function inputName(projection: Projection): string {
+  return `${projection}.input`;
+}

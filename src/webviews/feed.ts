@@ -26,6 +26,7 @@ export interface Feed {
   readonly revision: () => number;
   /** Sets values; those that equal what is there change nothing. */
   readonly set: (values: Iterable<readonly [key: string, value: unknown]>) => void;
+  readonly remove: (keys: Iterable<string>) => void;
   /** As `set`, and removes what is not among the values. */
   readonly replace: (values: Iterable<readonly [key: string, value: unknown]>) => void;
   /** The changes after a revision; all there is when the revision is not one of this feed's. */
@@ -52,6 +53,9 @@ export function makeFeed(id: string): Feed {
     id,
     revision: () => revision,
     set,
+    remove(keys) {
+      for (const key of keys) put(key, undefined, undefined);
+    },
     replace(values) {
       const kept = new Map(values);
       for (const key of entries.keys()) if (!kept.has(key)) put(key, undefined, undefined);

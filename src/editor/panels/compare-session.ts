@@ -1,0 +1,172 @@
+import { incidentalKeys } from '../../analysis/aggregate.ts';
+import { isJsonObject, type JsonObject } from '../../analysis/json.ts';
+import { messageOf } from '../../base/errors.ts';
+import type { ComparisonRow, RunFilter } from '../../store/queries.ts';
+import type { Store } from '../../store/store.ts';
+import { runKeyPrefix, type PanelRun, type Scope } from '../../webviews/compare/messages.ts';
+import { makeFeed } from '../../webviews/feed.ts';
+import { comparePanelMessage, type HostMessage } from '../../webviews/protocol.ts';
+
+/** The host's side of a comparison, without the editor. */
+export interface CompareSession {
+  readonly receive: (message: unknown) => void;
+  /**
+   * Looks at the runs again, or only at those of one source that have changed or are gone, and sends what is new. Calls follow one
+   * another.
+   */
+  readonly refresh: (changes?: SourceChanges) => Promise<void>;
+  /** Where a run of the comparison lies: the key of its source. */
+  readonly sourceOf: (run: string) => string | undefined;
+  readonly dispose: () => void;
+}
+
+export interface SourceChanges {
+  readonly source: string;
+  readonly changed: readonly string[];
+  readonly removed: readonly string[];
+}
+
+/** A database with the runs of it that are compared. */
+export interface CompareSource {
+  /** The folder's key. */
+  readonly key: string;
+  readonly store: Pick<Store, 'comparison'>;
+  readonly filter: RunFilter;
+  readonly accepts?: (row: ComparisonRow) => boolean;
+}
+
+export interface CompareSessionOptions {
+  readonly feed: string;
+  readonly scope: () => Scope;
+  readonly sources: () => readonly CompareSource[];
+  readonly post: (message: HostMessage) => void;
+  readonly onOpen: (source: string, run: string) => void;
+  readonly onExport: () => void;
+  readonly onProblem: (message: string) => void;
+}
+
+/** The settings that comparisons look at. */
+function comparedConfig(config: ComparisonRow['config']): JsonObject | null {
+  if (!isJsonObject(config)) return null;
+  const left: ReadonlySet<string> = new Set(incidentalKeys);
+  return Object.fromEntries(Object.entries(config).filter(([key]) => !left.has(key)));
+}
+
+/** A run as the comparison's feed holds it; of one that has not finished no more than that. */
+export function panelRun(row: ComparisonRow): PanelRun {
+  const { id, name, seed, state, parameters, epsilon, best, last, createdAt } = row;
+  const common = { id, name, seed, state, epsilon, createdAt };
+  if (state !== 'finished') return { ...common, config: null, parameters: null, best: null, last: null };
+  return {
+    ...common,
+    config: comparedConfig(row.config) as PanelRun['config'],
+    parameters:
+      parameters === null ? null : { method: parameters.method, head: parameters.head, total: parameters.total },
+    best,
+    last,
+  };
+}
+
+/** Makes the session of one panel. */
+export function makeCompareSession(options: CompareSessionOptions): CompareSession {
+  const { post, onProblem } = options;
+  const feed = makeFeed(options.feed);
+  const ending = new AbortController();
+  const sources = new Map<string, string>();
+  let listens = false;
+  let sent = 0;
+  let queue: Promise<void> = Promise.resolve();
+
+  function send(): void {
+    if (!listens || feed.revision() === sent) return;
+    const changes = feed.since(sent);
+    sent = changes.revision;
+    post({
+      type: 'changes',
+      ...changes,
+      changed: changes.changed.map(([key, value]) => [key, value]),
+      removed: [...changes.removed],
+    });
+  }
+
+  async function rowsOf({ store, filter, accepts }: CompareSource, ids?: readonly string[]) {
+    const wanted = filter.ids === undefined ? ids : ids?.filter((id) => filter.ids?.includes(id));
+    const rows = await store.comparison(wanted === undefined ? filter : { ...filter, ids: wanted }, {
+      signal: ending.signal,
+    });
+    return accepts === undefined ? rows : rows.filter(accepts);
+  }
+
+  function take(source: CompareSource, rows: readonly ComparisonRow[]): readonly (readonly [string, unknown])[] {
+    return rows.map((row) => {
+      sources.set(row.id, source.key);
+      return [`${runKeyPrefix}${row.id}`, panelRun(row)] as const;
+    });
+  }
+
+  async function lookAtAll(): Promise<void> {
+    const found = await Promise.all(options.sources().map(async (source) => take(source, await rowsOf(source))));
+    feed.replace([['scope', options.scope()], ...found.flat()]);
+  }
+
+  async function lookAt({ source: key, changed, removed }: SourceChanges): Promise<void> {
+    const source = options.sources().find((each) => each.key === key);
+    if (source === undefined) return;
+    const values = take(source, changed.length === 0 ? [] : await rowsOf(source, changed));
+    const found = new Set(values.map(([name]) => name));
+    const gone = [...changed, ...removed].map((id) => `${runKeyPrefix}${id}`).filter((name) => !found.has(name));
+    feed.set([['scope', options.scope()], ...values]);
+    feed.remove(gone);
+  }
+
+  async function look(changes: SourceChanges | undefined): Promise<void> {
+    if (ending.signal.aborted) return;
+    try {
+      await (changes === undefined ? lookAtAll() : lookAt(changes));
+      feed.remove(['trouble']);
+    } catch (error) {
+      if (ending.signal.aborted) return;
+      feed.set([['trouble', { message: messageOf(error) }]]);
+    }
+    send();
+  }
+
+  return {
+    receive(message) {
+      const parsed = comparePanelMessage.safeParse(message);
+      if (!parsed.success) {
+        onProblem('the comparison sent a message that is none of its own');
+        return;
+      }
+      const { data } = parsed;
+      switch (data.type) {
+        case 'ready':
+          listens = true;
+          sent = 0;
+          send();
+          return;
+        case 'pull':
+          sent = data.feed === feed.id ? Math.min(data.since, feed.revision()) : 0;
+          send();
+          return;
+        case 'problem':
+          onProblem(data.message);
+          return;
+        case 'openRun': {
+          const source = sources.get(data.run);
+          if (source !== undefined) options.onOpen(source, data.run);
+          return;
+        }
+        case 'export':
+          options.onExport();
+          return;
+      }
+    },
+    refresh(changes) {
+      queue = queue.then(() => look(changes));
+      return queue;
+    },
+    sourceOf: (run) => sources.get(run),
+    dispose: () => ending.abort(),
+  };
+}

@@ -1,0 +1,137 @@
+import { commands, Disposable, env, l10n, Uri, ViewColumn, window, workspace, type WebviewPanel } from 'vscode';
+import * as z from 'zod/mini';
+import { runId, type RunCommand } from '../../webviews/protocol.ts';
+import type { App, RunRef, RunsChange } from '../app.ts';
+import { Command, PanelType } from '../ids.ts';
+import { runFiles } from './run-files.ts';
+import { makeRunSession, type RunSession } from './run-session.ts';
+import { fillWebview, nonce } from './web-page.ts';
+
+/** The panels of runs, one for each run. */
+export interface RunPanels extends Disposable {
+  open(run: RunRef, preserveFocus: boolean): void;
+}
+
+/** What the editor keeps of a panel over a restart, as the page gave it. */
+const keptState = z.object({ identity: z.object({ folder: z.string(), id: runId }) });
+
+interface Entry {
+  readonly panel: WebviewPanel;
+  readonly run: RunRef;
+  readonly session: RunSession;
+}
+
+/** Files that the editor itself shows best. */
+const textFiles = /\.(json|jsonl|log|txt|md)$/;
+
+export function makeRunPanels(app: App): RunPanels {
+  const entries = new Map<string, Entry>();
+  const keyOf = ({ folder, id }: RunRef): string => `${id} ${folder}`;
+
+  function act(run: RunRef, command: RunCommand): void {
+    const { actions } = app;
+    const work: Readonly<Record<RunCommand, () => Thenable<unknown>>> = {
+      stop: () => actions.stop([run]),
+      resume: () => actions.resume([run]),
+      clone: () => actions.clone(run),
+      compare: () => commands.executeCommand(Command.compareRuns, run),
+      logs: () => actions.showLogs(run),
+      reveal: () => actions.revealFolder(run),
+      copyId: () => env.clipboard.writeText(run.id),
+      configuration: async () => {
+        const uri = app.folder(run.folder)?.runUri(run.id);
+        if (uri !== undefined) await window.showTextDocument(Uri.joinPath(uri, 'config.json'), { preview: true });
+      },
+    };
+    work[command]().then(undefined, (error: unknown) => app.log.error(String(error)));
+  }
+
+  function reveal(run: RunRef, path: string): void {
+    const folder = app.folder(run.folder)?.runUri(run.id);
+    if (folder === undefined) return;
+    const uri = Uri.joinPath(folder, ...path.split('/'));
+    commands
+      .executeCommand(textFiles.test(path) ? 'vscode.open' : 'revealFileInOS', uri)
+      .then(undefined, (error: unknown) => app.log.error(String(error)));
+  }
+
+  function fill(panel: WebviewPanel, run: RunRef): void {
+    const session = makeRunSession({
+      id: run.id,
+      feed: nonce(),
+      store: () => app.folder(run.folder)?.store,
+      files: async () => {
+        const uri = app.folder(run.folder)?.runUri(run.id);
+        return uri === undefined ? [] : runFiles(uri);
+      },
+      canStart: () => workspace.isTrusted,
+      post: (message) => void panel.webview.postMessage(message),
+      onCommand: (command) => act(run, command),
+      onReveal: (path) => reveal(run, path),
+      onProblem: (problem) => app.log.warn(`run panel: ${problem}`),
+      onTitle: (title) => {
+        if (title !== '' && panel.title !== title) panel.title = title;
+      },
+    });
+    const parts = [
+      panel.webview.onDidReceiveMessage((message: unknown) => session.receive(message)),
+      panel.onDidChangeViewState(() => {
+        if (panel.visible) void session.refresh();
+      }),
+    ];
+    entries.set(keyOf(run), { panel, run, session });
+    panel.onDidDispose(() => {
+      session.dispose();
+      for (const part of parts) part.dispose();
+      entries.delete(keyOf(run));
+    });
+    fillWebview(panel.webview, app.context, 'run', panel.title, { ...run });
+  }
+
+  function refreshVisible(isMeant: (run: RunRef) => boolean): void {
+    // A hidden panel looks when it is seen again.
+    for (const { panel, run, session } of entries.values()) if (panel.visible && isMeant(run)) void session.refresh();
+  }
+
+  const listeners = [
+    app.onDidChangeRuns(({ folder, changed, removed, everything }: RunsChange) =>
+      refreshVisible(
+        (run) => run.folder === folder.key && (everything || changed.includes(run.id) || removed.includes(run.id)),
+      ),
+    ),
+    app.onDidChangeFolders(() => refreshVisible(() => true)),
+    workspace.onDidGrantWorkspaceTrust(() => refreshVisible(() => true)),
+    window.registerWebviewPanelSerializer(PanelType.run, {
+      // eslint-disable-next-line @typescript-eslint/require-await -- the editor's interface
+      async deserializeWebviewPanel(panel: WebviewPanel, state: unknown) {
+        const kept = keptState.safeParse(state);
+        const other = kept.success ? entries.get(keyOf(kept.data.identity)) : undefined;
+        if (!kept.success || other !== undefined) panel.dispose();
+        else fill(panel, kept.data.identity);
+      },
+    }),
+  ];
+
+  return {
+    open(run, preserveFocus) {
+      const found = entries.get(keyOf(run));
+      if (found !== undefined) {
+        found.panel.reveal(undefined, preserveFocus);
+        return;
+      }
+      const row = app.run(run);
+      const title = row?.name ?? [row?.method, row?.task].filter((part) => typeof part === 'string').join(' · ');
+      const panel = window.createWebviewPanel(
+        PanelType.run,
+        title === '' ? l10n.t('Run {0}', run.id.slice(-6)) : title,
+        { viewColumn: ViewColumn.Active, preserveFocus },
+        { enableFindWidget: true },
+      );
+      fill(panel, run);
+    },
+    dispose() {
+      for (const listener of listeners) listener.dispose();
+      for (const { panel } of [...entries.values()]) panel.dispose();
+    },
+  };
+}

@@ -1,0 +1,163 @@
+import { messageOf } from '../../base/errors.ts';
+import type { Store } from '../../store/store.ts';
+import { makeFeed } from '../../webviews/feed.ts';
+import { runPanelMessage, type HostMessage, type Question, type RunCommand } from '../../webviews/protocol.ts';
+import { artifactsOf, runValues, type RunFile } from './run-values.ts';
+
+/** The host's side of a run panel, without the editor: it reads the store and answers the page. */
+export interface RunSession {
+  /** Takes whatever the page posts. */
+  readonly receive: (message: unknown) => void;
+  /** Looks at the run again and sends what has changed. Calls while it looks are one more look. */
+  readonly refresh: () => Promise<void>;
+  /** Gives up what it is doing. */
+  readonly dispose: () => void;
+}
+
+export interface RunSessionOptions {
+  readonly id: string;
+  /** Tells this session's feed from those before it. */
+  readonly feed: string;
+  /** Undefined while the run's folder is not in the workspace. */
+  readonly store: () => Pick<Store, 'show' | 'curves' | 'logs'> | undefined;
+  readonly files: () => Promise<readonly RunFile[]>;
+  readonly canStart: () => boolean;
+  readonly post: (message: HostMessage) => void;
+  readonly onCommand: (command: RunCommand) => void;
+  /** A file of those that were listed. */
+  readonly onReveal: (path: string) => void;
+  /** What went wrong in the page, or what it should not have said. */
+  readonly onProblem: (message: string) => void;
+  readonly onTitle: (title: string) => void;
+}
+
+/** Makes the session of one panel. */
+export function makeRunSession(options: RunSessionOptions): RunSession {
+  const { id, post, onProblem } = options;
+  const feed = makeFeed(options.feed);
+  const ending = new AbortController();
+  let listens = false;
+  let sent = 0;
+  let files: readonly RunFile[] = [];
+  let filesOf: string | undefined;
+  let looking: Promise<void> | undefined;
+  let lookAgain = false;
+
+  function send(): void {
+    if (!listens || feed.revision() === sent) return;
+    const changes = feed.since(sent);
+    sent = changes.revision;
+    post({
+      type: 'changes',
+      ...changes,
+      changed: changes.changed.map(([key, value]) => [key, value]),
+      removed: [...changes.removed],
+    });
+  }
+
+  async function look(): Promise<void> {
+    try {
+      const run = await options.store()?.show(id, { signal: ending.signal });
+      if (run === undefined) {
+        feed.replace([['trouble', { kind: 'gone' }]]);
+        return;
+      }
+      // Files come with checkpoints and at the end; to list them each second would be for nothing.
+      const mark = JSON.stringify([run.state, run.segments, run.checkpoints]);
+      if (mark !== filesOf) {
+        files = await options.files();
+        filesOf = mark;
+      }
+      feed.replace([...runValues(run, options.canStart()), ['artifacts', artifactsOf(files, run)]]);
+      options.onTitle(run.name ?? [run.method, run.task].filter((part) => part !== null).join(' · '));
+    } catch (error) {
+      if (ending.signal.aborted) return;
+      feed.set([['trouble', { kind: 'error', message: messageOf(error) }]]);
+    }
+  }
+
+  async function lookUntilCurrent(): Promise<void> {
+    do {
+      lookAgain = false;
+      await look();
+      if (!ending.signal.aborted) send();
+    } while ((lookAgain as boolean) && !ending.signal.aborted);
+  }
+
+  function refresh(): Promise<void> {
+    if (looking !== undefined) {
+      lookAgain = true;
+      return looking;
+    }
+    looking = lookUntilCurrent().finally(() => {
+      looking = undefined;
+    });
+    return looking;
+  }
+
+  async function answer(question: Question): Promise<unknown> {
+    const store = options.store();
+    const { signal } = ending;
+    if (store === undefined) return [];
+    if (question.kind === 'log') {
+      const { after, limit } = question;
+      return store.logs({ run: id, limit, ...(after === undefined ? {} : { after }) }, { signal });
+    }
+    if (question.queries.length === 0) return [];
+    const curves = await store.curves(
+      question.queries.map(({ metric, points, fromStep, toStep, smoothing }) => ({
+        run: id,
+        metric,
+        points,
+        ...(fromStep === undefined ? {} : { fromStep }),
+        ...(toStep === undefined ? {} : { toStep }),
+        ...(smoothing === undefined ? {} : { smoothing }),
+      })),
+      { signal },
+    );
+    return curves.map(({ run: _, ...curve }) => curve);
+  }
+
+  return {
+    receive(message) {
+      const parsed = runPanelMessage.safeParse(message);
+      if (!parsed.success) {
+        onProblem('the run panel sent a message that is none of its own');
+        return;
+      }
+      const { data } = parsed;
+      switch (data.type) {
+        case 'ready':
+          // A page that has just been made has nothing, whatever an earlier one was sent.
+          listens = true;
+          sent = 0;
+          send();
+          void refresh();
+          return;
+        case 'pull':
+          sent = data.feed === feed.id ? Math.min(data.since, feed.revision()) : 0;
+          send();
+          return;
+        case 'ask':
+          answer(data.question).then(
+            (value) => post({ type: 'answer', id: data.id, value }),
+            (error: unknown) => {
+              if (!ending.signal.aborted) post({ type: 'refused', id: data.id, message: messageOf(error) });
+            },
+          );
+          return;
+        case 'problem':
+          onProblem(data.message);
+          return;
+        case 'command':
+          options.onCommand(data.command);
+          return;
+        case 'revealFile':
+          if (files.some(({ path }) => path === data.path)) options.onReveal(data.path);
+          return;
+      }
+    },
+    refresh,
+    dispose: () => ending.abort(),
+  };
+}

@@ -1,0 +1,107 @@
+import { flatten, isJsonObject, type Json } from '../../analysis/json.ts';
+import { settingText } from '../../analysis/comparison.ts';
+import type { RunDetail } from '../../store/queries.ts';
+import type { Artifact, CurveNames, Evaluation, Settings, Summary } from '../../webviews/run/messages.ts';
+
+/** A run as the run panel's feed holds it. */
+
+/** A file below the run's folder. */
+export interface RunFile {
+  /** With forward slashes. */
+  readonly path: string;
+  readonly bytes: number;
+}
+
+function settingsOf(members: unknown): Settings {
+  if (!isJsonObject(members)) return [];
+  return [...flatten(members)].map(([path, value]: readonly [string, Json]) => ({ path, value: settingText(value) }));
+}
+
+function deltaOf(config: RunDetail['config']): number | null {
+  const privacy = config?.privacy;
+  if (typeof privacy !== 'object' || privacy === null || !('delta' in privacy)) return null;
+  return typeof privacy.delta === 'number' ? privacy.delta : null;
+}
+
+function summaryOf(run: RunDetail, canStart: boolean): Summary {
+  const segment = run.segmentDetails.at(-1);
+  return {
+    id: run.id,
+    state: run.state,
+    name: run.name,
+    model: run.model,
+    task: run.task,
+    method: run.method,
+    seed: run.seed,
+    tags: [...run.tags],
+    note: run.note,
+    starred: run.starred,
+    parameters: run.parameters,
+    score: run.score,
+    bestStep: run.bestStep,
+    lastScore: run.lastScore,
+    epsilon: run.epsilon,
+    delta: deltaOf(run.config),
+    step: run.step,
+    totalSteps: run.totalSteps,
+    epoch: run.epoch,
+    loss: run.loss,
+    examplesPerSecond: run.examplesPerSecond,
+    remainingMs: run.remainingMs,
+    peakBytes: run.peakBytes,
+    trainSeconds: run.trainSeconds,
+    provider: segment?.provider ?? run.provider,
+    threads: segment?.threads ?? null,
+    deviceReason: segment?.deviceReason ?? null,
+    host: run.host,
+    segments: run.segments,
+    createdAt: run.createdAt,
+    startedAt: run.startedAt,
+    endedAt: run.endedAt,
+    failure: run.failure,
+    diagnostics: run.diagnosticDetails.map(({ file, position, problem }) => ({ file, position, problem })),
+    canStart,
+  };
+}
+
+function evaluationsOf(run: RunDetail): readonly Evaluation[] {
+  return run.evaluations.map(({ step, epoch, time, split, examples, loss, seconds, best, metrics }) => ({
+    step,
+    epoch,
+    time,
+    split,
+    examples,
+    loss,
+    seconds,
+    best,
+    metrics,
+  }));
+}
+
+function curvesOf(run: RunDetail): CurveNames {
+  return {
+    names: [...run.metrics],
+    // A segment that begins at an earlier step replaces what was drawn from there on.
+    life: run.segmentDetails.map(({ segment, fromStep }) => `${segment}:${fromStep ?? ''}`).join(' '),
+    mark: `${run.updatedAt ?? ''} ${run.step ?? ''} ${run.evaluations.length}`,
+    startedAt: run.startedAt,
+  };
+}
+
+/** The run's files with what its journal says of them, the newest checkpoints first. */
+export function artifactsOf(files: readonly RunFile[], run: Pick<RunDetail, 'checkpoints'>): readonly Artifact[] {
+  const known = new Map(run.checkpoints.map(({ path, kind, step }) => [path.replaceAll('\\', '/'), { kind, step }]));
+  return files.map(({ path, bytes }) => ({ path, bytes, kind: null, step: null, ...known.get(path) }));
+}
+
+/** The values of the feed, but for the files. */
+export function runValues(run: RunDetail, canStart: boolean): readonly (readonly [key: string, value: unknown])[] {
+  return [
+    ['summary', summaryOf(run, canStart)],
+    ['evaluations', evaluationsOf(run)],
+    ['configuration', settingsOf(run.config)],
+    ['environment', settingsOf(run.environment)],
+    ['curves', curvesOf(run)],
+    ['log', `${run.updatedAt ?? ''} ${run.segments}`],
+  ];
+}

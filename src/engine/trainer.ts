@@ -17,11 +17,17 @@ import {
 import { clipFactor } from './optimisers/clip.ts';
 import { learningRateAt, warmupSteps, type Schedule } from './optimisers/schedule.ts';
 import { weightDecayOf } from './optimisers/weight-decay.ts';
+import {
+  computePrivateGradient,
+  privateOutputs,
+  type PrivateMechanism,
+  type PrivateStepRecord,
+} from './private-step.ts';
 import { createThroughputMeter } from './throughput.ts';
 import { atStart, type Best, type Progress, type TrainerState } from './trainer-state.ts';
 import type { TrainingEvent } from './training-events.ts';
 import { modelPlanOf, type TrainingSettings, type TrainingSetup } from './training-setup.ts';
-import { computeGradient, trainedFeeds } from './training-step.ts';
+import { computeGradient, trainedFeeds, type StepGradient } from './training-step.ts';
 
 /** What a training asks of whoever runs it. */
 export interface TrainingHost {
@@ -30,6 +36,8 @@ export interface TrainingHost {
   readonly wish: () => 'continue' | 'checkpoint' | 'stop';
   /** Saves a state durably; resolves to where, relative to the run. */
   readonly save: (kind: 'last' | 'best', state: TrainerState) => Promise<string>;
+  /** Keeps what a private step knows without noise, where only the user can read it. */
+  readonly recordPrivate?: (record: PrivateStepRecord) => void;
   /** Milliseconds of a steady clock. */
   readonly now: () => number;
 }
@@ -50,9 +58,15 @@ interface Lengths {
   readonly totalSteps: number;
 }
 
-function lengthsOfTraining({ batchSize, accumulation, length }: TrainingSettings, examples: number): Lengths {
-  const batchesPerEpoch = batchCount(examples, batchSize);
-  const stepsPerEpoch = Math.ceil(batchesPerEpoch / accumulation);
+function lengthsOfTraining(
+  { batchSize, accumulation, length }: TrainingSettings,
+  examples: number,
+  privacy: PrivateMechanism | undefined,
+): Lengths {
+  // In a private training an epoch is as many steps as draw each example once on average, and each step is one batch of the order.
+  const privateSteps = privacy === undefined ? undefined : Math.max(1, Math.round(1 / privacy.samplingRate));
+  const batchesPerEpoch = privateSteps ?? batchCount(examples, batchSize);
+  const stepsPerEpoch = privateSteps ?? Math.ceil(batchesPerEpoch / accumulation);
   const totalSteps = length.kind === 'steps' ? length.steps : Math.max(1, Math.round(length.epochs * stepsPerEpoch));
   return { batchesPerEpoch, stepsPerEpoch, totalSteps };
 }
@@ -82,7 +96,7 @@ interface Session {
 export async function train(setup: TrainingSetup, host: TrainingHost, from?: TrainerState): Promise<TrainingResult> {
   const session = await openSession(setup, host, from);
   const { model, lengths } = session;
-  const outputs = { loss: model.loss, ...gradientsOf(model) };
+  const outputs = setup.privacy === undefined ? { loss: model.loss, ...gradientsOf(model) } : privateOutputs(model);
   const weights = frozenWeights(model, setup.checkpoint, setup.settings.seed);
   const executable = await setup.backend.compile(outputs, weights, setup.device);
   const frozen = model.frozen.reduce((sum, { shape }) => sum + shape.reduce((size, dim) => size * dim, 1), 0);
@@ -106,7 +120,7 @@ export async function train(setup: TrainingSetup, host: TrainingHost, from?: Tra
 async function openSession(setup: TrainingSetup, host: TrainingHost, from: TrainerState | undefined): Promise<Session> {
   const { settings, checkpoint, train: data } = setup;
   const model = buildModel(modelPlanOf(setup), { dropout: settings.dropout ?? 'model' });
-  const lengths = lengthsOfTraining(settings, data.count);
+  const lengths = lengthsOfTraining(settings, data.count, setup.privacy);
   const values = from?.values ?? (await startValues(model, checkpoint, settings.seed));
   const trained = model.trained.map(({ name, shape }): Trained => {
     const value = values.get(name);
@@ -137,8 +151,8 @@ async function openSession(setup: TrainingSetup, host: TrainingHost, from: Train
 async function trainSteps(session: Session, executable: Executable): Promise<TrainingResult> {
   const { setup, host, lengths } = session;
   const { settings } = setup;
-  const { epoch: fromEpoch, batch: fromBatch } = session.progress;
-  const order = trainingOrder(lengthsOf(setup.train), settings, { epoch: fromEpoch, batch: fromBatch });
+  const compute =
+    setup.privacy === undefined ? orderedSteps(session, executable) : privateSteps(session, executable, setup.privacy);
   const measure = createThroughputMeter();
   while (session.progress.step < lengths.totalSteps) {
     const wish = host.wish();
@@ -147,14 +161,12 @@ async function trainSteps(session: Session, executable: Executable): Promise<Tra
 
     const began = host.now();
     const step = session.progress.step + 1;
-    const count = Math.min(settings.accumulation, lengths.batchesPerEpoch - session.progress.batch);
-    const group = Array.from({ length: count }, () => order.next().value.indices);
-    const gradient = await computeGradient(setup, session.model, executable, session.feeds, group, step);
+    const { gradient, batches } = await compute(step);
     const learningRate = learningRateAt(session.schedule, session.progress.step);
-    const scale = clipFactor(gradient.norm, settings.maxGradNorm);
+    const scale = setup.privacy === undefined ? clipFactor(gradient.norm, settings.maxGradNorm) : 1;
     stepAdamW(session.optimiser, session.trained, gradient.gradients, learningRate, settings.adam, scale);
     const milliseconds = host.now() - began;
-    session.progress = advance(session.progress, group.length, lengths, milliseconds);
+    session.progress = advance(session.progress, batches, lengths, milliseconds);
 
     const rates = measure({ examples: gradient.examples, tokens: gradient.tokens, milliseconds });
     host.emit({
@@ -167,6 +179,7 @@ async function trainSteps(session: Session, executable: Executable): Promise<Tra
       examplesPerSecond: rates.examplesPerSecond,
       tokensPerSecond: rates.tokensPerSecond,
       remainingMs: rates.millisecondsPerStep * (lengths.totalSteps - step),
+      ...(setup.privacy !== undefined && isDue(session, 'epoch') ? { epsilon: setup.privacy.spent(step).epsilon } : {}),
     });
     if (isDue(session, settings.evaluateEvery)) await evaluateAll(session);
     const patience = settings.earlyStopping?.patience ?? Infinity;
@@ -178,6 +191,30 @@ async function trainSteps(session: Session, executable: Executable): Promise<Tra
     if (exhausted && step < lengths.totalSteps) return resultOf(session, 'early-stopped');
   }
   return resultOf(session, 'completed');
+}
+
+/** Computes the gradient of a step; `batches` says how far it went in the order of the epoch. */
+type ComputeStep = (step: number) => Promise<{ readonly gradient: StepGradient; readonly batches: number }>;
+
+function orderedSteps(session: Session, executable: Executable): ComputeStep {
+  const { setup, model, lengths } = session;
+  const { epoch, batch } = session.progress;
+  const order = trainingOrder(lengthsOf(setup.train), setup.settings, { epoch, batch });
+  return async (step) => {
+    const batches = Math.min(setup.settings.accumulation, lengths.batchesPerEpoch - session.progress.batch);
+    const group = Array.from({ length: batches }, () => order.next().value.indices);
+    return { gradient: await computeGradient(setup, model, executable, session.feeds, group, step), batches };
+  };
+}
+
+function privateSteps(session: Session, executable: Executable, mechanism: PrivateMechanism): ComputeStep {
+  const { setup, host, model, feeds } = session;
+  return async (step) => {
+    const gradient = await computePrivateGradient(setup, mechanism, model, executable, feeds, step);
+    host.recordPrivate?.(gradient.record);
+    // How many examples and tokens were drawn is not covered by epsilon; rates speak of the expected number.
+    return { gradient: { ...gradient, examples: mechanism.expectedBatchSize, tokens: 0 }, batches: 1 };
+  };
 }
 
 function advance(progress: Progress, batches: number, { batchesPerEpoch }: Lengths, milliseconds: number): Progress {
@@ -248,7 +285,8 @@ async function evaluateAll(session: Session): Promise<void> {
   const metric = settings.earlyStopping?.metric ?? 'score';
   const score = metrics[metric];
   if (score === undefined) throw new Error(`the task has no metric ${metric}`);
-  const improved = progress.best === undefined || score > progress.best.score;
+  // To choose a checkpoint by private data's own evaluation would release more than epsilon says: the last one counts.
+  const improved = setup.privacy === undefined && (progress.best === undefined || score > progress.best.score);
   session.progress = {
     ...progress,
     lastMetrics: metrics,

@@ -15,12 +15,16 @@ export type TrainingEvent =
       readonly type: 'step';
       readonly step: number;
       readonly epoch: number;
+      /** NaN in a private training: what it knows of the loss is not covered by epsilon. */
       readonly loss: number;
       readonly learningRate: number;
+      /** Before clipping; in a private training the norm of the noisy gradient. */
       readonly gradientNorm: number;
       readonly examplesPerSecond: number;
       readonly tokensPerSecond: number;
       readonly remainingMs?: number;
+      /** The privacy loss of all steps so far, at the end of each epoch of a private training. */
+      readonly epsilon?: number;
     }
   | {
       readonly type: 'evaluation';

@@ -6,6 +6,7 @@ import type { EncoderCheckpoint } from './encoder-checkpoint.ts';
 import type { ModelPlan, Objective } from './model-graph.ts';
 import type { AdamWOptions } from './optimisers/adamw.ts';
 import type { ScheduleKind } from './optimisers/schedule.ts';
+import type { PrivateMechanism } from './private-step.ts';
 
 export interface TrainingSettings {
   readonly length:
@@ -42,6 +43,8 @@ export interface TrainingSetup {
   readonly device: Device;
   /** The mask token, where the head reads it. */
   readonly maskToken: number | undefined;
+  /** Makes the training differentially private; its sampling replaces batches, accumulation and the clipping of the whole gradient. */
+  readonly privacy?: PrivateMechanism;
 }
 
 /** What a task asks of the head. */

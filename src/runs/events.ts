@@ -36,14 +36,17 @@ export const stepEvent = z.object({
   step: z.int().positive(),
   /** Epochs done after this step, as a fraction. */
   epoch: z.number(),
+  /** null also in a private training: what it knows of the loss is not covered by epsilon. */
   loss: value,
   learningRate: z.number(),
-  /** Norm of the gradient over all trained tensors before clipping. */
+  /** Norm of the gradient over all trained tensors before clipping; in a private training, of the noisy gradient. */
   gradientNorm: value,
   examplesPerSecond: z.number(),
   tokensPerSecond: z.number(),
   /** Milliseconds until the end at the present rate; absent until it can be told. */
   remainingMs: z.number().optional(),
+  /** The privacy loss of all steps so far, at the end of each epoch of a private training; null when it is infinite. */
+  epsilon: value.optional(),
 });
 
 export const evaluationEvent = z.object({

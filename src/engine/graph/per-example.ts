@@ -574,14 +574,17 @@ export interface ClippedSums {
 /**
  * Flat clipping (Abadi et al. 2016, algorithm 1): one norm over all parameters jointly, each example scaled to at most `maxNorm`
  * (a scalar), summed over the batch. Only the sums and the norms leave the graph.
+ * @param weights `[batch]`: multiplies each example's clipped gradient; 0 leaves out an example that only fills the batch
  */
 export function clippedSums(
   gradients: readonly PerExampleGradient[],
   parameters: readonly Value[],
   maxNorm: Value,
+  weights?: Value,
 ): ClippedSums {
   const norms = sqrt(gradients.map(squaredNorm).reduce((a, b) => add(a, b)));
-  const factors = where(less(maxNorm, norms), divide(maxNorm, norms), 1);
+  const clipping = where(less(maxNorm, norms), divide(maxNorm, norms), 1);
+  const factors = weights === undefined ? clipping : multiply(clipping, weights);
   const sums = gradients.map((gradient, index) => {
     const leaf = parameters[index];
     if (leaf === undefined) throw new Error('one gradient a parameter');

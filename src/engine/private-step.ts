@@ -1,0 +1,210 @@
+import type { Executable, TensorData } from './backends/backend.ts';
+import { assembleBatch } from './data/batches.ts';
+import { exampleAt } from './data/dataset.ts';
+import { batchFeeds, dropoutWords, type NamedTensors } from './feeds.ts';
+import { input } from './graph/operations.ts';
+import { clippedSums, perExampleGradients } from './graph/per-example.ts';
+import type { Value } from './graph/value.ts';
+import { BATCH } from './encoders/encoder.ts';
+import { LOSS_SCALE, type ModelGraph } from './model-graph.ts';
+import { globalNorm } from './optimisers/clip.ts';
+import { DivergedError, type StepGradient } from './training-step.ts';
+import type { TrainingSetup } from './training-setup.ts';
+
+/** The privacy loss that the steps so far amount to. */
+export interface PrivacySpent {
+  readonly epsilon: number;
+  readonly delta: number;
+  readonly accountant: string;
+}
+
+/**
+ * The mechanism that makes a training differentially private: the subsampled Gaussian of Abadi et al. 2016. Its draws and its noise come
+ * from a secret key and are pure functions of the step, so that a continued training repeats what it had released and releases nothing
+ * new.
+ */
+export interface PrivateMechanism {
+  /** q: with this probability each example is drawn into a step, independently of all others. */
+  readonly samplingRate: number;
+  /** The deviation of the noise on the sum of clipped gradients, in units of `maxGradNorm`. */
+  readonly noiseMultiplier: number;
+  /** The bound on the norm of an example's gradient over all trained tensors together. */
+  readonly maxGradNorm: number;
+  /** q times the public number of examples: what the noisy sum is divided by, whatever the draw. */
+  readonly expectedBatchSize: number;
+  /** The examples drawn into a step (counted from 1), each at most once; there may be none. */
+  readonly draw: (step: number) => Uint32Array;
+  /** The sum of clipped gradients with its noise, on a public grid. `tensor` names the stream of noise. */
+  readonly addNoise: (sum: Float64Array, step: number, tensor: string) => Float64Array;
+  readonly spent: (steps: number) => PrivacySpent;
+}
+
+/** What a step knows of its examples without noise: it is not covered by epsilon, and stays where only the user can read it. */
+export interface PrivateStepRecord {
+  readonly step: number;
+  /** Examples drawn. */
+  readonly drawn: number;
+  /** The mean loss of the drawn examples; NaN when there were none. */
+  readonly loss: number;
+  /** The mean norm of their gradients before clipping. */
+  readonly gradientNorm: number;
+  /** The share of them whose gradient was clipped. */
+  readonly clipped: number;
+  /** Examples whose gradient was not finite and was replaced by zero. */
+  readonly nonFinite: number;
+}
+
+export interface PrivateGradient extends StepGradient {
+  readonly record: PrivateStepRecord;
+}
+
+const MAX_NORM = 'max_grad_norm';
+const EXAMPLE_WEIGHTS = 'example_weights';
+
+/**
+ * Sums of float32 may exceed the exact sum of clipped gradients by rounding; clipping to a little less than the bound keeps each
+ * example's part of the sum, as computed, within it.
+ */
+const ROUNDING_MARGIN = 1 - 1e-5;
+
+/** The outputs of a graph that a private step reads: losses, norms, and the sum of clipped gradients of each trained tensor. */
+export function privateOutputs(model: ModelGraph): Readonly<Record<string, Value>> {
+  const leaves = model.trained.map(({ value }) => value);
+  const { norms, sums } = clippedSums(
+    perExampleGradients(model.losses, leaves, BATCH),
+    leaves,
+    input(MAX_NORM, 'float32', []),
+    input(EXAMPLE_WEIGHTS, 'float32', [BATCH]),
+  );
+  const named = model.trained.map(({ name }, index): readonly [string, Value] => {
+    const sum = sums[index];
+    if (sum === undefined) throw new Error(`${name} has no gradient`);
+    return [name, sum];
+  });
+  return { losses: model.losses, norms, ...Object.fromEntries(named) };
+}
+
+/** A pass through the graph: rows of examples, those beyond `real` being there only to fill it. */
+interface Chunk {
+  readonly indices: Uint32Array;
+  readonly real: readonly boolean[];
+}
+
+/** The drawn examples, longest first, in chunks of one size, so that neither memory nor the graph's shape grows with the draw. */
+function chunksOf(setup: TrainingSetup, drawn: Uint32Array): readonly Chunk[] {
+  const length = (index: number): number => exampleAt(setup.train, index).ids.length;
+  const sorted = Array.from(drawn).sort((a, b) => length(b) - length(a) || a - b);
+  const size = setup.settings.batchSize;
+  return Array.from({ length: Math.ceil(sorted.length / size) }, (_, chunk) => {
+    const members = sorted.slice(chunk * size, (chunk + 1) * size);
+    const filler = members.at(-1) ?? 0;
+    const indices = Uint32Array.from({ length: size }, (__, row) => members[row] ?? filler);
+    return { indices, real: Array.from({ length: size }, (__, row) => row < members.length) };
+  });
+}
+
+function floats(tensor: TensorData | undefined, name: string): Float32Array {
+  if (tensor?.dtype !== 'float32') throw new Error(`the graph gives no ${name}`);
+  return tensor.data;
+}
+
+/** Computes a chunk; an example without a finite gradient is replaced by a filler and computed again, so that it adds zero. */
+async function runChunk(
+  run: (chunk: Chunk) => Promise<Readonly<Record<string, TensorData>>>,
+  chunk: Chunk,
+): Promise<{ readonly results: Readonly<Record<string, TensorData>> | undefined; readonly chunk: Chunk }> {
+  const results = await run(chunk);
+  const norms = floats(results['norms'], 'norms');
+  const finite = Array.from(norms, Number.isFinite);
+  if (finite.every(Boolean)) return { results, chunk };
+  const filler = chunk.indices[finite.indexOf(true)];
+  const none = { ...chunk, real: chunk.real.map(() => false) };
+  if (filler === undefined) return { results: undefined, chunk: none };
+  return runChunk(run, {
+    indices: chunk.indices.map((index, row) => (finite[row] === true ? index : filler)),
+    real: chunk.real.map((real, row) => real && finite[row] === true),
+  });
+}
+
+/**
+ * One step of DP-SGD (Abadi et al. 2016, algorithm 1): Poisson-drawn examples, each example's gradient clipped over all trained tensors
+ * together, summed, noise added once, divided by the expected batch size. The gradient and its norm are private; `record` is not.
+ * @param executable gives the outputs of `privateOutputs`
+ * @param step counted from 1
+ * @throws DivergedError when the noisy gradient is not finite
+ */
+export async function computePrivateGradient(
+  setup: TrainingSetup,
+  mechanism: PrivateMechanism,
+  model: ModelGraph,
+  executable: Executable,
+  feeds: NamedTensors,
+  step: number,
+): Promise<PrivateGradient> {
+  const { train, checkpoint, settings, maskToken } = setup;
+  const drawn = mechanism.draw(step);
+  const sums = new Map(
+    model.trained.map(({ name, shape }) => [name, new Float64Array(shape.reduce((size, dim) => size * dim, 1))]),
+  );
+  let tokens = 0;
+  let lossSum = 0;
+  let normSum = 0;
+  let clipped = 0;
+  let counted = 0;
+  for (const [microBatch, wanted] of chunksOf(setup, drawn).entries()) {
+    const run = ({ indices, real }: Chunk): Promise<Readonly<Record<string, TensorData>>> => {
+      const batch = assembleBatch(train, indices, { padId: checkpoint.config.padTokenId });
+      const sizes = { batch: batch.shape[0], sequence: batch.shape[1] };
+      tokens += batch.tokens;
+      return executable.run({
+        ...feeds,
+        ...batchFeeds(batch, checkpoint.config, maskToken),
+        ...dropoutWords(model.dropoutSites, sizes, { seed: settings.seed, step, microBatch }),
+        [LOSS_SCALE]: { dtype: 'float32', shape: [], data: Float32Array.of(1) },
+        [MAX_NORM]: { dtype: 'float32', shape: [], data: Float32Array.of(mechanism.maxGradNorm * ROUNDING_MARGIN) },
+        [EXAMPLE_WEIGHTS]: { dtype: 'float32', shape: [real.length], data: Float32Array.from(real, Number) },
+      });
+    };
+    const { results, chunk } = await runChunk(run, wanted);
+    if (results === undefined) continue;
+    const norms = floats(results['norms'], 'norms');
+    const losses = floats(results['losses'], 'losses');
+    for (const [row, real] of chunk.real.entries()) {
+      if (!real) continue;
+      counted += 1;
+      lossSum += losses[row] ?? 0;
+      normSum += norms[row] ?? 0;
+      if ((norms[row] ?? 0) > mechanism.maxGradNorm) clipped += 1;
+    }
+    for (const [name, sum] of sums) {
+      const part = floats(results[name], name);
+      for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] ?? 0) + (part[i] ?? 0);
+    }
+  }
+  const gradients = new Map<string, Float32Array>();
+  for (const [name, sum] of sums) {
+    const noisy = mechanism.addNoise(sum, step, name);
+    gradients.set(
+      name,
+      Float32Array.from(noisy, (value) => value / mechanism.expectedBatchSize),
+    );
+  }
+  const norm = globalNorm(gradients.values());
+  if (!Number.isFinite(norm)) throw new DivergedError(step, 'the noisy gradient');
+  return {
+    // The mean loss of the drawn examples is not covered by epsilon: only the record has it.
+    loss: NaN,
+    gradients,
+    norm,
+    examples: drawn.length,
+    tokens,
+    record: {
+      step,
+      drawn: drawn.length,
+      loss: lossSum / counted,
+      gradientNorm: normSum / counted,
+      clipped: clipped / counted,
+      nonFinite: drawn.length - counted,
+    },
+  };
+}

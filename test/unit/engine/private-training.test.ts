@@ -1,0 +1,307 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { randomStream } from '../../../src/base/random.ts';
+import { onnxBackend } from '../../../src/engine/backends/onnx/onnx-backend.ts';
+import { assembleBatch } from '../../../src/engine/data/batches.ts';
+import { encodeDataset, type Dataset } from '../../../src/engine/data/dataset.ts';
+import {
+  frozenWeights,
+  openEncoder,
+  startValues,
+  type EncoderCheckpoint,
+} from '../../../src/engine/encoder-checkpoint.ts';
+import { batchFeeds } from '../../../src/engine/feeds.ts';
+import { buildModel, gradientsOf, LOSS_SCALE } from '../../../src/engine/model-graph.ts';
+import {
+  computePrivateGradient,
+  privateOutputs,
+  type PrivateMechanism,
+  type PrivateStepRecord,
+} from '../../../src/engine/private-step.ts';
+import type { TrainerState } from '../../../src/engine/trainer-state.ts';
+import { train } from '../../../src/engine/trainer.ts';
+import { modelPlanOf, type TrainingSetup } from '../../../src/engine/training-setup.ts';
+import type { TrainingEvent } from '../../../src/engine/training-events.ts';
+import { trainedFeeds } from '../../../src/engine/training-step.ts';
+import { findTask } from '../../../src/tasks/registry.ts';
+import { makeTinyEncoder } from '../../support/tiny-encoder.ts';
+
+const MASK = 4;
+
+let checkpoint: EncoderCheckpoint;
+let removeEncoder: () => Promise<void>;
+
+beforeAll(async () => {
+  const { folder, remove } = await makeTinyEncoder();
+  checkpoint = await openEncoder(folder);
+  removeEncoder = remove;
+});
+
+afterAll(() => removeEncoder());
+
+function makeData(count: number, seed: number): Dataset {
+  const random = randomStream(seed, 'private data');
+  const examples = Array.from({ length: count }, () => {
+    const label = random.below(2);
+    const tokens = Array.from({ length: 3 + random.below(9) }, () => 10 + random.below(20) + label * 25);
+    return { text: tokens.join(' '), label };
+  });
+  const encode = (text: string): { ids: number[]; typeIds: number[] } => {
+    const ids = [2, ...text.split(' ').map(Number), MASK, 3];
+    return { ids, typeIds: ids.map(() => 0) };
+  };
+  return encodeDataset(examples, 'classification', encode, 40);
+}
+
+const data = makeData(40, 1);
+const CLIP = 0.5;
+
+/** A mechanism whose noise is known: `noise` in every coordinate, so that sums can be compared. */
+function mechanismOf(draw: (step: number) => readonly number[], noise = 0): PrivateMechanism {
+  return {
+    samplingRate: 0.2,
+    noiseMultiplier: 1,
+    maxGradNorm: CLIP,
+    expectedBatchSize: 8,
+    draw: (step) => Uint32Array.from(draw(step)),
+    addNoise: (sum) => sum.map((value) => value + noise),
+    spent: (steps) => ({ epsilon: steps, delta: 1e-5, accountant: 'test' }),
+  };
+}
+
+function makeSetup(method: string, batchSize: number, privacy?: PrivateMechanism): TrainingSetup {
+  return {
+    checkpoint,
+    method: { id: method, options: method === 'slash' ? { dimension: 24 } : method === 'lora' ? { rank: 2 } : {} },
+    task: findTask('sst2'),
+    train: data,
+    evaluations: [{ split: 'dev', dataset: makeData(20, 2) }],
+    settings: {
+      length: { kind: 'epochs', epochs: 3 },
+      batchSize,
+      accumulation: 1,
+      learningRate: 5e-3,
+      schedule: 'constant',
+      warmup: 0,
+      weightDecay: 0,
+      maxGradNorm: 1,
+      adam: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
+      dropout: 0,
+      seed: 0,
+      evaluateEvery: 'epoch',
+      checkpointEvery: 'epoch',
+      earlyStopping: undefined,
+    },
+    backend: onnxBackend,
+    device: { provider: 'cpu', threads: 2, reason: 'test' },
+    maskToken: method === 'slash' ? MASK : undefined,
+    ...(privacy === undefined ? {} : { privacy }),
+  };
+}
+
+/** The private gradient of one step, from the start values; values can be changed first. */
+async function privateStep(
+  setup: TrainingSetup,
+  mechanism: PrivateMechanism,
+  spoil: (values: Map<string, Float32Array>) => void = () => undefined,
+): Promise<Awaited<ReturnType<typeof computePrivateGradient>>> {
+  const model = buildModel(modelPlanOf(setup), { dropout: 'off' });
+  const values = new Map(await startValues(model, checkpoint, 0));
+  spoil(values);
+  const weights = frozenWeights(model, checkpoint, 0);
+  const executable = await onnxBackend.compile(privateOutputs(model), weights, setup.device);
+  try {
+    return await computePrivateGradient(setup, mechanism, model, executable, trainedFeeds(model, values), 1);
+  } finally {
+    await executable.dispose();
+  }
+}
+
+/** What the step must give: each example alone through the ordinary gradient, clipped in float64, summed. */
+async function looped(setup: TrainingSetup, drawn: readonly number[]): Promise<ReadonlyMap<string, Float64Array>> {
+  const model = buildModel(modelPlanOf(setup), { dropout: 'off' });
+  const values = await startValues(model, checkpoint, 0);
+  const outputs = { loss: model.loss, ...gradientsOf(model) };
+  const executable = await onnxBackend.compile(outputs, frozenWeights(model, checkpoint, 0), setup.device);
+  const sums = new Map<string, Float64Array>();
+  try {
+    for (const index of drawn) {
+      const batch = assembleBatch(data, Uint32Array.of(index), { padId: checkpoint.config.padTokenId });
+      const results = await executable.run({
+        ...trainedFeeds(model, values),
+        ...batchFeeds(batch, checkpoint.config, setup.maskToken),
+        [LOSS_SCALE]: { dtype: 'float32', shape: [], data: Float32Array.of(1) },
+      });
+      const gradients = model.trained.map(({ name }) => ({ name, data: Float64Array.from(results[name]?.data ?? []) }));
+      const norm = Math.sqrt(gradients.flatMap(({ data }) => [...data]).reduce((sum, x) => sum + x * x, 0));
+      for (const { name, data } of gradients) {
+        const sum = sums.get(name) ?? new Float64Array(data.length);
+        sums.set(
+          name,
+          sum.map((value, i) => value + (data[i] ?? 0) * Math.min(1, CLIP / norm)),
+        );
+      }
+    }
+  } finally {
+    await executable.dispose();
+  }
+  return sums;
+}
+
+function greatestDifference(
+  a: ReadonlyMap<string, ArrayLike<number>>,
+  b: ReadonlyMap<string, ArrayLike<number>>,
+): number {
+  return Math.max(
+    ...[...a].flatMap(([name, values]) =>
+      Array.from(values, (value, i) => Math.abs(value - (b.get(name)?.[i] ?? NaN))),
+    ),
+  );
+}
+
+function scaled(sums: ReadonlyMap<string, Float64Array>, by: number): ReadonlyMap<string, Float64Array> {
+  return new Map([...sums].map(([name, sum]) => [name, sum.map((value) => value * by)]));
+}
+
+describe('a private step', () => {
+  it.each(['slash', 'lora', 'bitfit', 'head', 'full'])(
+    '%s: is the sum of clipped gradients of single examples over the expected batch size, whatever the chunks',
+    async (method) => {
+      const drawn = [3, 8, 9, 15, 22, 31, 38];
+      const expected = scaled(await looped(makeSetup(method, 1), drawn), 1 / 8);
+      for (const chunk of [3, 4, 16]) {
+        const { gradients, record } = await privateStep(
+          makeSetup(method, chunk),
+          mechanismOf(() => drawn),
+        );
+        expect(greatestDifference(expected, gradients)).toBeLessThan(2e-6);
+        expect(record).toMatchObject({ step: 1, drawn: 7, nonFinite: 0 });
+      }
+    },
+  );
+
+  it('clips: no single example moves the sum by more than the bound', async () => {
+    const { gradients, record } = await privateStep(
+      makeSetup('lora', 4),
+      mechanismOf(() => [5]),
+    );
+    const norm = Math.hypot(...[...gradients.values()].flatMap((values) => [...values])) * 8;
+    expect(record.clipped).toBe(1);
+    expect(norm).toBeLessThanOrEqual(CLIP);
+    expect(norm).toBeGreaterThan(CLIP * 0.9999);
+  });
+
+  it('takes a step of pure noise when nobody is drawn', async () => {
+    const { gradients, record } = await privateStep(
+      makeSetup('slash', 4),
+      mechanismOf(() => [], 4),
+    );
+    for (const values of gradients.values()) expect(new Set(values)).toEqual(new Set([0.5]));
+    expect(record).toMatchObject({ drawn: 0, loss: NaN });
+  });
+
+  it('replaces the gradient of an example that is not finite by zero, and counts it', async () => {
+    // An infinite bias in one type of word row only: examples with that word have no finite gradient.
+    const spoiledWord = exampleWord(7);
+    const spoil = (values: Map<string, Float32Array>): void => {
+      for (const [name, value] of values) {
+        if (!name.endsWith('word_embeddings.weight')) continue;
+        const width = value.length / 60;
+        values.set(name, value.slice().fill(Infinity, spoiledWord * width, (spoiledWord + 1) * width));
+      }
+    };
+    const without = (index: number): boolean => !wordsOf(index).includes(spoiledWord);
+    const healthy = Array.from({ length: data.count }, (_, index) => index)
+      .filter(without)
+      .slice(0, 5);
+    const all = await privateStep(
+      makeSetup('full', 3),
+      mechanismOf(() => [7, ...healthy]),
+      spoil,
+    );
+    const some = await privateStep(
+      makeSetup('full', 3),
+      mechanismOf(() => healthy),
+      spoil,
+    );
+    expect(all.record).toMatchObject({ drawn: 6, nonFinite: 1 });
+    expect(greatestDifference(some.gradients, all.gradients)).toBeLessThan(2e-6);
+  });
+});
+
+function wordsOf(index: number): readonly number[] {
+  const batch = assembleBatch(data, Uint32Array.of(index), { padId: 0 });
+  return [...batch.inputIds];
+}
+
+function exampleWord(index: number): number {
+  return wordsOf(index)[1] ?? 0;
+}
+
+describe('a private training', () => {
+  /** Draws and noise as functions of the step, as a keyed stream gives them. */
+  const streams: PrivateMechanism = {
+    ...mechanismOf(() => []),
+    draw: (step) => {
+      const random = randomStream(step, 'draws');
+      return Uint32Array.from(
+        Array.from({ length: data.count }, (_, index) => index).filter(() => random.uniform() < 0.2),
+      );
+    },
+    addNoise: (sum, step, tensor) => {
+      const random = randomStream(step, `noise.${tensor}`);
+      return sum.map((value) => value + CLIP * random.normal());
+    },
+  };
+
+  async function run(
+    stopAfter: number,
+    from?: TrainerState,
+  ): Promise<{
+    readonly events: readonly TrainingEvent[];
+    readonly records: readonly PrivateStepRecord[];
+    readonly state: TrainerState;
+  }> {
+    const events: TrainingEvent[] = [];
+    const records: PrivateStepRecord[] = [];
+    const states: TrainerState[] = [];
+    await train(
+      makeSetup('lora', 4, streams),
+      {
+        emit: (event) => events.push(event),
+        wish: () => (events.filter((event) => event.type === 'step').length === stopAfter ? 'stop' : 'continue'),
+        save: (kind, state) => {
+          expect(kind).toBe('last');
+          const values = new Map([...state.values].map(([name, value]) => [name, value.slice()]));
+          const optimiser = new Map([...state.optimiser].map(([name, value]) => [name, value.slice()]));
+          states.push({ ...state, values, optimiser });
+          return Promise.resolve(kind);
+        },
+        recordPrivate: (record) => records.push(record),
+        now: () => 0,
+      },
+      from,
+    );
+    const state = states.at(-1);
+    if (state === undefined) throw new Error('nothing was saved');
+    return { events, records, state };
+  }
+
+  it('takes epochs / rate steps, tells epsilon at each epoch, and tells nothing else that epsilon does not cover', async () => {
+    const { events, records } = await run(-1);
+    const steps = events.filter((event) => event.type === 'step');
+    expect(steps).toHaveLength(15);
+    expect(steps.map(({ epsilon }) => epsilon).filter((epsilon) => epsilon !== undefined)).toEqual([5, 10, 15]);
+    expect(steps.every(({ loss }) => Number.isNaN(loss))).toBe(true);
+    expect(records.map(({ step }) => step)).toEqual(steps.map(({ step }) => step));
+    expect(records.some(({ loss }) => Number.isFinite(loss))).toBe(true);
+    expect(events.filter((event) => event.type === 'evaluation').some(({ best }) => best)).toBe(false);
+  });
+
+  it('continued after a stop, repeats nothing and ends where an unbroken one does', async () => {
+    const whole = await run(-1);
+    const half = await run(7);
+    const rest = await run(-1, half.state);
+    expect([...half.records, ...rest.records]).toEqual(whole.records);
+    expect(rest.state.values).toEqual(whole.state.values);
+  });
+});

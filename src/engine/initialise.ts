@@ -30,6 +30,17 @@ export function draw(
       for (let i = 0; i < values.length; i++) values[i] = initialiser.deviation * random.normal();
       return values;
     }
+    case 'truncatedNormal': {
+      const random = randomStream(seed, `initialise.${name}`);
+      const inside = (): number => {
+        for (;;) {
+          const drawn = random.normal();
+          if (Math.abs(drawn) <= 2) return drawn;
+        }
+      };
+      for (let i = 0; i < values.length; i++) values[i] = initialiser.deviation * inside();
+      return values;
+    }
     case 'uniform': {
       const random = randomStream(seed, `initialise.${name}`);
       for (let i = 0; i < values.length; i++) values[i] = initialiser.bound * (2 * random.uniform() - 1);

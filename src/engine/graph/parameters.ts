@@ -6,12 +6,16 @@ export type Initialiser =
   | { readonly kind: 'ones' }
   /** N(0, deviation²). */
   | { readonly kind: 'normal'; readonly deviation: number }
+  /** N(0, deviation²), drawn again where it lies beyond two deviations. */
+  | { readonly kind: 'truncatedNormal'; readonly deviation: number }
   /** U(-bound, bound). */
   | { readonly kind: 'uniform'; readonly bound: number }
   /** The identity matrix. */
   | { readonly kind: 'identity' }
   /** The checkpoint's tensor of this name. */
-  | { readonly kind: 'checkpoint'; readonly tensor: string };
+  | { readonly kind: 'checkpoint'; readonly tensor: string }
+  /** Rows of the checkpoint's word embeddings, drawn without repetition as far as there are enough. */
+  | { readonly kind: 'wordEmbeddings' };
 
 /** What a trained tensor is counted as. */
 export type Part = 'method' | 'head';

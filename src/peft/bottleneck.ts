@@ -1,0 +1,236 @@
+import { z } from 'zod';
+import { UserError } from '../base/errors.ts';
+import { add, layerNorm, multiply } from '../engine/graph/operations.ts';
+import type { ParameterScope } from '../engine/graph/parameters.ts';
+import type { Value } from '../engine/graph/value.ts';
+import { activate, activationNames, type Activation } from './activations.ts';
+import type { BottleneckMaps } from './affine.ts';
+import { gateOf, gateOptions, type GateSettings } from './gate.ts';
+import { headOption } from './head-option.ts';
+import type { EncoderSizes, EncoderTensor, HeadKind, MethodPlan, SubLayerPlace } from './method.ts';
+
+const positionNames = ['attention', 'feedForward'] as const;
+const sourceNames = ['output', 'normalised', 'input'] as const;
+
+export type AdapterPosition = (typeof positionNames)[number];
+
+/**
+ * What an adapter reads, of a sub-layer with input X and output O that goes into LayerNorm(X + O): O, LayerNorm(X + O), or X (an
+ * adapter beside the sub-layer). What it gives is added to O in every case.
+ */
+export type AdapterSource = (typeof sourceNames)[number];
+
+/** What a bottleneck does between and after its two maps. */
+export type BottleneckOptions = Pick<
+  AdapterOptions,
+  'activation' | 'scaling' | 'dropout' | 'layerNormBefore' | 'layerNormAfter'
+>;
+
+/** The options that all adapters share. */
+export interface AdapterOptions {
+  readonly bottleneck?: number | undefined;
+  readonly reductionFactor?: number | undefined;
+  readonly positions: readonly AdapterPosition[];
+  readonly layers?: readonly number[] | undefined;
+  readonly reads: AdapterSource;
+  readonly activation: Activation;
+  readonly scaling: number;
+  readonly dropout: number;
+  readonly layerNormBefore: boolean;
+  readonly layerNormAfter: boolean;
+}
+
+/** How wide the adapters of an encoder are where nothing is said. */
+export type UsualWidth = { readonly bottleneck: number } | { readonly reductionFactor: number };
+
+/** Schemas of the adapters' width. */
+export function widthOptions(usual: UsualWidth): {
+  readonly bottleneck: z.ZodOptional<z.ZodInt>;
+  readonly reductionFactor: z.ZodOptional<z.ZodNumber>;
+} {
+  const fallback =
+    'bottleneck' in usual ? usual.bottleneck : `the hidden size divided by ${usual.reductionFactor}, rounded down`;
+  return {
+    bottleneck: z
+      .int()
+      .positive()
+      .max(65_536)
+      .optional()
+      .describe(`The inner width of an adapter: ${fallback} by default.`),
+    reductionFactor: z
+      .number()
+      .positive()
+      .optional()
+      .describe('The inner width as the hidden size divided by this, rounded down; in place of bottleneck.'),
+  };
+}
+
+export const positionsOption = z
+  .array(z.enum(positionNames))
+  .nonempty()
+  .describe('The sub-layers that get an adapter.');
+
+export const readsOption = z
+  .enum(sourceNames)
+  .describe(
+    "What an adapter reads: the sub-layer's output, that after the residual sum and its layer norm, or the sub-layer's input (parallel).",
+  );
+
+export const activationOption = z
+  .enum(activationNames)
+  .describe('The non-linearity of the bottleneck; gelu is the exact form, gelu-tanh its approximation.');
+
+export const scalingOption = z.number().describe("A fixed factor on the adapter's result.");
+
+/** Schemas of what every method of adapters does in the same way unless it is asked for something else. */
+export const commonOptions = {
+  layers: z
+    .array(z.int().nonnegative())
+    .nonempty()
+    .optional()
+    .describe('The layers that have adapters, counted from 0; all by default.'),
+  dropout: z.number().min(0).lt(1).default(0).describe("Dropout on the adapter's result."),
+  layerNormBefore: z.boolean().default(false).describe('A trained layer norm of its own on what an adapter reads.'),
+  layerNormAfter: z.boolean().default(false).describe("A trained layer norm of its own on an adapter's result."),
+  trainNorms: z
+    .boolean()
+    .default(false)
+    .describe("Train the encoder's layer norms too, that of the embeddings included; they count as the method's."),
+  ...gateOptions,
+  head: headOption('native'),
+};
+
+/**
+ * The inner width of an encoder's adapters. @throws UserError when both sizes are given or the reduction leaves nothing
+ */
+export function bottleneckWidth(
+  method: string,
+  { bottleneck, reductionFactor }: Pick<AdapterOptions, 'bottleneck' | 'reductionFactor'>,
+  usual: UsualWidth,
+  { hiddenSize }: Pick<EncoderSizes, 'hiddenSize'>,
+): number {
+  if (bottleneck !== undefined && reductionFactor !== undefined) {
+    throw new UserError(
+      `${method}: bottleneck ${bottleneck} and reductionFactor ${reductionFactor} are both given`,
+      'Leave one of them out.',
+    );
+  }
+  if (bottleneck !== undefined) return bottleneck;
+  const size = reductionFactor === undefined ? usual : { reductionFactor };
+  if ('bottleneck' in size) return size.bottleneck;
+  const width = Math.floor(hiddenSize / size.reductionFactor);
+  if (width > 0) return width;
+  throw new UserError(
+    `${method}: reductionFactor ${size.reductionFactor} leaves nothing of the hidden size ${hiddenSize}`,
+    'Make it smaller, or give the bottleneck itself.',
+  );
+}
+
+/** The layers that have adapters. @throws UserError when the encoder has no such layer */
+export function adapterLayers(
+  method: string,
+  layers: readonly number[] | undefined,
+  encoder: Pick<EncoderSizes, 'layers'>,
+): ReadonlySet<number> {
+  const missing = layers?.find((layer) => layer >= encoder.layers);
+  if (missing !== undefined) {
+    throw new UserError(
+      `${method}: layers names ${missing}, but the encoder has ${encoder.layers} layers, counted from 0`,
+      `Name layers from 0 to ${encoder.layers - 1}.`,
+    );
+  }
+  return new Set(layers ?? Array.from({ length: encoder.layers }, (_, layer) => layer));
+}
+
+/** Whether a tensor belongs to a layer norm: those that `trainNorms` trains. */
+export function isNorm({ module }: EncoderTensor): boolean {
+  return module === 'embeddingNorm' || module === 'attentionNorm' || module === 'outputNorm';
+}
+
+/** The epsilon of an adapter's own layer norms, torch's default. */
+const NORM_EPSILON = 1e-5;
+
+/** The bottleneck alone: scaling · up(activation(down(x))), with its own layer norms around it where they are asked for. */
+export function bottleneck(
+  { activation, scaling, dropout, layerNormBefore, layerNormAfter }: BottleneckOptions,
+  { down, up }: BottleneckMaps,
+  [outer, inner]: readonly [outer: number, inner: number],
+  name: string,
+  scope: ParameterScope,
+): (x: Value) => Value {
+  const ownNorm = (x: Value, norm: string): Value =>
+    layerNorm(
+      x,
+      scope.trained(`${name}.${norm}.weight`, [outer], { kind: 'ones' }),
+      scope.trained(`${name}.${norm}.bias`, [outer], { kind: 'zeros' }),
+      NORM_EPSILON,
+    );
+  return (x) => {
+    const entering = layerNormBefore ? ownNorm(x, 'normBefore') : x;
+    const narrow = activate(activation, down(entering, `${name}.down`, outer, inner));
+    const wide = up(narrow, `${name}.up`, inner, outer);
+    const scaled = scaling === 1 ? wide : multiply(wide, scaling);
+    const dropped = dropout === 0 ? scaled : scope.dropout(scaled, dropout);
+    return layerNormAfter ? ownNorm(dropped, 'normAfter') : dropped;
+  };
+}
+
+/** Adapters as a method asks for them. */
+export interface AdapterRequest {
+  /** The method's id, for messages. */
+  readonly method: string;
+  readonly options: AdapterOptions & GateSettings & { readonly trainNorms: boolean; readonly head: HeadKind };
+  /** The width where the options give none. */
+  readonly usual: UsualWidth;
+  /** The kind of the two projections, given their inner width. */
+  readonly maps: (width: number) => BottleneckMaps;
+}
+
+/**
+ * Puts adapters into an encoder: at each position O becomes O + gate · scaling · up(activation(down(u))), where u is what the adapter
+ * reads. Tensors are called `method.layer.<l>.<position>.{down,up}.…`.
+ * @throws UserError when the width or the layers do not fit the encoder
+ */
+export function adapterPlan(
+  { method, options, usual, maps }: AdapterRequest,
+  encoder: EncoderSizes,
+  scope: ParameterScope,
+): MethodPlan {
+  const { hiddenSize } = encoder;
+  const width = bottleneckWidth(method, options, usual, encoder);
+  const layers = adapterLayers(method, options.layers, encoder);
+  const projections = maps(width);
+  const at = (position: AdapterPosition): ((output: Value, place: SubLayerPlace) => Value) => {
+    const gate = gateOf(options, scope, position, 'zeros');
+    return (output, place) => {
+      if (!layers.has(place.layer)) return output;
+      const source = readFrom(options.reads, output, place);
+      const name = `method.layer.${place.layer}.${position}`;
+      const adapted = bottleneck(options, projections, [hiddenSize, width], name, scope)(source);
+      const gated = gate === undefined ? adapted : multiply(adapted, gate(source, place));
+      return add(output, gated);
+    };
+  };
+  const { positions, trainNorms, head } = options;
+  return {
+    hooks: {
+      ...(trainNorms ? { trains: isNorm } : {}),
+      ...(positions.includes('attention') ? { afterAttention: at('attention') } : {}),
+      ...(positions.includes('feedForward') ? { afterFeedForward: at('feedForward') } : {}),
+    },
+    head,
+    dropout: true,
+    readsAllRows: options.gated,
+  };
+}
+
+function readFrom(source: AdapterSource, output: Value, { residual, normalise }: SubLayerPlace): Value {
+  switch (source) {
+    case 'output':
+      return output;
+    case 'normalised':
+      return normalise(add(residual, output));
+    case 'input':
+      return residual;
+  }
+}

@@ -1,6 +1,7 @@
 import type { Projection } from '../../peft/method.ts';
-import { tensorPrefix } from '../encoders/tensor-names.ts';
+import { prefixedName } from '../encoders/tensor-names.ts';
 import type { ModelPlan, Objective } from '../model-graph.ts';
+import { adapterMappings } from './map-adapters.ts';
 import {
   namesOf,
   projectionOf,
@@ -103,6 +104,7 @@ const methodMappings: readonly MethodMapping[] = [
   { id: 'bitfit', called: /^bitfit\b/i, map: mapBitfit },
   { id: 'lora', called: /^(?:rs)?lora\b/i, map: mapLora },
   { id: 'slash', called: /^slash\b/i, map: mapSlash },
+  ...adapterMappings,
 ];
 
 /** What the head is asked for, from the inputs and the head's own tensors. */
@@ -122,12 +124,8 @@ function objectiveOf(facts: CaseFacts): Objective | string {
 
 /** Tensors of the base model are called as in its file; ours carry the family's prefix even where the file lacks it. */
 function baseNames(facts: CaseFacts): Renaming {
-  const prefix = tensorPrefix(facts.encoder);
   return new Map(
-    namesOf(facts, 'base').map((name) => {
-      const inFile = name.slice('base.'.length);
-      return [name, `base.${inFile.startsWith(prefix) ? inFile : `${prefix}${inFile}`}`];
-    }),
+    namesOf(facts, 'base').map((name) => [name, `base.${prefixedName(facts.encoder, name.slice('base.'.length))}`]),
   );
 }
 

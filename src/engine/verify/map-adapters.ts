@@ -1,0 +1,242 @@
+import type { Activation } from '../../peft/activations.ts';
+import type { AdapterPosition, AdapterSource } from '../../peft/bottleneck.ts';
+import { tensorPrefix, tensorName } from '../encoders/tensor-names.ts';
+import {
+  namesOf,
+  unsupported,
+  type CaseFacts,
+  type MappedMethod,
+  type MethodMapping,
+  type Renaming,
+  type Shapes,
+} from './mapping.ts';
+
+/** What the references write for a non-linearity, in the order in which they are looked for. */
+const activationSpellings: readonly (readonly [RegExp, Activation])[] = [
+  [/gelu[_ -]?new|gelu.*tanh|tanh.*gelu|gelu_pytorch_tanh/i, 'gelu-tanh'],
+  [/gelu/i, 'gelu'],
+  [/leaky/i, 'leaky-relu'],
+  [/relu/i, 'relu'],
+  [/swish|silu/i, 'swish'],
+  [/sigmoid/i, 'sigmoid'],
+  [/tanh/i, 'tanh'],
+  [/identity|linear|none/i, 'identity'],
+];
+
+/** The non-linearity that a text names. */
+export function activationIn(text: string): Activation | undefined {
+  return activationSpellings.find(([pattern]) => pattern.test(text))?.[1];
+}
+
+/** A trained tensor of an adapter, in the spelling of either library. */
+const adapterTensor =
+  /^method\.layer\.(?<layer>\d+)\.(?<position>[a-zA-Z_]+)\.(?:(?<compacter>down|up)|adapter_(?<library>down|up)(?:\.\d+)?)\.(?<tensor>\w+)$/;
+
+/** Tensors for all projections: in the library under the name of what is shared. */
+const sharedTensor = /^method\.(?:shared_parameters\.[\w-]+\.)?(?<tensor>phm_rule(?:_left|_right)?)$/;
+
+const positionSpellings: Readonly<Record<string, AdapterPosition>> = {
+  attention: 'attention',
+  self_attention: 'attention',
+  mh_adapter: 'attention',
+  ffn: 'feedForward',
+  feedforward: 'feedForward',
+  feed_forward: 'feedForward',
+  output: 'feedForward',
+  output_adapter: 'feedForward',
+};
+
+interface FoundAdapter {
+  readonly layer: number;
+  readonly position: AdapterPosition;
+}
+
+/** The adapters of a case, as far as its tensors show them. */
+interface FoundAdapters {
+  readonly adapters: readonly FoundAdapter[];
+  readonly names: Renaming;
+  /** Shapes of the tensors of one adapter, by `down.weight` and the like. */
+  readonly shapes: Shapes;
+  readonly shared: Shapes;
+}
+
+/** Reads the adapters off the case's trained tensors; a text says what is odd. */
+function findAdapters(facts: CaseFacts): FoundAdapters | string {
+  const adapters = new Map<string, FoundAdapter>();
+  const names = new Map<string, string>();
+  const shapes: Record<string, readonly number[]> = {};
+  const shared: Record<string, readonly number[]> = {};
+  for (const name of namesOf(facts, 'method')) {
+    const shape = facts.trainable[name] ?? [];
+    const common = sharedTensor.exec(name)?.groups?.['tensor'];
+    if (common !== undefined) {
+      shared[common] = shape;
+      names.set(name, `method.${common}`);
+      continue;
+    }
+    const { layer, position: spelled = '', compacter, library, tensor = '' } = adapterTensor.exec(name)?.groups ?? {};
+    const position = positionSpellings[spelled.toLowerCase()];
+    if (layer === undefined || position === undefined) return `trains ${name}, which adapters do not have`;
+    const own = `${compacter ?? library ?? ''}.${tensor}`;
+    const known = shapes[own];
+    if (known !== undefined && known.join() !== shape.join()) return `has adapters of several shapes: ${name}`;
+    shapes[own] = shape;
+    adapters.set(`${layer}.${position}`, { layer: Number(layer), position });
+    names.set(name, `method.layer.${layer}.${position}.${own}`);
+  }
+  if (adapters.size === 0) return 'has no tensors of adapters';
+  return { adapters: [...adapters.values()], names, shapes, shared };
+}
+
+/** Where the adapters stand, as options; a text says what is odd. */
+function placement(
+  { adapters }: FoundAdapters,
+  layerCount: number,
+): { readonly positions: readonly AdapterPosition[]; readonly layers?: readonly number[] } | string {
+  const layersAt = (position: AdapterPosition): readonly number[] =>
+    adapters
+      .filter((adapter) => adapter.position === position)
+      .map(({ layer }) => layer)
+      .sort((a, b) => a - b);
+  const positions = (['attention', 'feedForward'] as const).filter((position) => layersAt(position).length > 0);
+  const [first, second] = positions.map(layersAt);
+  if (first === undefined) return 'has no adapters';
+  if (second !== undefined && first.join() !== second.join()) return 'has other layers with adapters at each position';
+  return first.length === layerCount ? { positions } : { positions, layers: first };
+}
+
+/** Whether all norms of the base model are trained, or none; a text says what is odd. */
+function trainedNorms(facts: CaseFacts): boolean | string {
+  const trained = namesOf(facts, 'base');
+  if (trained.length === 0) return false;
+  const { encoder } = facts;
+  const prefix = tensorPrefix(encoder);
+  const perLayer = (layer: number): readonly string[] =>
+    (['attentionNorm', 'outputNorm'] as const).flatMap((module) =>
+      (['weight', 'bias'] as const).map((part) => tensorName(encoder, { module, layer, part })),
+    );
+  const norms = [
+    ...(['weight', 'bias'] as const).map((part) =>
+      tensorName(encoder, { module: 'embeddingNorm', layer: undefined, part }),
+    ),
+    ...Array.from({ length: encoder.layers }, (_, layer) => perLayer(layer)).flat(),
+  ];
+  const got = new Set(trained.map((name) => name.slice('base.'.length)).map((name) => withoutPrefix(name, prefix)));
+  const odd = [...got].find((name) => !norms.includes(name));
+  if (odd !== undefined) return `trains ${odd} of the base model`;
+  return got.size === norms.length ? true : 'trains some of the layer norms only';
+}
+
+function withoutPrefix(name: string, prefix: string): string {
+  return name.startsWith(prefix) ? name.slice(prefix.length) : name;
+}
+
+/** What a case says besides its tensors. */
+interface Said {
+  readonly activation: Activation;
+  readonly reads: AdapterSource;
+  readonly scaling: number;
+}
+
+/** The library's adapters of the kinds named Pfeiffer read behind the norm; the parallel ones beside the sub-layer; all others its output. */
+function sourceOf({ method }: CaseFacts): AdapterSource {
+  if (/parallel|parbn/i.test(method)) return 'input';
+  const library = /seqbn|\(library\)/i.test(method);
+  const pfeiffer = /pfeiffer|compacter\+\+/i.test(method) && !/double|houlsby/i.test(method);
+  return library && pfeiffer ? 'normalised' : 'output';
+}
+
+function said(facts: CaseFacts): Said | string {
+  const { activation: named, scaling = 1 } = facts.hyperparameters;
+  if (typeof named !== 'string') return 'names no activation';
+  const activation = activationIn(named);
+  if (activation === undefined) return `has the activation ${JSON.stringify(named)}`;
+  if (typeof scaling !== 'number') return `has the scaling ${JSON.stringify(scaling)}`;
+  return { activation, reads: sourceOf(facts), scaling };
+}
+
+/** Options of the projections' kind and our names of their tensors, from the shapes of one adapter. */
+type ProjectionFacts = { readonly options: MappedOptions; readonly bottleneck: number } | string;
+
+type MappedOptions = Readonly<Record<string, unknown>>;
+
+/** The map of each kind of projection: what its tensors say of the options. */
+const projectionKinds: Readonly<
+  Record<'dense' | 'low-rank' | 'phm' | 'lphm', (found: FoundAdapters) => ProjectionFacts>
+> = {
+  dense: ({ shapes }) => {
+    const bottleneck = shapes['down.weight']?.[0];
+    return bottleneck === undefined ? 'has no projections' : { options: {}, bottleneck };
+  },
+  'low-rank': ({ shapes }) => {
+    const [bottleneck, rank] = shapes['up.W_left'] ?? [];
+    if (bottleneck === undefined || rank === undefined) return 'has no factors';
+    return { options: { rank }, bottleneck };
+  },
+  phm: (found) => {
+    const [n, inner] = found.shapes['up.W'] ?? [];
+    if (n === undefined || inner === undefined) return 'has no matrices B_i';
+    return { options: { n, ...ruleOptions(found) }, bottleneck: n * inner };
+  },
+  lphm: (found) => {
+    const [n, inner, rank] = found.shapes['up.W_left'] ?? [];
+    if (n === undefined || inner === undefined || rank === undefined) return 'has no factors of the B_i';
+    return { options: { n, rank, ...ruleOptions(found) }, bottleneck: n * inner };
+  },
+};
+
+function ruleOptions({ shared, shapes }: FoundAdapters): MappedOptions {
+  return {
+    sharedRule: Object.keys(shared).length > 0,
+    factorisedRule: 'phm_rule_left' in shared || 'down.phm_rule_left' in shapes,
+    bias: 'up.b' in shapes,
+  };
+}
+
+function mapAdapters(facts: CaseFacts, kind: keyof typeof projectionKinds): MappedMethod {
+  const found = findAdapters(facts);
+  if (typeof found === 'string') return unsupported(found);
+  const place = placement(found, facts.encoder.layers);
+  if (typeof place === 'string') return unsupported(place);
+  const trainNorms = trainedNorms(facts);
+  if (typeof trainNorms === 'string') return unsupported(trainNorms);
+  const other = said(facts);
+  if (typeof other === 'string') return unsupported(other);
+  const projections = projectionKinds[kind](found);
+  if (typeof projections === 'string') return unsupported(projections);
+  const { bottleneck, options } = projections;
+  return {
+    kind: 'method',
+    options: { bottleneck, ...place, ...other, trainNorms, ...options },
+    names: found.names,
+  };
+}
+
+/** AdapterDrop says which layers lack adapters by a number. */
+function mapAdapterDrop(facts: CaseFacts): MappedMethod {
+  const mapped = mapAdapters(facts, 'dense');
+  if (mapped.kind === 'unsupported') return mapped;
+  const { layers, ...options } = mapped.options;
+  const kept: readonly unknown[] = Array.isArray(layers) ? layers : [];
+  const drop = kept.length === 0 ? 0 : facts.encoder.layers - kept.length;
+  if (kept.some((layer, index) => layer !== drop + index)) return unsupported('drops other layers than the first');
+  return { ...mapped, options: { ...options, drop } };
+}
+
+const dense = (facts: CaseFacts): MappedMethod => mapAdapters(facts, 'dense');
+
+/** Adapters and their kin, the more special names first. */
+export const adapterMappings: readonly MethodMapping[] = [
+  { id: 'compacter++', called: /^compacter ?\+\+/i, map: (facts) => mapAdapters(facts, 'lphm') },
+  { id: 'compacter', called: /^compacter\b/i, map: (facts) => mapAdapters(facts, 'lphm') },
+  { id: 'adapter-phm', called: /^phm\b/i, map: (facts) => mapAdapters(facts, 'phm') },
+  {
+    id: 'adapter-low-rank',
+    called: /^low-?rank\b.*adapter|^adapter.*low-?rank/i,
+    map: (facts) => mapAdapters(facts, 'low-rank'),
+  },
+  { id: 'adapter-drop', called: /^adapter-? ?drop\b/i, map: mapAdapterDrop },
+  { id: 'adapter-parallel', called: /^(?:parallel )?adapters?\b.*parallel|^parallel adapters?\b/i, map: dense },
+  { id: 'adapter-houlsby', called: /^(?:houlsby\b.*)?adapters?\b.*houlsby|^houlsby/i, map: dense },
+  { id: 'adapter-pfeiffer', called: /^adapters?\b|^pfeiffer/i, map: dense },
+];

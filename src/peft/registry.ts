@@ -19,6 +19,8 @@ import { prefixTuning } from './prefix-tuning.ts';
 import { promptTuning } from './prompt-tuning.ts';
 import { register, type RegisteredMethod } from './registered-method.ts';
 import { slash } from './slash.ts';
+import { unipelt, unipeltPrompt } from './unipelt.ts';
+import { union } from './union.ts';
 import { warp } from './warp.ts';
 
 export const methods: readonly RegisteredMethod[] = [
@@ -41,6 +43,9 @@ export const methods: readonly RegisteredMethod[] = [
   register(pasta),
   register(promptTuning),
   register(prefixTuning),
+  register(unipelt),
+  register(unipeltPrompt),
+  register(union),
 ];
 
 export function methodIds(): readonly string[] {

@@ -1,0 +1,196 @@
+import { UserError } from '../base/errors.ts';
+import { broadcast, concat, dimAt } from '../engine/graph/operations.ts';
+import type { ParameterScope } from '../engine/graph/parameters.ts';
+import type { Value } from '../engine/graph/value.ts';
+import { stays, type Folding, type FoldTensor, type Remainder } from './folding.ts';
+import type { EncoderSizes, HeadKind, MethodHooks, MethodPlan, PrefixRows } from './method.ts';
+import type { RegisteredMethod } from './registered-method.ts';
+
+/** One of the methods that act together, with its options. */
+export interface Part {
+  readonly method: RegisteredMethod;
+  readonly options: Readonly<Record<string, unknown>>;
+}
+
+/** A part as it was built: under its own name, with the tensors that it has declared so far. */
+interface BuiltPart extends Part {
+  readonly name: string;
+  readonly plan: MethodPlan;
+  readonly declared: ReadonlyMap<string, Value>;
+}
+
+/** What parts are called, and their tensors with them: their methods' ids, numbered where one comes more than once. */
+function partNames(ids: readonly string[]): readonly string[] {
+  const seen = new Map<string, number>();
+  return ids.map((id) => {
+    const count = (seen.get(id) ?? 0) + 1;
+    seen.set(id, count);
+    return count === 1 ? id : `${id}-${count}`;
+  });
+}
+
+/** The part's own tensors keep their kind (`method.`, `frozen.`) and get its name after it. */
+function ownName(part: string, name: string): string {
+  const dot = name.indexOf('.');
+  return `${name.slice(0, dot)}.${part}.${name.slice(dot + 1)}`;
+}
+
+function buildPart(part: Part, name: string, head: HeadKind, encoder: EncoderSizes, scope: ParameterScope): BuiltPart {
+  const declared = new Map<string, Value>();
+  const own: ParameterScope = {
+    ...scope,
+    trained: (tensor, shape, initialiser) => {
+      const value = scope.trained(ownName(name, tensor), shape, initialiser);
+      declared.set(tensor, value);
+      return value;
+    },
+    fixed: (tensor, ...rest) => scope.fixed(ownName(name, tensor), ...rest),
+  };
+  return { ...part, name, plan: part.method.build({ ...part.options, head }, encoder, own), declared };
+}
+
+/** The hooks of one kind, those of earlier parts first. */
+function each<Name extends keyof MethodHooks>(
+  parts: readonly BuiltPart[],
+  name: Name,
+): readonly NonNullable<MethodHooks[Name]>[] {
+  return parts.flatMap(({ plan }) => {
+    const hook = plan.hooks[name];
+    return hook === undefined ? [] : [hook];
+  });
+}
+
+type Step<Rest extends readonly unknown[]> = (x: Value, ...rest: Rest) => Value;
+
+/** One after the other; nothing where there is none. */
+function chain<Rest extends readonly unknown[]>(steps: readonly Step<Rest>[]): Step<Rest> | undefined {
+  if (steps.length < 2) return steps[0];
+  return (x, ...rest) => steps.reduce((value, step) => step(value, ...rest), x);
+}
+
+function joinRows(prefixes: readonly PrefixRows[], batch: Value): PrefixRows {
+  const join = (side: keyof PrefixRows): Value =>
+    concat(
+      prefixes.map(({ [side]: rows }) => broadcast(rows, [dimAt(batch, 0), dimAt(rows, 1), dimAt(rows, 2)])),
+      1,
+    );
+  return { keys: join('keys'), values: join('values') };
+}
+
+function joinPrefixes(hooks: readonly NonNullable<MethodHooks['prefix']>[]): MethodHooks['prefix'] {
+  if (hooks.length < 2) return hooks[0];
+  return (x, place) =>
+    joinRows(
+      hooks.map((prefix) => prefix(x, place)),
+      x,
+    );
+}
+
+/** Leaves out what is absent. */
+function present<Hooks extends object>(hooks: Hooks): { [Name in keyof Hooks]: NonNullable<Hooks[Name]> } {
+  return Object.fromEntries(Object.entries(hooks).filter(([, hook]) => hook !== undefined)) as {
+    [Name in keyof Hooks]: NonNullable<Hooks[Name]>;
+  };
+}
+
+function joinHooks(parts: readonly BuiltPart[]): MethodHooks {
+  const trains = each(parts, 'trains');
+  return present({
+    trains: trains.length === 0 ? undefined : (tensor) => trains.some((wants) => wants(tensor)),
+    // A part that says nothing trains the whole head.
+    trainsHead: (tensor) => parts.some(({ plan }) => plan.hooks.trainsHead?.(tensor) ?? true),
+    tensor: chain(each(parts, 'tensor')),
+    beforeLayer: chain(each(parts, 'beforeLayer')),
+    projectionInput: chain(each(parts, 'projectionInput')),
+    projection: chain(each(parts, 'projection')),
+    prefix: joinPrefixes(each(parts, 'prefix')),
+    afterAttention: chain(each(parts, 'afterAttention')),
+    afterAttentionNorm: chain(each(parts, 'afterAttentionNorm')),
+    afterFeedForward: chain(each(parts, 'afterFeedForward')),
+  } satisfies { [Name in keyof Required<MethodHooks>]: MethodHooks[Name] | undefined });
+}
+
+function foldTensors(parts: readonly BuiltPart[], name: 'tensor' | 'inputs'): FoldTensor | undefined {
+  return chain(
+    parts.flatMap(({ plan: { folding } }) => {
+      const fold = folding?.kind === 'folds' ? folding[name] : undefined;
+      return fold === undefined ? [] : [fold];
+    }),
+  );
+}
+
+/** A part that is left after folding: as it was, or in a simpler form. */
+interface Leftover {
+  readonly id: string;
+  readonly options: Readonly<Record<string, unknown>>;
+  readonly tensors: () => ReadonlyMap<string, Value>;
+}
+
+/** A union folds what folds; the parts that are left are a smaller union. */
+function joinFoldings(parts: readonly BuiltPart[], head: HeadKind): Folding {
+  const reasons = parts.flatMap(({ plan: { folding }, name }) =>
+    folding?.kind === 'folds' ? [] : [`${name} ${folding?.reason ?? 'does not fold'}`],
+  );
+  if (reasons.length === parts.length) return stays(reasons.join('; '));
+  const leftovers = parts.flatMap(({ method, options, plan: { folding }, declared }): readonly Leftover[] => {
+    if (folding?.kind !== 'folds') return [{ id: method.id, options, tensors: () => declared }];
+    const { remainder } = folding;
+    return remainder === undefined ? [] : [{ ...remainder.method, tensors: remainder.tensors }];
+  });
+  const names = partNames(leftovers.map(({ id }) => id));
+  const remainder: Remainder = {
+    method: { id: UNION, options: { parts: leftovers.map(asWritten), head } },
+    tensors: () =>
+      new Map(
+        leftovers.flatMap(({ tensors }, index) =>
+          [...tensors()].map(([name, value]) => [ownName(names[index] ?? '', name), value] as const),
+        ),
+      ),
+  };
+  return {
+    kind: 'folds',
+    ...present({ tensor: foldTensors(parts, 'tensor'), inputs: foldTensors(parts, 'inputs') }),
+    ...(leftovers.length === 0 ? {} : { remainder }),
+  };
+}
+
+/** The id of the method whose parts a user lists. */
+export const UNION = 'union';
+
+/** A part as a configuration has it; its head is the union's. */
+function asWritten({ id, options }: Leftover): Readonly<Record<string, unknown>> {
+  return { id, ...Object.fromEntries(Object.entries(options).filter(([name]) => name !== 'head')) };
+}
+
+/**
+ * Methods that act together: at each place the hooks of the parts act one after the other, in the order of the parts; rows before keys
+ * and values stand side by side. Each part's tensors carry its name: `method.lora.layer.0.query.lora_A`.
+ * @throws UserError when two parts put rows into the sequence
+ */
+export function joinParts(
+  parts: readonly Part[],
+  head: HeadKind,
+  encoder: EncoderSizes,
+  scope: ParameterScope,
+): MethodPlan {
+  const names = partNames(parts.map(({ method }) => method.id));
+  const built = parts.map((part, index) => buildPart(part, names[index] ?? '', head, encoder, scope));
+  const [rows, more] = built.filter(({ plan }) => plan.rows !== undefined);
+  if (rows !== undefined && more !== undefined) {
+    throw new UserError(
+      `${UNION}: ${rows.name} and ${more.name} both put rows into the sequence`,
+      'Keep one of the two; a prompt of both lengths together does the same.',
+    );
+  }
+  const plans = built.map(({ plan }) => plan);
+  return {
+    hooks: joinHooks(built),
+    head,
+    dropout: plans.every(({ dropout }) => dropout),
+    ...(rows?.plan.rows === undefined ? {} : { rows: rows.plan.rows }),
+    positionOffset: plans.reduce((sum, { positionOffset = 0 }) => sum + positionOffset, 0),
+    headTransform: plans.some(({ headTransform }) => headTransform === true),
+    readsAllRows: plans.some(({ readsAllRows }) => readsAllRows === true),
+    folding: joinFoldings(built, head),
+  };
+}

@@ -1,4 +1,5 @@
 import { cut, duration, percent } from '../base/format.ts';
+import type { RunStatus } from '../runs/run-state.ts';
 import type { RunSummary } from './queries.ts';
 
 function valueText(value: unknown): string {
@@ -51,4 +52,11 @@ export function progress(run: RunSummary): string {
       return [at === '' ? '' : `at ${at}`, cut(reason, 80)].filter((part) => part !== '').join(': ');
     }
   }
+}
+
+/** A row with the state that a look at the run's processes told. */
+export function withStatus<R extends RunSummary>(run: R, { state, reason }: Pick<RunStatus, 'state' | 'reason'>): R {
+  if (state === run.state) return run;
+  const failure = state === 'interrupted' ? { kind: 'interrupted', message: reason ?? null } : run.failure;
+  return { ...run, state, failure, remainingMs: state === 'running' ? run.remainingMs : null };
 }

@@ -1,0 +1,268 @@
+import type { RunState } from '../../runs/events.ts';
+import type { RunSummary } from '../../store/queries.ts';
+import { withStatus } from '../../store/run-text.ts';
+import type { Store } from '../../store/store.ts';
+import type { RunReader } from '../app.ts';
+import type { ClaimedLook, Look, WaitingLook } from '../worker/operations.ts';
+
+/**
+ * Keeps the rows of one folder's runs in memory and up to date: looks at the queue and the processes, lets the store read what was
+ * appended, and tells what changed. It looks often while something is under way and seldom otherwise.
+ */
+
+export interface WatchChange {
+  readonly changed: readonly RunSummary[];
+  readonly removed: readonly string[];
+  /** The rows were read anew, all of them. */
+  readonly everything: boolean;
+}
+
+/** A run's state became another, as seen between two looks. */
+export interface Transition {
+  readonly run: RunSummary;
+  readonly before: RunState;
+}
+
+export interface WatchOptions {
+  readonly look: () => Promise<Look>;
+  /** Opens the database; asked only once there are runs. */
+  readonly openStore: () => Promise<Store>;
+  readonly onChange: (change: WatchChange) => void;
+  readonly onTransitions: (transitions: readonly Transition[]) => void;
+  readonly onLook: (look: QueueState) => void;
+  readonly onProblem: (problem: unknown) => void;
+  readonly timing?: Partial<WatchTiming>;
+}
+
+export interface WatchTiming {
+  /** Between looks while a run is under way. */
+  readonly busyMs: number;
+  readonly idleMs: number;
+  /** Between looks at every run's files, for what others changed of runs that have ended. */
+  readonly everythingMs: number;
+}
+
+/** What is under way in a folder. */
+export interface QueueState {
+  readonly claimed: readonly ClaimedLook[];
+  readonly waiting: readonly WaitingLook[];
+  readonly supervised: boolean;
+}
+
+export const idleQueue: QueueState = { claimed: [], waiting: [], supervised: false };
+
+export interface FolderWatch {
+  readonly runs: ReadonlyMap<string, RunSummary>;
+  readonly reader: RunReader;
+  /** Settles when the rows have been read for the first time, or there are none. */
+  readonly ready: Promise<void>;
+  queue(): QueueState;
+  /** Looks at once; settles when what is there now has been taken in. */
+  refresh(options?: { readonly everything?: boolean }): Promise<void>;
+  dispose(): Promise<void>;
+}
+
+/** So many rows are copied from thread to thread at once: more would make the host's thread wait. */
+const rowsTogether = 500;
+
+const emptyStore: RunReader = {
+  list: () => Promise.resolve({ runs: [], total: 0 }),
+  show: () => Promise.resolve(undefined),
+  curves: (queries) =>
+    Promise.resolve(
+      queries.map(({ run, metric }) => {
+        const nothing = new Float64Array();
+        return { run, metric, step: nothing, epoch: nothing, time: nothing, value: nothing, total: 0 };
+      }),
+    ),
+  comparison: () => Promise.resolve([]),
+  logs: () => Promise.resolve([]),
+};
+
+export function watchFolder(options: WatchOptions): FolderWatch {
+  const timing: WatchTiming = { busyMs: 500, idleMs: 3000, everythingMs: 60_000, ...options.timing };
+  const runs = new Map<string, RunSummary>();
+  let statuses = new Map<string, ClaimedLook>();
+  let queue = idleQueue;
+  let store: Store | undefined;
+  let lastEverything = -Infinity;
+  let lastClaimed: readonly string[] = [];
+  let wantsEverything = false;
+  let disposed = false;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let current: Promise<void> | undefined;
+  let again = false;
+  let lastProblem = '';
+  let markReady: () => void = () => undefined;
+  const ready = new Promise<void>((resolve) => (markReady = resolve));
+
+  function present<R extends RunSummary>(run: R): R {
+    const status = statuses.get(run.id);
+    return status === undefined ? run : withStatus(run, { state: status.state, ...reasonOf(status) });
+  }
+
+  function tell(transitions: Transition[], run: RunSummary): void {
+    const before = runs.get(run.id);
+    if (before !== undefined && before.state !== run.state) transitions.push({ run, before: before.state });
+    runs.set(run.id, run);
+  }
+
+  async function loadEverything(opened: Store): Promise<void> {
+    const present_ = new Set<string>();
+    const transitions: Transition[] = [];
+    for (let offset = 0; ; offset += rowsTogether) {
+      const page = await opened.list({ sort: { by: 'id', descending: true }, limit: rowsTogether, offset });
+      for (const run of page.runs) {
+        present_.add(run.id);
+        tell(transitions, present(run));
+      }
+      if (page.runs.length < rowsTogether) break;
+    }
+    for (const id of [...runs.keys()]) if (!present_.has(id)) runs.delete(id);
+    options.onChange({ changed: [], removed: [], everything: true });
+    if (transitions.length > 0) options.onTransitions(transitions);
+  }
+
+  async function loadSome(opened: Store, ids: readonly string[], removed: readonly string[]): Promise<void> {
+    const changed: RunSummary[] = [];
+    const transitions: Transition[] = [];
+    for (let from = 0; from < ids.length; from += rowsTogether) {
+      const some = ids.slice(from, from + rowsTogether);
+      for (const run of (await opened.list({ ids: some })).runs) {
+        const shown = present(run);
+        tell(transitions, shown);
+        changed.push(shown);
+      }
+    }
+    // A run that is marked as deleted is listed no more, whether or not its folder is there.
+    const listed = new Set(changed.map(({ id }) => id));
+    const gone = [...removed, ...ids.filter((id) => !listed.has(id))].filter((id) => runs.delete(id));
+    if (changed.length > 0 || gone.length > 0) options.onChange({ changed, removed: gone, everything: false });
+    if (transitions.length > 0) options.onTransitions(transitions);
+  }
+
+  /** Runs whose processes told something else than at the last look. */
+  function restated(before: ReadonlyMap<string, ClaimedLook>): readonly string[] {
+    const ids = new Set([...before.keys(), ...statuses.keys()]);
+    return [...ids].filter((id) => before.get(id)?.state !== statuses.get(id)?.state);
+  }
+
+  async function lookOnce(): Promise<void> {
+    const look = await options.look();
+    const before = statuses;
+    statuses = new Map(look.claimed.map((claimed) => [claimed.id, claimed]));
+    queue = {
+      claimed: look.claimed,
+      waiting: look.waiting ?? queue.waiting,
+      supervised: look.supervised,
+    };
+    if (!look.exists) {
+      if (runs.size > 0) {
+        runs.clear();
+        options.onChange({ changed: [], removed: [], everything: true });
+      }
+    } else if (store === undefined) {
+      store = await options.openStore();
+      await store.ingest();
+      lastEverything = Date.now();
+      await loadEverything(store);
+    } else {
+      const all = wantsEverything || Date.now() - lastEverything > timing.everythingMs;
+      wantsEverything = false;
+      if (all) lastEverything = Date.now();
+      const claimed = look.claimed.map(({ id }) => id);
+      const ids = new Set([...claimed, ...lastClaimed, ...look.appeared, ...look.gone]);
+      lastClaimed = claimed;
+      if (all || ids.size > 0) {
+        const report = await store.ingest(all ? undefined : [...ids]);
+        await loadSome(store, [...new Set([...report.changed, ...restated(before)])], report.removed);
+      }
+    }
+    options.onLook(queue);
+    lastProblem = '';
+  }
+
+  const isWantedAgain = (): boolean => again && !disposed;
+
+  async function round(): Promise<void> {
+    do {
+      again = false;
+      try {
+        await lookOnce();
+      } catch (problem) {
+        // Every round meets it anew; once is enough to know.
+        const text = String(problem);
+        if (text !== lastProblem && !disposed) options.onProblem(problem);
+        lastProblem = text;
+      }
+    } while (isWantedAgain());
+    markReady();
+  }
+
+  function schedule(): void {
+    if (disposed) return;
+    const busy = queue.claimed.length > 0 || (queue.waiting.length > 0 && queue.supervised);
+    timer = setTimeout(() => void run(), busy ? timing.busyMs : timing.idleMs);
+  }
+
+  /** One round at a time; who asks during one gets another after it. */
+  function run(): Promise<void> {
+    clearTimeout(timer);
+    if (current !== undefined) again = true;
+    current ??= round().finally(() => {
+      current = undefined;
+      schedule();
+    });
+    return current;
+  }
+
+  const asking =
+    <A extends readonly unknown[], T>(
+      ask: (reader: RunReader) => (...given: A) => Promise<T>,
+      mend: (answer: T) => T = (answer) => answer,
+    ) =>
+    async (...given: A): Promise<T> => {
+      await ready;
+      return mend(await ask(store ?? emptyStore)(...given));
+    };
+
+  const reader: RunReader = {
+    list: asking(
+      (from) => from.list.bind(from),
+      (page) => ({ ...page, runs: page.runs.map(present) }),
+    ),
+    show: asking(
+      (from) => from.show.bind(from),
+      (run) => (run === undefined ? undefined : present(run)),
+    ),
+    curves: asking((from) => from.curves.bind(from)),
+    comparison: asking(
+      (from) => from.comparison.bind(from),
+      (rows) => rows.map(present),
+    ),
+    logs: asking((from) => from.logs.bind(from)),
+  };
+
+  void run();
+  return {
+    runs,
+    reader,
+    ready,
+    queue: () => queue,
+    refresh: ({ everything = false } = {}) => {
+      wantsEverything ||= everything;
+      return run();
+    },
+    async dispose() {
+      disposed = true;
+      clearTimeout(timer);
+      markReady();
+      await current;
+      await store?.close();
+    },
+  };
+}
+
+function reasonOf({ reason }: ClaimedLook): { readonly reason?: string } {
+  return reason === undefined ? {} : { reason };
+}

@@ -1,0 +1,158 @@
+import { bytes, grouped } from '../../base/format.ts';
+import type { DiskUse } from '../../runs/checkpoints.ts';
+import type { RunSummary } from '../../store/queries.ts';
+import type { RunRef } from '../app.ts';
+import type { Machine } from '../worker/operations.ts';
+import type { QueueState } from './folder-watch.ts';
+import { t } from './l10n.ts';
+import { progressText, runName, stateIcon, type ItemIcon } from './run-item.ts';
+
+/** The queue-and-devices view as plain data: what computes what, what waits, and what the machine has left. */
+
+export interface QueueFolder {
+  readonly key: string;
+  readonly name: string;
+  readonly queue: QueueState;
+  readonly runs: ReadonlyMap<string, RunSummary>;
+  /** Runs that a device takes at once, by device. */
+  readonly slots: Readonly<Record<string, number>>;
+  readonly disk: DiskUse | undefined;
+  /** Runs wait and nobody starts them. */
+  readonly paused: boolean;
+}
+
+export interface QueueNode {
+  readonly id: string;
+  readonly label: string;
+  readonly description: string;
+  readonly icon: ItemIcon;
+  readonly contextValue: string;
+  readonly ref?: RunRef;
+  readonly folder?: string;
+  readonly expanded?: boolean;
+  readonly children: readonly QueueNode[];
+}
+
+const mostWaiting = 100;
+
+function runNode(folder: QueueFolder, id: string, state: 'running' | 'waiting', position: number): QueueNode {
+  const run = folder.runs.get(id);
+  const where = run === undefined ? '' : progressText(run);
+  return {
+    id: `${folder.key} ${state} ${id}`,
+    label: run === undefined ? id : runName(run),
+    description: state === 'waiting' ? t('position {0}', position) : where,
+    icon: stateIcon(run?.state ?? (state === 'running' ? 'running' : 'queued')),
+    contextValue: state === 'running' ? 'queue+stoppable' : 'queue+cancellable',
+    ref: { folder: folder.key, id },
+    children: [],
+  };
+}
+
+/** `auto` comes to the CPU unless a provider is asked for by name. */
+function deviceOf(device: string): string {
+  return device === 'auto' ? 'cpu' : device;
+}
+
+function deviceNode(folder: QueueFolder, device: string): QueueNode {
+  const here = folder.queue.claimed.filter((run) => deviceOf(run.device) === device);
+  const slots = folder.slots[device] ?? 1;
+  return {
+    id: `${folder.key} device ${device}`,
+    label: device.toUpperCase(),
+    description:
+      slots === 1 && here.length <= 1
+        ? here.length === 1
+          ? t('busy')
+          : t('free')
+        : t('{0} of {1} slots used', here.length, slots),
+    icon: { id: here.length > 0 ? 'server-process' : 'server' },
+    contextValue: 'device',
+    folder: folder.key,
+    expanded: true,
+    children: here.map(({ id }, index) => runNode(folder, id, 'running', index + 1)),
+  };
+}
+
+function folderNodes(folder: QueueFolder): readonly QueueNode[] {
+  const { queue, slots } = folder;
+  const devices = new Set(['cpu', ...Object.keys(slots), ...queue.claimed.map((run) => deviceOf(run.device))]);
+  const shown = queue.waiting.slice(0, mostWaiting);
+  const hidden = queue.waiting.length - shown.length;
+  const waiting: QueueNode = {
+    id: `${folder.key} waiting`,
+    label: folder.paused ? t('Queue (paused)') : t('Queue'),
+    description: queue.waiting.length === 0 ? t('empty') : t('{0} waiting', grouped(queue.waiting.length)),
+    icon: { id: folder.paused ? 'debug-pause' : 'list-ordered' },
+    contextValue: folder.paused ? 'queue+paused' : 'queue',
+    folder: folder.key,
+    expanded: true,
+    children: [
+      ...shown.map(({ id }, index) => runNode(folder, id, 'waiting', index + 1)),
+      ...(hidden > 0
+        ? [
+            {
+              id: `${folder.key} more`,
+              label: t('… and {0} more', grouped(hidden)),
+              description: '',
+              icon: { id: 'ellipsis' },
+              contextValue: 'more',
+              children: [],
+            },
+          ]
+        : []),
+    ],
+  };
+  const disk: readonly QueueNode[] =
+    folder.disk === undefined
+      ? []
+      : [
+          {
+            id: `${folder.key} disk`,
+            label: t('Disk'),
+            description: t(
+              '{0} in {1} runs, {2} of it checkpoints',
+              bytes(folder.disk.bytes),
+              grouped(folder.disk.runs),
+              bytes(folder.disk.checkpointBytes),
+            ),
+            icon: { id: 'database' },
+            contextValue: 'disk',
+            folder: folder.key,
+            children: [],
+          },
+        ];
+  return [...[...devices].map((device) => deviceNode(folder, device)), waiting, ...disk];
+}
+
+/** The view's nodes: of the only folder directly, of several one below each; then the machine. */
+export function queueNodes(folders: readonly QueueFolder[], machine: Machine | undefined): readonly QueueNode[] {
+  const [only, another] = folders;
+  const own =
+    only === undefined
+      ? []
+      : another === undefined
+        ? folderNodes(only)
+        : folders.map((folder): QueueNode => ({
+            id: folder.key,
+            label: folder.name,
+            description: '',
+            icon: { id: 'root-folder' },
+            contextValue: 'folder',
+            folder: folder.key,
+            expanded: true,
+            children: folderNodes(folder),
+          }));
+  if (machine === undefined || only === undefined) return own;
+  return [
+    ...own,
+    {
+      id: 'memory',
+      label: t('Memory'),
+      description: t('{0} of {1} free', bytes(machine.freeBytes), bytes(machine.memoryBytes)),
+      icon: { id: 'circuit-board' },
+      contextValue: 'memory',
+      children: [],
+    },
+  ];
+}

@@ -2,6 +2,8 @@ import type { Projection } from '../../peft/method.ts';
 import { prefixedName } from '../encoders/tensor-names.ts';
 import type { ModelPlan, Objective } from '../model-graph.ts';
 import { adapterMappings } from './map-adapters.ts';
+import { unionMappings } from './map-unions.ts';
+import { rowMappings } from './map-rows.ts';
 import {
   namesOf,
   projectionOf,
@@ -99,16 +101,19 @@ function mapSlash(facts: CaseFacts): MappedMethod {
 
 /** The methods that there are, by what the references call them. */
 const methodMappings: readonly MethodMapping[] = [
+  ...unionMappings,
   { id: 'full', called: /^full\b/i, map: mapFull },
   { id: 'head', called: /^(?:head\b|linear prob)/i, map: mapHead },
   { id: 'bitfit', called: /^bitfit\b/i, map: mapBitfit },
   { id: 'lora', called: /^(?:rs)?lora\b/i, map: mapLora },
   { id: 'slash', called: /^slash\b/i, map: mapSlash },
   ...adapterMappings,
+  ...rowMappings,
 ];
 
 /** What the head is asked for, from the inputs and the head's own tensors. */
 function objectiveOf(facts: CaseFacts): Objective | string {
+  if (/^(?:mlm|masked.(?:lm|language))/i.test(facts.task ?? '')) return { kind: 'masked-words' };
   const heads = namesOf(facts, 'head');
   if (heads.length === 0) return 'trains no head.*: not a classifier, a regression or a span head';
   const { start_positions: start, end_positions: end, labels } = facts.inputs;

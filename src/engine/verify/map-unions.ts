@@ -1,0 +1,311 @@
+import type { Projection } from '../../peft/method.ts';
+import { adapterMappings } from './map-adapters.ts';
+import {
+  namesOf,
+  projectionOf,
+  unsupported,
+  type CaseFacts,
+  type MappedMethod,
+  type MethodMapping,
+  type Renaming,
+} from './mapping.ts';
+
+type PartKind = 'prefix' | 'prompt' | 'adapter' | 'lora' | 'ia3';
+
+/** The trained tensors of one part of a union, with and without its gates. */
+interface PartFacts {
+  readonly facts: CaseFacts;
+  readonly tensors: readonly string[];
+  readonly gates: readonly string[];
+}
+
+/** A part as options of ours; names without the part's own. */
+interface MappedPart {
+  readonly id: string;
+  readonly options: Readonly<Record<string, unknown>>;
+  readonly names: Renaming;
+}
+
+const layerTensor = /^method\.layer\.(?<layer>\d+)\.(?<rest>.+)$/;
+const gateTensor = /^(?:(?<prefix>prefix)_gate|(?<module>.+)\.gate)\.(?<tensor>weight|bias)$/;
+const scaleTensor = /^(?<module>.+)\.(?:lora_(?<factor>[AB])|(?<vector>ia3_l))(?:\.weight)?$/;
+const adapterTensor = /^(?<module>\w+)\.adapter_(?:down|up)\b/;
+
+/** Which part a tensor of a layer belongs to; a map with `lora_B` alone is scaled, one with `lora_A` too gets a low-rank update. */
+function layerPart(facts: CaseFacts, name: string): PartKind | undefined {
+  const { layer = '', rest = '' } = layerTensor.exec(name)?.groups ?? {};
+  if (adapterTensor.test(rest)) return 'adapter';
+  const scale = scaleTensor.exec(rest)?.groups;
+  if (scale !== undefined) return hasFactorA(facts, layer, scale['module'] ?? '') ? 'lora' : 'ia3';
+  const gate = gateTensor.exec(rest)?.groups;
+  if (gate === undefined) return undefined;
+  if (gate['prefix'] !== undefined) return 'prefix';
+  const module = gate['module'] ?? '';
+  const mates = (pattern: RegExp): boolean =>
+    namesOf(facts, 'method').some(
+      (mate) => mate.startsWith(`method.layer.${layer}.${module}.`) && pattern.test(mate.slice(layer.length)),
+    );
+  if (mates(/\.adapter_/)) return 'adapter';
+  if (mates(/\.lora_A/)) return 'lora';
+  return mates(/\.lora_B|\.ia3_l/) ? 'ia3' : undefined;
+}
+
+function hasFactorA(facts: CaseFacts, layer: string, module: string): boolean {
+  return [`lora_A`, `lora_A.weight`].some((factor) => `method.layer.${layer}.${module}.${factor}` in facts.trainable);
+}
+
+function partOf(facts: CaseFacts, name: string): PartKind | undefined {
+  if (/^method\.prefix\./.test(name)) return 'prefix';
+  if (/^method\.prompt\b/.test(name)) return 'prompt';
+  return layerPart(facts, name);
+}
+
+/** Our name of a gate's tensor; modules of layers have the family's spelling, adapters the library's. */
+function gateName(facts: CaseFacts, name: string): string | undefined {
+  const { layer = '', rest = '' } = layerTensor.exec(name)?.groups ?? {};
+  const { prefix, module = '', tensor = '' } = gateTensor.exec(rest)?.groups ?? {};
+  const adapters: Readonly<Record<string, string>> = { ffn: 'feedForward', attention: 'attention' };
+  const own = prefix ?? adapters[module] ?? projectionOf(facts.encoder, module);
+  return own === undefined ? undefined : `method.layer.${layer}.${own}.gate.${tensor}`;
+}
+
+function shapeOf({ facts }: PartFacts, name: string): readonly number[] {
+  return facts.trainable[name] ?? [];
+}
+
+const prefixNames: Renaming = new Map([
+  ['method.prefix.wte.weight', 'method.prefix.embedding'],
+  ['method.prefix.control_trans.0.weight', 'method.prefix.down.weight'],
+  ['method.prefix.control_trans.0.bias', 'method.prefix.down.bias'],
+  ['method.prefix.control_trans.2.weight', 'method.prefix.up.weight'],
+  ['method.prefix.control_trans.2.bias', 'method.prefix.up.bias'],
+  ['method.prefix.control_trans', 'method.prefix.rows'],
+]);
+
+function mapPrefixPart(part: PartFacts): MappedPart | string {
+  const odd = part.tensors.find((name) => !prefixNames.has(name));
+  if (odd !== undefined) return `trains ${odd}, which a prefix does not have`;
+  const { encoder } = part.facts;
+  const [own] = shapeOf(part, 'method.prefix.wte.weight');
+  const [bottleneck] = shapeOf(part, 'method.prefix.control_trans.0.weight');
+  const flat = shapeOf(part, 'method.prefix.control_trans').reduce((a, b) => a * b, 1);
+  const length = own ?? flat / (2 * encoder.layers * encoder.hiddenSize);
+  if (!Number.isInteger(length) || length < 1) return 'has a prefix of no whole length';
+  const reparametrise = own !== undefined;
+  return {
+    id: 'prefix-tuning',
+    options: { length, reparametrise, ...(bottleneck === undefined ? {} : { bottleneck }) },
+    names: prefixNames,
+  };
+}
+
+function mapPromptPart(part: PartFacts): MappedPart | string {
+  const [name, more] = part.tensors;
+  const [length] = name === undefined ? [] : shapeOf(part, name);
+  if (name === undefined || more !== undefined || length === undefined) return 'has several prompts';
+  const { combine = 'prefix' } = part.facts.hyperparameters;
+  if (combine !== 'prefix' && combine !== 'prefix_after_bos') return `combines a prompt as ${JSON.stringify(combine)}`;
+  return {
+    id: 'prompt-tuning',
+    options: {
+      length,
+      place: combine === 'prefix' ? 'before-text' : 'after-first-token',
+      // The library's heads read the first row, whatever it is.
+      headReads: 'unshifted',
+    },
+    names: new Map([[name, 'method.prompt']]),
+  };
+}
+
+/** The library's adapter in a union reads behind the norm and has relu, unless the case says otherwise. */
+function mapAdapterPart(part: PartFacts): MappedPart | string {
+  const { facts, tensors } = part;
+  const { activation = 'relu', scaling = 1 } = facts.hyperparameters;
+  const id = tensors.some((name) => /\.W_left$/.test(name)) ? 'compacter' : 'adapter-pfeiffer';
+  const parallel = /parallel|parbn|\bmam\b/i.test(facts.method);
+  const attends = tensors.some((name) => /\.attention\.adapter_/.test(name));
+  const mapped = adapterMappings
+    .find((mapping) => mapping.id === id)
+    ?.map({
+      ...facts,
+      method: parallel ? 'parallel' : 'adapter',
+      hyperparameters: { activation, scaling },
+      trainable: Object.fromEntries(tensors.map((name) => [name, shapeOf(part, name)])),
+    });
+  if (mapped?.kind !== 'method') return mapped?.reason ?? 'has adapters of no known kind';
+  const reads = parallel ? 'input' : attends ? 'output' : 'normalised';
+  return { id, options: { ...mapped.options, reads }, names: mapped.names ?? new Map() };
+}
+
+/** Tensors of the linear maps of a layer: our names, and the maps in the order in which they come. */
+function mapModules(
+  part: PartFacts,
+  nameOf: (projection: Projection, layer: string, name: string) => string,
+): { readonly names: Renaming; readonly projections: readonly Projection[] } | string {
+  const names = new Map<string, string>();
+  const seen = new Set<Projection>();
+  for (const name of part.tensors) {
+    const { layer = '', rest = '' } = layerTensor.exec(name)?.groups ?? {};
+    const module = scaleTensor.exec(rest)?.groups?.['module'] ?? '';
+    const projection = projectionOf(part.facts.encoder, module);
+    if (projection === undefined) return `changes ${module}, which is no linear map of a layer`;
+    seen.add(projection);
+    names.set(name, nameOf(projection, layer, name));
+  }
+  return { names, projections: [...seen] };
+}
+
+function mapLoraPart(part: PartFacts): MappedPart | string {
+  const { alpha, r } = part.facts.hyperparameters;
+  const mapped = mapModules(part, (projection, layer, name) => {
+    const factor = /lora_A/.test(name) ? 'A' : 'B';
+    return `method.layer.${layer}.${projection}.lora_${factor}`;
+  });
+  if (typeof mapped === 'string') return mapped;
+  const ranks = new Set(part.tensors.map((name) => shapeOf(part, name)[/lora_A/.test(name) ? 0 : 1]));
+  const [rank] = ranks;
+  if (rank === undefined || ranks.size > 1) return `has several ranks: ${[...ranks].join(', ')}`;
+  if (typeof r === 'number' && r !== rank) return `says rank ${r} and has ${rank}`;
+  if (part.gates.length === 0 && typeof alpha !== 'number') return 'gives no alpha';
+  return {
+    id: 'lora',
+    options: { rank, targets: mapped.projections, ...(typeof alpha === 'number' ? { alpha } : {}) },
+    names: mapped.names,
+  };
+}
+
+/** PEFT's vectors say by their orientation what they scale: a row the input of a map, a column its result; the library's its result. */
+function mapIa3Part(part: PartFacts): MappedPart | string {
+  const scalesInput = (name: string): boolean => {
+    const [rows, columns] = shapeOf(part, name);
+    return /ia3_l/.test(name) && rows === 1 && columns !== 1;
+  };
+  const mapped = mapModules(
+    part,
+    (projection, layer, name) => `method.layer.${layer}.${projection}.${scalesInput(name) ? 'input.scale' : 'scale'}`,
+  );
+  if (typeof mapped === 'string') return mapped;
+  const scaled = (ofInput: boolean): readonly Projection[] =>
+    mapped.projections.filter((projection) =>
+      [...mapped.names].some(([name, own]) => own.includes(`.${projection}.`) && scalesInput(name) === ofInput),
+    );
+  return {
+    id: 'ia3',
+    options: {
+      outputs: scaled(false),
+      inputs: scaled(true),
+      ...(part.gates.length === 0 ? {} : { gateForm: 'whole' }),
+    },
+    names: mapped.names,
+  };
+}
+
+const partMaps: Readonly<Record<PartKind, (part: PartFacts) => MappedPart | string>> = {
+  prefix: mapPrefixPart,
+  adapter: mapAdapterPart,
+  lora: mapLoraPart,
+  ia3: mapIa3Part,
+  prompt: mapPromptPart,
+};
+
+/** The parts of a case in the order of {@link partMaps}, gated as the case has them; a text says what is odd. */
+function findParts(facts: CaseFacts): readonly MappedPart[] | string {
+  const [base] = namesOf(facts, 'base');
+  if (base !== undefined) return `trains ${base} of the base model`;
+  const found = new Map<PartKind, string[]>();
+  for (const name of namesOf(facts, 'method')) {
+    const kind = partOf(facts, name);
+    if (kind === undefined) return `trains ${name}, which no part has`;
+    found.set(kind, [...(found.get(kind) ?? []), name]);
+  }
+  const parts: MappedPart[] = [];
+  for (const kind of Object.keys(partMaps) as readonly PartKind[]) {
+    const names = found.get(kind);
+    if (names === undefined) continue;
+    const isGate = (name: string): boolean => gateTensor.test(layerTensor.exec(name)?.groups?.['rest'] ?? '');
+    const part: PartFacts = { facts, tensors: names.filter((name) => !isGate(name)), gates: names.filter(isGate) };
+    const mapped = partMaps[kind](part);
+    if (typeof mapped === 'string') return mapped;
+    const renamed = new Map(mapped.names);
+    for (const name of part.gates) {
+      const own = gateName(facts, name);
+      if (own === undefined) return `trains ${name}, which is the gate of nothing`;
+      renamed.set(name, own);
+    }
+    // The library's gates count padding.
+    const gates = part.gates.length === 0 ? {} : { gated: true, maskedGateMean: false };
+    parts.push({ ...mapped, options: { ...mapped.options, ...gates }, names: renamed });
+  }
+  return parts.length === 0 ? 'has no tensors' : parts;
+}
+
+/** Names of all parts, each under its part's own. */
+function unitedNames(parts: readonly MappedPart[]): Renaming {
+  return new Map(
+    parts.flatMap(({ id, names }) =>
+      [...names].map(([theirs, ours]) => [theirs, ours.replace(/^method\./, `method.${id}.`)] as const),
+    ),
+  );
+}
+
+function mapUnion(facts: CaseFacts): MappedMethod {
+  const parts = findParts(facts);
+  if (typeof parts === 'string') return unsupported(parts);
+  return {
+    kind: 'method',
+    options: { parts: parts.map(({ id, options }) => ({ id, ...options })) },
+    names: unitedNames(parts),
+  };
+}
+
+/** UniPELT by its own options: the parts have to be its parts, every one but the prompt gated. */
+function mapUniPelt(facts: CaseFacts, prompts: boolean): MappedMethod {
+  const parts = findParts(facts);
+  if (typeof parts === 'string') return unsupported(parts);
+  const wanted = ['prefix-tuning', 'adapter-pfeiffer', 'lora', ...(prompts ? ['prompt-tuning'] : [])];
+  if (parts.map(({ id }) => id).join() !== wanted.join()) {
+    return unsupported(`has the parts ${parts.map(({ id }) => id).join(', ')}`);
+  }
+  const options = (id: string): MappedPart['options'] => parts.find((part) => part.id === id)?.options ?? {};
+  const { length: prefixLength, bottleneck: prefixBottleneck, reparametrise } = options('prefix-tuning');
+  const { bottleneck, positions, reads } = options('adapter-pfeiffer');
+  const { rank, targets } = options('lora');
+  const { length: promptLength, place, headReads } = options('prompt-tuning');
+  const gated = parts.filter(({ options: own }) => own['gated'] === true).length;
+  if (gated !== 3) return unsupported(`has gates on ${gated} of its parts`);
+  if (String(positions) !== 'feedForward' || reads !== 'normalised') return unsupported('has adapters elsewhere');
+  if (String(targets) !== 'query,value') return unsupported(`has LoRA on ${String(targets)}`);
+  return {
+    kind: 'method',
+    options: {
+      prefixLength,
+      ...(prefixBottleneck === undefined ? {} : { prefixBottleneck }),
+      reparametrise,
+      bottleneck,
+      rank,
+      maskedGateMean: false,
+      ...(prompts ? { promptLength, place, headReads } : {}),
+    },
+    names: unitedNames(parts),
+  };
+}
+
+function mapIa3(facts: CaseFacts): MappedMethod {
+  const parts = findParts(facts);
+  if (typeof parts === 'string') return unsupported(parts);
+  const [part, more] = parts;
+  if (part?.id !== 'ia3' || more !== undefined) return unsupported('has other tensors than the vectors of IA3');
+  return { kind: 'method', options: part.options, names: part.names };
+}
+
+/** Unions and IA3, the more special names first. */
+export const unionMappings: readonly MethodMapping[] = [
+  { id: 'unipelt', called: /^unipelt$/i, map: (facts) => mapUniPelt(facts, false) },
+  {
+    id: 'unipelt-prompt',
+    called: /^(?:pt ?\+ ?unipelt|unipelt ?\+ ?prompt(?: tuning)?)$/i,
+    map: (facts) => mapUniPelt(facts, true),
+  },
+  { id: 'union', called: /^unipelt\b|\w ?\+ ?\w|\bmam\b|\bgated\b|\bunion\b/i, map: mapUnion },
+  { id: 'ia3', called: /^\(?ia\)?\^?3\b/i, map: mapIa3 },
+];

@@ -2,8 +2,8 @@ import { join } from 'node:path';
 import { FileError } from '../base/errors.ts';
 import type { WeightLocation, WeightSource } from './backends/backend.ts';
 import { parseEncoderConfig, type EncoderConfig } from './encoders/config.ts';
-import { tensorPrefix } from './encoders/tensor-names.ts';
-import { draw } from './initialise.ts';
+import { tensorName, tensorPrefix, tensorShape } from './encoders/tensor-names.ts';
+import { draw, drawRows, isDrawn } from './initialise.ts';
 import type { ModelGraph } from './model-graph.ts';
 import { openCheckpoint, readTensors, type CheckpointTensor } from './safetensors.ts';
 import { readJson } from './text-files.ts';
@@ -66,9 +66,32 @@ export function frozenWeights(model: ModelGraph, checkpoint: EncoderCheckpoint, 
   for (const { name, shape } of model.frozen) source.set(name, locate(checkpoint, name, shape));
   for (const { name, shape, initialiser } of model.fixed) {
     if (initialiser.kind === 'checkpoint') source.set(name, locate(checkpoint, initialiser.tensor, shape));
-    else source.set(name, { kind: 'data', shape, data: draw(initialiser, name, shape, seed) });
+    else if (isDrawn(initialiser))
+      source.set(name, { kind: 'data', shape, data: draw(initialiser, name, shape, seed) });
+    else throw new Error(`${name} is frozen, so it can't start from rows of the word embeddings`);
   }
   return source;
+}
+
+/** Rows of the word embeddings that the seed draws. */
+async function drawWords(
+  checkpoint: EncoderCheckpoint,
+  name: string,
+  [count = 0]: readonly number[],
+  seed: number,
+): Promise<Float32Array> {
+  const { config } = checkpoint;
+  const table = { module: 'wordEmbeddings', layer: undefined, part: 'weight' } as const;
+  const [inEncoder, width] = [tensorName(config, table), config.embeddingSize];
+  locate(checkpoint, inEncoder, tensorShape(config, table));
+  const { file, name: inFile } = checkpoint.tensors.get(inEncoder) ?? { file: '', name: '' };
+  const { data } = (await readTensors(file, [inFile])).get(inFile) ?? {};
+  if (!(data instanceof Float32Array)) throw new Error(`${inFile} was not read as float32`);
+  const values = new Float32Array(count * width);
+  for (const [at, row] of drawRows(count, config.vocabularySize, name, seed).entries()) {
+    values.set(data.subarray(row * width, (row + 1) * width), at * width);
+  }
+  return values;
 }
 
 /**
@@ -83,8 +106,12 @@ export async function startValues(
   const values = new Map<string, Float32Array>();
   const wanted = new Map<string, Map<string, string>>();
   for (const { name, shape, initialiser } of model.trained) {
-    if (initialiser.kind !== 'checkpoint') {
+    if (isDrawn(initialiser)) {
       values.set(name, draw(initialiser, name, shape, seed));
+      continue;
+    }
+    if (initialiser.kind === 'wordEmbeddings') {
+      values.set(name, await drawWords(checkpoint, name, shape, seed));
       continue;
     }
     locate(checkpoint, initialiser.tensor, shape);

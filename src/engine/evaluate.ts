@@ -30,16 +30,18 @@ export async function evaluate(
     readonly batchSize: number;
     readonly config: EncoderConfig;
     readonly maskToken: number | undefined;
+    /** How many special tokens of each example the method shifts. */
+    readonly specialTokens: number;
   },
 ): Promise<Evaluation> {
-  const { batchSize, config, maskToken } = options;
+  const { batchSize, config, maskToken, specialTokens } = options;
   const width = outputCount(task);
   const outputs = new Float32Array(dataset.count * width);
   let lossSum = 0;
   for (const batch of evaluationBatches(dataset, batchSize, { padId: config.padTokenId })) {
     const results = await executable.run({
       ...trained,
-      ...batchFeeds(batch, config, maskToken),
+      ...batchFeeds(batch, config, maskToken, specialTokens),
       [LOSS_SCALE]: { dtype: 'float32', shape: [], data: Float32Array.of(1) },
     });
     const logits = results['logits'];

@@ -49,8 +49,35 @@ export function firstPositions(ids: Int32Array, [rows, tokens]: readonly [number
   return { dtype: 'int32', shape: [rows, 1], data };
 }
 
-/** Everything a batch of a sequence task feeds but the loss scale and the dropout keys. */
-export function batchFeeds(batch: Batch, config: EncoderConfig, maskToken: number | undefined): NamedTensors {
+/**
+ * Where the first `count` special tokens of each row stand, int32 `[batch, count]`, -1 where a row has fewer.
+ * @param special row-major `[batch, tokens]`: 1 on the tokens that the tokenizer put around the texts
+ */
+export function specialPositions(
+  special: ArrayLike<number>,
+  [rows, tokens]: readonly [number, number],
+  count: number,
+): TensorData {
+  const data = new Int32Array(rows * count).fill(-1);
+  for (let row = 0; row < rows; row++) {
+    for (let t = 0, slot = 0; t < tokens && slot < count; t++) {
+      if (special[row * tokens + t] === 1) data[row * count + slot++] = t;
+    }
+  }
+  return { dtype: 'int32', shape: [rows, count], data };
+}
+
+/**
+ * Everything a batch of a sequence task feeds but the loss scale and the dropout keys.
+ * @param maskToken where the head reads it
+ * @param specialTokens how many of them the method shifts
+ */
+export function batchFeeds(
+  batch: Batch,
+  config: EncoderConfig,
+  maskToken: number | undefined,
+  specialTokens = 0,
+): NamedTensors {
   const [rows] = batch.shape;
   const labels: TensorData =
     batch.labels instanceof Float32Array
@@ -60,6 +87,7 @@ export function batchFeeds(batch: Batch, config: EncoderConfig, maskToken: numbe
     ...encoderFeeds(batch, batch.shape, config),
     labels,
     ...(maskToken === undefined ? {} : { mask_positions: firstPositions(batch.inputIds, batch.shape, maskToken) }),
+    ...(specialTokens === 0 ? {} : { special_positions: specialPositions(batch.special, batch.shape, specialTokens) }),
   };
 }
 

@@ -1,8 +1,18 @@
-import { randomStream } from '../base/random.ts';
+import { permutation, randomStream } from '../base/random.ts';
 import type { Initialiser } from './graph/parameters.ts';
 
 /** A random law or constant, without the checkpoint's: what can be made from a seed alone. */
-export type DrawnInitialiser = Exclude<Initialiser, { kind: 'checkpoint' }>;
+export type DrawnInitialiser = Exclude<Initialiser, { kind: 'checkpoint' | 'wordEmbeddings' }>;
+
+export function isDrawn(initialiser: Initialiser): initialiser is DrawnInitialiser {
+  return initialiser.kind !== 'checkpoint' && initialiser.kind !== 'wordEmbeddings';
+}
+
+/** `count` different rows of a table of `rows`, in an order that depends on the seed and the name alone; repeated where there are fewer. */
+export function drawRows(count: number, rows: number, name: string, seed: number): Uint32Array {
+  const order = permutation(rows, randomStream(seed, `initialise.${name}`));
+  return Uint32Array.from({ length: count }, (_, i) => order[i % rows] ?? 0);
+}
 
 /**
  * The start values of a tensor, row-major. Random ones depend only on the seed, the tensor's name and its shape, so a frozen

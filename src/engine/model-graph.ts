@@ -1,22 +1,44 @@
 import type { DeclareMap, HeadLayout } from '../tasks/heads.ts';
 import { buildHead, splitSpan } from '../tasks/heads.ts';
 import { classificationLosses, regressionLosses, spanLosses, tokenLosses } from '../tasks/losses.ts';
-import type { AddedRows, EncoderSizes, EncoderTensor, HeadKind, MethodPlan } from '../peft/method.ts';
+import { UserError } from '../base/errors.ts';
+import type {
+  AddedRows,
+  EncoderModule,
+  EncoderSizes,
+  EncoderTensor,
+  HeadKind,
+  MethodPlan,
+  TextKind,
+} from '../peft/method.ts';
 import { findMethod } from '../peft/registry.ts';
-import type { EncoderConfig } from './encoders/config.ts';
+import { specialTokenCounts, usablePositions, type EncoderConfig } from './encoders/config.ts';
 import {
+  activate,
   BATCH,
   buildEncoder,
   encoderInputs,
+  positionsTaken,
   selectRows,
   SEQUENCE,
   textRows,
   type NeededRows,
 } from './encoders/encoder.ts';
-import { tensorName, tensorPrefix, tensorShape } from './encoders/tensor-names.ts';
+import { prefixedName, tensorName, tensorShape } from './encoders/tensor-names.ts';
 import { differentiate } from './graph/differentiate.ts';
 import { linear, weightedMean } from './graph/functions.ts';
-import { add, input, multiply, parameter, reduceSum, scalar, tanh, weight } from './graph/operations.ts';
+import {
+  add,
+  gelu,
+  input,
+  layerNorm,
+  multiply,
+  parameter,
+  reduceSum,
+  scalar,
+  tanh,
+  weight,
+} from './graph/operations.ts';
 import type { DeclaredTensor, Initialiser, ParameterScope, Part, TrainedTensor } from './graph/parameters.ts';
 import { createDropoutSites, type DropoutSite } from './graph/random-mask.ts';
 import type { Value } from './graph/value.ts';
@@ -26,7 +48,9 @@ export type Objective =
   | { readonly kind: 'classification'; readonly labels: number }
   | { readonly kind: 'regression' }
   | { readonly kind: 'token-classification'; readonly labels: number }
-  | { readonly kind: 'span' };
+  | { readonly kind: 'span' }
+  /** The words at labelled tokens, by the checkpoint's own map onto the vocabulary. */
+  | { readonly kind: 'masked-words' };
 
 export interface ModelPlan {
   readonly encoder: EncoderConfig;
@@ -34,6 +58,8 @@ export interface ModelPlan {
   readonly hasPooler: boolean;
   readonly method: { readonly id: string; readonly options: Readonly<Record<string, unknown>> };
   readonly objective: Objective;
+  /** What an example is made of; two texts unless said otherwise. */
+  readonly texts?: TextKind;
 }
 
 export interface GraphMode {
@@ -63,26 +89,36 @@ export interface ModelGraph {
   readonly head: HeadLayout;
   /** Whether the head reads the token at the fed `mask_positions` `[batch, 1]`. */
   readonly readsMask: boolean;
+  /** How many special tokens of each example must be fed (`special_positions` `[batch, count]`); 0 where none. */
+  readonly specialTokens: number;
+  /** The greatest number of tokens that an example can have: what the method leaves of the position table. */
+  readonly positions: number;
 }
 
 /** The name of the scalar that each example's loss is multiplied with. */
 export const LOSS_SCALE = 'loss_scale';
 
-export function encoderSizes(config: EncoderConfig, hasPooler: boolean): EncoderSizes {
-  const { family, hiddenSize, embeddingSize, intermediateSize, layers, attentionHeads } = config;
-  return { family, hiddenSize, embeddingSize, intermediateSize, layers, attentionHeads, hasPooler };
+export function encoderSizes({
+  encoder,
+  hasPooler,
+  texts = 'pair',
+}: Omit<ModelPlan, 'method' | 'objective'>): EncoderSizes {
+  const { family, hiddenSize, embeddingSize, intermediateSize, layers, attentionHeads } = encoder;
+  const sizes = { family, hiddenSize, embeddingSize, intermediateSize, layers, attentionHeads };
+  return { ...sizes, hasPooler, texts, specialTokens: specialTokenCounts(encoder) };
 }
 
 function headLayout(kind: HeadKind, plan: ModelPlan): HeadLayout {
   if (plan.objective.kind === 'token-classification') return 'token';
   if (plan.objective.kind === 'span') return 'span';
+  if (plan.objective.kind === 'masked-words') return 'words';
   if (kind !== 'native') return 'linear';
   // Sentence encoders are often saved without the pooler; a frozen random one would only blur what the head reads.
   if (plan.encoder.family === 'bert' && !plan.hasPooler) return 'linear';
   return plan.encoder.family;
 }
 
-function labelCount(objective: Objective): number {
+function labelCount({ objective, encoder }: ModelPlan): number {
   switch (objective.kind) {
     case 'classification':
     case 'token-classification':
@@ -91,7 +127,23 @@ function labelCount(objective: Objective): number {
       return 1;
     case 'span':
       return 2;
+    case 'masked-words':
+      return encoder.vocabularySize;
   }
+}
+
+/** The tokens for which a method leaves places in the position table. @throws UserError where that is fewer than special tokens and a word */
+function positionsLeft(plan: ModelPlan, built: MethodPlan): number {
+  const { encoder, method, texts = 'pair' } = plan;
+  const [all, taken] = [usablePositions(encoder), positionsTaken(built)];
+  const least = specialTokenCounts(encoder)[texts] + 1;
+  if (all - taken < least) {
+    throw new UserError(
+      `${method.id} takes ${taken} of the encoder's ${all} positions, which leaves no room for a text`,
+      'Add fewer rows, or leave the positions of the text as they are.',
+    );
+  }
+  return all - taken;
 }
 
 /** Collects what is declared while a graph is built; asking twice for a name gives the same tensor. */
@@ -153,15 +205,14 @@ export function buildModel(plan: ModelPlan, mode: GraphMode): ModelGraph {
   const { encoder, objective } = plan;
   const { scope, declare, allowDropout, drop, trained, fixed, sites } = createScope(plan, mode);
   const method = findMethod(plan.method.id);
-  const built: MethodPlan = method.build(plan.method.options, encoderSizes(encoder, plan.hasPooler), scope);
+  const built: MethodPlan = method.build(plan.method.options, encoderSizes(plan), scope);
   allowDropout(built.dropout);
   const frozen = new Map<string, { readonly name: string; readonly shape: readonly number[]; readonly value: Value }>();
-  const prefix = tensorPrefix(encoder);
   const ownTensor = (wanted: EncoderTensor): Value => {
     const name = tensorName(encoder, wanted);
     const shape = tensorShape(encoder, wanted);
     if (built.hooks.trains?.(wanted) === true) {
-      return declare('method', `base.${prefix}${name}`, shape, { kind: 'checkpoint', tensor: name });
+      return declare('method', `base.${prefixedName(encoder, name)}`, shape, { kind: 'checkpoint', tensor: name });
     }
     const known = frozen.get(name);
     if (known !== undefined) return known.value;
@@ -180,7 +231,20 @@ export function buildModel(plan: ModelPlan, mode: GraphMode): ModelGraph {
   const allRows = mode.allRows === true || built.readsAllRows === true;
   const encoded = buildEncoder(encoder, inputs, built, { tensor, dropout: drop }, allRows ? { kind: 'all' } : needed);
   const read = allRows ? selectRows(encoded.hidden, needed) : encoded.hidden;
-  const hidden = needed.kind === 'all' ? textRows(read, built.rows) : read;
+  const ofModule = (module: EncoderModule, part: EncoderTensor['part']): Value =>
+    tensor({ module, layer: undefined, part });
+  const transform = (x: Value): Value => {
+    const dense = linear(x, ofModule('wordTransform', 'weight'), ofModule('wordTransform', 'bias'));
+    // RoBERTa and ELECTRA have gelu here whatever the layers have.
+    const activated =
+      encoder.family === 'roberta' || encoder.family === 'electra' ? gelu(dense) : activate(encoder, dense);
+    const [scale, shift] = [ofModule('wordTransformNorm', 'weight'), ofModule('wordTransformNorm', 'bias')];
+    return layerNorm(activated, scale, shift, encoder.layerNormEpsilon);
+  };
+  const scoreWords = (x: Value): Value =>
+    linear(transform(x), ofModule('wordEmbeddings', 'weight'), ofModule('wordBias', 'bias'));
+  const seen = needed.kind === 'all' ? textRows(read, built.rows) : read;
+  const hidden = built.headTransform === true && layout === 'linear' ? transform(seen) : seen;
   const declareMap: DeclareMap = (map, outputs, width) => {
     const make = (part: 'weight' | 'bias'): Value => {
       const shape = part === 'weight' ? [outputs, width] : [outputs];
@@ -191,19 +255,12 @@ export function buildModel(plan: ModelPlan, mode: GraphMode): ModelGraph {
     };
     return { weight: make('weight'), bias: make('bias') };
   };
-  const pool = (x: Value): Value =>
-    tanh(
-      linear(
-        x,
-        tensor({ module: 'pooler', layer: undefined, part: 'weight' }),
-        tensor({ module: 'pooler', layer: undefined, part: 'bias' }),
-      ),
-    );
+  const pool = (x: Value): Value => tanh(linear(x, ofModule('pooler', 'weight'), ofModule('pooler', 'bias')));
   const headScope: ParameterScope = { ...scope, dropout: (x, rate = encoder.headDropout) => drop(x, rate) };
   const logits = buildHead(
     layout,
-    labelCount(objective),
-    { hidden, pool, dropoutRate: encoder.headDropout },
+    labelCount(plan),
+    { hidden, pool, scoreWords, dropoutRate: encoder.headDropout },
     declareMap,
     headScope,
   );
@@ -220,12 +277,14 @@ export function buildModel(plan: ModelPlan, mode: GraphMode): ModelGraph {
     dropoutSites: sites,
     head: layout,
     readsMask,
+    specialTokens: encoded.specialTokens,
+    positions: positionsLeft(plan, built),
   };
 }
 
 /** The rows that the head reads, counted among the text's tokens and the rows that a method adds. */
 function neededRows(layout: HeadLayout, readsMask: boolean, added: AddedRows | undefined): NeededRows {
-  if (layout === 'token' || layout === 'span') return { kind: 'all' };
+  if (layout === 'token' || layout === 'span' || layout === 'words') return { kind: 'all' };
   const shift = added?.headReads === 'text' ? added.count : 0;
   if (!readsMask) return { kind: 'index', index: added?.place === 'before-text' ? shift : 0 };
   // The mask token never comes first, so it moves wherever the rows are put.
@@ -247,6 +306,7 @@ function objectiveLoss(objective: Objective, logits: Value): { readonly losses: 
       return scaled(regressionLosses(logits, input('labels', 'float32', [BATCH])));
     case 'span':
       return scaled(spanLosses(logits, integers('start_positions'), integers('end_positions')));
+    case 'masked-words':
     case 'token-classification': {
       const { perExample, counts } = tokenLosses(logits, input('labels', 'int32', [BATCH, SEQUENCE]));
       return { losses: perExample, loss: weightedMean(perExample, counts) };

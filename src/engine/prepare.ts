@@ -11,7 +11,7 @@ import { buildModel } from './model-graph.ts';
 import { resolveModel } from './model-folder.ts';
 import { loadTokenizer, checkTokenizerFits } from './tokenizers/load.ts';
 import type { Tokenizer } from './tokenizers/tokenizer.ts';
-import { objectiveOf, type TrainingSettings, type TrainingSetup } from './training-setup.ts';
+import { modelPlanOf, type TrainingSettings, type TrainingSetup } from './training-setup.ts';
 import { onnxBackend } from './backends/onnx/onnx-backend.ts';
 import { chooseDevice, type DeviceWish } from './device.ts';
 
@@ -56,7 +56,8 @@ function encoder(
     const end = bare.ids.at(-1);
     if (end === undefined) return joined;
     const ids = Int32Array.from([...bare.ids.subarray(0, -1), mask.id, end]);
-    return { ids, typeIds: new Int32Array(ids.length) };
+    const special = Uint8Array.from(ids, (_, at) => (at === 0 || at === ids.length - 1 ? 1 : 0));
+    return { ids, typeIds: new Int32Array(ids.length), special };
   };
 }
 
@@ -78,20 +79,20 @@ export async function prepareTraining(request: TrainingRequest): Promise<Prepare
   const checkpoint = await openEncoder(folder.path);
   const tokenizer = await loadTokenizer(folder.path);
   checkTokenizerFits(tokenizer, checkpoint.config.vocabularySize, folder.path);
-  const { readsMask, head } = buildModel(
-    {
-      encoder: checkpoint.config,
-      hasPooler: checkpoint.hasPooler,
-      method: request.method,
-      objective: objectiveOf(task),
-    },
-    { dropout: 'off' },
-  );
+  const { readsMask, head, positions } = buildModel(modelPlanOf({ checkpoint, method: request.method, task }), {
+    dropout: 'off',
+  });
   const warnings: string[] = [];
   if (head === 'linear' && checkpoint.config.family === 'bert' && !checkpoint.hasPooler) {
     warnings.push('the checkpoint has no pooler, so the head is one linear map on the first token');
   }
   const maxLength = Math.min(request.task.maxLength, usablePositions(checkpoint.config));
+  if (maxLength > positions) {
+    throw new UserError(
+      `${request.method.id} takes ${usablePositions(checkpoint.config) - positions} of the model's ${usablePositions(checkpoint.config)} positions, so examples of ${maxLength} tokens do not fit`,
+      `Set task.maxLength to ${positions} or less.`,
+    );
+  }
   const encode = encoder(tokenizer, readsMask);
   const data: string[] = [];
   const load = async (split: SplitName): Promise<LoadedSplit> => {

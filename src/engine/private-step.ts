@@ -158,7 +158,7 @@ export async function computePrivateGradient(
       tokens += batch.tokens;
       return executable.run({
         ...feeds,
-        ...batchFeeds(batch, checkpoint.config, maskToken),
+        ...batchFeeds(batch, checkpoint.config, maskToken, model.specialTokens),
         ...dropoutWords(model.dropoutSites, sizes, { seed: settings.seed, step, microBatch }),
         [LOSS_SCALE]: { dtype: 'float32', shape: [], data: Float32Array.of(1) },
         [MAX_NORM]: { dtype: 'float32', shape: [], data: Float32Array.of(mechanism.maxGradNorm * ROUNDING_MARGIN) },

@@ -278,6 +278,7 @@ async function evaluateAll(session: Session): Promise<void> {
       batchSize: Math.max(settings.batchSize, 32),
       config: checkpoint.config,
       maskToken,
+      specialTokens: session.model.specialTokens,
     });
     results.push({ split, examples: dataset.count, loss, metrics, seconds: (host.now() - began) / 1000 });
   }

@@ -1,4 +1,4 @@
-import type { Task } from '../tasks/task.ts';
+import { isPair, type Task } from '../tasks/task.ts';
 import type { Backend } from './backends/backend.ts';
 import type { Dataset } from './data/dataset.ts';
 import type { Device } from './device.ts';
@@ -55,6 +55,11 @@ export function objectiveOf(task: Task): Objective {
 }
 
 /** The model that a setup trains. */
-export function modelPlanOf({ checkpoint, method, task }: TrainingSetup): ModelPlan {
-  return { encoder: checkpoint.config, hasPooler: checkpoint.hasPooler, method, objective: objectiveOf(task) };
+export function modelPlanOf({
+  checkpoint,
+  method,
+  task,
+}: Pick<TrainingSetup, 'checkpoint' | 'method' | 'task'>): ModelPlan {
+  const { config: encoder, hasPooler } = checkpoint;
+  return { encoder, hasPooler, method, objective: objectiveOf(task), texts: isPair(task) ? 'pair' : 'single' };
 }

@@ -78,7 +78,7 @@ export async function computeGradient(
     const sizes = { batch: batch.shape[0], sequence: batch.shape[1] };
     const results = await executable.run({
       ...feeds,
-      ...batchFeeds(batch, checkpoint.config, maskToken),
+      ...batchFeeds(batch, checkpoint.config, maskToken, model.specialTokens),
       ...dropoutWords(model.dropoutSites, sizes, { seed: settings.seed, step, microBatch }),
       [LOSS_SCALE]: { dtype: 'float32', shape: [], data: Float32Array.of(1 / examples) },
     });

@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import type { ParameterScope } from '../engine/graph/parameters.ts';
 import type { Value } from '../engine/graph/value.ts';
+import type { Folding } from './folding.ts';
 
 /** The sizes of an encoder that methods build on. */
 export interface EncoderSizes {
@@ -12,7 +13,13 @@ export interface EncoderSizes {
   readonly layers: number;
   readonly attentionHeads: number;
   readonly hasPooler: boolean;
+  /** What an example of the task is made of. */
+  readonly texts: TextKind;
+  /** The special tokens that the family's tokenizer puts around one text and around two. */
+  readonly specialTokens: Readonly<Record<TextKind, number>>;
 }
+
+export type TextKind = 'single' | 'pair';
 
 export type EncoderFamily = 'bert' | 'roberta' | 'electra' | 'distilbert';
 
@@ -29,7 +36,12 @@ export type EncoderModule =
   | Projection
   | 'attentionNorm'
   | 'outputNorm'
-  | 'pooler';
+  | 'pooler'
+  /** In front of the map onto the vocabulary, when masked words are predicted. */
+  | 'wordTransform'
+  | 'wordTransformNorm'
+  /** Of the map onto the vocabulary; its weight is that of the word embeddings. */
+  | 'wordBias';
 
 export interface EncoderTensor {
   readonly module: EncoderModule;
@@ -51,6 +63,16 @@ export interface LayerPlace {
   readonly layer: number;
   /** float32 `[batch, rows, 1]`: 1 for text and added rows, 0 for padding. */
   readonly mask: Value;
+  /** The first `slots` special tokens that the tokenizer put around the texts. */
+  readonly specialTokens: (slots: number) => SpecialTokenRows;
+}
+
+/** Where the special tokens of each example stand among the rows. */
+export interface SpecialTokenRows {
+  /** int32 `[batch, slots]`; any row where an example has fewer. */
+  readonly positions: Value;
+  /** float32 `[batch, slots, 1]`: 1 for a special token, 0 where the example has fewer. */
+  readonly present: Value;
 }
 
 /** A sub-layer, seen from the residual sum that its output goes into. */
@@ -98,13 +120,14 @@ export interface MethodHooks {
 /** Rows that a method puts into every sequence. */
 export interface AddedRows {
   readonly count: number;
-  /** The rows, `[count, hidden]`; `[count, embedding]` when they enter before the embedding layer. */
+  /** The rows, `[count, embedding]`; `[count, hidden]` when they enter the layers. */
   readonly rows: Value;
   /**
    * Before the embedding layer they get positions (the text's move behind them), the first type and the embedding norm, as prompt tuning in
-   * Hugging Face PEFT; after it they stay as they are, and so do the text's positions.
+   * Hugging Face PEFT; after it they stay as they are, and so do the text's positions. Between the embedding layer and the layers ELECTRA
+   * widens what the one gives to what the others take.
    */
-  readonly enter: 'before-embedding' | 'after-embedding';
+  readonly enter: 'before-embedding' | 'after-embedding' | 'before-layers';
   readonly place: 'before-text' | 'after-first-token';
   /** A head that reads one row reads the text's own, or counts as if no row had been added, as the released code of some papers does. */
   readonly headReads: 'text' | 'unshifted';
@@ -122,8 +145,19 @@ export interface MethodPlan {
   readonly rows?: AddedRows;
   /** What is added to the positions of the text; 0 by default. */
   readonly positionOffset?: number;
+  /** A linear head on one row reads it through the checkpoint's transform for masked words. */
+  readonly headTransform?: boolean;
   /** The hooks of the last layer need every row, also where the head reads one. */
   readonly readsAllRows?: boolean;
+  /** How it is worked into the encoder for inference. */
+  readonly folding?: Folding;
+}
+
+/** What a method wants of training where a configuration says nothing. */
+export interface TrainingDefaults {
+  readonly learningRate: number;
+  readonly weightDecay?: number;
+  readonly warmup?: number;
 }
 
 export interface Method<Options> {
@@ -133,6 +167,7 @@ export interface Method<Options> {
   readonly citation: string;
   readonly description: string;
   readonly options: z.ZodType<Options>;
+  readonly training?: TrainingDefaults;
   /** Declares the method's tensors and makes its hooks. @throws UserError when the options do not fit the encoder */
   readonly build: (options: Options, encoder: EncoderSizes, scope: ParameterScope) => MethodPlan;
 }

@@ -18,7 +18,9 @@ export type HeadLayout =
   /** Dropout and a linear map on every token: labels of words. */
   | 'token'
   /** A linear map on every token to a start and an end score: answers in a text. */
-  | 'span';
+  | 'span'
+  /** The checkpoint's own map of every token onto the vocabulary, its weight tied to the word embeddings: masked words. */
+  | 'words';
 
 /** What a head needs beside its own tensors. */
 export interface HeadInputs {
@@ -26,6 +28,8 @@ export interface HeadInputs {
   readonly hidden: Value;
   /** The encoder's pooler on one token, for the `bert` layout. */
   readonly pool: (x: Value) => Value;
+  /** The checkpoint's scores of all words, for the `words` layout. */
+  readonly scoreWords: (x: Value) => Value;
   readonly dropoutRate: number;
 }
 
@@ -53,6 +57,7 @@ export const headMaps: Readonly<Record<HeadLayout, readonly HeadMap[]>> = {
   linear: [{ name: 'classifier', final: true }],
   token: [{ name: 'classifier', final: true }],
   span: [{ name: 'qa_outputs', final: true }],
+  words: [],
 };
 
 /** Declares a linear map of the head: weight `[outputs, inputs]` from N(0, 0.02²), bias zero (Hugging Face's initialisation). */
@@ -63,13 +68,13 @@ export type DeclareMap = (
 ) => { readonly weight: Value; readonly bias: Value };
 
 /**
- * The head's outputs: logits `[batch, labels]` (`[batch, 1]` for regression), `[batch, sequence, labels]` for `token`, and
- * `[batch, sequence, 2]` for `span`.
+ * The head's outputs: logits `[batch, labels]` (`[batch, 1]` for regression), `[batch, sequence, labels]` for `token`,
+ * `[batch, sequence, 2]` for `span`, and `[batch, sequence, vocabulary]` for `words`.
  */
 export function buildHead(
   layout: HeadLayout,
   labels: number,
-  { hidden, pool, dropoutRate }: HeadInputs,
+  { hidden, pool, scoreWords, dropoutRate }: HeadInputs,
   declare: DeclareMap,
   scope: ParameterScope,
 ): Value {
@@ -98,6 +103,8 @@ export function buildHead(
       return apply(drop(hidden), 0, labels);
     case 'span':
       return apply(hidden, 0, 2);
+    case 'words':
+      return scoreWords(hidden);
   }
 }
 

@@ -41,7 +41,8 @@ export function tokenLosses(logits: Value, labels: Value): TokenLosses {
   const scored = subtract(1, cast(ignored, 'float32'));
   const sums = reduceSum(multiply(losses, scored), [1]);
   const counts = reduceSum(scored, [1]);
-  return { perExample: divide(sums, counts), counts };
+  // An example without a scored token has no loss rather than none that is a number.
+  return { perExample: divide(sums, where(equal(counts, 0), 1, counts)), counts };
 }
 
 /** The mean of the cross-entropies of start and end over the positions of the text: logits `[batch, sequence, 2]`; gives `[batch]`. */

@@ -127,6 +127,8 @@ export interface Batch {
   /** 1 for a token, 0 for padding. */
   readonly attentionMask: Int32Array;
   readonly typeIds: Int32Array;
+  /** 1 for a token that the tokenizer put around the texts. */
+  readonly special: Uint8Array;
   /** [B]: class indices as integers, or gold scores. */
   readonly labels: Int32Array | Float32Array;
   /** The examples' indices in the data set, row by row. */
@@ -149,12 +151,14 @@ export function assembleBatch(dataset: Dataset, indices: Uint32Array, options: P
   const inputIds = new Int32Array(rows * width).fill(padId);
   const attentionMask = new Int32Array(rows * width);
   const typeIds = new Int32Array(rows * width);
+  const special = new Uint8Array(rows * width);
   const labels = new Float32Array(rows);
   let tokens = 0;
   for (const [row, example] of examples.entries()) {
     const start = row * width;
     inputIds.set(example.ids, start);
     typeIds.set(example.typeIds, start);
+    special.set(example.special, start);
     attentionMask.fill(1, start, start + example.ids.length);
     labels[row] = example.label;
     tokens += example.ids.length;
@@ -164,6 +168,7 @@ export function assembleBatch(dataset: Dataset, indices: Uint32Array, options: P
     inputIds,
     attentionMask,
     typeIds,
+    special,
     labels: dataset.kind === 'regression' ? labels : Int32Array.from(labels),
     indices,
     tokens,

@@ -5,19 +5,23 @@ export interface Encoded {
   readonly ids: ArrayLike<number>;
   /** 0 for tokens of the first text, 1 for the second, as the tokenizer sets them. */
   readonly typeIds: ArrayLike<number>;
+  /** 1 on tokens that the tokenizer put around the texts; none is when absent. */
+  readonly special?: ArrayLike<number>;
 }
 
 /** Tokenises one example, cut to at most `maxLength` tokens. */
 export type EncodeFast = (text: string, pair: string | undefined, maxLength: number) => Encoded;
 
 /**
- * A tokenised split, all tokens in one array: example i holds the tokens [offsets[i], offsets[i + 1]). About 5 bytes a token.
+ * A tokenised split, all tokens in one array: example i holds the tokens [offsets[i], offsets[i + 1]). About 6 bytes a token.
  */
 export interface Dataset {
   readonly count: number;
   readonly kind: Task['kind'];
   readonly ids: Int32Array;
   readonly typeIds: Uint8Array;
+  /** 1 on tokens that the tokenizer put around the texts. */
+  readonly special: Uint8Array;
   readonly offsets: Uint32Array;
   /** Class indices or gold scores; `unlabelled` (-1) where there is none. */
   readonly labels: Float64Array;
@@ -27,6 +31,7 @@ export interface Dataset {
 export interface TokenisedExample {
   readonly ids: Int32Array;
   readonly typeIds: Uint8Array;
+  readonly special: Uint8Array;
   readonly label: number;
 }
 
@@ -45,26 +50,31 @@ export function encodeDataset(
   const labels = new Float64Array(count);
   let ids = new Int32Array(Math.max(1, count) * 16);
   let typeIds = new Uint8Array(ids.length);
+  let special = new Uint8Array(ids.length);
   let used = 0;
   for (const [index, { text, pair, label }] of examples.entries()) {
     const encoded = encode(text, pair, maxLength);
     const { length } = encoded.ids;
-    if (length === 0 || length > maxLength || encoded.typeIds.length !== length)
+    const marks = encoded.special?.length ?? length;
+    if (length === 0 || length > maxLength || encoded.typeIds.length !== length || marks !== length)
       throw new RangeError(
-        `example ${index} was tokenised to ${length} ids and ${encoded.typeIds.length} type ids; 1 to ${maxLength} of each were expected`,
+        `example ${index} was tokenised to ${length} ids, ${encoded.typeIds.length} type ids and ${marks} marks; 1 to ${maxLength} of each were expected`,
       );
     if (used + length > ids.length) {
       const capacity = Math.max(used + length, ids.length * 2);
       ids = grown(ids, new Int32Array(capacity));
       typeIds = grown(typeIds, new Uint8Array(capacity));
+      special = grown(special, new Uint8Array(capacity));
     }
     ids.set(encoded.ids, used);
     typeIds.set(encoded.typeIds, used);
+    if (encoded.special !== undefined) special.set(encoded.special, used);
     used += length;
     offsets[index + 1] = used;
     labels[index] = label;
   }
-  return { count, kind, ids: ids.slice(0, used), typeIds: typeIds.slice(0, used), offsets, labels };
+  const cut = { ids: ids.slice(0, used), typeIds: typeIds.slice(0, used), special: special.slice(0, used) };
+  return { count, kind, ...cut, offsets, labels };
 }
 
 function grown<T extends Int32Array | Uint8Array>(from: T, to: T): T {
@@ -86,6 +96,7 @@ export function exampleAt(dataset: Dataset, index: number): TokenisedExample {
   return {
     ids: dataset.ids.subarray(start, end),
     typeIds: dataset.typeIds.subarray(start, end),
+    special: dataset.special.subarray(start, end),
     label: dataset.labels[index] as number,
   };
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { FileError } from '../../base/errors.ts';
-import type { EncoderFamily } from '../../peft/method.ts';
+import type { EncoderFamily, TextKind } from '../../peft/method.ts';
 
 /** What a `config.json` says of an encoder of the BERT family, under one set of names. */
 export interface EncoderConfig {
@@ -151,4 +151,9 @@ function distilbertConfig(raw: z.infer<typeof distilbertLike>): EncoderConfig {
 /** Positions that text can take: RoBERTa's begin after the padding id. */
 export function usablePositions(config: EncoderConfig): number {
   return config.family === 'roberta' ? config.maxPositions - config.padTokenId - 1 : config.maxPositions;
+}
+
+/** The special tokens that the family's tokenizer puts around one text and around two. */
+export function specialTokenCounts({ family }: Pick<EncoderConfig, 'family'>): Readonly<Record<TextKind, number>> {
+  return { single: 2, pair: family === 'roberta' ? 4 : 3 };
 }

@@ -1,8 +1,10 @@
+import { UserError } from '../../base/errors.ts';
 import { addDims, subtractDims, symbol } from '../graph/dims.ts';
 import { geluTanh, linear } from '../graph/functions.ts';
 import {
   add,
   broadcast,
+  cast,
   concat,
   dimAt,
   equal,
@@ -11,6 +13,7 @@ import {
   input,
   iota,
   layerNorm,
+  less,
   matmul,
   multiply,
   pad,
@@ -33,6 +36,7 @@ import type {
   MethodPlan,
   PrefixRows,
   Projection,
+  SpecialTokenRows,
 } from '../../peft/method.ts';
 import type { EncoderConfig } from './config.ts';
 
@@ -67,6 +71,11 @@ export type NeededRows =
 /** What a method asks of the encoder. */
 export type EncoderChanges = Pick<MethodPlan, 'hooks' | 'rows' | 'positionOffset'>;
 
+/** The places in the position table that a method takes from the text. */
+export function positionsTaken({ rows, positionOffset = 0 }: Pick<EncoderChanges, 'rows' | 'positionOffset'>): number {
+  return positionOffset + (rows?.enter === 'before-embedding' ? rows.count : 0);
+}
+
 /** How the builder reaches tensors and randomness. */
 export interface EncoderScope {
   /** One of the encoder's tensors, frozen or trained. */
@@ -80,6 +89,8 @@ export interface EncodedText {
   readonly hidden: Value;
   /** Each layer's output, `[batch, rows, hidden]` (the last one as `hidden`). */
   readonly layerOutputs: readonly Value[];
+  /** How many special tokens a method asked for; so many are fed as `special_positions`, int32 `[batch, count]`, -1 for none. */
+  readonly specialTokens: number;
 }
 
 /** Added to the scores of padding; the softmax turns it into an exact zero. */
@@ -101,16 +112,49 @@ export function buildEncoder(
   const mask = subtract(1, padding);
   const hidden = multiply(padding, HIDDEN_SCORE);
   const scores = reshape(hidden, [dimAt(hidden, 0), 1, 1, dimAt(hidden, 1)]);
+  const special = createSpecialTokens(changes.rows);
   let x = embed(config, inputs, changes, scope);
   const layerOutputs: Value[] = [];
   for (let layer = 0; layer < config.layers; layer++) {
-    const place: LayerPlace = { layer, mask };
+    const place: LayerPlace = { layer, mask, specialTokens: special.rows };
     const entering = hooks.beforeLayer?.(x, place) ?? x;
     const last = layer === config.layers - 1;
     x = encoderLayer(config, entering, scores, place, hooks, scope, last ? needed : { kind: 'all' });
     layerOutputs.push(x);
   }
-  return { hidden: x, layerOutputs };
+  return { hidden: x, layerOutputs, specialTokens: special.count() };
+}
+
+/** Hands out the rows of special tokens, which stand behind the rows that were added before them. */
+function createSpecialTokens(added: AddedRows | undefined): {
+  readonly rows: (slots: number) => SpecialTokenRows;
+  readonly count: () => number;
+} {
+  let count = 0;
+  let known: SpecialTokenRows | undefined;
+  return {
+    rows: (slots) => {
+      if (known !== undefined && slots !== count) {
+        throw new UserError(
+          `one part of the method shifts ${count} special tokens, another ${slots}`,
+          'Give both parts the same number of slots.',
+        );
+      }
+      count = slots;
+      return (known ??= specialTokenRows(input('special_positions', 'int32', [BATCH, slots]), added));
+    },
+    count: () => count,
+  };
+}
+
+/** @param fed int32 `[batch, slots]`: places in the text, -1 for none */
+function specialTokenRows(fed: Value, added: AddedRows | undefined): SpecialTokenRows {
+  const absent = less(fed, 0);
+  const positions = where(absent, 0, fed);
+  const present = reshape(subtract(1, cast(absent, 'float32')), [...fed.shape, 1]);
+  if (added === undefined) return { positions, present };
+  const moved = add(positions, scalar(added.count, 'int32'));
+  return { present, positions: added.place === 'before-text' ? moved : where(equal(positions, 0), 0, moved) };
 }
 
 /** float32 `[batch, rows, 1]`: 1 for padding, 0 for text and for the added rows in front of it. */
@@ -147,10 +191,11 @@ function embed(config: EncoderConfig, inputs: EncoderInputs, changes: EncoderCha
     config.typeVocabularySize === 0 ? entered : add(entered, rowTypes(table('typeEmbeddings'), inputs, early));
   const normed = normalise(config, add(typed, positions), 'embeddingNorm', undefined, scope);
   const dropped = scope.dropout(normed, config.hiddenDropout);
+  const embedded = rows?.enter === 'after-embedding' ? insertRows(dropped, rows) : dropped;
   const bias = (): Value => scope.tensor({ module: 'embeddingProjection', layer: undefined, part: 'bias' });
   const projected =
-    config.embeddingSize === config.hiddenSize ? dropped : linear(dropped, table('embeddingProjection'), bias());
-  return rows === undefined || early !== undefined ? projected : insertRows(projected, rows);
+    config.embeddingSize === config.hiddenSize ? embedded : linear(embedded, table('embeddingProjection'), bias());
+  return rows?.enter === 'before-layers' ? insertRows(projected, rows) : projected;
 }
 
 /** Type embeddings of every row that enters the embedding layer; added rows have the first type. */
@@ -204,7 +249,8 @@ export function selectRows(x: Value, needed: NeededRows): Value {
   }
 }
 
-function activate(config: EncoderConfig, x: Value): Value {
+/** The activation of the feed-forward blocks. */
+export function activate(config: Pick<EncoderConfig, 'activation'>, x: Value): Value {
   switch (config.activation) {
     case 'gelu':
       return gelu(x);

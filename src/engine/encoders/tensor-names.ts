@@ -1,4 +1,4 @@
-import type { EncoderModule, EncoderTensor } from '../../peft/method.ts';
+import type { EncoderFamily, EncoderModule, EncoderTensor } from '../../peft/method.ts';
 import type { EncoderConfig } from './config.ts';
 
 const bertOutside: Partial<Record<EncoderModule, string>> = {
@@ -32,8 +32,35 @@ const distilbertLayer: Partial<Record<EncoderModule, string>> = {
   outputNorm: 'output_layer_norm',
 };
 
+type WordModule = 'wordTransform' | 'wordTransformNorm' | 'wordBias';
+
+/** What predicts masked words stands beside the encoder in a checkpoint, under a name of its own. */
+const wordModules: Readonly<Record<EncoderFamily, Readonly<Record<WordModule, string>>>> = {
+  bert: {
+    wordTransform: 'cls.predictions.transform.dense',
+    wordTransformNorm: 'cls.predictions.transform.LayerNorm',
+    wordBias: 'cls.predictions',
+  },
+  roberta: { wordTransform: 'lm_head.dense', wordTransformNorm: 'lm_head.layer_norm', wordBias: 'lm_head' },
+  electra: {
+    wordTransform: 'generator_predictions.dense',
+    wordTransformNorm: 'generator_predictions.LayerNorm',
+    wordBias: 'generator_lm_head',
+  },
+  distilbert: {
+    wordTransform: 'vocab_transform',
+    wordTransformNorm: 'vocab_layer_norm',
+    wordBias: 'vocab_projector',
+  },
+};
+
+function isWordModule(module: EncoderModule): module is WordModule {
+  return module === 'wordTransform' || module === 'wordTransformNorm' || module === 'wordBias';
+}
+
 /** The module's name as Hugging Face has it in this family, within its layer: `attention.self.query`, `ffn.lin1`. */
 export function moduleName(config: EncoderConfig, module: EncoderModule): string {
+  if (isWordModule(module)) return wordModules[config.family][module];
   const name = (config.family === 'distilbert' ? distilbertLayer : bertLayer)[module] ?? bertOutside[module];
   if (name === undefined) throw new Error(`${config.family} has no ${module}`);
   return name;
@@ -46,9 +73,16 @@ export function tensorName(config: EncoderConfig, { module, layer, part }: Encod
   return `${place}${moduleName(config, module)}.${part}`;
 }
 
-/** What checkpoints of a family put before every name; some are saved without it. */
+/** What checkpoints of a family put before every name of the encoder; some are saved without it. */
 export function tensorPrefix(config: EncoderConfig): string {
   return `${config.family}.`;
+}
+
+/** A tensor's name in a checkpoint, with the prefix where the family has it, whether or not `name` carries it. */
+export function prefixedName(config: EncoderConfig, name: string): string {
+  const prefix = tensorPrefix(config);
+  const outside = Object.values(wordModules[config.family]).some((module) => name.startsWith(`${module}.`));
+  return outside || name.startsWith(prefix) ? name : `${prefix}${name}`;
 }
 
 /** The shape of a tensor, as torch stores it. */
@@ -79,6 +113,12 @@ export function tensorShape(config: EncoderConfig, { module, part }: EncoderTens
       return linear(hiddenSize, intermediateSize);
     case 'output':
       return linear(intermediateSize, hiddenSize);
+    case 'wordTransform':
+      return linear(hiddenSize, embeddingSize);
+    case 'wordTransformNorm':
+      return [embeddingSize];
+    case 'wordBias':
+      return [config.vocabularySize];
   }
 }
 

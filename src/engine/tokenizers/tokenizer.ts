@@ -61,18 +61,22 @@ export interface Tokenizer {
    */
   encode(text: string, pair?: string, options?: EncodeOptions): Encoding;
   /**
-   * The ids and types of `encode(text, pair, { maxLength })`, fast: the tokens of words seen before are remembered. For whole
+   * Ids, types and special tokens of `encode(text, pair, { maxLength })`, fast: the tokens of words seen before are remembered. For whole
    * data sets.
    */
-  encodeFast(
-    text: string,
-    pair: string | undefined,
-    maxLength: number,
-  ): { readonly ids: Int32Array; readonly typeIds: Int32Array };
+  encodeFast(text: string, pair: string | undefined, maxLength: number): FastEncoding;
   /** The text that ids stand for, without special tokens unless asked for. */
   decode(ids: Iterable<number>, options?: { readonly keepSpecialTokens?: boolean }): string;
   tokenToId(token: string): number | undefined;
   idToToken(id: number): string | undefined;
+}
+
+/** What a model is fed of one text or pair. */
+export interface FastEncoding {
+  readonly ids: Int32Array;
+  readonly typeIds: Int32Array;
+  /** 1 on tokens that the template put in, not the text. */
+  readonly special: Uint8Array;
 }
 
 /** Everything that a tokeniser is made of, as read from its files. */
@@ -205,14 +209,16 @@ export function createTokenizer(parts: TokenizerParts): Tokenizer {
       );
       const ids = new Int32Array(added + kept[0] + kept[1]);
       const typeIds = new Int32Array(ids.length);
+      const special = new Uint8Array(ids.length);
       let at = 0;
       for (const part of layout) {
         const from = part.kind === 'special' ? part.ids : (sequences[part.index] ?? []);
         const count = part.kind === 'special' ? part.ids.length : kept[part.index];
         if (part.typeId !== 0) typeIds.fill(part.typeId, at, at + count);
+        if (part.kind === 'special') special.fill(1, at, at + count);
         for (let i = 0; i < count; i++) ids[at++] = from[i] ?? 0;
       }
-      return { ids, typeIds };
+      return { ids, typeIds, special };
     },
     decode(ids, options = {}) {
       const tokens: string[] = [];

@@ -1,9 +1,9 @@
 import { FileError } from '../../base/errors.ts';
 import { IGNORED_LABEL } from '../../tasks/losses.ts';
 import type { TensorData } from '../backends/backend.ts';
-import { usablePositions, type EncoderConfig } from '../encoders/config.ts';
-import { encoderFeeds, firstPositions, type NamedTensors } from '../feeds.ts';
-import { LOSS_SCALE, type Objective } from '../model-graph.ts';
+import type { EncoderConfig } from '../encoders/config.ts';
+import { encoderFeeds, firstPositions, specialPositions, type NamedTensors } from '../feeds.ts';
+import { LOSS_SCALE, type ModelGraph, type Objective } from '../model-graph.ts';
 import { sameShape, type CaseInputs, type InputTensor } from './golden-files.ts';
 
 /** Batch and sequence sizes. */
@@ -40,22 +40,27 @@ function take(inputs: CaseInputs, name: string, shape: readonly number[], whole:
   return found;
 }
 
-function batchShape(inputs: CaseInputs, config: EncoderConfig): BatchShape {
+function batchShape(inputs: CaseInputs, positions: number): BatchShape {
   const [examples, tokens, ...more] = inputs.tensors['input_ids']?.shape ?? [];
   if (examples === undefined || tokens === undefined || more.length > 0 || examples * tokens === 0) {
     throw new FileError(inputs.file, undefined, 'input_ids must be there, of shape [examples, tokens]');
   }
-  if (tokens > usablePositions(config)) {
+  if (tokens > positions) {
     throw new FileError(
       inputs.file,
       undefined,
-      `${tokens} tokens are more than the model's ${usablePositions(config)} positions`,
+      `${tokens} tokens are more than the model has positions for: ${positions}`,
     );
   }
   return [examples, tokens];
 }
 
-function targets(inputs: CaseInputs, objective: Objective, [examples, tokens]: BatchShape): NamedTensors {
+function targets(
+  inputs: CaseInputs,
+  objective: Objective,
+  config: EncoderConfig,
+  [examples, tokens]: BatchShape,
+): NamedTensors {
   const ints = (name: string, shape: readonly number[], below: number, or?: number): TensorData => ({
     dtype: 'int32',
     shape,
@@ -66,6 +71,8 @@ function targets(inputs: CaseInputs, objective: Objective, [examples, tokens]: B
       return { labels: ints('labels', [examples], objective.labels) };
     case 'token-classification':
       return { labels: ints('labels', [examples, tokens], objective.labels, IGNORED_LABEL) };
+    case 'masked-words':
+      return { labels: ints('labels', [examples, tokens], config.vocabularySize, IGNORED_LABEL) };
     case 'regression': {
       const data = Float32Array.from(take(inputs, 'labels', [examples], false).data);
       return { labels: { dtype: 'float32', shape: [examples], data } };
@@ -79,17 +86,17 @@ function targets(inputs: CaseInputs, objective: Objective, [examples, tokens]: B
 }
 
 /**
- * What a case's inputs feed a model: the encoder's inputs, the targets, the scale that makes the loss a mean, and where the mask token
- * stands if the head reads it.
+ * What a case's inputs feed a model: the encoder's inputs, the targets, the scale that makes the loss a mean, where the mask token stands if
+ * the head reads it, and where the special tokens stand if the method shifts them.
  * @throws FileError when an input is missing, ill-shaped, or out of the model's range
  */
 export function caseFeeds(
   inputs: CaseInputs,
   config: EncoderConfig,
   objective: Objective,
-  readsMask: boolean,
+  { readsMask, specialTokens, positions }: Pick<ModelGraph, 'readsMask' | 'specialTokens' | 'positions'>,
 ): NamedTensors {
-  const shape = batchShape(inputs, config);
+  const shape = batchShape(inputs, positions);
   const optional = (name: string, below: number, otherwise: number): Int32Array =>
     name in inputs.tensors
       ? integers(inputs, name, shape, { from: 0, below })
@@ -101,10 +108,23 @@ export function caseFeeds(
   };
   return {
     ...encoderFeeds(fields, shape, config),
-    ...targets(inputs, objective, shape),
+    ...targets(inputs, objective, config, shape),
     ...(readsMask ? { mask_positions: maskPositions(inputs, fields.inputIds, shape) } : {}),
+    ...(specialTokens === 0 ? {} : { special_positions: caseSpecials(inputs, fields, shape, specialTokens) }),
     [LOSS_SCALE]: { dtype: 'float32', shape: [], data: Float32Array.of(1 / shape[0]) },
   };
+}
+
+/** The tokens that a tokenizer puts around texts, told by their ids: all that a case says of them. */
+function caseSpecials(
+  { specialTokens }: CaseInputs,
+  { inputIds, attentionMask }: { readonly inputIds: Int32Array; readonly attentionMask: Int32Array },
+  shape: BatchShape,
+  count: number,
+): TensorData {
+  const around = ['cls', 'sep', 'bos', 'eos'].flatMap((name) => specialTokens[name] ?? []);
+  const special = inputIds.map((id, at) => (attentionMask[at] === 1 && around.includes(id) ? 1 : 0));
+  return specialPositions(special, shape, count);
 }
 
 function maskPositions(inputs: CaseInputs, ids: Int32Array, shape: BatchShape): TensorData {

@@ -84,6 +84,7 @@ const shapes = z.record(z.string(), z.array(size));
 const metaSchema = z.object({
   base_model: z.string().regex(/^[\w.-]+$/),
   method: z.string(),
+  task: z.string().optional(),
   hyperparameters: z.record(z.string(), z.unknown()).default({}),
   trainable: shapes,
   frozen: shapes.default({}),
@@ -104,6 +105,17 @@ const metaSchema = z.object({
 
 /** What `meta.json` says. */
 export type CaseMeta = z.infer<typeof metaSchema>;
+
+const layerMetaSchema = z.object({
+  base_model: z.undefined().optional(),
+  method: z.undefined().optional(),
+  description: z.string().default(''),
+  parameters: shapes,
+  parameter_count: size.optional(),
+});
+
+/** What `meta.json` says of a layer on its own. */
+export type LayerMeta = z.infer<typeof layerMetaSchema>;
 
 const inputsSchema = z.object({
   special_token_ids: z.record(z.string(), z.int()).default({}),
@@ -133,21 +145,16 @@ function parse<T>(schema: z.ZodType<T>, raw: unknown, file: string): T {
 }
 
 export type MetaFile =
-  { readonly kind: 'case'; readonly meta: CaseMeta } | { readonly kind: 'unsupported'; readonly reason: string };
+  | { readonly kind: 'case'; readonly meta: CaseMeta }
+  /** A layer on its own, without a base model. */
+  | { readonly kind: 'layer'; readonly meta: LayerMeta };
 
 /** Reads `meta.json`. @throws FileError when it is missing or malformed */
 export async function readMeta({ path }: CaseFolder): Promise<MetaFile> {
   const file = join(path, 'meta.json');
   const raw = await readJson(file);
-  const module = z.object({
-    parameters: shapes,
-    base_model: z.undefined().optional(),
-    method: z.undefined().optional(),
-  });
-  if (module.safeParse(raw).success) {
-    return { kind: 'unsupported', reason: 'base: a layer on its own, without a base model' };
-  }
-  return { kind: 'case', meta: parse(metaSchema, raw, file) };
+  const layer = layerMetaSchema.safeParse(raw);
+  return layer.success ? { kind: 'layer', meta: layer.data } : { kind: 'case', meta: parse(metaSchema, raw, file) };
 }
 
 /** Reads `inputs.json`. @throws FileError when it is missing or malformed */
@@ -217,11 +224,11 @@ export async function readNumbers(file: string): Promise<Numbers> {
   return { file, tensors };
 }
 
-/** The numbers of one tensor. @throws FileError when it is not there or has another shape */
+/** The numbers of one tensor. @throws FileError when it is not there or has another shape, see {@link sameView} */
 export function numbersOf({ file, tensors }: Numbers, name: string, shape?: readonly number[]): Float32Array {
   const found = tensors.get(name);
   if (found === undefined) throw new FileError(file, undefined, `has no tensor "${name}"`);
-  if (shape !== undefined && !sameShape(found.shape, shape)) {
+  if (shape !== undefined && !sameView(found.shape, shape)) {
     throw new FileError(
       file,
       undefined,
@@ -233,6 +240,23 @@ export function numbersOf({ file, tensors }: Numbers, name: string, shape?: read
 
 export function sameShape(a: readonly number[], b: readonly number[]): boolean {
   return a.length === b.length && a.every((dim, axis) => dim === b[axis]);
+}
+
+/**
+ * Whether two shapes hold the same numbers in the same order up to axes of size 1 and axes that one of them keeps merged: `[2, 3, 4]`
+ * and `[2, 12]`, `[5]` and `[5, 1]`, but not `[2, 3]` and `[3, 2]`.
+ */
+export function sameView(a: readonly number[], b: readonly number[]): boolean {
+  const [left, right] = [a, b].map((shape) => shape.filter((dim) => dim !== 1));
+  const [ours, theirs] = [[...(left ?? [])], [...(right ?? [])]];
+  while (ours.length > 0 && theirs.length > 0) {
+    const [coarse, fine] = (ours[0] ?? 0) >= (theirs[0] ?? 0) ? [ours, theirs] : [theirs, ours];
+    const whole = coarse.shift();
+    let product = 1;
+    while (fine.length > 0 && product < (whole ?? 0)) product *= fine.shift() ?? 1;
+    if (product !== whole) return false;
+  }
+  return ours.length === theirs.length;
 }
 
 /** Start values: the case's own, or none where every tensor starts from the base model. */

@@ -11,6 +11,8 @@ export interface CaseFacts {
   /** The method's name in the reference's words. */
   readonly method: string;
   readonly hyperparameters: Readonly<Record<string, unknown>>;
+  /** The task in the reference's words, or the base model's name. */
+  readonly task?: string | undefined;
   readonly trainable: Shapes;
   /** Fixed tensors that are no part of the base model. */
   readonly frozen: Shapes;

@@ -28,6 +28,7 @@ import {
   readNumbers,
   readParameters,
   sameShape,
+  sameView,
   type CaseFolder,
   type CaseMeta,
   type Clipping,
@@ -95,7 +96,7 @@ export async function runCase(
   const parameters = await readParameters(folder, mapping.method.id !== 'full');
   const start = await startValues(whole, pairs, parameters, checkpoint);
   const weights = await caseWeights(whole, parameters, checkpoint);
-  const feeds = caseFeeds(await readInputs(folder), config, mapping.objective, whole.readsMask);
+  const feeds = caseFeeds(await readInputs(folder), config, mapping.objective, whole);
   const clipping = await readClipping(folder);
   const work: Work = {
     meta,
@@ -135,7 +136,7 @@ function disagreements(meta: CaseMeta, model: ModelGraph, pairs: readonly Pair[]
   const extra = [...ours.keys()].filter((name) => !theirs.has(name));
   const shaped = pairs.flatMap(({ theirs: name, ours: own }) => {
     const [want, got] = [meta.trainable[name] ?? [], ours.get(own)];
-    return got === undefined || sameShape(got, want)
+    return got === undefined || sameView(got, want)
       ? []
       : [`${name} has the shape [${got.join(', ')}] here and [${want.join(', ')}] in the case`];
   });

@@ -1,0 +1,52 @@
+import { z } from 'zod';
+import { headOption } from './head-option.ts';
+import type { Method } from './method.ts';
+import { declarePrompt, placeOptions, promptInit } from './prompt-rows.ts';
+
+const options = z.strictObject({
+  prompts: z.int().positive().max(4096).default(20).describe('n: the number of rows.'),
+  enter: z
+    .enum(['before-layers', 'before-embedding'])
+    .default('before-layers')
+    .describe(
+      'Where the rows enter: before the first layer, without position or norm (as Gupta et al. compare with), or before the embedding layer, where they get both and the text moves on (as the paper).',
+    ),
+  ...placeOptions,
+  init: z
+    .enum(promptInit)
+    .default('normal')
+    .describe('What the rows start from: a law, the embeddings of words that the seed draws, or zeros.'),
+  initScale: z.number().positive().default(1).describe('Multiplies the deviation of both laws, 1/√h.'),
+  transform: z
+    .boolean()
+    .default(false)
+    .describe(
+      "Whether the head reads through the checkpoint's own transform for masked words (dense, activation, norm), which the paper keeps in front of its verbaliser.",
+    ),
+  head: headOption('mask'),
+});
+
+/**
+ * WARP: n trained rows in front of the text, one mask token in it, and one linear map (the verbaliser) from what stands at the mask onto
+ * the labels. As Gupta et al. 2023 compare with it: rows before the first layer only, from N(0, 1/h); the paper's own form enters before the
+ * embedding layer and reads through the transform for masked words. Dropout is off.
+ */
+export const warp: Method<z.infer<typeof options>> = {
+  id: 'warp',
+  title: 'WARP',
+  citation: 'Hambardzumyan, Khachatrian and May, WARP: Word-level Adversarial ReProgramming, 2021, arXiv 2101.00121',
+  description: 'Puts trained rows in front of the text and reads a mask token.',
+  options,
+  build: ({ head, prompts, transform, initScale, ...choice }, encoder, scope) => {
+    const deviation =
+      initScale / Math.sqrt(choice.enter === 'before-layers' ? encoder.hiddenSize : encoder.embeddingSize);
+    const scale = choice.init === 'uniform' ? Math.sqrt(3) * deviation : deviation;
+    return {
+      hooks: {},
+      head,
+      dropout: false,
+      headTransform: transform,
+      rows: declarePrompt('warp', { ...choice, count: prompts, initScale: scale }, encoder, scope, 'method.z'),
+    };
+  },
+};

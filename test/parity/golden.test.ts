@@ -11,14 +11,32 @@ const fixtures = join(import.meta.dirname, '..', 'fixtures', 'golden');
 const wholeSet = join(import.meta.dirname, '..', '..', '..', 'shared', 'golden');
 
 const supported = [
+  'adapter_attention_only_bert',
   'bitfit_bert',
   'bitfit_bert_ner',
   'bitfit_roberta',
+  'compacter_bert',
+  'compacter_modules/adapter_swish_layer_norms',
+  'compacter_modules/compacter_adapter',
+  'compacter_modules/compacter_adapter_gelu_erf',
+  'compacter_modules/low_rank_adapter',
+  'compacter_modules/phm_adapter',
+  'compacter_modules/phm_linear',
+  'compacter_modules/phm_linear_factorised_rank1',
+  'compacter_modules/phm_linear_factorised_rank3',
+  'compacter_modules/phm_linear_factorised_rule',
+  'compacter_modules/phm_linear_n2_no_bias',
+  'compacter_modules/phm_linear_n_equals_bottleneck',
+  'compacter_roberta',
+  'compacterpp_adapters_lib',
+  'compacterpp_roberta_norms',
+  'full_bert_mlm',
   'full_bert_ner',
   'full_bert_qa',
   'full_bert_seqcls',
   'full_distilbert_seqcls',
   'full_electra_seqcls',
+  'full_roberta_mlm',
   'full_roberta_ner',
   'full_roberta_qa',
   'full_roberta_regression',
@@ -27,6 +45,15 @@ const supported = [
   'head_only_bert_ner',
   'head_only_bert_qa',
   'head_only_roberta',
+  'houlsby_roberta_tanhgelu',
+  'ia3_adapters_lib',
+  'ia3_bert',
+  'ia3_bert_ffn_only',
+  'ia3_prefix_seqbn_roberta',
+  'ia3_roberta',
+  'jrwarp_bert_ner',
+  'jrwarp_roberta_cls',
+  'jrwarp_roberta_mask',
   'lora_adapters_lib',
   'lora_bert',
   'lora_bert_all_linear',
@@ -37,12 +64,39 @@ const supported = [
   'lora_distilbert',
   'lora_electra',
   'lora_roberta',
+  'low_rank_adapter_bert',
+  'parallel_adapter_bert',
+  'pasta_bert_ner',
+  'pasta_bert_pair',
+  'pasta_bert_regression',
+  'pasta_bert_single',
+  'pasta_roberta_pair',
+  'pfeiffer_roberta',
+  'phm_adapter_bert',
+  'prefix_bert',
+  'prefix_flat_bert',
+  'prefix_peft_bert',
+  'prefix_peft_bert_ner',
+  'prefix_peft_mlp_bert',
+  'prefix_peft_roberta',
+  'prefix_roberta',
+  'prompt_bert',
+  'prompt_bert_ner',
+  'prompt_peft_bert',
+  'prompt_peft_roberta',
+  'prompt_roberta_after_bos',
   'slash_bert_ner',
   'slash_roberta_attention_position',
   'slash_roberta_cls',
   'slash_roberta_intermediate_position',
   'slash_roberta_mask',
   'slash_roberta_regression',
+  'unipelt_adapter_prefix_bert',
+  'unipelt_bert',
+  'unipelt_prompt_bert_qa',
+  'unipelt_prompt_roberta_after_bos',
+  'warp_roberta_cls',
+  'warp_roberta_mask',
 ];
 
 /** What is wrong, short enough to read in a failed test. */
@@ -104,7 +158,8 @@ describe("golden files: numbers from the methods' authors' own code, computed ag
   });
 
   it('agrees to 1e-6 in float64, AdamW of near-zero gradients included', async () => {
-    const only = '{bitfit_roberta,full_bert_qa,full_distilbert*,full_electra*,head_only_bert_ner,lora_roberta,slash_*}';
+    const only =
+      '{bitfit_roberta,full_bert_qa,full_distilbert*,full_electra*,head_only_bert_ner,lora_roberta,slash_*,ia3_*,unipelt_*}';
     const exact = await verifyGoldenFolder(fixtures, {
       backend: interpreterBackend,
       device,
@@ -112,7 +167,7 @@ describe("golden files: numbers from the methods' authors' own code, computed ag
       only,
     });
     expect(exact.cases.flatMap(complaints)).toEqual([]);
-    expect(exact.counts.passed).toBe(12);
+    expect(exact.counts.passed).toBe(21);
   });
 });
 

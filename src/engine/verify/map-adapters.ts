@@ -20,7 +20,7 @@ const activationSpellings: readonly (readonly [RegExp, Activation])[] = [
   [/swish|silu/i, 'swish'],
   [/sigmoid/i, 'sigmoid'],
   [/tanh/i, 'tanh'],
-  [/identity|linear|none/i, 'identity'],
+  [/^(?:identity|linear|none)$/i, 'identity'],
 ];
 
 /** The non-linearity that a text names. */
@@ -155,45 +155,49 @@ function said(facts: CaseFacts): Said | string {
   return { activation, reads: sourceOf(facts), scaling };
 }
 
-/** Options of the projections' kind and our names of their tensors, from the shapes of one adapter. */
-type ProjectionFacts = { readonly options: MappedOptions; readonly bottleneck: number } | string;
-
 type MappedOptions = Readonly<Record<string, unknown>>;
 
-/** The map of each kind of projection: what its tensors say of the options. */
-const projectionKinds: Readonly<
-  Record<'dense' | 'low-rank' | 'phm' | 'lphm', (found: FoundAdapters) => ProjectionFacts>
-> = {
-  dense: ({ shapes }) => {
-    const bottleneck = shapes['down.weight']?.[0];
-    return bottleneck === undefined ? 'has no projections' : { options: {}, bottleneck };
-  },
-  'low-rank': ({ shapes }) => {
-    const [bottleneck, rank] = shapes['up.W_left'] ?? [];
-    if (bottleneck === undefined || rank === undefined) return 'has no factors';
-    return { options: { rank }, bottleneck };
-  },
-  phm: (found) => {
-    const [n, inner] = found.shapes['up.W'] ?? [];
-    if (n === undefined || inner === undefined) return 'has no matrices B_i';
-    return { options: { n, ...ruleOptions(found) }, bottleneck: n * inner };
-  },
-  lphm: (found) => {
-    const [n, inner, rank] = found.shapes['up.W_left'] ?? [];
-    if (n === undefined || inner === undefined || rank === undefined) return 'has no factors of the B_i';
-    return { options: { n, rank, ...ruleOptions(found) }, bottleneck: n * inner };
-  },
-};
+type ProjectionKind = 'dense' | 'low-rank' | 'phm' | 'lphm';
 
-function ruleOptions({ shared, shapes }: FoundAdapters): MappedOptions {
-  return {
-    sharedRule: Object.keys(shared).length > 0,
-    factorisedRule: 'phm_rule_left' in shared || 'down.phm_rule_left' in shapes,
-    bias: 'up.b' in shapes,
-  };
+/** What the shapes of one projection's tensors say. */
+export interface ProjectionFacts {
+  readonly kind: ProjectionKind;
+  readonly from: number;
+  readonly to: number;
+  /** The options of the method that has such projections. */
+  readonly options: MappedOptions;
 }
 
-function mapAdapters(facts: CaseFacts, kind: keyof typeof projectionKinds): MappedMethod {
+/** Reads a projection off its tensors' shapes, by their names within the projection; undefined where it is none of ours. */
+export function projectionFacts(shapes: Shapes): ProjectionFacts | undefined {
+  const { weight, W: whole, W_left: left, W_right: right } = shapes;
+  if (weight?.length === 2) {
+    const [to = 0, from = 0] = weight;
+    return { kind: 'dense', from, to, options: {} };
+  }
+  if (left?.length === 2 && right?.length === 2) {
+    const [from = 0, rank = 0] = left;
+    return { kind: 'low-rank', from, to: right[1] ?? 0, options: { rank } };
+  }
+  const hypercomplex = { factorisedRule: 'phm_rule_left' in shapes, bias: 'b' in shapes };
+  if (whole?.length === 3) {
+    const [n = 0, u = 0, v = 0] = whole;
+    return { kind: 'phm', from: n * u, to: n * v, options: { n, ...hypercomplex } };
+  }
+  if (left?.length === 3 && right?.length === 3) {
+    const [n = 0, u = 0, rank = 0] = left;
+    return { kind: 'lphm', from: n * u, to: n * (right[2] ?? 0), options: { n, rank, ...hypercomplex } };
+  }
+  return undefined;
+}
+
+/** The shapes of one side of the adapters, with the tensors that all share. */
+function sideOf({ shapes, shared }: FoundAdapters, side: 'down' | 'up'): Shapes {
+  const own = Object.entries(shapes).filter(([name]) => name.startsWith(`${side}.`));
+  return { ...shared, ...Object.fromEntries(own.map(([name, shape]) => [name.slice(side.length + 1), shape])) };
+}
+
+function mapAdapters(facts: CaseFacts, kind: ProjectionKind): MappedMethod {
   const found = findAdapters(facts);
   if (typeof found === 'string') return unsupported(found);
   const place = placement(found, facts.encoder.layers);
@@ -202,12 +206,14 @@ function mapAdapters(facts: CaseFacts, kind: keyof typeof projectionKinds): Mapp
   if (typeof trainNorms === 'string') return unsupported(trainNorms);
   const other = said(facts);
   if (typeof other === 'string') return unsupported(other);
-  const projections = projectionKinds[kind](found);
-  if (typeof projections === 'string') return unsupported(projections);
-  const { bottleneck, options } = projections;
+  const [down, up] = [projectionFacts(sideOf(found, 'down')), projectionFacts(sideOf(found, 'up'))];
+  if (down?.kind !== kind || up?.kind !== kind || up.from !== down.to) {
+    return unsupported(`has projections of another kind: ${Object.keys(found.shapes).join(', ')}`);
+  }
+  const sharedRule = kind === 'phm' || kind === 'lphm' ? { sharedRule: Object.keys(found.shared).length > 0 } : {};
   return {
     kind: 'method',
-    options: { bottleneck, ...place, ...other, trainNorms, ...options },
+    options: { bottleneck: down.to, ...place, ...other, trainNorms, ...down.options, ...sharedRule },
     names: found.names,
   };
 }

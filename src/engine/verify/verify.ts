@@ -4,7 +4,8 @@ import type { ModelPlan } from '../model-graph.ts';
 import type { GroupReport } from './compare.ts';
 import { findCases, openBase, readInputs, readMeta, type CaseFolder } from './golden-files.ts';
 import { mapCase } from './map-case.ts';
-import { runCase, type VerifyEngine } from './run-case.ts';
+import { runCase, type CaseOutcome, type VerifyEngine } from './run-case.ts';
+import { mapLayer, runLayer } from './run-layer.ts';
 
 /** What became of one case. */
 export type CaseReport = { readonly name: string } & (
@@ -72,26 +73,33 @@ async function verifyCase(folder: CaseFolder, engine: VerifyEngine): Promise<Cas
   const { name } = folder;
   try {
     const read = await readMeta(folder);
-    if (read.kind === 'unsupported') return { name, status: 'unsupported', reason: read.reason };
+    if (read.kind === 'layer') {
+      const layer = mapLayer(read.meta);
+      if (layer.kind === 'unsupported') return { name, status: 'unsupported', reason: layer.reason };
+      return judge(name, layer.method, await runLayer(folder, read.meta, layer, engine));
+    }
     const { meta } = read;
     const base = await openBase(folder, meta.base_model);
     if (base.kind === 'unsupported') return { name, status: 'unsupported', reason: base.reason };
     const mapping = mapCase({ ...meta, inputs: (await readInputs(folder)).tensors, encoder: base.checkpoint.config });
     if (mapping.kind === 'unsupported') return { name, status: 'unsupported', reason: mapping.reason };
-    const { groups, problems } = await runCase(folder, meta, mapping, base.checkpoint, engine);
-    const passed = problems.length === 0 && groups.length > 0 && groups.every((group) => group.passed);
-    const relative = groups.filter(({ measure }) => measure === 'relative').map(({ error }) => error);
-    return {
-      name,
-      status: passed ? 'passed' : 'failed',
-      method: mapping.method,
-      groups,
-      greatestRelativeError: relative.length === 0 ? Infinity : Math.max(...relative),
-      problems,
-    };
+    return judge(name, mapping.method, await runCase(folder, meta, mapping, base.checkpoint, engine));
   } catch (thrown) {
     // A case from outside may break anything, the runtime included; the others still count.
     const file = thrown instanceof FileError ? thrown.file : folder.path;
     return { name, status: 'error', file, message: messageOf(thrown) };
   }
+}
+
+function judge(name: string, method: ModelPlan['method'], { groups, problems }: CaseOutcome): CaseReport {
+  const passed = problems.length === 0 && groups.length > 0 && groups.every((group) => group.passed);
+  const relative = groups.filter(({ measure }) => measure === 'relative').map(({ error }) => error);
+  return {
+    name,
+    status: passed ? 'passed' : 'failed',
+    method,
+    groups,
+    greatestRelativeError: relative.length === 0 ? Infinity : Math.max(...relative),
+    problems,
+  };
 }

@@ -12,5 +12,11 @@ export const commands = {
   'format:check': ['node_modules/prettier/bin/prettier.cjs', '--log-level=warn', '--check', '.'],
   build: ['scripts/build.mjs'],
   vitest: ['node_modules/vitest/vitest.mjs', 'run'],
+  package: ['scripts/package.ts'],
+  'test:node22': ['scripts/test-suite.ts', 'node22'],
+  'test:extension': ['test/extension/run-in-server.ts'],
+  'test:e2e': ['scripts/test-suite.ts', 'e2e'],
+  'test:electron': ['test/extension/run-in-electron.ts'],
+  screenshots: ['test/e2e/screenshots.ts'],
   bench: ['test/bench/main.ts'],
 };

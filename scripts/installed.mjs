@@ -38,7 +38,9 @@ export function whyStale(root) {
     if (listed === undefined && (wanted.optional === true || wanted.devOptional === true || wanted.peer === true))
       continue;
     if (listed?.version !== wanted.version || listed?.integrity !== wanted.integrity) return `${path} is out of date`;
-    if (readJson(join(root, path, 'package.json'))?.version !== wanted.version) return `${path} is damaged`;
+    // Some packages write their own version with a v.
+    if (readJson(join(root, path, 'package.json'))?.version?.replace(/^v/, '') !== wanted.version)
+      return `${path} is damaged`;
   }
   return undefined;
 }

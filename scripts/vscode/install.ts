@@ -85,3 +85,14 @@ function npmProgram(): string {
   if (found === undefined) throw new Unavailable('npm is not on PATH');
   return found;
 }
+
+/**
+ * A Node of the version that the oldest supported editor has.
+ * @throws Unavailable where npm has none for this machine
+ */
+export function oldestNode(): string {
+  if (`${process.platform}-${process.arch}` !== 'linux-x64')
+    throw new Unavailable(`npm has no Node 22.15 for ${process.platform} ${process.arch}`);
+  installServer();
+  return join(tools, 'node_modules', 'node-22-linux-x64', 'bin', 'node');
+}

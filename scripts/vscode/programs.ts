@@ -8,6 +8,9 @@ export class Unavailable extends Error {
   override name = 'Unavailable';
 }
 
+/** The exit code of a suite that cannot run on a machine; scripts/test.mjs knows it. */
+export const unavailableExitCode = 77;
+
 function executable(path: string): boolean {
   try {
     accessSync(path, constants.X_OK);

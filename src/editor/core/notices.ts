@@ -2,6 +2,7 @@ import { grouped, score } from '../../base/format.ts';
 import type { RunState } from '../../runs/events.ts';
 import type { RunSummary } from '../../store/queries.ts';
 import type { Transition } from './folder-watch.ts';
+import type { NoticeLevel } from './choices.ts';
 import { t } from './l10n.ts';
 import { runName } from './run-item.ts';
 import { sweepTitle } from './run-tree.ts';
@@ -15,11 +16,6 @@ export interface Notice {
   /** What can be done about it. */
   readonly offer: 'open' | 'compare' | 'logs' | 'resume';
 }
-
-/** Which notices the user wants. */
-export const noticeLevels = ['all', 'problems', 'none'] as const;
-
-export type NoticeLevel = (typeof noticeLevels)[number];
 
 const active: readonly RunState[] = ['queued', 'starting', 'running'];
 

@@ -1,4 +1,4 @@
-import { commands, Disposable, l10n, ViewColumn, window, type WebviewPanel } from 'vscode';
+import { commands, l10n, ViewColumn, window, type WebviewPanel } from 'vscode';
 import * as z from 'zod/mini';
 import type { Scope } from '../../webviews/compare/messages.ts';
 import { runId } from '../../webviews/protocol.ts';
@@ -8,9 +8,10 @@ import { makeCompareSession, type CompareSession, type CompareSource } from './c
 import { fillWebview, nonce } from './web-page.ts';
 
 /** The panels of comparisons, one for each selection of runs. */
-export interface ComparePanels extends Disposable {
+export interface ComparePanels {
   open(selection: ComparisonSelection): void;
   active(): ComparisonSelection | undefined;
+  dispose(): void;
 }
 
 const selectionState = z.discriminatedUnion('kind', [

@@ -77,6 +77,8 @@ export function makeCompareSession(options: CompareSessionOptions): CompareSessi
   let sent = 0;
   let queue: Promise<void> = Promise.resolve();
 
+  const isOver = (): boolean => ending.signal.aborted;
+
   function send(): void {
     if (!listens || feed.revision() === sent) return;
     const changes = feed.since(sent);
@@ -120,12 +122,12 @@ export function makeCompareSession(options: CompareSessionOptions): CompareSessi
   }
 
   async function look(changes: SourceChanges | undefined): Promise<void> {
-    if (ending.signal.aborted) return;
+    if (isOver()) return;
     try {
       await (changes === undefined ? lookAtAll() : lookAt(changes));
       feed.remove(['trouble']);
     } catch (error) {
-      if (ending.signal.aborted) return;
+      if (isOver()) return;
       feed.set([['trouble', { message: messageOf(error) }]]);
     }
     send();

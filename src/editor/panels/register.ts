@@ -1,3 +1,4 @@
+import { Disposable } from 'vscode';
 import type { RegisterPanels } from '../app.ts';
 import { makeComparePanels } from './compare-panels.ts';
 import { makeRunPanels } from './run-panels.ts';
@@ -6,19 +7,17 @@ import { makeRunPanels } from './run-panels.ts';
 export const registerPanels: RegisterPanels = (app) => {
   const runPanels = makeRunPanels(app);
   const comparePanels = makeComparePanels(app, (run) => runPanels.open(run, false));
-  return {
-    openRunPanel(run, { preserveFocus = false } = {}) {
+  return Object.assign(Disposable.from(comparePanels, runPanels), {
+    openRunPanel: (
+      ...[run, { preserveFocus = false } = {}]: Parameters<ReturnType<RegisterPanels>['openRunPanel']>
+    ) => {
       runPanels.open(run, preserveFocus);
       return Promise.resolve();
     },
-    openComparePanel(selection) {
+    openComparePanel: (selection: Parameters<ReturnType<RegisterPanels>['openComparePanel']>[0]) => {
       comparePanels.open(selection);
       return Promise.resolve();
     },
     activeComparison: () => comparePanels.active(),
-    dispose() {
-      comparePanels.dispose();
-      runPanels.dispose();
-    },
-  };
+  });
 };

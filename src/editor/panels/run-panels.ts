@@ -1,4 +1,4 @@
-import { commands, Disposable, env, l10n, Uri, ViewColumn, window, workspace, type WebviewPanel } from 'vscode';
+import { commands, env, l10n, Uri, ViewColumn, window, workspace, type WebviewPanel } from 'vscode';
 import * as z from 'zod/mini';
 import { runId, type RunCommand } from '../../webviews/protocol.ts';
 import type { App, RunRef, RunsChange } from '../app.ts';
@@ -8,8 +8,9 @@ import { makeRunSession, type RunSession } from './run-session.ts';
 import { fillWebview, nonce } from './web-page.ts';
 
 /** The panels of runs, one for each run. */
-export interface RunPanels extends Disposable {
+export interface RunPanels {
   open(run: RunRef, preserveFocus: boolean): void;
+  dispose(): void;
 }
 
 /** What the editor keeps of a panel over a restart, as the page gave it. */

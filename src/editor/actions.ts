@@ -1,0 +1,212 @@
+import { basename, dirname, join } from 'node:path';
+import * as vscode from 'vscode';
+import type { Untimed } from '../runs/marks.ts';
+import type { RunActions, RunRef } from './app.ts';
+import { t } from './core/l10n.ts';
+import { runName } from './core/run-item.ts';
+import { withoutLinks } from './core/text.ts';
+import type { ExtensionApp } from './extension-app.ts';
+import type { WatchedFolder } from './folders.ts';
+import { configurationEnding } from './ids.ts';
+import { logUri } from './log-documents.ts';
+import { isTrusted } from './report.ts';
+import { askForTags } from './ask-tags.ts';
+
+/** From so many runs on it is asked whether all of them were meant. */
+const manyRuns = 50;
+
+interface InFolder {
+  readonly folder: WatchedFolder;
+  readonly ids: readonly string[];
+}
+
+/** What changes runs: each action checks trust, asks what has to be asked, and reports what goes wrong. */
+export function runActions(app: ExtensionApp): RunActions {
+  const { worker } = app;
+
+  function byFolder(runs: readonly RunRef[]): readonly InFolder[] {
+    const ids = new Map<WatchedFolder, string[]>();
+    for (const { folder: key, id } of runs) {
+      const folder = app.folder(key);
+      if (folder === undefined) continue;
+      ids.set(folder, [...(ids.get(folder) ?? []), id]);
+    }
+    return [...ids].map(([folder, own]) => ({ folder, ids: own }));
+  }
+
+  /** Does something in each folder, then looks at what came of it. @returns false where it was not allowed or failed */
+  async function inEach(runs: readonly RunRef[], work: (each: InFolder) => Promise<unknown>): Promise<boolean> {
+    if (runs.length === 0 || !(await isTrusted())) return false;
+    const places = byFolder(runs);
+    try {
+      for (const each of places) await work(each);
+      return true;
+    } catch (problem) {
+      void app.report(problem);
+      return false;
+    } finally {
+      await Promise.all(places.map(({ folder }) => folder.refresh()));
+    }
+  }
+
+  function mark(runs: readonly RunRef[], marks: readonly Untimed[]): Promise<boolean> {
+    if (marks.length === 0) return Promise.resolve(true);
+    return inEach(runs, async ({ folder, ids }) => {
+      await worker.ask('mark', { folder: folder.path, ids, marks });
+      await folder.refresh({ everything: true });
+    });
+  }
+
+  function nameOf(run: RunRef): string {
+    const row = app.run(run);
+    return row === undefined ? run.id : runName(row);
+  }
+
+  /** The document of a configuration, saved where it can be; a new file is taken as the editor has it. */
+  async function submission(file: vscode.Uri): Promise<{ readonly file: string; readonly text?: string }> {
+    const document = vscode.workspace.textDocuments.find(({ uri }) => uri.toString() === file.toString());
+    if (document?.isUntitled === true) return { file: file.fsPath, text: document.getText() };
+    if (document?.isDirty === true) await document.save();
+    return { file: file.fsPath };
+  }
+
+  function folderFor(file: vscode.Uri): WatchedFolder | undefined {
+    const own = vscode.workspace.getWorkspaceFolder(file.with({ scheme: 'file' }));
+    return (own === undefined ? undefined : app.folder(own.uri.toString())) ?? app.folders[0];
+  }
+
+  async function start(file: vscode.Uri, overrides: readonly string[] = []): Promise<readonly RunRef[]> {
+    if (!(await isTrusted())) return [];
+    const folder = folderFor(file);
+    if (folder === undefined) {
+      void vscode.window.showWarningMessage(t('Open a folder first: runs are kept in its .peft folder.'));
+      return [];
+    }
+    try {
+      const given = await submission(file);
+      const text = given.text ?? (await vscode.workspace.openTextDocument(file)).getText();
+      const { runs = 1 } = await worker.ask('inspect', { file: given.file, text });
+      if (runs >= manyRuns && !(await confirmMany(runs))) return [];
+      const ids = await vscode.window.withProgress(
+        { location: vscode.ProgressLocation.Window, title: t('Queueing runs…') },
+        () => worker.ask('submit', { folder: folder.path, ...given, overrides }),
+      );
+      folder.startQueue();
+      await folder.refresh();
+      return ids.map((id) => ({ folder: folder.key, id }));
+    } catch (problem) {
+      void app.report(problem);
+      return [];
+    }
+  }
+
+  async function confirmMany(runs: number): Promise<boolean> {
+    const yes = t('Start {0} Runs', runs);
+    const chosen = await vscode.window.showWarningMessage(
+      t('The configuration describes {0} runs.', runs),
+      { modal: true, detail: t('They are trained one after the other, as many at once as devices have slots.') },
+      yes,
+    );
+    return chosen === yes;
+  }
+
+  async function freePath(folder: string, name: string): Promise<vscode.Uri> {
+    for (let count = 1; ; count++) {
+      const path = join(folder, `${name}${count === 1 ? '' : `-${count}`}${configurationEnding}`);
+      try {
+        await vscode.workspace.fs.stat(vscode.Uri.file(path));
+      } catch {
+        return vscode.Uri.file(path);
+      }
+    }
+  }
+
+  return {
+    start,
+    stop: (runs, { force = false } = {}) =>
+      inEach(runs, ({ folder, ids }) => worker.ask('stop', { folder: folder.path, ids, force })),
+    resume: (runs) =>
+      inEach(runs, async ({ folder, ids }) => {
+        await worker.ask('resume', { folder: folder.path, ids });
+        folder.startQueue();
+      }),
+    async clone(run) {
+      const folder = app.folder(run.folder);
+      if (folder === undefined) return false;
+      try {
+        const { text, origin } = await worker.ask('clone', { folder: folder.path, id: run.id });
+        const base = origin === undefined ? folder.path : dirname(origin);
+        const name = origin === undefined ? run.id.slice(-6) : basename(origin).replace(/(\.peft)?\.json$/, '');
+        await openNewConfiguration(await freePath(base, `${name}-copy`), text);
+        return true;
+      } catch (problem) {
+        void app.report(problem);
+        return false;
+      }
+    },
+    async remove(runs) {
+      const [only] = runs;
+      if (only === undefined || !(await isTrusted())) return false;
+      const yes = t('Delete');
+      const question =
+        runs.length === 1
+          ? t('Delete the run “{0}” with all its files?', withoutLinks(nameOf(only)))
+          : t('Delete {0} runs with all their files?', runs.length);
+      const detail = t('Checkpoints, metrics and logs go with it. This cannot be undone.');
+      if ((await vscode.window.showWarningMessage(question, { modal: true, detail }, yes)) !== yes) return false;
+      return inEach(runs, ({ folder, ids }) => worker.ask('remove', { folder: folder.path, ids }));
+    },
+    async tag(runs, tags) {
+      if (tags !== undefined)
+        return mark(
+          runs,
+          tags.map((tag) => ({ type: 'tag', tag: tag.trim() })),
+        );
+      if (runs.length === 0 || !(await isTrusted())) return false;
+      const marks = await askForTags(app, runs);
+      return marks === undefined ? false : mark(runs, marks);
+    },
+    async note(run, text) {
+      if (!(await isTrusted())) return false;
+      const before = app.run(run)?.note ?? '';
+      const given =
+        text ??
+        (await vscode.window.showInputBox({
+          title: t('Note: {0}', nameOf(run)),
+          prompt: t('Enter keeps it, an empty note removes it'),
+          value: before,
+          ignoreFocusOut: true,
+        }));
+      if (given === undefined) return false;
+      return given === before ? true : mark([run], [{ type: 'note', text: given }]);
+    },
+    star: (runs, on) => mark(runs, [{ type: 'star', on }]),
+    async showLogs(run) {
+      const document = await vscode.workspace.openTextDocument(logUri(run, nameOf(run)));
+      await vscode.languages.setTextDocumentLanguage(document, 'log');
+      const editor = await vscode.window.showTextDocument(document, { preview: true });
+      const end = new vscode.Position(Math.max(0, document.lineCount - 1), 0);
+      editor.revealRange(new vscode.Range(end, end));
+      return true;
+    },
+    async revealFolder(run) {
+      const folder = app.folder(run.folder);
+      if (folder === undefined) return false;
+      const uri = folder.runUri(run.id);
+      // On another machine, and in a browser, the desktop has no such folder: the explorer shows it.
+      const isHere = vscode.env.remoteName === undefined && vscode.env.uiKind === vscode.UIKind.Desktop;
+      await vscode.commands.executeCommand(isHere ? 'revealFileInOS' : 'revealInExplorer', uri);
+      return true;
+    },
+  };
+}
+
+/** Opens the text as a new configuration file that is not saved yet. */
+export async function openNewConfiguration(file: vscode.Uri, text: string): Promise<vscode.TextEditor> {
+  const document = await vscode.workspace.openTextDocument(file.with({ scheme: 'untitled' }));
+  const editor = await vscode.window.showTextDocument(document, { preview: false });
+  const all = new vscode.Range(new vscode.Position(0, 0), document.lineAt(document.lineCount - 1).range.end);
+  await editor.edit((edit) => edit.replace(all, text));
+  await vscode.languages.setTextDocumentLanguage(document, 'jsonc');
+  return editor;
+}

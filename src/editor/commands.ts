@@ -1,0 +1,204 @@
+import * as vscode from 'vscode';
+import type { RunSummary } from '../store/queries.ts';
+import type { ComparisonSelection, RunRef } from './app.ts';
+import { t } from './core/l10n.ts';
+import { refsOf, selectionOf } from './core/targets.ts';
+import type { ExtensionApp } from './extension-app.ts';
+import { Command, View, walkthroughId, type CommandId } from './ids.ts';
+import { isTrusted } from './report.ts';
+
+/** Every command: what it does, and what it asks for when it is called from the palette. Rarely used code loads when it is called. */
+
+type Handler = (...given: readonly unknown[]) => unknown;
+
+function canStop({ state }: RunSummary): boolean {
+  return state === 'starting' || state === 'running' || state === 'queued';
+}
+
+function canResume({ state }: RunSummary): boolean {
+  return state === 'interrupted' || state === 'stopped' || state === 'failed';
+}
+
+function isOver(run: RunSummary): boolean {
+  return !canStop(run) || run.state === 'queued';
+}
+
+interface Target {
+  readonly title: string;
+  readonly placeholder: string;
+  readonly fits?: (run: RunSummary) => boolean;
+  readonly nothing?: string;
+}
+
+function fileOf(given: unknown): vscode.Uri | undefined {
+  return given instanceof vscode.Uri ? given : undefined;
+}
+
+function overridesOf(given: unknown): readonly string[] {
+  return Array.isArray(given) ? given.filter((each): each is string => typeof each === 'string') : [];
+}
+
+export function registerCommands(app: ExtensionApp): vscode.Disposable {
+  const picks = () => import('./pick-runs.ts');
+
+  /** The runs that a command is meant for: those it was called on, else one that is asked for. */
+  async function one(given: readonly unknown[], target: Target): Promise<RunRef | undefined> {
+    const [first] = refsOf(given, (node) => app.explorer.runsOf(node));
+    if (first !== undefined) return first;
+    const { pickRun, noRuns } = await picks();
+    return pickRun(app, { nothing: noRuns(), ...target });
+  }
+
+  async function many(given: readonly unknown[], target: Target): Promise<readonly RunRef[]> {
+    const refs = refsOf(given, (node) => app.explorer.runsOf(node));
+    const { fits } = target;
+    if (refs.length > 0)
+      return fits === undefined || refs.length === 1
+        ? refs
+        : refs.filter((ref) => {
+            const run = app.run(ref);
+            return run !== undefined && fits(run);
+          });
+    const { pickRuns, noRuns } = await picks();
+    return pickRuns(app, { nothing: noRuns(), ...target });
+  }
+
+  async function stop(given: readonly unknown[], force: boolean): Promise<void> {
+    const runs = await many(given, {
+      title: force ? t('Force Stop') : t('Stop Run'),
+      placeholder: t('The runs that are to write a checkpoint and end'),
+      fits: canStop,
+      nothing: t('No run is under way.'),
+    });
+    await app.actions.stop(runs, { force });
+  }
+
+  async function compare(given: readonly unknown[]): Promise<void> {
+    const selection = selectionOf(given, (node) => app.explorer.runsOf(node));
+    if (selection !== undefined) return app.openComparison(selection);
+    const chosen = app.explorer.selection();
+    if (chosen.length > 1) return app.openComparison({ kind: 'runs', runs: chosen });
+    const asked = await askSelection();
+    if (asked !== undefined) await app.openComparison(asked);
+  }
+
+  async function askSelection(): Promise<ComparisonSelection | undefined> {
+    const { pickSelection } = await import('./export-comparison.ts');
+    return pickSelection(app);
+  }
+
+  async function star(given: readonly unknown[], on: boolean): Promise<void> {
+    const runs = await many(given, {
+      title: on ? t('Star Run') : t('Remove Star'),
+      placeholder: on ? t('The runs to star') : t('The runs to take the star off'),
+      fits: (run) => run.starred !== on,
+      nothing: on ? t('There is no run without a star.') : t('No run is starred.'),
+    });
+    await app.actions.star(runs, on);
+  }
+
+  const handlers: Readonly<Record<CommandId, Handler>> = {
+    [Command.startRun]: async (...given) => {
+      const { startFile, startRun } = await import('./start-run.ts');
+      const file = fileOf(given[0]);
+      return file === undefined ? startRun(app) : startFile(app, file, overridesOf(given[1]));
+    },
+    [Command.startSweep]: async (...given) => {
+      const { startFile, startSweep } = await import('./start-run.ts');
+      const file = fileOf(given[0]);
+      return file === undefined ? startSweep(app) : startFile(app, file);
+    },
+    [Command.newConfiguration]: async () => (await import('./start-run.ts')).newConfiguration(app),
+    [Command.stopRun]: (...given) => stop(given, false),
+    [Command.forceStopRun]: (...given) => stop(given, true),
+    [Command.cancelRun]: (...given) => stop(given, false),
+    [Command.resumeRun]: async (...given) => {
+      const runs = await many(given, {
+        title: t('Resume Run'),
+        placeholder: t('The runs to go on with from their last checkpoints'),
+        fits: canResume,
+        nothing: t('No run can be resumed: none was stopped, failed or was interrupted.'),
+      });
+      await app.actions.resume(runs);
+    },
+    [Command.cloneRun]: async (...given) => {
+      const run = await one(given, {
+        title: t('Clone Run with Changes'),
+        placeholder: t('The run whose configuration is taken'),
+      });
+      if (run !== undefined) await app.actions.clone(run);
+    },
+    [Command.compareRuns]: (...given) => compare(given),
+    [Command.openRun]: async (...given) => {
+      const run = await one(given, { title: t('Open Run'), placeholder: t('The run to look at') });
+      if (run !== undefined) await app.openRun(run);
+    },
+    [Command.showLogs]: async (...given) => {
+      const run = await one(given, { title: t('Show Logs'), placeholder: t('The run whose log is shown') });
+      if (run !== undefined) await app.actions.showLogs(run);
+    },
+    [Command.revealRunFolder]: async (...given) => {
+      const run = await one(given, { title: t('Reveal Run Folder'), placeholder: t('The run whose folder is shown') });
+      if (run !== undefined) await app.actions.revealFolder(run);
+    },
+    [Command.deleteRun]: async (...given) => {
+      const runs = await many(given, {
+        title: t('Delete Run'),
+        placeholder: t('The runs to delete with all their files'),
+        fits: isOver,
+      });
+      await app.actions.remove(runs);
+    },
+    [Command.tagRun]: async (...given) => {
+      const runs = await many(given, { title: t('Tag Run'), placeholder: t('The runs to tag') });
+      await app.actions.tag(runs);
+    },
+    [Command.editNote]: async (...given) => {
+      const run = await one(given, { title: t('Edit Note'), placeholder: t('The run whose note is edited') });
+      if (run !== undefined) await app.actions.note(run);
+    },
+    [Command.starRun]: (...given) => star(given, true),
+    [Command.unstarRun]: (...given) => star(given, false),
+    [Command.copyRunId]: async (...given) => {
+      const run = await one(given, { title: t('Copy Run Id'), placeholder: t('The run whose id is copied') });
+      if (run !== undefined) await vscode.env.clipboard.writeText(run.id);
+    },
+    [Command.checkEnvironment]: async () => (await import('./check-environment.ts')).checkEnvironment(app),
+    [Command.exportComparison]: async () => (await import('./export-comparison.ts')).exportComparison(app),
+    [Command.refresh]: async () => {
+      await vscode.window.withProgress({ location: { viewId: View.runs } }, () =>
+        Promise.all(app.folders.map((folder) => folder.refresh({ everything: true }))),
+      );
+    },
+    [Command.groupRuns]: () => app.explorer.askGrouping(),
+    [Command.filterRuns]: () => app.explorer.askFilter(),
+    [Command.clearFilter]: () => app.explorer.clearFilter(),
+    [Command.showMore]: (...given) => app.explorer.showMore(given[0]),
+    [Command.startQueue]: async () => {
+      if (!(await isTrusted())) return;
+      for (const folder of app.folders) folder.startQueue();
+      await Promise.all(app.folders.map((folder) => folder.refresh()));
+    },
+    [Command.freeSpace]: async () => (await import('./free-space.ts')).freeSpace(app),
+    [Command.showOutput]: () => app.log.show(),
+    [Command.openWalkthrough]: () =>
+      vscode.commands.executeCommand(
+        'workbench.action.openWalkthrough',
+        `${app.context.extension.id}#${walkthroughId}`,
+        false,
+      ),
+  };
+
+  return vscode.Disposable.from(
+    ...Object.entries(handlers).map(([id, handler]) =>
+      vscode.commands.registerCommand(id, async (...given: unknown[]) => {
+        try {
+          return await handler(...given);
+        } catch (problem) {
+          await app.report(problem);
+          return undefined;
+        }
+      }),
+    ),
+  );
+}

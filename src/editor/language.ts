@@ -1,0 +1,125 @@
+import * as vscode from 'vscode';
+import { t } from './core/l10n.ts';
+import type { ExtensionApp } from './extension-app.ts';
+import { Command, configurationEnding, configurationPattern } from './ids.ts';
+import type { Inspection } from './worker/operations.ts';
+
+/**
+ * `*.peft.json` in the editor: what the JSON schema can't say is told by the runtime's own check, and a lens on top starts it.
+ * Completion and hover come from the schema that the manifest contributes.
+ */
+
+const selector: vscode.DocumentSelector = { pattern: configurationPattern };
+
+/** After the last key press. */
+const checkAfterMs = 300;
+
+/** Problems that VS Code's own JSON support reports already: syntax, and what the schema says. */
+const source = 'PEFT Lab';
+
+function isConfiguration({ uri }: Pick<vscode.TextDocument, 'uri'>): boolean {
+  return uri.path.endsWith(configurationEnding) && (uri.scheme === 'file' || uri.scheme === 'untitled');
+}
+
+export function registerLanguage(app: ExtensionApp): vscode.Disposable {
+  const problems = vscode.languages.createDiagnosticCollection('peft');
+  const inspected = new Map<string, { readonly version: number; readonly inspection: Promise<Inspection> }>();
+  const timers = new Map<string, NodeJS.Timeout>();
+  const lensesChanged = new vscode.EventEmitter<void>();
+
+  function inspect(document: vscode.TextDocument): Promise<Inspection> {
+    const key = document.uri.toString();
+    const known = inspected.get(key);
+    if (known?.version === document.version) return known.inspection;
+    const inspection = app.worker.ask('inspect', { file: document.uri.fsPath, text: document.getText() });
+    inspected.set(key, { version: document.version, inspection });
+    return inspection;
+  }
+
+  async function check(document: vscode.TextDocument): Promise<void> {
+    if (!isConfiguration(document)) return;
+    try {
+      const { version } = document;
+      const found = await inspect(document);
+      if (document.isClosed || document.version !== version) return;
+      problems.set(
+        document.uri,
+        found.problems.map(({ offset, length, message, hint, path }) => {
+          const range = new vscode.Range(
+            document.positionAt(offset),
+            document.positionAt(offset + Math.max(1, length)),
+          );
+          const diagnostic = new vscode.Diagnostic(range, hint === undefined ? message : `${message}\n${hint}`);
+          diagnostic.source = source;
+          diagnostic.code = path.join('.');
+          return diagnostic;
+        }),
+      );
+      lensesChanged.fire();
+    } catch (problem) {
+      app.log.warn(String(problem));
+    }
+  }
+
+  function checkSoon(document: vscode.TextDocument): void {
+    const key = document.uri.toString();
+    clearTimeout(timers.get(key));
+    timers.set(
+      key,
+      setTimeout(() => {
+        timers.delete(key);
+        void check(document);
+      }, checkAfterMs),
+    );
+  }
+
+  const lenses: vscode.CodeLensProvider = {
+    onDidChangeCodeLenses: lensesChanged.event,
+    async provideCodeLenses(document) {
+      if (!isConfiguration(document)) return [];
+      const top = new vscode.Range(0, 0, 0, 0);
+      const { runs, problems: found } = await inspect(document);
+      if (runs === undefined)
+        return [
+          new vscode.CodeLens(top, {
+            title:
+              found.length === 1
+                ? t('1 problem keeps it from being started')
+                : t('{0} problems keep it from being started', found.length),
+            command: 'workbench.actions.view.problems',
+          }),
+        ];
+      if (!vscode.workspace.isTrusted)
+        return [
+          new vscode.CodeLens(top, {
+            title: t('Trust the workspace to start runs'),
+            command: 'workbench.trust.manage',
+          }),
+        ];
+      const start = { command: Command.startRun, arguments: [document.uri] };
+      if (runs === 1) return [new vscode.CodeLens(top, { title: `$(play) ${t('Start')}`, ...start })];
+      return [
+        new vscode.CodeLens(top, {
+          title: `$(run-all) ${t('Sweep of {0} runs', runs)}`,
+          command: Command.startSweep,
+          arguments: [document.uri],
+        }),
+      ];
+    },
+  };
+
+  vscode.workspace.textDocuments.forEach(checkSoon);
+  return vscode.Disposable.from(
+    problems,
+    lensesChanged,
+    vscode.languages.registerCodeLensProvider(selector, lenses),
+    vscode.workspace.onDidOpenTextDocument(checkSoon),
+    vscode.workspace.onDidChangeTextDocument(({ document }) => checkSoon(document)),
+    vscode.workspace.onDidCloseTextDocument(({ uri }) => {
+      problems.delete(uri);
+      inspected.delete(uri.toString());
+    }),
+    vscode.workspace.onDidGrantWorkspaceTrust(() => lensesChanged.fire()),
+    { dispose: () => timers.forEach((timer) => clearTimeout(timer)) },
+  );
+}

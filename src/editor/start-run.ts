@@ -1,0 +1,269 @@
+import { basename, dirname, join, relative, sep } from 'node:path';
+import * as vscode from 'vscode';
+import type { RunRef } from './app.ts';
+import { openNewConfiguration } from './actions.ts';
+import { t } from './core/l10n.ts';
+import {
+  configurationText,
+  remember,
+  startSteps,
+  type StartFacts,
+  type StartMemory,
+  type StartState,
+} from './core/start-steps.ts';
+import { askSteps } from './core/steps.ts';
+import type { ExtensionApp } from './extension-app.ts';
+import { absoluteModelFolders, type WatchedFolder } from './folders.ts';
+import { configurationEnding, configurationPattern } from './ids.ts';
+import { editorAsk } from './multi-step.ts';
+import { isTrusted } from './report.ts';
+import { programSettings } from './settings.ts';
+
+/** "Start Run", "Start Sweep" and "New Configuration File": the questions, and what is done with the answers. */
+
+const memoryKey = 'start';
+const mostFiles = 200;
+const ignored = '**/{node_modules,.git,.peft,dist,out}/**';
+
+/** Configuration files with what they describe; `runs` is undefined where something is wrong with one. */
+interface FoundConfiguration {
+  readonly uri: vscode.Uri;
+  readonly runs: number | undefined;
+}
+
+async function findConfigurations(app: ExtensionApp): Promise<readonly FoundConfiguration[]> {
+  const files = await vscode.workspace.findFiles(configurationPattern, ignored, mostFiles);
+  const sorted = [...files].sort((a, b) => a.path.localeCompare(b.path));
+  return Promise.all(
+    sorted.map(async (uri) => {
+      try {
+        const text = new TextDecoder().decode(await vscode.workspace.fs.readFile(uri));
+        return { uri, runs: (await app.worker.ask('inspect', { file: uri.fsPath, text })).runs };
+      } catch {
+        return { uri, runs: undefined };
+      }
+    }),
+  );
+}
+
+function noteOf({ runs }: FoundConfiguration): string {
+  if (runs === undefined) return t('has problems');
+  return runs === 1 ? '' : t('sweep of {0} runs', runs);
+}
+
+let knownProviders: Promise<readonly string[]> | undefined;
+
+function providers(app: ExtensionApp, folder: WatchedFolder | undefined): Promise<readonly string[]> {
+  const uri = folder?.uri;
+  if (folder === undefined || uri === undefined) return Promise.resolve([]);
+  knownProviders ??= app.worker
+    .ask('doctor', { folder: folder.path, ...programSettings(uri) })
+    .then((diagnosis) => diagnosis.providers);
+  knownProviders.catch(() => (knownProviders = undefined));
+  return knownProviders;
+}
+
+const dataFiles = '**/train.{tsv,csv,jsonl,parquet}';
+
+/** Folders with training data, those named like the task first. */
+async function dataFolders(task: string): Promise<readonly string[]> {
+  const files = await vscode.workspace.findFiles(dataFiles, ignored, mostFiles);
+  const folders = [...new Set(files.map(({ fsPath }) => dirname(fsPath)))];
+  const plain = (text: string): string => text.toLowerCase().replaceAll(/[^a-z0-9]/g, '');
+  const fits = (folder: string): number => Number(plain(basename(folder)).includes(plain(task)));
+  return folders.sort((a, b) => fits(b) - fits(a) || a.localeCompare(b));
+}
+
+async function factsOf(app: ExtensionApp, memory: StartMemory): Promise<StartFacts> {
+  const [first] = app.folders;
+  return {
+    folders: app.folders,
+    memory,
+    catalogue: await app.worker.ask('catalogue', undefined),
+    configurations: async () =>
+      (await findConfigurations(app)).map((found) => ({
+        path: found.uri.toString(),
+        label: vscode.workspace.asRelativePath(found.uri),
+        note: noteOf(found),
+      })),
+    models: () => app.worker.ask('models', { folders: app.folders.flatMap(absoluteModelFolders) }),
+    count: (request) => app.worker.ask('count', request),
+    dataFolders,
+    providers: () => providers(app, first),
+  };
+}
+
+function memoryOf(app: ExtensionApp): StartMemory {
+  return app.context.workspaceState.get<StartMemory>(memoryKey, {});
+}
+
+/** A path as it should stand in a configuration of that folder. */
+function writtenIn(folder: string): (path: string) => string {
+  return (path) => {
+    const near = relative(folder, path);
+    return near.startsWith('..') || near === '' || /^[A-Za-z]:/.test(near) ? path : `./${near.split(sep).join('/')}`;
+  };
+}
+
+async function freeName(folder: string, state: StartState): Promise<vscode.Uri> {
+  const base = `${state.task ?? 'run'}-${state.method ?? 'new'}`;
+  for (let count = 1; ; count++) {
+    const uri = vscode.Uri.file(join(folder, `${base}${count === 1 ? '' : `-${count}`}${configurationEnding}`));
+    const isOpen = vscode.workspace.textDocuments.some((document) => document.uri.fsPath === uri.fsPath);
+    try {
+      await vscode.workspace.fs.stat(uri);
+    } catch {
+      if (!isOpen) return uri;
+    }
+  }
+}
+
+/** Shows what was started: a single run in its panel, several in the explorer. */
+async function show(app: ExtensionApp, runs: readonly RunRef[]): Promise<void> {
+  const [first, another] = runs;
+  if (first === undefined) return;
+  if (another === undefined) await app.openRun(first);
+  await app.explorer.reveal(first, { focus: another !== undefined });
+}
+
+/** Starts what a configuration file describes, and shows it. */
+export async function startFile(
+  app: ExtensionApp,
+  file: vscode.Uri,
+  overrides: readonly string[] = [],
+): Promise<readonly RunRef[]> {
+  const runs = await app.actions.start(file, overrides);
+  if (runs.length > 0) {
+    await app.context.workspaceState.update(memoryKey, { ...memoryOf(app), file: file.toString() });
+    await show(app, runs);
+  }
+  return runs;
+}
+
+function needsFolder(app: ExtensionApp): boolean {
+  if (app.folders.length > 0) return false;
+  const open = t('Open Folder');
+  void vscode.window
+    .showInformationMessage(t('Open a folder first: runs are kept in its .peft folder.'), open)
+    .then((chosen) => {
+      if (chosen === open) void vscode.commands.executeCommand('workbench.action.files.openFolder');
+    });
+  return true;
+}
+
+/** "PEFT: Start Run": asks step by step, then starts or opens the configuration. */
+export async function startRun(app: ExtensionApp): Promise<readonly RunRef[]> {
+  if (!(await isTrusted()) || needsFolder(app)) return [];
+  const state = await ask(app, {}, t('Start Run'));
+  if (state === undefined) return [];
+  if (state.source?.kind === 'file') return startFile(app, vscode.Uri.parse(state.source.path));
+  return finish(app, state);
+}
+
+/** "PEFT: New Configuration File": the same questions, and the file is opened. */
+export async function newConfiguration(app: ExtensionApp): Promise<void> {
+  if (needsFolder(app)) return;
+  const state = await ask(app, { source: { kind: 'new' }, finish: 'open' }, t('New Configuration'));
+  if (state !== undefined) await finish(app, state);
+}
+
+async function ask(app: ExtensionApp, initial: StartState, flow: string): Promise<StartState | undefined> {
+  await app.ready;
+  const memory = memoryOf(app);
+  try {
+    const state = await askSteps(startSteps(await factsOf(app, memory)), initial, editorAsk<StartState>(flow));
+    if (state !== undefined) await app.context.workspaceState.update(memoryKey, remember(memory, state));
+    return state;
+  } catch (problem) {
+    void app.report(problem);
+    return undefined;
+  }
+}
+
+async function finish(app: ExtensionApp, state: StartState): Promise<readonly RunRef[]> {
+  const folder = (state.folder === undefined ? undefined : app.folder(state.folder)) ?? app.folders[0];
+  if (folder === undefined) return [];
+  const text = configurationText(state, writtenIn(folder.path));
+  const file = await freeName(folder.path, state);
+  if (state.finish === 'open') {
+    await openNewConfiguration(file, text);
+    return [];
+  }
+  try {
+    const ids = await app.worker.ask('submit', { folder: folder.path, file: file.fsPath, text });
+    folder.startQueue();
+    await folder.refresh();
+    const runs = ids.map((id) => ({ folder: folder.key, id }));
+    await show(app, runs);
+    return runs;
+  } catch (problem) {
+    void app.report(problem);
+    return [];
+  }
+}
+
+interface SweepItem extends vscode.QuickPickItem {
+  readonly uri?: vscode.Uri;
+}
+
+const sweepExample = {
+  'method.rank': [4, 8, 16],
+  'training.learningRate': { from: 2e-4, to: 2e-3, steps: 3, scale: 'log' },
+  'training.seed': [0, 1, 2],
+};
+
+/** "PEFT: Start Sweep": chooses among the files that have a matrix, or opens a new one. */
+export async function startSweep(app: ExtensionApp): Promise<readonly RunRef[]> {
+  if (!(await isTrusted()) || needsFolder(app)) return [];
+  const box = vscode.window.createQuickPick<SweepItem>();
+  box.title = t('Start Sweep');
+  box.placeholder = t('A configuration file with a matrix');
+  box.busy = true;
+  const fresh: SweepItem = {
+    label: t('New sweep…'),
+    description: t('a file with a matrix of ranks, learning rates and seeds'),
+    iconPath: new vscode.ThemeIcon('add'),
+  };
+  box.items = [fresh];
+  const chosen = await new Promise<SweepItem | undefined>((resolve) => {
+    box.onDidAccept(() => {
+      resolve(box.selectedItems[0]);
+      box.hide();
+    });
+    box.onDidHide(() => {
+      resolve(undefined);
+      box.dispose();
+    });
+    box.show();
+    findConfigurations(app)
+      .then((found) => {
+        const sweeps = found.filter(({ runs }) => runs !== undefined && runs > 1);
+        box.items = [
+          ...sweeps.map(({ uri, runs }): SweepItem => ({
+            label: vscode.workspace.asRelativePath(uri),
+            description: t('{0} runs', runs ?? 0),
+            iconPath: new vscode.ThemeIcon('beaker'),
+            uri,
+          })),
+          fresh,
+        ];
+        box.busy = false;
+      })
+      .catch(app.report);
+  });
+  if (chosen === undefined) return [];
+  if (chosen.uri !== undefined) return startFile(app, chosen.uri);
+  const state = await ask(app, { source: { kind: 'new' }, seeds: [0], finish: 'open' }, t('New Sweep'));
+  const folder = app.folders[0];
+  if (state === undefined || folder === undefined) return [];
+  const settings = JSON.parse(configurationText(state, writtenIn(folder.path))) as Record<string, unknown>;
+  const matrix =
+    state.method === 'lora'
+      ? sweepExample
+      : Object.fromEntries(Object.entries(sweepExample).filter(([path]) => path !== 'method.rank'));
+  await openNewConfiguration(
+    await freeName(folder.path, state),
+    `${JSON.stringify({ ...settings, matrix }, undefined, 2)}\n`,
+  );
+  return [];
+}

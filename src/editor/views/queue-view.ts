@@ -1,0 +1,105 @@
+import * as vscode from 'vscode';
+import type { DiskUse } from '../../runs/checkpoints.ts';
+import { t } from '../core/l10n.ts';
+import { queueNodes, type QueueNode } from '../core/queue-tree.ts';
+import type { ExtensionApp } from '../extension-app.ts';
+import { Command, View } from '../ids.ts';
+import { slotsOf } from '../settings.ts';
+import type { Machine } from '../worker/operations.ts';
+
+/** What computes what, what waits, and what memory and disk have left. It is read only while the view is to be seen. */
+
+const machineEveryMs = 5000;
+const diskEveryMs = 60_000;
+
+export function registerQueueView(app: ExtensionApp): vscode.Disposable {
+  const changed = new vscode.EventEmitter<QueueNode | undefined>();
+  const disks = new Map<string, DiskUse>();
+  let machine: Machine | undefined;
+  let machineAt = -Infinity;
+  let diskAt = -Infinity;
+  let roots: readonly QueueNode[] = [];
+  let drawn = '';
+
+  function build(): readonly QueueNode[] {
+    return queueNodes(
+      app.folders.map((folder) => ({
+        key: folder.key,
+        name: folder.name,
+        queue: folder.queue(),
+        runs: folder.runs,
+        slots: slotsOf(folder.uri),
+        disk: disks.get(folder.key),
+        paused: folder.isPaused(),
+      })),
+      machine,
+    );
+  }
+
+  function draw(): void {
+    if (!view.visible) return;
+    roots = build();
+    // Nodes are plain data: what is the same needs no drawing, and keeps menus and tooltips that are open.
+    const now = JSON.stringify(roots);
+    if (now === drawn) return;
+    drawn = now;
+    changed.fire(undefined);
+  }
+
+  async function look(): Promise<void> {
+    if (!view.visible) return;
+    if (Date.now() - machineAt > machineEveryMs) {
+      machineAt = Date.now();
+      machine = await app.worker.ask('machine', undefined);
+    }
+    if (Date.now() - diskAt > diskEveryMs) {
+      diskAt = Date.now();
+      for (const { key, path, runs } of app.folders)
+        if (runs.size > 0) disks.set(key, await app.worker.ask('diskUse', path));
+    }
+    draw();
+  }
+
+  const view = vscode.window.createTreeView<QueueNode>(View.queue, {
+    treeDataProvider: {
+      onDidChangeTreeData: changed.event,
+      getChildren: (node) => [...(node === undefined ? roots : node.children)],
+      getTreeItem: (node) => {
+        const { id, label, description, icon, contextValue, children, expanded, ref } = node;
+        const item = new vscode.TreeItem(
+          label,
+          children.length === 0
+            ? vscode.TreeItemCollapsibleState.None
+            : expanded === true
+              ? vscode.TreeItemCollapsibleState.Expanded
+              : vscode.TreeItemCollapsibleState.Collapsed,
+        );
+        item.id = id;
+        item.description = description;
+        item.iconPath = new vscode.ThemeIcon(
+          icon.id,
+          icon.color === undefined ? undefined : new vscode.ThemeColor(icon.color),
+        );
+        item.contextValue = contextValue;
+        item.accessibilityInformation = { label: [label, description].filter((part) => part !== '').join(', ') };
+        if (ref !== undefined) item.command = { command: Command.openRun, title: t('Open Run'), arguments: [ref] };
+        return item;
+      },
+    },
+    showCollapseAll: false,
+  });
+
+  const lookNow = (): void => void look().catch(app.report);
+  const timer = setInterval(() => {
+    if (view.visible) lookNow();
+  }, machineEveryMs);
+  return vscode.Disposable.from(
+    view,
+    changed,
+    view.onDidChangeVisibility(lookNow),
+    app.onDidLook(draw),
+    app.onDidChangeRuns(draw),
+    app.onDidChangeFolders(lookNow),
+    { dispose: () => clearInterval(timer) },
+  );
+}

@@ -1,0 +1,26 @@
+import type * as vscode from 'vscode';
+import { startApp, stopApp, type ExtensionApp } from './editor/extension-app.ts';
+
+/** When this file's code began to run: activation is counted from here. */
+const begun = performance.now();
+
+let app: ExtensionApp | undefined;
+
+/** What other extensions and tests may rely on. */
+export interface PublicApi {
+  /** From the first line of the extension's code to the end of `activate`. */
+  readonly activationMilliseconds: number;
+  /** Settles when the runs of all folders have been read once. */
+  readonly ready: Promise<void>;
+}
+
+export function activate(context: vscode.ExtensionContext): PublicApi {
+  app = startApp(context);
+  const activationMilliseconds = performance.now() - begun;
+  app.log.info(`Activated in ${activationMilliseconds.toFixed(1)} ms`);
+  return { activationMilliseconds, ready: app.ready };
+}
+
+export async function deactivate(): Promise<void> {
+  if (app !== undefined) await stopApp(app);
+}

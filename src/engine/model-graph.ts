@@ -93,6 +93,19 @@ export interface ModelGraph {
   readonly specialTokens: number;
   /** The greatest number of tokens that an example can have: what the method leaves of the position table. */
   readonly positions: number;
+  /** What the method asks of the model. */
+  readonly method: MethodPlan;
+  /** The encoder's tensors that the graph uses, frozen and trained, before the method changes what they hold. */
+  readonly encoder: readonly UsedTensor[];
+}
+
+/** One of the encoder's tensors in a graph. */
+export interface UsedTensor {
+  /** As the checkpoint has it, without prefix. */
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly tensor: EncoderTensor;
+  readonly value: Value;
 }
 
 /** The name of the scalar that each example's loss is multiplied with. */
@@ -207,17 +220,17 @@ export function buildModel(plan: ModelPlan, mode: GraphMode): ModelGraph {
   const method = findMethod(plan.method.id);
   const built: MethodPlan = method.build(plan.method.options, encoderSizes(plan), scope);
   allowDropout(built.dropout);
-  const frozen = new Map<string, { readonly name: string; readonly shape: readonly number[]; readonly value: Value }>();
+  const used = new Map<string, UsedTensor>();
   const ownTensor = (wanted: EncoderTensor): Value => {
     const name = tensorName(encoder, wanted);
-    const shape = tensorShape(encoder, wanted);
-    if (built.hooks.trains?.(wanted) === true) {
-      return declare('method', `base.${prefixedName(encoder, name)}`, shape, { kind: 'checkpoint', tensor: name });
-    }
-    const known = frozen.get(name);
+    const known = used.get(name);
     if (known !== undefined) return known.value;
-    const value = weight(name, shape);
-    frozen.set(name, { name, shape, value });
+    const shape = tensorShape(encoder, wanted);
+    const value =
+      built.hooks.trains?.(wanted) === true
+        ? declare('method', `base.${prefixedName(encoder, name)}`, shape, { kind: 'checkpoint', tensor: name })
+        : weight(name, shape);
+    used.set(name, { name, shape, tensor: wanted, value });
     return value;
   };
   const tensor = (wanted: EncoderTensor): Value => {
@@ -269,7 +282,9 @@ export function buildModel(plan: ModelPlan, mode: GraphMode): ModelGraph {
   return {
     trained,
     fixed,
-    frozen: [...frozen.values()].map(({ name, shape }) => ({ name, shape })),
+    frozen: [...used.values()].flatMap(({ name, shape, value }) =>
+      value.operation.kind === 'weight' ? [{ name, shape }] : [],
+    ),
     outputs: { logits, ...spans },
     losses,
     loss,
@@ -279,6 +294,8 @@ export function buildModel(plan: ModelPlan, mode: GraphMode): ModelGraph {
     readsMask,
     specialTokens: encoded.specialTokens,
     positions: positionsLeft(plan, built),
+    method: built,
+    encoder: [...used.values()],
   };
 }
 

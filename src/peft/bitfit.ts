@@ -22,5 +22,6 @@ export const bitfit: Method<z.infer<typeof options>> = {
     },
     head,
     dropout: true,
+    folding: { kind: 'folds' },
   }),
 };

@@ -5,6 +5,7 @@ import type { ParameterScope } from '../engine/graph/parameters.ts';
 import type { Value } from '../engine/graph/value.ts';
 import { activate, activationNames, type Activation } from './activations.ts';
 import type { BottleneckMaps } from './affine.ts';
+import { stays } from './folding.ts';
 import { gateOf, gateOptions, type GateSettings } from './gate.ts';
 import { headOption } from './head-option.ts';
 import type { EncoderSizes, EncoderTensor, HeadKind, MethodPlan, SubLayerPlace } from './method.ts';
@@ -221,6 +222,7 @@ export function adapterPlan(
     head,
     dropout: true,
     readsAllRows: options.gated,
+    folding: stays('has a non-linearity between its maps'),
   };
 }
 

@@ -11,5 +11,5 @@ export const full: Method<z.infer<typeof options>> = {
   citation: 'Devlin et al., BERT: Pre-training of Deep Bidirectional Transformers, 2019, arXiv 1810.04805',
   description: 'Trains every weight of the encoder and the head.',
   options,
-  build: ({ head }) => ({ hooks: { trains: () => true }, head, dropout: true }),
+  build: ({ head }) => ({ hooks: { trains: () => true }, head, dropout: true, folding: { kind: 'folds' } }),
 };

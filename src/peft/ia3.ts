@@ -1,10 +1,11 @@
 import { z } from 'zod';
 import { UserError } from '../base/errors.ts';
-import { add, multiply, subtract } from '../engine/graph/operations.ts';
+import { add, multiply, reshape, subtract } from '../engine/graph/operations.ts';
 import type { Value } from '../engine/graph/value.ts';
+import { stays } from './folding.ts';
 import { gateOf, gateOptions } from './gate.ts';
 import { headOption } from './head-option.ts';
-import type { LayerPlace, Method, Projection } from './method.ts';
+import type { EncoderTensor, LayerPlace, Method, Projection } from './method.ts';
 import { projectionOption, widthsOf } from './projections.ts';
 
 const options = z.strictObject({
@@ -45,9 +46,22 @@ export const ia3: Method<z.infer<typeof options>> = {
     if (outputs.length + inputs.length === 0) {
       throw new UserError('ia3: scales nothing', 'Name at least one linear map in outputs or inputs.');
     }
-    /** x scaled by the vector of this name; the gate reads the input of the linear map. */
-    const scaled = (x: Value, width: number, module: string, gateInput: Value, place: LayerPlace): Value => {
-      const vector = scope.trained(`method.layer.${place.layer}.${module}.scale`, [width], { kind: 'ones' });
+    /** The vector that scales the result of a linear map, or its input. */
+    const vectorOf = (side: 'input' | 'result', projection: Projection, layer: number): Value => {
+      const [from, to] = widthsOf(projection, encoder);
+      const name = `method.layer.${layer}.${moduleName(side, projection)}.scale`;
+      return scope.trained(name, [side === 'input' ? from : to], { kind: 'ones' });
+    };
+    /** x scaled; the gate reads the input of the linear map. */
+    const scaled = (
+      x: Value,
+      side: 'input' | 'result',
+      projection: Projection,
+      gateInput: Value,
+      place: LayerPlace,
+    ): Value => {
+      const vector = vectorOf(side, projection, place.layer);
+      const module = moduleName(side, projection);
       const gate = gateOf(gating, scope, module, 'uniform')?.(gateInput, place);
       if (gate === undefined) return multiply(x, vector);
       return multiply(x, gateForm === 'whole' ? multiply(vector, gate) : add(multiply(subtract(vector, 1), gate), 1));
@@ -55,21 +69,44 @@ export const ia3: Method<z.infer<typeof options>> = {
     return {
       hooks: {
         projectionInput: (x, projection, place) => {
-          if (!inputs.includes(projection)) return x;
-          return scaled(x, widthsOf(projection, encoder)[0], inputName(projection), x, place);
+          return !inputs.includes(projection) ? x : scaled(x, 'input', projection, x, place);
         },
         projection: (result, x, projection, place) => {
-          if (!outputs.includes(projection)) return result;
-          return scaled(result, widthsOf(projection, encoder)[1], projection, x, place);
+          return !outputs.includes(projection) ? result : scaled(result, 'result', projection, x, place);
         },
       },
       head,
       dropout: true,
       readsAllRows: gating.gated,
+      folding: gating.gated
+        ? stays('has gates, which depend on the example')
+        : {
+            kind: 'folds',
+            tensor: (value, tensor) => {
+              const projection = mapOf(tensor, outputs);
+              if (projection === undefined) return value;
+              const vector = vectorOf('result', projection.name, projection.layer);
+              return multiply(value, tensor.part === 'bias' ? vector : reshape(vector, [...vector.shape, 1]));
+            },
+            inputs: (value, tensor) => {
+              const projection = mapOf(tensor, inputs);
+              if (projection === undefined || tensor.part === 'bias') return value;
+              return multiply(value, vectorOf('input', projection.name, projection.layer));
+            },
+          },
     };
   },
 };
 
-function inputName(projection: Projection): string {
-  return `${projection}.input`;
+function moduleName(side: 'input' | 'result', projection: Projection): string {
+  return side === 'input' ? `${projection}.input` : projection;
+}
+
+/** The linear map that a tensor of the encoder belongs to, if it is one of `among`. */
+function mapOf(
+  { module, layer }: EncoderTensor,
+  among: readonly Projection[],
+): { readonly name: Projection; readonly layer: number } | undefined {
+  const name = among.find((projection) => projection === module);
+  return name === undefined || layer === undefined ? undefined : { name, layer };
 }

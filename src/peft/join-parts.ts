@@ -4,6 +4,7 @@ import type { ParameterScope } from '../engine/graph/parameters.ts';
 import type { Value } from '../engine/graph/value.ts';
 import { stays, type Folding, type FoldTensor, type Remainder } from './folding.ts';
 import type { EncoderSizes, HeadKind, MethodHooks, MethodPlan, PrefixRows } from './method.ts';
+import { recordedScope } from './recorded-scope.ts';
 import type { RegisteredMethod } from './registered-method.ts';
 
 /** One of the methods that act together, with its options. */
@@ -36,16 +37,11 @@ function ownName(part: string, name: string): string {
 }
 
 function buildPart(part: Part, name: string, head: HeadKind, encoder: EncoderSizes, scope: ParameterScope): BuiltPart {
-  const declared = new Map<string, Value>();
-  const own: ParameterScope = {
+  const { scope: own, declared } = recordedScope({
     ...scope,
-    trained: (tensor, shape, initialiser) => {
-      const value = scope.trained(ownName(name, tensor), shape, initialiser);
-      declared.set(tensor, value);
-      return value;
-    },
+    trained: (tensor, ...rest) => scope.trained(ownName(name, tensor), ...rest),
     fixed: (tensor, ...rest) => scope.fixed(ownName(name, tensor), ...rest),
-  };
+  });
   return { ...part, name, plan: part.method.build({ ...part.options, head }, encoder, own), declared };
 }
 

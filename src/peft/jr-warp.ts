@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { add, broadcast, constant, dimAt, putRows, reshape } from '../engine/graph/operations.ts';
 import type { Value } from '../engine/graph/value.ts';
+import { stays } from './folding.ts';
 import { headOption } from './head-option.ts';
 import type { Method } from './method.ts';
 import { placeOptions } from './prompt-rows.ts';
@@ -34,6 +35,7 @@ export const jrWarp: Method<z.infer<typeof options>> = {
       hooks: { beforeLayer: (x, { layer }) => (layer === 0 ? x : shiftRow(x, shiftOf(layer), row)) },
       head,
       dropout: false,
+      folding: stays('shifts a row of its own in every sequence'),
       rows: { count: 1, rows: shiftOf(0), enter: 'before-layers', place, headReads },
     };
   },

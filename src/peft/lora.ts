@@ -1,9 +1,11 @@
 import { z } from 'zod';
 import { linear } from '../engine/graph/functions.ts';
-import { add, multiply } from '../engine/graph/operations.ts';
+import { add, gemm, multiply } from '../engine/graph/operations.ts';
+import { stays } from './folding.ts';
+import type { Value } from '../engine/graph/value.ts';
 import { gateOf, gateOptions } from './gate.ts';
 import { headOption } from './head-option.ts';
-import type { Method } from './method.ts';
+import type { Method, Projection } from './method.ts';
 import { projectionOption, widthsOf } from './projections.ts';
 
 const options = z.strictObject({
@@ -40,14 +42,19 @@ export const lora: Method<z.infer<typeof options>> = {
   options,
   build: ({ rank, alpha, targets, rankStabilised, dropout, head, ...gating }, encoder, scope) => {
     const scale = alpha / (rankStabilised ? Math.sqrt(rank) : rank);
+    const factors = (projection: Projection, layer: number): { readonly down: Value; readonly up: Value } => {
+      const [from, to] = widthsOf(projection, encoder);
+      const name = `method.layer.${layer}.${projection}`;
+      return {
+        down: scope.trained(`${name}.lora_A`, [rank, from], { kind: 'uniform', bound: 1 / Math.sqrt(from) }),
+        up: scope.trained(`${name}.lora_B`, [to, rank], { kind: 'zeros' }),
+      };
+    };
     return {
       hooks: {
         projection: (result, x, projection, place) => {
           if (!targets.includes(projection)) return result;
-          const [from, to] = widthsOf(projection, encoder);
-          const name = `method.layer.${place.layer}.${projection}`;
-          const down = scope.trained(`${name}.lora_A`, [rank, from], { kind: 'uniform', bound: 1 / Math.sqrt(from) });
-          const up = scope.trained(`${name}.lora_B`, [to, rank], { kind: 'zeros' });
+          const { down, up } = factors(projection, place.layer);
           const dropped = dropout === 0 ? x : scope.dropout(x, dropout);
           const narrow = linear(dropped, down);
           const gate = gateOf(gating, scope, projection, 'uniform');
@@ -57,6 +64,17 @@ export const lora: Method<z.infer<typeof options>> = {
       head,
       dropout: true,
       readsAllRows: gating.gated,
+      folding: gating.gated
+        ? stays('has gates, which depend on the example')
+        : {
+            kind: 'folds',
+            tensor: (value, { module, layer, part }) => {
+              const target = targets.find((projection) => projection === module);
+              if (target === undefined || layer === undefined || part !== 'weight') return value;
+              const { down, up } = factors(target, layer);
+              return gemm(up, down, { scale, bias: value });
+            },
+          },
     };
   },
 };

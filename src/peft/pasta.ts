@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { add, broadcast, dimAt, multiply, putRows, reshape } from '../engine/graph/operations.ts';
 import type { ParameterScope } from '../engine/graph/parameters.ts';
 import type { Value } from '../engine/graph/value.ts';
+import { stays } from './folding.ts';
 import { headOption } from './head-option.ts';
 import type { EncoderSizes, Method, MethodHooks } from './method.ts';
 
@@ -77,6 +78,7 @@ export const pasta: Method<z.infer<typeof options>> = {
       hooks: { beforeLayer: declarePasta({ ...choice, slots: slots ?? own }, encoder, scope) },
       head,
       dropout: true,
+      folding: stays('shifts the special tokens alone'),
     };
   },
 };

@@ -17,6 +17,9 @@ export interface PrefixChoice {
   readonly dropout: number;
 }
 
+/** The rows of a prefix that no network makes. */
+export const FLAT_ROWS = 'method.prefix.rows';
+
 /** Of each layer, `[1, p, h]`, in the columns of `rows` `[p, 2 L h]`: keys of layer l at 2 l h, values behind them. */
 export function layerRows(
   rows: Value,
@@ -39,7 +42,7 @@ export function prefixTable(
 ): Value {
   const columns = 2 * layers * width;
   if (!reparametrise) {
-    return scope.trained('method.prefix.rows', [length, columns], { kind: 'normal', deviation: initScale });
+    return scope.trained(FLAT_ROWS, [length, columns], { kind: 'normal', deviation: initScale });
   }
   const map = (name: string, to: number, from: number): { readonly weight: Value; readonly bias: Value } => {
     const law = { kind: 'uniform', bound: 1 / Math.sqrt(from) } as const;

@@ -1,8 +1,10 @@
 import { z } from 'zod';
+import { stays } from './folding.ts';
 import { gateOf, gateOptions } from './gate.ts';
 import { headOption } from './head-option.ts';
 import type { Method } from './method.ts';
-import { declarePrefix } from './prefix-rows.ts';
+import { declarePrefix, FLAT_ROWS, prefixTable } from './prefix-rows.ts';
+import { recordedScope } from './recorded-scope.ts';
 
 /** The options of a prefix, wherever it is a part. */
 export const prefixOptions = {
@@ -45,10 +47,25 @@ export const prefixTuning: Method<z.infer<typeof options>> = {
     'Li and Liang, Prefix-Tuning: Optimizing Continuous Prompts for Generation, 2021, arXiv 2101.00190; flat: Liu et al., P-Tuning v2, 2022, arXiv 2110.07602',
   description: "Puts trained rows before every layer's keys and values.",
   options,
-  build: ({ head, shiftPositions, ...choice }, encoder, scope) => ({
-    hooks: { prefix: declarePrefix(choice, encoder, scope, gateOf(choice, scope, 'prefix', 'uniform')) },
-    head,
-    dropout: true,
-    positionOffset: shiftPositions ? choice.length : 0,
-  }),
+  build: ({ head, shiftPositions, ...choice }, encoder, scope) => {
+    const gates = recordedScope(scope);
+    return {
+      hooks: { prefix: declarePrefix(choice, encoder, scope, gateOf(choice, gates.scope, 'prefix', 'uniform')) },
+      head,
+      dropout: true,
+      positionOffset: shiftPositions ? choice.length : 0,
+      folding: choice.reparametrise
+        ? {
+            kind: 'folds',
+            remainder: {
+              method: {
+                id: 'prefix-tuning',
+                options: { ...choice, shiftPositions, head, reparametrise: false },
+              },
+              tensors: () => new Map([...gates.declared, [FLAT_ROWS, prefixTable(choice, encoder, scope)]]),
+            },
+          }
+        : stays('has plain rows before the keys and values already'),
+    };
+  },
 };

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { stays } from './folding.ts';
 import { headOption } from './head-option.ts';
 import type { Method } from './method.ts';
 import { declarePrompt, placeOptions } from './prompt-rows.ts';
@@ -39,6 +40,7 @@ export const promptTuning: Method<z.infer<typeof options>> = {
     hooks: {},
     head,
     dropout: true,
+    folding: stays('has rows that stand in every sequence'),
     rows: declarePrompt('prompt-tuning', { ...choice, count: length }, encoder, scope),
   }),
 };

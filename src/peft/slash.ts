@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { add } from '../engine/graph/operations.ts';
+import { add, reshape } from '../engine/graph/operations.ts';
 import type { Value } from '../engine/graph/value.ts';
 import { headOption } from './head-option.ts';
 import type { LayerPlace, Method, MethodHooks } from './method.ts';
@@ -18,6 +18,9 @@ const options = z.strictObject({
   ...laws,
   head: headOption('mask'),
 });
+
+/** The module whose bias a shift is, once it is trained. */
+const shiftedBias = { output: 'output', attention: 'attentionNorm', intermediate: 'intermediate' } as const;
 
 /**
  * SLaSh (Shared Layer Shift): one trained vector z `[1, d]` for the whole model; layer l is shifted at every token by z W_l with a
@@ -42,6 +45,17 @@ export const slash: Method<z.infer<typeof options>> = {
         projection: (result, _, projection, place) => (projection === 'intermediate' ? shifted(result, place) : result),
       },
     };
-    return { hooks: hooks[position], head, dropout: false };
+    return {
+      hooks: hooks[position],
+      head,
+      dropout: false,
+      folding: {
+        kind: 'folds',
+        tensor: (value, { module, layer, part }) =>
+          module === shiftedBias[position] && part === 'bias' && layer !== undefined
+            ? add(value, reshape(shiftOf(layer), value.shape))
+            : value,
+      },
+    };
   },
 };

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { stays } from './folding.ts';
 import { headOption } from './head-option.ts';
 import type { Method } from './method.ts';
 import { declarePrompt, placeOptions, promptInit } from './prompt-rows.ts';
@@ -45,6 +46,7 @@ export const warp: Method<z.infer<typeof options>> = {
       hooks: {},
       head,
       dropout: false,
+      folding: stays('has rows that stand in every sequence'),
       headTransform: transform,
       rows: declarePrompt('warp', { ...choice, count: prompts, initScale: scale }, encoder, scope, 'method.z'),
     };

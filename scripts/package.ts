@@ -6,9 +6,10 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statS
 import { dirname, extname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { createVSIX } from '@vscode/vsce';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
+
+const packages = join(root, 'dist', 'packages');
 
 /** The platforms as VS Code names them, and the folders of onnxruntime-node's libraries for them. */
 export const targets: Readonly<Record<string, string>> = {
@@ -119,6 +120,8 @@ export async function packageExtension(target: string, out: string): Promise<str
     '# Everything here belongs in the package: scripts/package.ts chose it.\n',
   );
 
+  // Loading it takes most of a second, which `npm start` should not.
+  const { createVSIX } = await import('@vscode/vsce');
   mkdirSync(out, { recursive: true });
   const file = join(out, `${manifest.name}-${manifest.version}-${target}.vsix`);
   await createVSIX({
@@ -133,12 +136,22 @@ export async function packageExtension(target: string, out: string): Promise<str
   return file;
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
+/** Builds, and packages for one target. @returns the package */
+export async function packageForThisMachine(target: string): Promise<string> {
+  buildAll();
+  return packageExtension(target, packages);
+}
+
+function buildAll(): void {
   const built = spawnSync(process.execPath, [join(root, 'scripts', 'build.mjs')], { stdio: ['ignore', 2, 2] });
   if (built.status !== 0) throw new Error('the build failed; its messages stand above');
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const { values, positionals } = parseArgs({ allowPositionals: true, options: { out: { type: 'string' } } });
+  buildAll();
   for (const target of positionals.length > 0 ? positionals : Object.keys(targets)) {
-    const file = await packageExtension(target, values.out ?? join(root, 'dist', 'packages'));
+    const file = await packageExtension(target, values.out ?? packages);
     process.stdout.write(`${file} ${(statSync(file).size / 1e6).toFixed(1)} MB\n`);
   }
 }

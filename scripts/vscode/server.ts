@@ -21,6 +21,8 @@ export const quietSettings: Readonly<Record<string, unknown>> = {
   'extensions.ignoreRecommendations': true,
   'chat.disableAIFeatures': true,
   'git.enabled': false,
+  'window.autoDetectColorScheme': false,
+  'window.autoDetectHighContrast': false,
 };
 
 export interface ServerOptions {
@@ -37,6 +39,8 @@ export interface ServerOptions {
   readonly trust?: boolean;
   /** Lets a page's address load extensions under development and their tests. */
   readonly testDriver?: boolean;
+  /** Waits hours, not seconds, for a window that lost its connection. */
+  readonly patient?: boolean;
   /** Keeps what an earlier server left in `directory`. */
   readonly keep?: boolean;
 }
@@ -154,7 +158,8 @@ export async function startServer(options: ServerOptions): Promise<VSCodeServerP
       ...['--auth', 'none', '--bind-addr', `127.0.0.1:${port}`, '--locale', 'en'],
       ...['--disable-telemetry', '--disable-update-check', '--disable-getting-started-override', '--disable-proxy'],
       // It goes away by itself if whoever started it was killed.
-      ...['--idle-timeout-seconds', '600', '--reconnection-grace-time', '20'],
+      ...['--idle-timeout-seconds', '600'],
+      ...(options.patient === true ? [] : ['--reconnection-grace-time', '20']),
       ...(options.trust === true ? [] : ['--disable-workspace-trust']),
       ...(options.testDriver === true ? ['--vscode-option', 'enable-smoke-test-driver'] : []),
     ],

@@ -32,6 +32,3 @@ export async function buildSuite(): Promise<readonly string[]> {
   });
   return sources.map((name) => join(suiteFolder, name.replace(/\.ts$/, '.cjs')));
 }
-
-/** How mocha runs the suite, in every editor. */
-export const mochaOptions = { ui: 'tdd', timeout: 120_000 } as const;

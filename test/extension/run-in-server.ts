@@ -11,7 +11,8 @@ import { findChromium, Unavailable, unavailableExitCode } from '../../scripts/vs
 import { startServer } from '../../scripts/vscode/server.ts';
 import { makeEditorWorkspace } from '../support/editor-workspace.ts';
 import { openWindow } from '../support/workbench.ts';
-import { buildSuite, mochaOptions } from './build.ts';
+import { buildSuite } from './build.ts';
+import { mochaOptions } from './options.mjs';
 
 const root = join(import.meta.dirname, '..', '..');
 const runner = join(dirname(createRequire(import.meta.url).resolve('@vscode/test-cli')), 'runner.cjs');

@@ -1,10 +1,12 @@
 // Usage: npm run build
 // Each program of dist/ is one file that loads no other of this project while it runs, so a run in progress survives a
 // newer build or an update of the extension laid over it.
-import { rmSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { editorSchema } from '../src/editor/core/editor-schema.ts';
+import { installedCatalogue } from '../src/runs/catalogue.ts';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
@@ -22,6 +24,7 @@ const groups = [
       cli: 'src/cli/main.ts',
       trainer: 'src/runs/trainer-process.ts',
       'store-worker': 'src/store/worker.ts',
+      'editor-worker': 'src/editor/worker/worker.ts',
     },
     platform: 'node',
     format: 'esm',
@@ -34,6 +37,19 @@ const groups = [
     },
     // jsonc-parser's `main` is a UMD file, whose calls of `require` no bundler can follow.
     mainFields: ['module', 'main'],
+  },
+  {
+    // The extension: VS Code loads it as CommonJS and gives it its API. What it imports when it is needed stays unevaluated till then.
+    entryPoints: { extension: 'src/extension.ts' },
+    platform: 'node',
+    format: 'cjs',
+    outExtension: { '.js': '.cjs' },
+    target: 'node22',
+    external: ['vscode'],
+    mainFields: ['module', 'main'],
+    define: { 'import.meta.url': 'bundleUrl' },
+    banner: { js: "const bundleUrl = require('node:url').pathToFileURL(__filename).href;" },
+    minifySyntax: true,
   },
   {
     // Pages of the editor and of reports: browser code that is loaded whole.
@@ -57,6 +73,9 @@ const groups = [
 rmSync(join(root, 'dist'), { recursive: true, force: true });
 try {
   await Promise.all(groups.map((group) => build({ ...common, outdir: 'dist', ...group })));
+  // What the manifest's jsonValidation points to: made from the schema that the runtime checks by.
+  const schema = editorSchema(installedCatalogue);
+  writeFileSync(join(root, 'dist', 'configuration.schema.json'), `${JSON.stringify(schema)}\n`);
 } catch {
   process.exitCode = 1; // esbuild has printed what is wrong and where.
 }

@@ -28,7 +28,7 @@ export interface ExtensionApp extends App {
   panels(): Promise<Panels>;
   openRun(run: RunRef, options?: { readonly preserveFocus?: boolean }): Promise<void>;
   openComparison(selection: ComparisonSelection): Promise<void>;
-  report(problem: unknown): Promise<void>;
+  readonly report: (problem: unknown) => Promise<void>;
 }
 
 /** Events of changed runs are handed on at most this often. */
@@ -63,7 +63,8 @@ function merge(
 }
 
 function hasSqlite(): boolean {
-  return process.getBuiltinModule('node:sqlite') !== undefined;
+  // The types promise the module; a Node without it answers undefined.
+  return (process.getBuiltinModule('node:sqlite') as unknown) !== undefined;
 }
 
 function setContext(key: string, value: unknown): void {
@@ -124,7 +125,7 @@ export function startApp(context: vscode.ExtensionContext): ExtensionApp {
     report,
   };
 
-  function keep<T extends vscode.Disposable>(disposable: T): T {
+  function keep<T extends { dispose(): unknown }>(disposable: T): T {
     context.subscriptions.push(disposable);
     return disposable;
   }

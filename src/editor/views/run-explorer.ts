@@ -20,7 +20,7 @@ import { Command, ContextKey, Setting, View } from '../ids.ts';
 import { concerns, grouping, setGrouping } from '../settings.ts';
 
 /** The explorer of runs. The model in core/run-tree.ts says what stands where; here it becomes tree items. */
-export interface RunExplorer extends vscode.Disposable {
+export interface RunExplorer {
   runsOf(node: FolderNode | GroupNode): readonly RunRef[];
   selection(): readonly RunRef[];
   reveal(run: RunRef, options?: { readonly focus?: boolean }): Promise<void>;
@@ -28,6 +28,7 @@ export interface RunExplorer extends vscode.Disposable {
   askFilter(): Promise<void>;
   clearFilter(): Promise<void>;
   showMore(node: unknown): void;
+  dispose(): void;
 }
 
 const filterKey = 'filter';
@@ -215,7 +216,7 @@ export function registerRunExplorer(app: ExtensionApp): RunExplorer {
       const more = node as TreeNode | undefined;
       if (more?.kind === 'more') draw(tree.showMore(more.group));
     },
-    dispose: () => subscriptions.dispose(),
+    dispose: () => void subscriptions.dispose(),
   };
 }
 

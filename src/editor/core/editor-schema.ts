@@ -1,0 +1,106 @@
+import type { Catalogue } from '../../runs/catalogue.ts';
+import { configurationJsonSchema, settingPaths, type JsonSchema } from '../../runs/configuration-json-schema.ts';
+
+/**
+ * The schema of `*.peft.json` as the editor's JSON support is given it: for completion, hovering and plain types. What it leaves out
+ * (unknown keys, bounds, missing settings) is told by the runtime's own check, in better words and only once.
+ */
+
+type Loose = JsonSchema & { readonly markdownDescription?: string; readonly defaultSnippets?: readonly unknown[] };
+
+const checkedElsewhere: ReadonlySet<string> = new Set([
+  ...[
+    'additionalProperties',
+    'required',
+    'if',
+    'then',
+    'not',
+    'minimum',
+    'maximum',
+    'exclusiveMinimum',
+    'exclusiveMaximum',
+  ],
+  ...['minLength', 'maxLength', 'minItems', 'maxItems', 'pattern'],
+]);
+
+function loosened(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(loosened);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).flatMap(([key, member]) => {
+      // Below `properties` the keys are settings, whatever they are called.
+      if (key === 'properties') return [[key, mapValues(member as Readonly<Record<string, unknown>>, loosened)]];
+      return checkedElsewhere.has(key) ? [] : [[key, key === 'default' || key === 'enum' ? member : loosened(member)]];
+    }),
+  );
+}
+
+function mapValues(
+  record: Readonly<Record<string, unknown>>,
+  change: (value: unknown) => unknown,
+): Readonly<Record<string, unknown>> {
+  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, change(value)]));
+}
+
+/** What the schema says of the setting at a dotted path, in whichever form of its parents it stands. */
+function settingAt(schema: JsonSchema, path: string): JsonSchema | undefined {
+  let nodes: readonly JsonSchema[] = [schema];
+  const forms = (node: JsonSchema): readonly JsonSchema[] =>
+    node.anyOf === undefined ? [node] : node.anyOf.flatMap(forms);
+  for (const key of path.split('.')) nodes = nodes.flatMap(forms).flatMap((node) => node.properties?.[key] ?? []);
+  return nodes[0];
+}
+
+/** The values of a matrix are lists of what the setting may be, or ranges. */
+function axis(schema: JsonSchema, path: string): Loose {
+  const setting = settingAt(schema, path);
+  return {
+    description: setting?.description ?? path,
+    anyOf: [
+      { type: 'array', ...(setting === undefined ? {} : { items: setting }) },
+      {
+        type: 'object',
+        properties: {
+          from: { type: 'number', description: 'The first value.' },
+          to: { type: 'number', description: 'The last value.' },
+          steps: { type: 'integer', description: 'How many values; may be absent with sample.' },
+          scale: { enum: ['linear', 'log'], default: 'linear', description: 'Even steps, or even ratios.' },
+        },
+      },
+    ],
+    defaultSnippets: [
+      { label: '[…]', description: 'a list of values', body: ['$1'] },
+      { label: '{ from, to, steps }', description: 'a range', body: { from: '^$1', to: '^$2', steps: '^${3:3}' } },
+    ],
+  };
+}
+
+const snippets: readonly unknown[] = [
+  {
+    label: 'PEFT Lab: a run',
+    description: 'model, task and method',
+    body: {
+      model: '${1:sentence-transformers/all-MiniLM-L6-v2}',
+      task: { id: '${2:sst2}', data: '${3:./data}' },
+      method: '${4:lora}',
+      training: { epochs: '^${5:3}', learningRate: '^${6:0.0005}' },
+    },
+  },
+];
+
+/** The schema for editors. */
+export function editorSchema(catalogue: Catalogue): Loose {
+  const schema = configurationJsonSchema(catalogue);
+  const matrix = schema.properties?.['matrix'];
+  const axes = Object.fromEntries(settingPaths(schema).map((path) => [path, axis(schema, path)]));
+  return {
+    ...(loosened({
+      ...schema,
+      properties: {
+        ...schema.properties,
+        matrix: { ...matrix, properties: { ...matrix?.properties, ...axes } },
+      },
+    }) as Loose),
+    defaultSnippets: snippets,
+  };
+}

@@ -41,7 +41,6 @@ const operatorNames = {
   sigmoid: 'Sigmoid',
   relu: 'Relu',
   gelu: 'Gelu',
-  add: 'Add',
   subtract: 'Sub',
   multiply: 'Mul',
   divide: 'Div',
@@ -140,6 +139,8 @@ interface Lowering {
   /** Weights already written: a graph may ask for one several times. */
   readonly written: Map<string, Tensor>;
   readonly tensorOf: (value: Value) => Tensor;
+  /** By id, the `putRows` that are added where they are used. */
+  readonly scattered: ReadonlySet<number>;
 }
 
 function lowerWeight({ writer, weights, written }: Lowering, value: Value, name: string): Tensor {
@@ -193,20 +194,51 @@ interface Rows {
 }
 
 /**
- * Adds `[...indices, ...rest]` into zeros `[rows, ...rest]`. Not by ScatterND: the CPU's splits its updates among threads without
- * a lock, so that repeated indices lose additions; ScatterElements adds them one after the other.
+ * Adds `[...indices, ...rest]` into `onto` `[rows, ...rest]`, or into zeros. Not by ScatterND: the CPU's splits its updates among threads
+ * without a lock, so that repeated indices lose additions; ScatterElements adds them one after the other.
  */
-function scatterRows(lowering: Lowering, updates: Rows, indices: Rows, result: Shape): Tensor {
+function scatterRows(lowering: Lowering, updates: Rows, indices: Rows, result: Shape, onto?: Tensor): Tensor {
   const { writer, shapes } = lowering;
   const rest = result.slice(1);
   const count = sizeOf(indices.shape);
   const each = [count, ...rest];
   const column = reshapeTensor(lowering, indices.tensor, indices.shape, [count, ...rest.map(() => 1)]);
   // Not ConstantOfShape, which WebGPU leaves to the CPU.
-  const zeros = writer.node('Expand', [writer.constant('float32', [], [0]), shapes.sizes(result)]);
+  const target = onto ?? writer.node('Expand', [writer.constant('float32', [], [0]), shapes.sizes(result)]);
   const places = writer.node('Expand', [column, shapes.sizes(each)]);
   const added = reshapeTensor(lowering, updates.tensor, updates.shape, each);
-  return writer.node('ScatterElements', [zeros, places, added], { axis: 0n, reduction: 'add' });
+  return writer.node('ScatterElements', [target, places, added], { axis: 0n, reduction: 'add' });
+}
+
+/** Adds to some rows of each example: x `[batch, sequence, width]` and `putRows` of its shape. */
+function lowerPutRows(lowering: Lowering, put: Value, onto?: Value): Tensor {
+  const [updates, positions] = [inputAt(put, 0), inputAt(put, 1)];
+  const [batch, sequence, width] = [dimAt(put, 0), dimAt(put, 1), dimAt(put, 2)];
+  const flat = [multiplyDims(batch, sequence), width];
+  const indices = { tensor: flatRows(lowering, positions, sequence), shape: positions.shape };
+  const added = { tensor: lowering.tensorOf(updates), shape: updates.shape };
+  const target = onto === undefined ? undefined : reshapeTensor(lowering, lowering.tensorOf(onto), onto.shape, flat);
+  return reshapeTensor(lowering, scatterRows(lowering, added, indices, flat, target), flat, put.shape);
+}
+
+/** In a sum of a tensor and a few rows, which of the two is which. */
+function sumWithRows(sum: Value): { readonly onto: Value; readonly put: Value } | undefined {
+  if (sum.operation.kind !== 'add') return undefined;
+  const [a, b] = [inputAt(sum, 0), inputAt(sum, 1)];
+  if (a.id === b.id || !sameShape(a.shape, b.shape)) return undefined;
+  if (b.operation.kind === 'putRows') return { onto: a, put: b };
+  return a.operation.kind === 'putRows' ? { onto: b, put: a } : undefined;
+}
+
+/** Rows that are only ever added to a whole tensor: they are scattered into it, so that no tensor of zeros is made and summed. */
+function scatteredRows(order: readonly Value[], outputs: readonly Value[]): ReadonlySet<number> {
+  const scattered = new Set(order.flatMap((value) => sumWithRows(value)?.put.id ?? []));
+  for (const output of outputs) scattered.delete(output.id);
+  for (const value of order) {
+    const put = sumWithRows(value)?.put.id;
+    for (const input of value.inputs) if (input.id !== put) scattered.delete(input.id);
+  }
+  return scattered;
 }
 
 function lowerValue(lowering: Lowering, value: Value): Tensor {
@@ -246,7 +278,11 @@ function lowerValue(lowering: Lowering, value: Value): Tensor {
     case 'relu':
     case 'gelu':
       return writer.node(operatorNames[operation.kind], tensors());
-    case 'add':
+    case 'add': {
+      const sum = sumWithRows(value);
+      if (sum !== undefined && lowering.scattered.has(sum.put.id)) return lowerPutRows(lowering, sum.put, sum.onto);
+      return writer.node('Add', bareOperands(value).map(tensorOf));
+    }
     case 'subtract':
     case 'multiply':
     case 'divide':
@@ -303,13 +339,8 @@ function lowerValue(lowering: Lowering, value: Value): Tensor {
       const rows = reshapeTensor(lowering, tensorOf(x), x.shape, [multiplyDims(batch, sequence), width]);
       return writer.node('Gather', [rows, flatRows(lowering, positions, sequence)], { axis: 0n });
     }
-    case 'putRows': {
-      const positions = inputAt(value, 1);
-      const [batch, sequence, width] = [dimAt(value, 0), dimAt(value, 1), dimAt(value, 2)];
-      const flat = [multiplyDims(batch, sequence), width];
-      const indices = { tensor: flatRows(lowering, positions, sequence), shape: positions.shape };
-      return reshapeTensor(lowering, scatterRows(lowering, rowsAt(0), indices, flat), flat, value.shape);
-    }
+    case 'putRows':
+      return lowerPutRows(lowering, value);
   }
 }
 
@@ -352,8 +383,11 @@ export function lower(
     weights,
     written: new Map(),
     tensorOf,
+    scattered: scatteredRows(order, Object.values(outputs)),
   };
-  for (const value of order) tensors.set(value.id, lowerValue(lowering, value));
+  for (const value of order) {
+    if (!lowering.scattered.has(value.id)) tensors.set(value.id, lowerValue(lowering, value));
+  }
   const outputNames = new Map(
     Object.entries(outputs).map(([name, value]) => [
       name,

@@ -16,6 +16,7 @@ import {
   layerNormStatistic,
   multiply,
   parameter,
+  putRows,
   reduceSum,
   reshape,
   weight,
@@ -81,6 +82,16 @@ describe('lowering', () => {
     const [gradient] = differentiate(loss, [x]);
     if (gradient === undefined) throw new Error('no gradient');
     expect(count(nodesOf({ gradient }), 'Expand')).toBe(0);
+  });
+
+  test('adds a few rows where they belong instead of summing a tensor of zeros', () => {
+    const positions = input('positions', 'int32', [batch, 2]);
+    const put = putRows(broadcast(parameter('p', [1, 2, 8]), [batch, 2, 8]), positions, sequence);
+    const added = nodesOf({ y: add(x, put), z: add(put, gelu(x)) });
+    expect([count(added, 'ScatterElements'), count(added, 'Add')]).toEqual([2, 1]);
+    expect(count(nodesOf({ y: add(x, put) }), 'Expand')).toBe(count(nodesOf({ put, x }), 'Expand') - 1);
+    const needed = nodesOf({ y: add(x, put), put });
+    expect([count(needed, 'ScatterElements'), count(needed, 'Add')]).toEqual([1, 2]);
   });
 
   test('reads a frozen [out, in] matrix where it lies, in both directions', () => {

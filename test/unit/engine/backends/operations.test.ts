@@ -256,4 +256,11 @@ describe('every operation on onnxruntime agrees with the interpreter', () => {
     expect(Object.keys(outputs), kind).not.toHaveLength(0);
     await expectAgreement(outputs, feeds, { frozen });
   });
+
+  test('rows added to a tensor, repeated places and all', async () => {
+    const put = (): Value => putRows(takeRows(other, positions), positions, sequence);
+    const onto = (): Value => putRows(takeRows(hidden, longPositions), longPositions, sequence);
+    await expectAgreement({ sum: add(hidden, put()), turned: add(put(), other) }, feeds);
+    await expectAgreement({ both: add(put(), onto()), twice: ((p) => add(p, p))(put()) }, feeds);
+  });
 });

@@ -130,9 +130,12 @@ function parameterRanges(runs: readonly ComparedRun[]): ParameterRanges | null {
   return method === null || head === null || total === null ? null : { method, head, total };
 }
 
-/** `rank` for `method.rank`, unless another of the paths ends so too. */
+/** `rank` for `method.rank` and `model` for `model.id`, unless another of the paths is called so too. */
 function shortNames(paths: readonly string[]): ReadonlyMap<string, string> {
-  const endOf = (path: string): string => path.slice(path.lastIndexOf('.') + 1);
+  const endOf = (path: string): string => {
+    const named = path.endsWith('.id') ? path.slice(0, -'.id'.length) : path;
+    return named.slice(named.lastIndexOf('.') + 1);
+  };
   return new Map(
     paths.map((path) => {
       const isAlone = paths.every((other) => other === path || endOf(other) !== endOf(path));
@@ -146,19 +149,29 @@ function labelsOf(groups: readonly Group<ComparedRun>[], rows: readonly string[]
   if (rows !== undefined)
     return groups.map(({ settings }) => rows.map((path) => settingText(settings.get(path))).join(' · '));
   const methodOf = ({ settings }: Group<ComparedRun>): string => settingText(settings.get('method.id'));
-  return groups.map((group) => {
+  const families = new Map<string, Group<ComparedRun>[]>();
+  for (const group of groups) {
+    const family = families.get(methodOf(group));
+    if (family === undefined) families.set(methodOf(group), [group]);
+    else family.push(group);
+  }
+  const details = new Map<Group<ComparedRun>, readonly string[]>();
+  for (const siblings of families.values()) {
     // The method's name says all that its groups agree in; what other methods are set to would only be noise.
-    const siblings = groups.filter((other) => methodOf(other) === methodOf(group));
     const paths = [...new Set(siblings.flatMap(({ settings }) => [...settings.keys()]))];
     const differing = paths.filter(
       (path) => new Set(siblings.map(({ settings }) => settingText(settings.get(path)))).size > 1,
     );
     const names = shortNames(differing);
-    const details = differing
-      .filter((path) => group.settings.has(path))
-      .map((path) => `${names.get(path) ?? path}=${settingText(group.settings.get(path))}`);
-    return [methodOf(group), ...details].join(' ');
-  });
+    for (const group of siblings)
+      details.set(
+        group,
+        differing
+          .filter((path) => group.settings.has(path))
+          .map((path) => `${names.get(path) ?? path}=${settingText(group.settings.get(path))}`),
+      );
+  }
+  return groups.map((group) => [methodOf(group), ...(details.get(group) ?? [])].join(' '));
 }
 
 interface Counted {

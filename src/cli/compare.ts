@@ -1,8 +1,12 @@
+import { fileURLToPath } from 'node:url';
 import { UserError } from '../base/errors.ts';
 import { suggestion } from '../base/suggest.ts';
 import { compareRuns, type ComparedRun, type ComparisonOptions } from '../analysis/comparison.ts';
 import { isJsonObject } from '../analysis/json.ts';
+import { comparisonReport } from '../analysis/html-report.ts';
 import { comparisonFormats, renderComparison, type ComparisonFormat, type RenderOptions } from '../analysis/render.ts';
+import { readIfThere } from '../runs/files.ts';
+import { programVersion } from '../runs/program.ts';
 import { installedCatalogue } from '../runs/catalogue.ts';
 import { configurationJsonSchema, settingPaths } from '../runs/configuration-json-schema.ts';
 import type { ComparisonRow } from '../store/queries.ts';
@@ -22,13 +26,17 @@ export interface CompareOptions extends Omit<FilterOptions, 'state'> {
   readonly digits: number;
 }
 
-function isFormat(text: string): text is ComparisonFormat {
-  return (comparisonFormats as readonly string[]).includes(text);
+type Format = ComparisonFormat | 'html';
+
+const formats: readonly Format[] = [...comparisonFormats, 'html'];
+
+function isFormat(text: string): text is Format {
+  return (formats as readonly string[]).includes(text);
 }
 
-function formatOf(app: App, text: string | undefined): ComparisonFormat {
+function formatOf(app: App, text: string | undefined): Format {
   const chosen = text ?? (app.json ? 'json' : 'table');
-  if (!isFormat(chosen)) throw new UserError(`there is no format "${chosen}"`, suggestion(chosen, comparisonFormats));
+  if (!isFormat(chosen)) throw new UserError(`there is no format "${chosen}"`, suggestion(chosen, formats));
   return chosen;
 }
 
@@ -65,6 +73,15 @@ function checkMetric(rows: readonly ComparisonRow[], metric: string, at: 'best' 
     throw new UserError(`no run has the metric "${metric}"`, suggestion(metric, names));
 }
 
+/** The code of a report's page: beside the bundle, or where the source is built to. */
+function reportScript(): string {
+  const place = import.meta.url.endsWith('.js') ? './webviews/report.js' : '../../dist/webviews/report.js';
+  const script = readIfThere(fileURLToPath(new URL(place, import.meta.url)));
+  if (script === undefined)
+    throw new UserError('the page of HTML reports is not built', 'Build it with: npm run build');
+  return script;
+}
+
 /** `peft-lab compare [RUN…]`: means over seeds, method by task. */
 export async function compareCommand(app: App, texts: readonly string[], options: CompareOptions): Promise<number> {
   const format = formatOf(app, options.format);
@@ -77,11 +94,29 @@ export async function compareCommand(app: App, texts: readonly string[], options
   };
   const rows = hasWorkspace(app) ? await withStore(app, (store) => store.comparison(filter)) : [];
   checkMetric(rows, options.metric, options.at);
+  const interval = { method: options.interval, level: options.level };
+  if (format === 'html') {
+    const { metric, at, parameters } = options;
+    app.terminal.out(
+      await comparisonReport({
+        script: reportScript(),
+        runs: rows,
+        ...(axes.rows === undefined ? {} : { rows: axes.rows }),
+        metric,
+        at,
+        interval,
+        parameters,
+        version: programVersion(),
+        made: new Date(),
+      }),
+    );
+    return 0;
+  }
   const comparison = compareRuns(rows.map(comparedRun), {
     ...axes,
     metric: options.metric,
     at: options.at,
-    interval: { method: options.interval, level: options.level },
+    interval,
   });
   const text = renderComparison(comparison, { format, parameters: options.parameters, digits: options.digits });
   // A file gets every character as it is; a terminal only what can't act on it.

@@ -137,7 +137,7 @@ function makeProgram(finish: (code: number) => void, complain: (message: string)
         .choices(['method', 'head', 'total'])
         .default('total'),
     )
-    .option('--format <format>', 'table, csv, json or markdown')
+    .option('--format <format>', 'table, csv, json, markdown or html')
     .addOption(
       new Option('--interval <kind>', 'how intervals are computed')
         .choices(['student', 'bootstrap'])

@@ -1,9 +1,8 @@
-import { incidentalKeys } from '../../analysis/aggregate.ts';
-import { isJsonObject, type JsonObject } from '../../analysis/json.ts';
+import { handedRun } from '../../analysis/compared-run.ts';
 import { messageOf } from '../../base/errors.ts';
 import type { ComparisonRow, RunFilter } from '../../store/queries.ts';
 import type { Store } from '../../store/store.ts';
-import { runKeyPrefix, type PanelRun, type Scope } from '../../webviews/compare/messages.ts';
+import { runKeyPrefix, type Scope } from '../../webviews/compare/messages.ts';
 import { makeFeed } from '../../webviews/feed.ts';
 import { comparePanelMessage, type HostMessage } from '../../webviews/protocol.ts';
 
@@ -45,28 +44,6 @@ export interface CompareSessionOptions {
   readonly onProblem: (message: string) => void;
 }
 
-/** The settings that comparisons look at. */
-function comparedConfig(config: ComparisonRow['config']): JsonObject | null {
-  if (!isJsonObject(config)) return null;
-  const left: ReadonlySet<string> = new Set(incidentalKeys);
-  return Object.fromEntries(Object.entries(config).filter(([key]) => !left.has(key)));
-}
-
-/** A run as the comparison's feed holds it; of one that has not finished no more than that. */
-export function panelRun(row: ComparisonRow): PanelRun {
-  const { id, name, seed, state, parameters, epsilon, best, last, createdAt } = row;
-  const common = { id, name, seed, state, epsilon, createdAt };
-  if (state !== 'finished') return { ...common, config: null, parameters: null, best: null, last: null };
-  return {
-    ...common,
-    config: comparedConfig(row.config) as PanelRun['config'],
-    parameters:
-      parameters === null ? null : { method: parameters.method, head: parameters.head, total: parameters.total },
-    best,
-    last,
-  };
-}
-
 /** Makes the session of one panel. */
 export function makeCompareSession(options: CompareSessionOptions): CompareSession {
   const { post, onProblem } = options;
@@ -102,7 +79,7 @@ export function makeCompareSession(options: CompareSessionOptions): CompareSessi
   function take(source: CompareSource, rows: readonly ComparisonRow[]): readonly (readonly [string, unknown])[] {
     return rows.map((row) => {
       sources.set(row.id, source.key);
-      return [`${runKeyPrefix}${row.id}`, panelRun(row)] as const;
+      return [`${runKeyPrefix}${row.id}`, handedRun(row)] as const;
     });
   }
 

@@ -1,3 +1,4 @@
+import { embeddedJson, escapeHtml } from '../../base/html.ts';
 import type { PageSetup } from '../../webviews/protocol.ts';
 
 /** The HTML of panels: one script, no other source of anything. */
@@ -9,22 +10,6 @@ export interface PageOptions {
   /** The bundle, as the webview may load it. */
   readonly script: string;
   readonly setup: PageSetup;
-}
-
-/** Text as it may stand in HTML, between tags or in a quoted attribute. */
-export function escapeHtml(text: string): string {
-  return text.replaceAll(
-    /[&<>"']/g,
-    (sign) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' })[sign] ?? sign,
-  );
-}
-
-/** JSON that may stand in a script element: nothing in it can end the element. */
-export function embeddedJson(value: unknown): string {
-  return JSON.stringify(value).replaceAll(
-    /[<>&\u2028\u2029]/g,
-    (sign) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
 }
 
 /** What the page may load: its own script, which adds its styles through the object model, and the one style below. */

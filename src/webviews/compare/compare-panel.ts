@@ -73,7 +73,8 @@ export class ComparePanel extends LitElement {
         gap: 12px 16px;
       }
       .tools .field {
-        flex: 0 1 11.5em;
+        flex: 1 1 11em;
+        max-width: 16em;
       }
       .tools vscode-single-select {
         width: 100%;
@@ -106,26 +107,11 @@ export class ComparePanel extends LitElement {
         gap: 6px;
         overflow-wrap: anywhere;
       }
-      .legend svg,
-      .method svg {
+      .legend svg {
         flex: none;
-      }
-      .legend path,
-      .method path {
-        fill: var(--series);
       }
       .legend .front-key {
         color: var(--vscode-descriptionForeground);
-      }
-      .legend .hollow path {
-        fill: none;
-        stroke: currentColor;
-        stroke-width: 1.5;
-      }
-      .method {
-        display: inline-flex;
-        align-items: center;
-        gap: 8px;
       }
       .notes {
         margin: 0;
@@ -231,7 +217,7 @@ export class ComparePanel extends LitElement {
         (at) => this.look({ at }),
       )}
       ${select<View['axis']>(
-        strings.axis,
+        strings.xAxis,
         [
           { value: 'parameters', label: strings.trainedParameters },
           { value: 'epsilon', label: strings.privacyLoss },
@@ -276,14 +262,18 @@ export class ComparePanel extends LitElement {
 
   private symbol(mark: Mark | undefined): TemplateResult {
     return html`<svg
-      class="colour-${mark?.colour ?? 'blue'}"
+      class="series colour-${mark?.colour ?? 'blue'}"
       width="14"
       height="14"
       viewBox="-7 -7 14 14"
       aria-hidden="true"
     >
-      ${svg`<path d=${mark?.path ?? ''} />`}
+      ${svg`<path d=${mark?.path ?? ''} fill="currentColor" />`}
     </svg>`;
+  }
+
+  private methodCell(mark: Mark | undefined, label: string): TemplateResult {
+    return html`<div class="method" title=${label}>${this.symbol(mark)}<span>${label}</span></div>`;
   }
 
   private legend(marks: ReadonlyMap<string, Mark>, strings: Strings): TemplateResult {
@@ -327,7 +317,6 @@ export class ComparePanel extends LitElement {
       }}
     >
       <strong>${fill(strings.runsOfPoint, { label: point.label, n: runsText(point.runs.length, strings) })}</strong>
-      <button class="plain" @click=${close}>${strings.close}</button>
       <ul>
         ${point.runs.map(
           (id) =>
@@ -335,6 +324,7 @@ export class ComparePanel extends LitElement {
               <button class="link" @click=${() => onOpen?.(id)}>${this.runName(model.run(id), id, strings)}</button>
             </li>`,
         )}
+        <li><button class="link quiet" @click=${close}>${strings.close}</button></li>
       </ul>
     </div>`;
   }
@@ -357,7 +347,7 @@ export class ComparePanel extends LitElement {
           id: 'method',
           title: strings.method,
           sortBy: ({ label }) => label,
-          cell: ({ label, method }) => html`<span class="method">${this.symbol(marks.get(method))}${label}</span>`,
+          cell: ({ label, method }) => this.methodCell(marks.get(method), label),
         },
         {
           id: 'place',
@@ -393,7 +383,11 @@ export class ComparePanel extends LitElement {
     const { rows, columns } = comparison;
     const hasEpsilon = rows.some(({ epsilon }) => epsilon !== null);
     const hasAverage = rows.some(({ average }) => average !== null);
-    const title = { method: strings.countMethod, head: strings.countHead, total: strings.countTotal }[view.count];
+    const title = {
+      method: strings.methodParameters,
+      head: strings.headParameters,
+      total: strings.trainedParameters,
+    }[view.count];
     const tasks = columns.map((column, index): Column<ComparisonRow> => ({
       id: `task ${column}`,
       title: column,
@@ -430,11 +424,12 @@ export class ComparePanel extends LitElement {
           id: 'method',
           title: strings.method,
           sortBy: ({ label }) => label,
-          cell: (row) => html`<span class="method">${this.symbol(marks.get(methodOf(row)))}${row.label}</span>`,
+          cell: (row) => this.methodCell(marks.get(methodOf(row)), row.label),
+          className: 'pinned',
         },
         {
           id: 'parameters',
-          title: `${strings.trainedParameters} (${title.toLowerCase()})`,
+          title,
           isNumeric: true,
           sortBy: ({ parameters }) => parameters?.[view.count].high ?? null,
           cell: ({ parameters }) => rangeText(parameters?.[view.count] ?? null, strings, formats),
@@ -501,7 +496,12 @@ export class ComparePanel extends LitElement {
     return html`${this.tools(comparison, properties)}
       <section>
         <header>
-          <h2>${strings.points}</h2>
+          <h2>
+            ${fill(strings.chartTitle, {
+              metric: view.metric === 'score' ? strings.score : view.metric,
+              axis: (view.axis === 'epsilon' ? strings.privacyLoss : strings.trainedParameters).toLowerCase(),
+            })}
+          </h2>
           <button
             class="plain"
             aria-pressed=${view.chartAsTable}

@@ -23,7 +23,7 @@ export interface Layout {
   readonly right: number;
   readonly top: number;
   readonly bottom: number;
-  readonly x: (point: Pick<Point, 'place'>) => number;
+  readonly x: (point: Pick<Point, 'place' | 'label'>) => number;
   readonly y: (score: number) => number;
   readonly xTicks: readonly Tick[];
   readonly yTicks: readonly Tick[];
@@ -41,12 +41,12 @@ export interface LayoutOptions {
 }
 
 const margin = { left: 52, right: 14, top: 10, bottom: 42 };
-const bandWidth = 72;
+const bandWidth = 120;
 
 /** Powers of ten and, where those are few, 1, 2 and 5 of each. */
 function logTicks(low: number, high: number, room: number): readonly { value: number; isLabelled: boolean }[] {
   const decades = Math.log10(high / low);
-  const steps = decades < 1.2 ? [1, 2, 5] : [1];
+  const steps = decades < 2.2 ? [1, 2, 5] : [1];
   const every = Math.max(1, Math.ceil((decades * 52) / room));
   const ticks: { value: number; isLabelled: boolean }[] = [];
   for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power++)
@@ -62,6 +62,38 @@ function extent(values: readonly number[]): readonly [low: number, high: number]
   return values.length === 0 ? null : [Math.min(...values), Math.max(...values)];
 }
 
+function offsetKey(place: Point['place'], label: string): string {
+  return `${place.kind === 'value' ? place.value : 'apart'} ${label}`;
+}
+
+/**
+ * Rows that share a place of the axis stand side by side there, in the order of their labels: a target of ε is the same for many
+ * methods, and so is no privacy. Counts of parameters are left where they are.
+ */
+function offsetsOf(
+  points: readonly Point[],
+  apart: Band | null,
+  axis: LayoutOptions['axis'],
+): ReadonlyMap<string, number> {
+  const labels = new Map<string, { readonly isApart: boolean; readonly labels: Set<string> }>();
+  for (const { place, label } of points) {
+    if (place.kind === 'value' && axis === 'parameters') continue;
+    const key = place.kind === 'value' ? String(place.value) : 'apart';
+    const found = labels.get(key) ?? { isApart: place.kind === 'apart', labels: new Set() };
+    found.labels.add(label);
+    labels.set(key, found);
+  }
+  const offsets = new Map<string, number>();
+  for (const [key, { isApart, labels: members }] of labels) {
+    const sorted = [...members].sort();
+    const room = isApart && apart !== null ? apart.to - apart.from - 24 : 56;
+    const gap = Math.min(isApart ? 40 : 7, room / Math.max(1, sorted.length - 1));
+    for (const [index, label] of sorted.entries())
+      offsets.set(`${key} ${label}`, gap * (index - (sorted.length - 1) / 2));
+  }
+  return offsets;
+}
+
 /** The layout of panels with these points, each `width` by `height`. */
 export function layoutOf(points: readonly Point[], { width, height, axis }: LayoutOptions): Layout {
   const hasApart = points.some(({ place }) => place.kind === 'apart');
@@ -75,12 +107,15 @@ export function layoutOf(points: readonly Point[], { width, height, axis }: Layo
   const [low, high] = [least / 1.6, most * 1.6];
   const inset = 6;
   const scale = scaleLog([low, high], [left + inset, right - inset]);
-  const apart: Band | null = hasApart
-    ? isApartLeft
-      ? { from: margin.left, to: left }
-      : { from: right, to: width - margin.right }
-    : null;
   const isOnlyApart = values.length === 0;
+  const apart: Band | null = !hasApart
+    ? null
+    : isOnlyApart
+      ? { from: margin.left, to: width - margin.right }
+      : isApartLeft
+        ? { from: margin.left, to: left }
+        : { from: right, to: width - margin.right };
+  const offsets = offsetsOf(points, apart, axis);
 
   const scores = points.flatMap(({ score, interval }) =>
     interval === null ? [score] : [score, interval.low, interval.high],
@@ -103,8 +138,9 @@ export function layoutOf(points: readonly Point[], { width, height, axis }: Layo
     right: width - margin.right,
     top: margin.top,
     bottom,
-    x: ({ place }) =>
-      place.kind === 'value' ? scale(place.value) : apart === null ? left : (apart.from + apart.to) / 2,
+    x: ({ place, label }) =>
+      (offsets.get(offsetKey(place, label)) ?? 0) +
+      (place.kind === 'value' ? scale(place.value) : apart === null ? left : (apart.from + apart.to) / 2),
     y: (score) => y(score),
     xTicks: isOnlyApart
       ? []

@@ -48,10 +48,11 @@ export function columnsOf(comparison: Comparison): readonly string[] {
   return hasAverage ? [...comparison.columns, averageColumn] : comparison.columns;
 }
 
-/** The column that a view shows of a comparison: the one it asks for where that is there, else the first. */
+/** The column that a view shows of a comparison: the one it asks for where that is there, else the one with most rows. */
 export function shownColumn(comparison: Comparison, view: Pick<View, 'column'>): string | undefined {
-  const columns = columnsOf(comparison);
-  return columns.find((column) => column === view.column) ?? columns[0];
+  if (view.column !== null && columnsOf(comparison).includes(view.column)) return view.column;
+  const counts = comparison.columns.map((_, index) => comparison.rows.filter(({ cells }) => cells[index]).length);
+  return comparison.columns[counts.indexOf(Math.max(...counts))];
 }
 
 /** The method of a row, for its symbol. */

@@ -94,7 +94,7 @@ export class ScatterChart extends LitElement {
         stroke-dasharray: 5 3;
         opacity: 0.7;
       }
-      .interval {
+      .point .interval {
         stroke: var(--series);
         stroke-width: 1.2;
         opacity: 0.75;

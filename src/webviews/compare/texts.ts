@@ -78,7 +78,8 @@ export function chartText(facets: readonly Facet[], view: View, strings: Strings
     const name = (point: Point): string => `${point.label} (${formats.percent(point.score)})`;
     const title = facets.length > 1 ? `${facetText(facet.key, strings)}: ` : '';
     const frontShown = facet.front.slice(0, 12).map(name);
-    const more = facet.front.length > frontShown.length ? ', …' : '';
+    const hidden = facet.front.length - frontShown.length;
+    const list = frontShown.join(', ');
     return [
       title +
         fill(strings.summaryCount, {
@@ -93,7 +94,7 @@ export function chartText(facets: readonly Facet[], view: View, strings: Strings
           x: placeText(best, view, strings, formats),
         }) +
         ' ' +
-        fill(strings.summaryFront, { list: frontShown.join(', ') + more }),
+        fill(strings.summaryFront, { list: hidden > 0 ? fill(strings.andMore, { list, n: hidden }) : list }),
     ];
   });
 }

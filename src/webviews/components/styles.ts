@@ -15,6 +15,17 @@ export const base = css`
   * {
     box-sizing: border-box;
   }
+  /* A name with marks that turn the direction of writing turns nothing around it. */
+  h1,
+  h2,
+  p,
+  li,
+  dd,
+  td,
+  span,
+  button {
+    unicode-bidi: isolate;
+  }
   h1,
   h2,
   h3,
@@ -97,6 +108,21 @@ export const base = css`
   }
   .notice.warning {
     border-left-color: var(--vscode-editorWarning-foreground);
+  }
+  .series {
+    flex: none;
+    color: var(--series);
+  }
+  .method {
+    display: flex;
+    align-items: center;
+    gap: 8px;
+    max-width: min(30em, 45vw);
+  }
+  .method > span {
+    overflow: hidden;
+    text-overflow: ellipsis;
+    white-space: nowrap;
   }
   .empty {
     padding: 24px 0;

@@ -55,21 +55,16 @@ export class PeftTable extends LitElement {
       }
       .scroller {
         overflow: auto;
-        max-height: min(70vh, 640px);
         border: 1px solid var(--vscode-widget-border, var(--vscode-panel-border, transparent));
         border-radius: 4px;
+      }
+      .scroller.long {
+        max-height: min(70vh, 640px);
       }
       table {
         width: 100%;
         border-collapse: separate;
         border-spacing: 0;
-      }
-      caption {
-        position: absolute;
-        clip-path: inset(50%);
-        width: 1px;
-        height: 1px;
-        overflow: hidden;
       }
       th,
       td {
@@ -99,6 +94,13 @@ export class PeftTable extends LitElement {
         font: inherit;
         cursor: pointer;
       }
+      th.numeric {
+        white-space: normal;
+        min-width: 6em;
+      }
+      th button {
+        vertical-align: middle;
+      }
       th .icon {
         flex: none;
       }
@@ -119,10 +121,25 @@ export class PeftTable extends LitElement {
         cursor: pointer;
       }
       td.wraps {
-        white-space: pre-wrap;
-        overflow-wrap: anywhere;
         padding-block: 4px;
         min-width: 14em;
+      }
+      td.wraps .content {
+        white-space: pre-wrap;
+        overflow-wrap: anywhere;
+      }
+      .pinned {
+        position: sticky;
+        left: 0;
+        background: var(--vscode-editor-background);
+      }
+      th.pinned {
+        z-index: 2;
+      }
+      tbody tr:hover td.pinned {
+        background:
+          linear-gradient(var(--vscode-list-hoverBackground), var(--vscode-list-hoverBackground)),
+          var(--vscode-editor-background);
       }
       td.mono {
         font-family: var(--vscode-editor-font-family);
@@ -202,6 +219,10 @@ export class PeftTable extends LitElement {
     const target = this.renderRoot.querySelector<HTMLElement>('[data-current] button, td[data-current]');
     target?.focus();
   }
+
+  private readonly takeScroller = (element: Element | undefined): void => {
+    this.scroller = element instanceof HTMLElement ? element : null;
+  };
 
   private isLong(): boolean {
     return (this.model?.rows.length ?? 0) > mostWhole;
@@ -327,7 +348,7 @@ export class PeftTable extends LitElement {
       scope="col"
       role="columnheader"
       aria-sort=${direction}
-      class=${column.isNumeric === true ? 'numeric' : ''}
+      class="${column.isNumeric === true ? 'numeric' : ''} ${column.className ?? ''}"
       ?data-current=${isCurrent}
     >
       <button tabindex=${isCurrent ? 0 : -1} @click=${() => this.toggle(column, index)}>
@@ -359,7 +380,7 @@ export class PeftTable extends LitElement {
             this.focusedColumn = index;
           }}
         >
-          ${column.cell(row)}
+          <span class="content">${column.cell(row)}</span>
         </td>`;
       })}
     </tr>`;
@@ -383,12 +404,7 @@ export class PeftTable extends LitElement {
     if (model === undefined) return nothing;
     const { from, to, above, below } = this.inSight();
     const places = Array.from({ length: Math.max(0, to - from) }, (_, index) => from + index);
-    return html`<div
-      class="scroller"
-      ${ref((element) => {
-        this.scroller = element instanceof HTMLElement ? element : null;
-      })}
-    >
+    return html`<div class="scroller ${this.isLong() ? 'long' : ''}" ${ref(this.takeScroller)}>
       <table
         role="grid"
         aria-rowcount=${model.rows.length + 1}

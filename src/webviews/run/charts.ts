@@ -26,6 +26,8 @@ const titles: Readonly<Record<string, StringKey>> = {
 };
 
 const last: readonly string[] = ['examplesPerSecond', 'tokensPerSecond'];
+/** What is set or added up rather than measured, and has no noise to smooth. */
+const smoothAsTheyAre: ReadonlySet<string> = new Set(['learningRate', 'epsilon', 'residentBytes', 'peakResidentBytes']);
 const memory: readonly string[] = ['residentBytes', 'peakResidentBytes'];
 
 function splitName(metric: string): readonly [split: string, name: string] | undefined {
@@ -33,8 +35,14 @@ function splitName(metric: string): readonly [split: string, name: string] | und
   return slash < 0 ? undefined : [metric.slice(0, slash), metric.slice(slash + 1)];
 }
 
-/** `clippedFraction` as `Clipped fraction`. */
+/** Whether a curve is smoothed when the user wants it: each point of an evaluation counts. */
+export function isSmoothed(metric: string): boolean {
+  return !metric.includes('/') && !smoothAsTheyAre.has(metric);
+}
+
+/** `clippedFraction` as `Clipped fraction`, `f1` as `F1`. */
 function titleOf(name: string): string {
+  if (name.length <= 3) return name.toUpperCase();
   const words = name.replaceAll(/([\p{Ll}\d])(\p{Lu})/gu, (_, before: string, after: string) => {
     return `${before} ${after.toLowerCase()}`;
   });

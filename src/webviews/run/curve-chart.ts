@@ -21,6 +21,8 @@ export interface ChartModel {
   readonly strings: Strings;
   readonly formats: Formats;
   readonly asTable: boolean;
+  /** The part of the horizontal axis that all charts of the run show. */
+  readonly extent: readonly [low: number, high: number] | null;
   /** The steps that are looked at, where not all are. */
   readonly zoom: { readonly from: number; readonly to: number } | null;
 }
@@ -164,13 +166,13 @@ export class CurveChart extends LitElement {
     this.requestUpdate();
   }
 
-  private takeTarget(element: Element | undefined): void {
+  private readonly takeTarget = (element: Element | undefined): void => {
     if (element === this.target) return;
     if (this.target !== undefined) this.observer?.unobserve(this.target);
     this.destroy();
     this.target = element instanceof HTMLElement ? element : undefined;
     if (this.target !== undefined) this.observer?.observe(this.target);
-  }
+  };
 
   protected override willUpdate(changed: PropertyValues): void {
     const { model } = this;
@@ -187,6 +189,10 @@ export class CurveChart extends LitElement {
     const { model, target } = this;
     if (model === undefined || model.asTable || target === undefined || target.clientWidth === 0) return;
     if (!changed.has('model') && this.plot !== undefined) return;
+    if (this.drawn.length === 0) {
+      this.destroy();
+      return;
+    }
     const data = this.join(model);
     // What the chart is made of; new numbers alone are only handed over.
     const shape = JSON.stringify([
@@ -231,7 +237,7 @@ export class CurveChart extends LitElement {
       const raw: uPlot.Series = {
         stroke,
         width: hasAverage ? 1 : 1.5,
-        alpha: hasAverage ? 0.35 : 1,
+        alpha: hasAverage ? 0.25 : 1,
         dash,
         points: { show: isEvaluation && data.value.length <= 200, size: 5, fill: stroke },
         spanGaps: false,
@@ -247,7 +253,10 @@ export class CurveChart extends LitElement {
         drag: { x: true, y: false, setScale: false },
         points: { size: 6 },
       },
-      scales: { x: { time: false }, y: { range: (_, low, high) => paddedRange(low, high) } },
+      scales: {
+        x: { time: false, range: (_, low, high) => [...(this.model?.extent ?? [low, high])] },
+        y: { range: (_, low, high) => paddedRange(low, high) },
+      },
       axes: [
         {
           stroke: ink,
@@ -265,10 +274,10 @@ export class CurveChart extends LitElement {
           grid,
           ticks: { show: false },
           font,
-          size: 56,
+          size: plan.unit === 'bytes' ? 68 : 56,
           gap: 6,
           values: (_, splits) =>
-            splits.map((value) => (plan.unit === 'bytes' ? formats.bytes(value) : axisNumber(value, formats))),
+            splits.map((value) => (plan.unit === 'bytes' ? formats.bytes(value) : axisNumber(value, splits, formats))),
         },
       ],
       series: [{}, ...series],
@@ -497,7 +506,7 @@ export class CurveChart extends LitElement {
                 aria-roledescription=${strings.curves}
                 aria-label="${text} ${strings.chartHelp}"
                 @keydown=${(event: KeyboardEvent) => this.onKeyDown(event)}
-                ${ref((element) => this.takeTarget(element))}
+                ${ref(this.takeTarget)}
               ></div>
               ${this.legend(model)}
               <p class="hidden-visually" aria-live="polite">
@@ -518,9 +527,11 @@ function paddedRange(low: number | null, high: number | null): [number, number] 
   return [low >= 0 ? Math.max(0, low - room) : low - room, high + room];
 }
 
-function axisNumber(value: number, formats: Formats): string {
-  const size = Math.abs(value);
-  return size >= 10_000 || (size > 0 && size < 0.001) ? formats.compactOrScientific(value) : formats.number(value);
+/** A tick's number, written as the greatest of its axis is. */
+function axisNumber(value: number, ticks: readonly number[], formats: Formats): string {
+  const greatest = Math.max(...ticks.map(Math.abs));
+  if (value === 0) return '0';
+  return greatest >= 10_000 || greatest < 0.005 ? formats.compactOrScientific(value) : formats.number(value);
 }
 
 /** Round numbers of seconds, minutes and hours, in milliseconds. */

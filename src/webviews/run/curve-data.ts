@@ -66,6 +66,21 @@ export function placesOf(data: CurveData, axis: Axis, startedAt: number | null):
   });
 }
 
+/** The places that all curves together cover, for one axis that they share; null without any. */
+export function extentOf(
+  curves: Iterable<CurveData>,
+  axis: Axis,
+  startedAt: number | null,
+): readonly [low: number, high: number] | null {
+  let [low, high] = [Infinity, -Infinity];
+  for (const data of curves) {
+    const places = placesOf(data, axis, startedAt);
+    low = Math.min(low, places[0] ?? Infinity);
+    high = Math.max(high, places.at(-1) ?? -Infinity);
+  }
+  return low < high ? [low, high] : null;
+}
+
 /** The values of a curve in a nutshell; null where none is a finite number. */
 export interface CurveSummary {
   readonly last: number;

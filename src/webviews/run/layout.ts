@@ -4,7 +4,7 @@ import * as z from 'zod/mini';
 export const layout = z.object({
   tab: z._default(z.enum(['curves', 'results', 'configuration', 'environment', 'log', 'artifacts']), 'curves'),
   axis: z._default(z.enum(['step', 'epoch', 'time']), 'step'),
-  smoothing: z._default(z.number().check(z.minimum(0), z.maximum(0.99)), 0.6),
+  smoothing: z._default(z.number().check(z.minimum(0), z.maximum(0.99)), 0.9),
   /** The charts that are shown as tables. */
   tables: z._default(z.array(z.string().check(z.maxLength(200))).check(z.maxLength(100)), []),
 });

@@ -1,5 +1,6 @@
-import * as z from 'zod/mini';
+import type * as z from 'zod/mini';
 import type { Question } from '../protocol.ts';
+import { isSmoothed } from './charts.ts';
 import { append, curveOf, isOverfull, pointBudget, type CurveData } from './curve-data.ts';
 import {
   artifacts,
@@ -51,11 +52,6 @@ export interface RunModelOptions {
 
 /** So many lines of the log are shown. */
 export const logLimit = 1000;
-
-/** Curves measured at evaluations are not smoothed: each of their points counts. */
-function isSmoothed(metric: string): boolean {
-  return !metric.includes('/');
-}
 
 function parsed<T>(schema: z.ZodMiniType<T>, value: unknown): T | undefined {
   const result = schema.safeParse(value);

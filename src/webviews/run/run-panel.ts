@@ -11,7 +11,7 @@ import type { RunCommand } from '../protocol.ts';
 import { fill, type Strings } from '../strings.ts';
 import { chartsOf } from './charts.ts';
 import { AsTableEvent, ZoomEvent, type ChartModel } from './curve-chart.ts';
-import type { CurveData } from './curve-data.ts';
+import { extentOf, type CurveData } from './curve-data.ts';
 import type { Layout, Tab } from './layout.ts';
 import type { Artifact, Evaluation, LogLine, Settings, Summary } from './messages.ts';
 import type { RunModel } from './model.ts';
@@ -124,12 +124,13 @@ export class RunPanel extends LitElement {
       }
       :host-context(body.vscode-high-contrast) .bar,
       :host-context(body.vscode-high-contrast-light) .bar {
+        background: transparent;
         border: 1px solid var(--vscode-contrastBorder);
         height: 6px;
       }
       dl.facts {
         display: grid;
-        grid-template-columns: repeat(auto-fill, minmax(140px, 1fr));
+        grid-template-columns: repeat(auto-fill, minmax(130px, 1fr));
         gap: 12px 20px;
         margin: 0;
       }
@@ -159,6 +160,7 @@ export class RunPanel extends LitElement {
       }
       .tags li {
         padding: 1px 6px;
+        border: 1px solid var(--vscode-contrastBorder, transparent);
         border-radius: 10px;
         background: var(--vscode-badge-background);
         color: var(--vscode-badge-foreground);
@@ -172,14 +174,13 @@ export class RunPanel extends LitElement {
       [role='tablist'] {
         display: flex;
         overflow-x: auto;
-        border-bottom: 1px solid var(--vscode-widget-border, var(--vscode-panel-border, transparent));
+        box-shadow: inset 0 -1px 0 var(--vscode-widget-border, var(--vscode-panel-border, transparent));
       }
       [role='tab'] {
         padding: 6px 0;
         margin-right: 20px;
         border: 0;
-        border-bottom: 1px solid transparent;
-        margin-bottom: -1px;
+        border-bottom: 2px solid transparent;
         background: none;
         color: var(--vscode-panelTitle-inactiveForeground, var(--vscode-descriptionForeground));
         font: inherit;
@@ -210,7 +211,7 @@ export class RunPanel extends LitElement {
         width: 11em;
         height: 26px;
         margin: 0;
-        accent-color: var(--vscode-button-background);
+        accent-color: var(--vscode-progressBar-background);
       }
       .charts {
         display: grid;
@@ -361,7 +362,7 @@ export class RunPanel extends LitElement {
       <div class="status">
         <span class="state ${state}" role="status">${icon(state)}${strings[state]}</span>
         ${
-          progress === null || state === 'finished'
+          progress === null || !(state === 'running' || state === 'starting' || state === 'queued')
             ? nothing
             : html`<div
                 class="bar"
@@ -463,6 +464,8 @@ export class RunPanel extends LitElement {
     const names = model.curveNames();
     if (names === undefined || names.names.length === 0) return html`<p class="empty">${strings.noCurves}</p>`;
     const plans = chartsOf(names.names, strings);
+    const curves = this.zoom?.curves ?? model.curves();
+    const extent = extentOf(curves.values(), layout.axis, names.startedAt);
     const smoothing = (event: Event): void => {
       const value = Number((event.target as HTMLInputElement).value);
       this.arrange({ smoothing: value });
@@ -507,7 +510,8 @@ export class RunPanel extends LitElement {
           (plan) => {
             const chart: ChartModel = {
               plan,
-              curves: this.zoom?.curves ?? model.curves(),
+              curves,
+              extent,
               axis: layout.axis,
               startedAt: names.startedAt,
               strings,
@@ -596,9 +600,6 @@ export class RunPanel extends LitElement {
 
   private logTab({ model, strings, formats, onCommand }: RunPanelProperties): TemplateResult {
     const lines = model.log();
-    const keep = (element: Element | undefined): void => {
-      this.logElement = element instanceof HTMLElement ? element : undefined;
-    };
     const scroll = (event: Event): void => {
       const { scrollTop, scrollHeight, clientHeight } = event.target as HTMLElement;
       this.follows = scrollHeight - scrollTop - clientHeight < 24;
@@ -606,7 +607,14 @@ export class RunPanel extends LitElement {
     return html`${
         lines.length === 0
           ? html`<p class="empty">${strings.logEmpty}</p>`
-          : html`<ol class="log" tabindex="0" role="log" aria-label=${strings.log} ${ref(keep)} @scroll=${scroll}>
+          : html`<ol
+              class="log"
+              tabindex="0"
+              role="log"
+              aria-label=${strings.log}
+              ${ref(this.keepLog)}
+              @scroll=${scroll}
+            >
               ${repeat(
                 lines,
                 ({ segment, seq }) => `${segment} ${seq}`,
@@ -622,6 +630,10 @@ export class RunPanel extends LitElement {
         <button class="link" @click=${() => onCommand('logs')}>${strings.showLogs}</button>
       </div>`;
   }
+
+  private readonly keepLog = (element: Element | undefined): void => {
+    this.logElement = element instanceof HTMLElement ? element : undefined;
+  };
 
   private artifactsTab({ model, strings, formats, onReveal }: RunPanelProperties): TemplateResult {
     const rows = model.artifacts();

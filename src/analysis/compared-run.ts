@@ -1,0 +1,38 @@
+import { incidentalKeys } from './aggregate.ts';
+import type { ComparedRun } from './comparison.ts';
+import { isJsonObject, type JsonObject } from './json.ts';
+
+/** A run that is handed over to be compared elsewhere, in a panel or a report, with what tells it apart for people. */
+export interface HandedRun extends ComparedRun {
+  readonly name: string | null;
+  readonly seed: number | null;
+  /** Milliseconds since 1970. */
+  readonly createdAt: number | null;
+}
+
+/** A run as a database has it, whose configuration may be anything. */
+export interface RecordedRun extends Omit<HandedRun, 'config'> {
+  readonly config: unknown;
+}
+
+/** The settings that comparisons look at. */
+function comparedConfig(config: unknown): JsonObject | null {
+  if (!isJsonObject(config)) return null;
+  const left: ReadonlySet<string> = new Set(incidentalKeys);
+  return Object.fromEntries(Object.entries(config).filter(([key]) => !left.has(key)));
+}
+
+/** As much of a run as a comparison needs; of one that has not finished no more than that. */
+export function handedRun(run: RecordedRun): HandedRun {
+  const { id, name, seed, state, parameters, epsilon, best, last, createdAt } = run;
+  const common = { id, name, seed, state, epsilon, createdAt };
+  if (state !== 'finished') return { ...common, config: null, parameters: null, best: null, last: null };
+  return {
+    ...common,
+    config: comparedConfig(run.config),
+    parameters:
+      parameters === null ? null : { method: parameters.method, head: parameters.head, total: parameters.total },
+    best,
+    last,
+  };
+}

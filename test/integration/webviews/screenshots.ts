@@ -1,0 +1,133 @@
+// Usage: node test/integration/webviews/screenshots.ts FOLDER [NAME...]
+// Pictures of the panels in every state and theme, to be looked at. NAME picks those whose names hold it.
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { firstView } from '../../../src/webviews/compare/messages.ts';
+import { firstLayout } from '../../../src/webviews/run/layout.ts';
+import { buildPages, findBrowser, openBrowser, openComparePanel, openRunPanel, type OpenPanel } from './panel-page.ts';
+import { hostileRun, idOf, manyRuns, methodsByTasks, storeOf } from './some-runs.ts';
+import type { ThemeName } from './themes.ts';
+
+const [folder = 'screenshots', ...wanted] = process.argv.slice(2);
+mkdirSync(folder, { recursive: true });
+const path = findBrowser();
+if (path === undefined) throw new Error('there is no Chromium: set PEFT_CHROMIUM, or install the package chromium');
+const [browser, pages] = [await openBrowser(path), await buildPages()];
+
+const recorded = '20261121-053220069-5kzrkh';
+const running = idOf(900);
+const hostileId = idOf(901);
+const ofMethods = await storeOf([
+  ...methodsByTasks(),
+  {
+    id: running,
+    name: 'SST-2, LoRA, rank 8',
+    ending: 'none',
+    steps: 1400,
+    epsilon: 3.2,
+    tags: ['baseline', 'glue'],
+    note: 'A first try with privacy.',
+    logs: ['read 67,349 examples', 'caching tokens'],
+  },
+  hostileRun(hostileId),
+]);
+const ofRecords = await storeOf([], { recorded: true });
+const many = await storeOf(manyRuns(1000));
+const nothing = await storeOf([]);
+
+async function picture(
+  name: string,
+  open: () => Promise<OpenPanel>,
+  prepare?: (panel: OpenPanel) => Promise<void>,
+): Promise<void> {
+  if (wanted.length > 0 && !wanted.some((part) => name.includes(part))) return;
+  const panel = await open();
+  await panel.page.waitForTimeout(600);
+  await prepare?.(panel);
+  await panel.page.waitForTimeout(250);
+  await panel.page.screenshot({ path: join(folder, `${name}.png`), fullPage: true });
+  console.log(name, panel.complaints.length === 0 ? '' : panel.complaints);
+  await panel.close();
+}
+
+const state = (layout: Readonly<Record<string, unknown>>): unknown => ({ layout });
+const run =
+  (theme: ThemeName, more: Readonly<Record<string, unknown>> = {}, id = running) =>
+  () =>
+    openRunPanel({
+      browser,
+      script: pages.run,
+      theme,
+      store: ofMethods.store,
+      run: id,
+      files: [
+        { path: 'config.json', bytes: 800 },
+        { path: 'journal.jsonl', bytes: 160_000 },
+        { path: 'checkpoints/last.safetensors', bytes: 310_000 },
+      ],
+      ...more,
+    });
+const compare =
+  (theme: ThemeName, more: Readonly<Record<string, unknown>> = {}, view = {}) =>
+  () =>
+    openComparePanel({
+      browser,
+      script: pages.comparison,
+      theme,
+      store: ofMethods.store,
+      filter: { states: ['finished'] },
+      state: state({ ...firstView, ...view }),
+      ...more,
+    });
+const tab = (name: string) => ({ state: state({ ...firstLayout, tab: name }) });
+
+for (const theme of ['dark', 'light', 'high-contrast', 'high-contrast-light'] as const) {
+  await picture(`run-${theme}`, run(theme));
+  await picture(`compare-${theme}`, compare(theme));
+}
+for (const name of ['results', 'configuration', 'environment', 'log', 'artifacts'])
+  await picture(`run-tab-${name}`, run(name === 'log' ? 'light' : 'dark', tab(name)));
+await picture('run-recorded', run('dark', { store: ofRecords.store }, recorded));
+await picture('run-table', run('dark', { state: state({ ...firstLayout, tables: ['loss'] }) }));
+await picture('run-narrow', run('dark', { width: 320, height: 700 }));
+await picture('run-hostile', run('dark', {}, hostileId));
+await picture('run-hostile-log', run('dark', tab('log'), hostileId));
+await picture('run-hostile-configuration', run('dark', tab('configuration'), hostileId));
+await picture('run-gone', run('dark', {}, idOf(999)));
+await picture(
+  'run-error',
+  run('dark', {
+    store: { show: () => Promise.reject(new Error('the database /x/peft.db cannot be opened: the disk is gone')) },
+  }),
+);
+await picture('run-keyboard', run('dark'), async ({ page }) => {
+  await page.locator('peft-curve-chart .plot').first().focus();
+  for (let i = 0; i < 5; i++) await page.keyboard.press('Shift+ArrowLeft');
+});
+await picture('compare-epsilon', compare('dark', {}, { axis: 'epsilon' }));
+await picture('compare-facets', compare('light', {}, { facet: 'privacy' }));
+await picture('compare-runs', compare('dark', {}, { points: 'runs' }));
+await picture('compare-zero', compare('dark', {}, { count: 'method', column: 'cola' }));
+await picture('compare-average', compare('dark', {}, { column: 'average' }));
+await picture('compare-table', compare('dark', {}, { chartAsTable: true }));
+await picture('compare-narrow', compare('dark', { width: 320, height: 700 }));
+await picture('compare-narrow-facets', compare('light', { width: 320, height: 700 }, { facet: 'privacy' }));
+await picture(
+  'compare-recorded',
+  compare('dark', { store: ofRecords.store, filter: {}, scope: { kind: 'sweep', name: 'tiny sweep' } }),
+);
+await picture('compare-empty', compare('dark', { store: nothing.store }));
+await picture(
+  'compare-error',
+  compare('dark', { store: { comparison: () => Promise.reject(new Error('the database cannot be read')) } }),
+);
+await picture('compare-thousand', compare('dark', { store: many.store }));
+await picture('compare-thousand-runs', compare('light', { store: many.store }, { points: 'runs' }));
+await picture('compare-keyboard', compare('dark'), async ({ page }) => {
+  await page.locator('.point[tabindex="0"]').first().focus();
+  for (let i = 0; i < 4; i++) await page.keyboard.press('ArrowRight');
+  await page.keyboard.press('Enter');
+});
+
+await browser.close();
+for (const each of [ofMethods, ofRecords, many, nothing]) await each.close();

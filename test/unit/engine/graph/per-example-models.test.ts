@@ -16,7 +16,7 @@ const bert: EncoderConfig = {
   intermediateSize: 12,
   layers: 2,
   attentionHeads: 2,
-  maxPositions: 5,
+  maxPositions: 12,
   typeVocabularySize: 2,
   padTokenId: 0,
   layerNormEpsilon: 1e-5,
@@ -38,6 +38,7 @@ const objectives: readonly Objective[] = [
   { kind: 'regression' },
   { kind: 'token-classification', labels: LABELS },
   { kind: 'span' },
+  { kind: 'masked-words' },
 ];
 
 const sizes = { batch: 3, sequence: 4 };
@@ -45,10 +46,19 @@ const sizes = { batch: 3, sequence: 4 };
 const small: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   lora: { rank: 2 },
   slash: { dimension: 3 },
+  'jr-warp': { dimension: 3 },
+  warp: { prompts: 2 },
+  'prompt-tuning': { length: 2 },
+  'prefix-tuning': { length: 2 },
 };
 
-function modelOf(encoder: EncoderConfig, id: string, objective: Objective, mode: GraphMode): Model {
-  const options = small[id] ?? {};
+function modelOf(
+  encoder: EncoderConfig,
+  id: string,
+  objective: Objective,
+  mode: GraphMode,
+  options = small[id] ?? {},
+): Model {
   const built = buildModel({ encoder, hasPooler: true, method: { id, options }, objective }, mode);
   const words: Law = { below: 2 ** 31 };
   return {
@@ -57,7 +67,8 @@ function modelOf(encoder: EncoderConfig, id: string, objective: Objective, mode:
     laws: {
       input_ids: { below: VOCABULARY },
       token_type_ids: { below: 2 },
-      position_ids: { below: encoder.maxPositions },
+      position_ids: { below: encoder.maxPositions - 3 },
+      special_positions: { below: sizes.sequence },
       attention_mask: 'bit',
       mask_positions: { below: sizes.sequence },
       start_positions: { below: sizes.sequence },
@@ -79,11 +90,30 @@ describe.each(methodIds())('%s: each example has the gradient of running it alon
     expect(checkPerExample(model, sizes, 1)).toHaveLength(model.parameters.length);
   });
 
-  it.each(objectives)('for $kind', (objective) => {
+  // Masked words have no head of their own to train.
+  it.each(objectives.filter(({ kind }) => id !== 'head' || kind !== 'masked-words'))('for $kind', (objective) => {
     checkPerExample(modelOf(bert, id, objective, { dropout: 'off' }), sizes, 2);
   });
 
   it('with dropout, each keeping its own masks', () => {
     checkPerExample(modelOf(bert, id, { kind: 'classification', labels: LABELS }, { dropout: 'model' }), sizes, 3);
+  });
+});
+
+describe('other forms of a method', () => {
+  const forms: readonly (readonly [id: string, options: Readonly<Record<string, unknown>>])[] = [
+    ['prefix-tuning', { length: 2, reparametrise: true, bottleneck: 3, dropout: 0.2, shiftPositions: true }],
+    ['prompt-tuning', { length: 2, enter: 'before-embedding' }],
+    ['prompt-tuning', { length: 3, place: 'after-first-token', headReads: 'unshifted' }],
+    ['warp', { prompts: 2, enter: 'before-embedding', transform: true }],
+    ['jr-warp', { dimension: 3, place: 'after-first-token', headReads: 'unshifted', head: 'linear' }],
+    ['pasta', { vectors: 'shared', slots: 4, dropout: 0.3 }],
+  ];
+  it.each(forms)('%s %o', (id, options) => {
+    const mode = { dropout: 'model' } as const;
+    for (const encoder of encoders) {
+      checkPerExample(modelOf(encoder, id, { kind: 'classification', labels: LABELS }, mode, options), sizes, 4);
+    }
+    checkPerExample(modelOf(bert, id, { kind: 'token-classification', labels: LABELS }, mode, options), sizes, 5);
   });
 });

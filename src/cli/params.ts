@@ -2,6 +2,7 @@ import { basename, dirname } from 'node:path';
 import { UserError } from '../base/errors.ts';
 import { grouped, percent } from '../base/format.ts';
 import { suggestion } from '../base/suggest.ts';
+import type { TextKind } from '../peft/method.ts';
 import { findMethod } from '../peft/registry.ts';
 import { installedCatalogue } from '../runs/catalogue.ts';
 import { loadConfiguration, realPaths } from '../runs/configuration.ts';
@@ -9,7 +10,7 @@ import type { Configuration } from '../runs/configuration-schema.ts';
 import { countTrained, encoderSize, methodOptions, sizesOf } from '../runs/parameter-counts.ts';
 import { planSweep } from '../runs/sweep.ts';
 import { findTask } from '../tasks/registry.ts';
-import { outputCount } from '../tasks/task.ts';
+import { isPair, outputCount } from '../tasks/task.ts';
 import type { App } from './app.ts';
 import { facts, plain } from './output.ts';
 
@@ -50,6 +51,7 @@ interface Asked {
   readonly method: string;
   readonly options: Readonly<Record<string, unknown>>;
   readonly labels: number;
+  readonly texts: TextKind;
 }
 
 function ask(app: App, { model, method, labels, set }: ParamsOptions): Asked {
@@ -59,15 +61,21 @@ function ask(app: App, { model, method, labels, set }: ParamsOptions): Asked {
   if (id === undefined) throw new UserError('--method is missing', suggestion('', installedCatalogue.methods.ids()));
   findMethod(id);
   const { id: own, ...given } = file?.method ?? { id: undefined };
+  const task = file === undefined ? undefined : findTask(file.task.id);
   return {
     model: file?.model.id ?? model,
     method: id,
     options: methodOptions(id, own === id ? { ...given, ...overrides } : overrides),
-    labels: labels ?? (file === undefined ? 2 : outputCount(findTask(file.task.id))),
+    labels: labels ?? (task === undefined ? 2 : outputCount(task)),
+    // Without a task the larger count is told: special tokens around a pair.
+    texts: task === undefined || isPair(task) ? 'pair' : 'single',
   };
 }
 
-/** `peft-lab params`: how many numbers a method trains on a model, without its weights. One label is a regression. */
+/**
+ * `peft-lab params`: how many numbers a method trains on a model, without its weights. One label is a regression; without a task an
+ * example is taken to be a pair of texts.
+ */
 export async function paramsCommand(app: App, options: ParamsOptions): Promise<number> {
   const asked = ask(app, options);
   const sized = await sizesOf(asked.model);
@@ -76,12 +84,13 @@ export async function paramsCommand(app: App, options: ParamsOptions): Promise<n
   if (app.json) {
     // One line, and the three counts first: other programs rely on it.
     app.terminal.out(
-      `${JSON.stringify({ method, head, total, encoder, headLayout, labels: asked.labels, options: asked.options })}\n`,
+      `${JSON.stringify({ method, head, total, encoder, headLayout, labels: asked.labels, texts: asked.texts, options: asked.options })}\n`,
     );
     return 0;
   }
   const name = asked.model.endsWith('config.json') ? basename(dirname(asked.model)) : asked.model;
-  const what = asked.labels === 1 ? 'a regression' : `${asked.labels} labels`;
+  const labels = asked.labels === 1 ? 'a regression' : `${asked.labels} labels`;
+  const what = `${asked.texts === 'pair' ? 'pairs of texts' : 'single texts'} with ${labels}`;
   const line = (count: number): string =>
     `${grouped(count).padStart(grouped(total).length)}  ${percent(count, encoder)}`;
   app.terminal.out(

@@ -10,6 +10,7 @@ import { isHubId } from '../engine/hub.ts';
 import { inspectModelFolder, resolveModel } from '../engine/model-folder.ts';
 import { buildModel, countParameters, type ModelPlan, type ParameterCounts } from '../engine/model-graph.ts';
 import { readJson } from '../engine/text-files.ts';
+import type { TextKind } from '../peft/method.ts';
 import { findMethod } from '../peft/registry.ts';
 import type { JsonSchema } from './configuration-json-schema.ts';
 import { describeProblem, problemsOf } from './configuration-problems.ts';
@@ -93,18 +94,21 @@ export interface CountRequest {
   readonly options: Readonly<Record<string, unknown>>;
   /** One output is a regression. */
   readonly labels: number;
+  /** What an example is made of, which decides how many special tokens it has; two texts unless said otherwise. */
+  readonly texts?: TextKind;
 }
 
 /** What a method trains on a model, with the layout of the head that it stands for. */
 export function countTrained(
   sized: SizedModel,
-  { method, options, labels }: CountRequest,
+  { method, options, labels, texts = 'pair' }: CountRequest,
 ): ParameterCounts & { readonly headLayout: string } {
   const plan: ModelPlan = {
     encoder: sized.config,
     hasPooler: sized.hasPooler,
     method: { id: method, options },
     objective: labels === 1 ? { kind: 'regression' } : { kind: 'classification', labels },
+    texts,
   };
   const model = buildModel(plan, { dropout: 'off' });
   return { ...countParameters(model.trained), headLayout: model.head };

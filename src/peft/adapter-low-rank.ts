@@ -35,6 +35,7 @@ export const adapterLowRank: Method<z.infer<typeof options>> = {
   citation: 'Karimi Mahabadi et al., Compacter: Efficient Low-Rank Hypercomplex Adapter Layers, 2021, arXiv 2106.04647',
   description: 'Adapters whose projections are products of two thin matrices.',
   options,
+  training: { learningRate: 3e-3, weightDecay: 0, warmup: 0.1 },
   build: (chosen, encoder, scope) => {
     const map = lowRankMap(chosen.rank, chosen, scope);
     return adapterPlan({ method: 'adapter-low-rank', options: chosen, usual, maps: () => alike(map) }, encoder, scope);

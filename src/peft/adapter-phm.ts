@@ -38,6 +38,7 @@ export const adapterPhm: Method<z.infer<typeof options>> = {
   citation: 'Karimi Mahabadi et al., Compacter: Efficient Low-Rank Hypercomplex Adapter Layers, 2021, arXiv 2106.04647',
   description: 'Adapters whose projections are sums of Kronecker products.',
   options,
+  training: { learningRate: 3e-3, weightDecay: 0, warmup: 0.1 },
   build: (chosen, encoder, scope) =>
     adapterPlan(
       {

@@ -15,6 +15,7 @@ export const bitfit: Method<z.infer<typeof options>> = {
     'Ben Zaken, Goldberg and Ravfogel, BitFit: Simple Parameter-efficient Fine-tuning for Transformer-based Masked Language-models, 2022, arXiv 2106.10199',
   description: 'Trains the biases of the encoder and the map onto the labels.',
   options,
+  training: { learningRate: 2e-3 },
   build: ({ head }) => ({
     hooks: {
       trains: ({ part }) => part === 'bias',

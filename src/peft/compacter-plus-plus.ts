@@ -11,5 +11,6 @@ export const compacterPlusPlus: Method<CompacterOptions> = {
   citation: 'Karimi Mahabadi et al., Compacter: Efficient Low-Rank Hypercomplex Adapter Layers, 2021, arXiv 2106.04647',
   description: "Compacter's adapters after the feed-forward blocks only.",
   options,
+  training: { learningRate: 3e-3, weightDecay: 0, warmup: 0.1 },
   build: (chosen, encoder, scope) => compacterPlan('compacter++', chosen, encoder, scope),
 };

@@ -68,5 +68,6 @@ export const compacter: Method<CompacterOptions> = {
   citation: 'Karimi Mahabadi et al., Compacter: Efficient Low-Rank Hypercomplex Adapter Layers, 2021, arXiv 2106.04647',
   description: 'Adapters of low-rank Kronecker products that share their rule across the whole model.',
   options,
+  training: { learningRate: 3e-3, weightDecay: 0, warmup: 0.1 },
   build: (chosen, encoder, scope) => compacterPlan('compacter', chosen, encoder, scope),
 };

@@ -11,5 +11,6 @@ export const full: Method<z.infer<typeof options>> = {
   citation: 'Devlin et al., BERT: Pre-training of Deep Bidirectional Transformers, 2019, arXiv 1810.04805',
   description: 'Trains every weight of the encoder and the head.',
   options,
+  training: { learningRate: 5e-5 },
   build: ({ head }) => ({ hooks: { trains: () => true }, head, dropout: true, folding: { kind: 'folds' } }),
 };

@@ -11,5 +11,6 @@ export const head: Method<z.infer<typeof options>> = {
   citation: 'Linear probing; the baseline of Hambardzumyan et al., WARP, 2021, arXiv 2101.00121',
   description: "Trains the task's head on a frozen encoder.",
   options,
+  training: { learningRate: 5e-3 },
   build: (chosen) => ({ hooks: {}, head: chosen.head, dropout: true, folding: { kind: 'folds' } }),
 };

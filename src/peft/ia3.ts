@@ -42,6 +42,7 @@ export const ia3: Method<z.infer<typeof options>> = {
     'Liu et al., Few-Shot Parameter-Efficient Fine-Tuning is Better and Cheaper than In-Context Learning, 2022, arXiv 2205.05638',
   description: 'Scales keys, values and inner activations by trained vectors.',
   options,
+  training: { learningRate: 5e-3, weightDecay: 0 },
   build: ({ outputs, inputs, gateForm, head, ...gating }, encoder, scope) => {
     if (outputs.length + inputs.length === 0) {
       throw new UserError('ia3: scales nothing', 'Name at least one linear map in outputs or inputs.');

@@ -28,6 +28,7 @@ export const jrWarp: Method<z.infer<typeof options>> = {
   description:
     'Puts one row before the text and shifts it at every layer by fixed random projections of one trained vector.',
   options,
+  training: { learningRate: 1e-2, weightDecay: 0 },
   build: ({ head, place, headReads, ...choice }, encoder, scope) => {
     const shiftOf = declareProjections('jr-warp', choice, encoder.hiddenSize, scope);
     const row = place === 'before-text' ? 0 : 1;

@@ -40,6 +40,7 @@ export const lora: Method<z.infer<typeof options>> = {
   citation: 'Hu et al., LoRA: Low-Rank Adaptation of Large Language Models, 2022, arXiv 2106.09685',
   description: 'Adds a trained low-rank update to chosen linear maps.',
   options,
+  training: { learningRate: 5e-4 },
   build: ({ rank, alpha, targets, rankStabilised, dropout, head, ...gating }, encoder, scope) => {
     const scale = alpha / (rankStabilised ? Math.sqrt(rank) : rank);
     const factors = (projection: Projection, layer: number): { readonly down: Value; readonly up: Value } => {

@@ -70,6 +70,7 @@ export const pasta: Method<z.infer<typeof options>> = {
     'Yang, Huang, Zhou and Chen, Parameter-Efficient Tuning with Special Token Adaptation, 2023, arXiv 2210.04382',
   description: 'Adds trained vectors to the special tokens before every layer.',
   options,
+  training: { learningRate: 3e-3, weightDecay: 0 },
   build: ({ head, slots, ...choice }, encoder, scope) => {
     // A head that reads a mask token has both texts in one segment.
     const { single, pair } = encoder.specialTokens;

@@ -47,6 +47,7 @@ export const prefixTuning: Method<z.infer<typeof options>> = {
     'Li and Liang, Prefix-Tuning: Optimizing Continuous Prompts for Generation, 2021, arXiv 2101.00190; flat: Liu et al., P-Tuning v2, 2022, arXiv 2110.07602',
   description: "Puts trained rows before every layer's keys and values.",
   options,
+  training: { learningRate: 1e-2, weightDecay: 0 },
   build: ({ head, shiftPositions, ...choice }, encoder, scope) => {
     const gates = recordedScope(scope);
     return {

@@ -36,6 +36,7 @@ export const promptTuning: Method<z.infer<typeof options>> = {
     'Lester, Al-Rfou and Constant, The Power of Scale for Parameter-Efficient Prompt Tuning, 2021, arXiv 2104.08691',
   description: 'Puts trained rows into every sequence.',
   options,
+  training: { learningRate: 1e-2, weightDecay: 0 },
   build: ({ head, length, ...choice }, encoder, scope) => ({
     hooks: {},
     head,

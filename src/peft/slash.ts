@@ -34,6 +34,7 @@ export const slash: Method<z.infer<typeof options>> = {
     'Gupta, Galstyan and Ver Steeg, Jointly Reparametrized Multi-Layer Adaptation for Efficient and Private Tuning, 2023, arXiv 2305.19264',
   description: 'Shifts every layer by fixed random projections of one shared trained vector.',
   options,
+  training: { learningRate: 1e-2, weightDecay: 0 },
   build: ({ position, head, ...choice }, encoder, scope) => {
     const width = position === 'intermediate' ? encoder.intermediateSize : encoder.hiddenSize;
     const shiftOf = declareProjections('slash', choice, width, scope);

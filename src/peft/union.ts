@@ -77,6 +77,7 @@ export const union: Method<z.infer<typeof options>> = {
     'Mao et al., UniPELT: A Unified Framework for Parameter-Efficient Language Model Tuning, 2022, arXiv 2110.07577',
   description: 'Trains several methods together, as its list of parts says; each may be gated.',
   options,
+  training: { learningRate: 5e-4 },
   build: ({ parts, head }, encoder, scope) =>
     joinParts(
       parts.map(({ id, ...chosen }) => ({ method: partMethod(id), options: chosen })),

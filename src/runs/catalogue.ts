@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import type { TrainingDefaults } from '../peft/method.ts';
 import { findMethod, methodIds } from '../peft/registry.ts';
 import { findTask, listTasks } from '../tasks/registry.ts';
 
@@ -10,6 +11,8 @@ export interface Catalogue {
     options(id: string): z.ZodType;
     /** A title for the reference page. */
     title(id: string): string;
+    /** What the method wants of training where a configuration says nothing. */
+    training?(id: string): Partial<TrainingDefaults> | undefined;
   };
   readonly tasks: {
     ids(): readonly string[];
@@ -24,6 +27,7 @@ export const installedCatalogue: Catalogue = {
     ids: methodIds,
     options: (id) => findMethod(id).options,
     title: (id) => findMethod(id).title,
+    training: (id) => findMethod(id).training,
   },
   tasks: {
     ids: () => listTasks().map((task) => task.id),

@@ -26,17 +26,29 @@ export interface JsonSchema {
 }
 
 function emit(schema: z.ZodType): JsonSchema {
-  const emitted = z.toJSONSchema(schema, { io: 'input', target: 'draft-7', reused: 'inline' });
+  const emitted = z.toJSONSchema(schema, {
+    io: 'input',
+    target: 'draft-7',
+    reused: 'inline',
+    // Forms that exclude one another by their id; one word for alternatives is enough.
+    override: ({ jsonSchema }) => {
+      if (jsonSchema.oneOf === undefined) return;
+      jsonSchema.anyOf = jsonSchema.oneOf;
+      delete jsonSchema.oneOf;
+    },
+  });
   delete emitted.$schema;
   return emitted as JsonSchema;
 }
 
 function methodJsonSchema(catalogue: Catalogue, description: string | undefined): JsonSchema {
   const ids = catalogue.methods.ids();
+  // A method that can't do without options has no short form.
+  const short = ids.filter((id) => catalogue.methods.options(id).safeParse({}).success);
   return {
     ...(description === undefined ? {} : { description }),
     anyOf: [
-      { type: 'string', enum: ids },
+      { type: 'string', enum: short },
       ...ids.map((id): JsonSchema => {
         const options = emit(catalogue.methods.options(id));
         return {

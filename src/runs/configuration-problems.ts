@@ -77,6 +77,7 @@ function expectation(issue: Issue): string {
     case 'not_multiple_of':
       return `a multiple of ${issue.divisor}`;
     case 'invalid_union':
+      if ('options' in issue) return either(issue.options.map((value) => show(value)));
       return either(issue.errors.flatMap((branch) => branch.map(expectation)));
     case 'invalid_format':
     case 'unrecognized_keys':
@@ -101,6 +102,8 @@ function meant(issue: Issue): readonly Issue[] {
 
 function knownValues(issue: Issue): readonly string[] {
   if (issue.code === 'invalid_value') return issue.values.filter((value) => typeof value === 'string');
+  if (issue.code === 'invalid_union' && 'options' in issue)
+    return issue.options.filter((value) => typeof value === 'string');
   if (issue.code === 'invalid_union') return issue.errors.flatMap((branch) => branch.flatMap(knownValues));
   return [];
 }

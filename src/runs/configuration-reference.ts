@@ -1,6 +1,7 @@
 import type { Catalogue } from './catalogue.ts';
 import { configurationJsonSchema } from './configuration-json-schema.ts';
 import type { JsonSchema } from './configuration-json-schema.ts';
+import { usualTraining } from './configuration-schema.ts';
 
 /** Ranges that only say what a number can hold are no news to a reader. */
 function bounds({ minimum, exclusiveMinimum, maximum, exclusiveMaximum, type }: JsonSchema): string {
@@ -37,12 +38,26 @@ function describeType(schema: JsonSchema): string {
     case 'null':
       return '`null`';
     case 'array':
+      if (schema.items?.anyOf?.every(hasId) === true)
+        return `list of objects with an \`id\`: ${ids(schema.items).join(', ')}`;
       return schema.items === undefined || Object.keys(schema.items).length === 0
         ? 'list'
         : `list of ${describeType(schema.items)}`;
     default:
       return 'object';
   }
+}
+
+function idOf({ properties }: JsonSchema): unknown {
+  return properties?.['id']?.const;
+}
+
+function hasId(form: JsonSchema): boolean {
+  return idOf(form) !== undefined;
+}
+
+function ids({ anyOf = [] }: JsonSchema): readonly string[] {
+  return anyOf.map((form) => code(idOf(form)));
 }
 
 function cell(text: string): string {
@@ -75,13 +90,23 @@ function table(schema: JsonSchema, prefix: string, skip: readonly string[] = [])
   ].join('\n');
 }
 
+/** What a method's training is where nothing else is said. */
+function trainedWith(catalogue: Catalogue, id: string): string {
+  const settings = { ...usualTraining, ...catalogue.methods.training?.(id) };
+  return `Trained with ${Object.entries(settings)
+    .map(([name, value]) => `\`${name}\` ${code(value)}`)
+    .join(', ')}.`;
+}
+
 /** The reference page of the configuration file, in Markdown, from the schema alone. */
 export function configurationReference(catalogue: Catalogue): string {
   const schema = configurationJsonSchema(catalogue);
   const methods = (schema.properties?.['method']?.anyOf ?? []).flatMap((form) => {
-    const id = form.properties?.['id']?.const;
+    const id = idOf(form);
     return typeof id === 'string'
-      ? [`### ${form.description ?? id} (\`${id}\`)\n\n${table(form, 'method.', ['method.id'])}`]
+      ? [
+          `### ${form.description ?? id} (\`${id}\`)\n\n${trainedWith(catalogue, id)}\n\n${table(form, 'method.', ['method.id'])}`,
+        ]
       : [];
   });
   const matrix = schema.properties?.['matrix'] ?? {};

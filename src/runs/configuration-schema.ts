@@ -99,6 +99,9 @@ const adam = z.strictObject({
   epsilon: z.number().positive().default(1e-8).describe('Added to the root of the second moment.'),
 });
 
+/** How a method is trained that does not say how. */
+export const usualTraining = { learningRate: 5e-4, warmup: 0.06, weightDecay: 0.01 } as const;
+
 const training = z
   .strictObject({
     epochs: z
@@ -109,7 +112,13 @@ const training = z
     steps: positive.exactOptional().describe('Optimiser steps, in place of epochs.'),
     batchSize: positive.default(32).describe('Examples in a batch.'),
     accumulation: positive.default(1).describe('Batches whose gradients are summed into one optimiser step.'),
-    learningRate: z.number().positive().default(5e-4).describe('The highest learning rate, reached after the warm-up.'),
+    learningRate: z
+      .number()
+      .positive()
+      .exactOptional()
+      .describe(
+        "The highest learning rate, reached after the warm-up; the method's own when absent, as its options' section says.",
+      ),
     schedule: z
       .enum(['linear', 'constant', 'cosine'])
       .default('linear')
@@ -117,9 +126,17 @@ const training = z
     warmup: z
       .number()
       .min(0)
-      .default(0.06)
-      .describe('The warm-up: a fraction of all steps when below 1, else a number of steps.'),
-    weightDecay: z.number().min(0).default(0.01).describe('Decoupled weight decay; biases and norms are left out.'),
+      .exactOptional()
+      .describe(
+        `The warm-up: a fraction of all steps when below 1, else a number of steps; the method's own when absent, else ${usualTraining.warmup}.`,
+      ),
+    weightDecay: z
+      .number()
+      .min(0)
+      .exactOptional()
+      .describe(
+        `Decoupled weight decay; biases and norms are left out. The method's own when absent, else ${usualTraining.weightDecay}.`,
+      ),
     maxGradNorm: z
       .number()
       .positive()
@@ -164,7 +181,7 @@ const training = z
         path: ['steps'],
         input: steps,
       });
-    if (warmup >= 1 && !Number.isInteger(warmup))
+    if (warmup !== undefined && warmup >= 1 && !Number.isInteger(warmup))
       context.issues.push({
         code: 'custom',
         message: `expected a fraction below 1 or a whole number of steps, found ${warmup}`,
@@ -230,7 +247,7 @@ export type MatrixValues = z.output<typeof matrixValue>;
 export type Matrix = z.output<typeof matrixSchema>;
 
 function build(catalogue: Catalogue) {
-  return z.strictObject({
+  const written = z.strictObject({
     name: text(200).exactOptional().describe('A name for people.'),
     model,
     task: taskSchema(catalogue),
@@ -240,6 +257,12 @@ function build(catalogue: Catalogue) {
     launcher: z.enum(['local']).default('local').describe('Who starts the trainer.'),
     tags: z.array(text(100)).max(100).exactOptional().describe('Labels to find the run by.'),
     note: z.string().max(100_000).exactOptional().describe('Free text.'),
+  });
+  return written.transform((configuration, context) => {
+    // An unknown key alone does not keep a transform from being run, but the method may be none then.
+    if (context.issues.length > 0) return z.NEVER;
+    const own = catalogue.methods.training?.(configuration.method.id);
+    return { ...configuration, training: { ...usualTraining, ...own, ...configuration.training } };
   });
 }
 

@@ -48,6 +48,8 @@ describe('reading a configuration', () => {
         targets: ['query', 'value'],
         rankStabilised: false,
         dropout: 0,
+        gated: false,
+        maskedGateMean: true,
         head: 'native',
       },
       training: {
@@ -67,6 +69,47 @@ describe('reading a configuration', () => {
       device: { provider: 'auto' },
       launcher: 'local',
     });
+  });
+
+  it('trains as the method is usually trained, unless the configuration says otherwise', () => {
+    const training = (method: unknown, given: object = {}): object =>
+      resolveConfiguration(
+        parse(JSON.stringify({ model: 'm', task: 'sst2', method, training: given })),
+        catalogue,
+        nothing,
+      ).training;
+    expect(training('compacter')).toMatchObject({ learningRate: 3e-3, weightDecay: 0, warmup: 0.1 });
+    expect(training('full')).toMatchObject({ learningRate: 5e-5, weightDecay: 0.01, warmup: 0.06 });
+    expect(training('compacter', { learningRate: 1e-3, warmup: 0 })).toMatchObject({
+      learningRate: 1e-3,
+      weightDecay: 0,
+      warmup: 0,
+    });
+  });
+
+  it('knows the parts of a union as it knows methods', () => {
+    const union = (...parts: readonly unknown[]): string =>
+      JSON.stringify({ model: 'm', task: 'sst2', method: { id: 'union', parts } });
+    const { method } = resolveConfiguration(
+      parse(union({ id: 'lora', rank: 4, gated: true }, { id: 'pasta' })),
+      catalogue,
+      nothing,
+    );
+    expect(method).toMatchObject({
+      parts: [
+        { id: 'lora', rank: 4, alpha: 16, gated: true },
+        { id: 'pasta', vectors: 'per-slot' },
+      ],
+      head: 'native',
+    });
+    const problem = (...parts: readonly unknown[]): string =>
+      thrown(() => resolveConfiguration(parse(union(...parts)), catalogue, nothing)).message;
+    expect(problem({ id: 'lora' }, { id: 'lorra' })).toContain('method.parts[1].id: expected "bitfit", "lora"');
+    expect(problem({ id: 'lora' }, { id: 'lorra' })).toContain('Did you mean "lora"?');
+    expect(problem({ id: 'lora', rnk: 3 })).toContain('method.parts[0].rnk: unknown key');
+    expect(problem({ id: 'lora', rnk: 3 })).toContain('Did you mean "rank"?');
+    expect(problem({ id: 'lora', rank: 0 })).toContain('method.parts[0].rank: expected a number above 0, found 0');
+    expect(problem({ id: 'lora', head: 'mask' })).toContain('method.parts[0].head: unknown key');
   });
 
   it('allows comments, trailing commas and a byte order mark', () => {
@@ -293,7 +336,7 @@ const anySettings = fc.record(
       fc.record({ id: fc.constant('cola'), data: fc.constant('folder'), maxLength: fc.integer({ min: 4, max: 512 }) }),
     ),
     method: fc.oneof(
-      fc.constantFrom(...catalogue.methods.ids()),
+      fc.constantFrom(...catalogue.methods.ids().filter((id) => catalogue.methods.options(id).safeParse({}).success)),
       fc.record({
         id: fc.constant('lora'),
         rank: fc.integer({ min: 1, max: 64 }),
@@ -393,7 +436,7 @@ describe('what is made from the schema', () => {
   });
 
   it('every path that can be set is one that the schema reads', () => {
-    const { shape } = configurationSchema(catalogue);
+    const { shape } = configurationSchema(catalogue).in;
     const heads = new Set(settingPaths(configurationJsonSchema(catalogue)).map((path) => path.split('.')[0]));
     expect([...heads].sort()).toEqual(Object.keys(shape).sort());
   });

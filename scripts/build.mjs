@@ -48,8 +48,11 @@ const groups = [
     external: ['vscode'],
     mainFields: ['module', 'main'],
     define: { 'import.meta.url': 'bundleUrl' },
-    banner: { js: "const bundleUrl = require('node:url').pathToFileURL(__filename).href;" },
+    banner: {
+      js: "const bundleBegun = performance.now(), bundleUrl = require('node:url').pathToFileURL(__filename).href;",
+    },
     minifySyntax: true,
+    minifyWhitespace: true,
   },
   {
     // Pages of the editor and of reports: browser code that is loaded whole.

@@ -56,7 +56,14 @@ export function percent(part: number, whole: number): string {
   return `${value === 0 || value >= 0.01 ? value.toFixed(2) : value.toPrecision(2)} %`;
 }
 
-const segmenter = new Intl.Segmenter();
+/** Made when it is first needed: that takes milliseconds which the start of a program need not spend. */
+let segmenter: Intl.Segmenter | undefined;
+
+function segments(text: string): Iterable<{ readonly segment: string }> {
+  segmenter ??= new Intl.Segmenter();
+  return segmenter.segment(text);
+}
+
 const wide =
   /^(\p{Emoji_Presentation}|[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6])/u;
 const simple = /^[ -~]*$/;
@@ -70,7 +77,7 @@ function cellsOf(character: string): number {
 export function widthOf(text: string): number {
   if (simple.test(text)) return text.length;
   let width = 0;
-  for (const { segment } of segmenter.segment(text)) width += cellsOf(segment);
+  for (const { segment } of segments(text)) width += cellsOf(segment);
   return width;
 }
 
@@ -79,7 +86,7 @@ export function cut(text: string, width: number): string {
   if (widthOf(text) <= width) return text;
   let kept = '';
   let used = 1;
-  for (const { segment } of segmenter.segment(text)) {
+  for (const { segment } of segments(text)) {
     used += cellsOf(segment);
     if (used > width) break;
     kept += segment;

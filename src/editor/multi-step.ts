@@ -62,12 +62,13 @@ function pick<State>(
       ({ items, busy, active }) => {
         if (ended.signal.aborted) return;
         box.busy = busy;
-        // A list that is filled bit by bit keeps the line that the user stands on.
-        const standing = isFirst ? -1 : box.items.indexOf(box.activeItems[0] ?? { label: '' });
-        const standingLabel = box.activeItems[0]?.label;
+        // A list that is filled bit by bit keeps the line that the user went to.
+        const [standing] = box.activeItems;
+        const hasMoved =
+          !isFirst && standing !== undefined && standing !== box.items.find(({ apply }) => apply !== undefined);
         box.keepScrollPosition = !isFirst;
         box.items = items.map(itemOf);
-        const kept = standing > 0 ? box.items.find(({ label }) => label === standingLabel) : undefined;
+        const kept = hasMoved ? box.items.find(({ label }) => label === standing.label) : undefined;
         const wanted =
           kept ??
           (active === undefined ? undefined : box.items.find(({ apply }) => apply !== undefined && active(apply)));

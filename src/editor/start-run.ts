@@ -74,6 +74,12 @@ async function dataFolders(task: string): Promise<readonly string[]> {
   return folders.sort((a, b) => fits(b) - fits(a) || a.localeCompare(b));
 }
 
+/** Folders of the workspace that hold a model. */
+async function workspaceModels(): Promise<readonly string[]> {
+  const files = await vscode.workspace.findFiles('**/model.safetensors', ignored, mostFiles);
+  return [...new Set(files.map(({ fsPath }) => dirname(fsPath)))].sort();
+}
+
 async function factsOf(app: ExtensionApp, memory: StartMemory): Promise<StartFacts> {
   const [first] = app.folders;
   return {
@@ -86,7 +92,10 @@ async function factsOf(app: ExtensionApp, memory: StartMemory): Promise<StartFac
         label: vscode.workspace.asRelativePath(found.uri),
         note: noteOf(found),
       })),
-    models: () => app.worker.ask('models', { folders: app.folders.flatMap(absoluteModelFolders) }),
+    models: async () => {
+      const folders = new Set([...app.folders.flatMap(absoluteModelFolders), ...(await workspaceModels())]);
+      return app.worker.ask('models', { folders: [...folders] });
+    },
     count: (request) => app.worker.ask('count', request),
     dataFolders,
     providers: () => providers(app, first),
@@ -183,7 +192,8 @@ async function ask(app: ExtensionApp, initial: StartState, flow: string): Promis
 async function finish(app: ExtensionApp, state: StartState): Promise<readonly RunRef[]> {
   const folder = (state.folder === undefined ? undefined : app.folder(state.folder)) ?? app.folders[0];
   if (folder === undefined) return [];
-  const text = configurationText(state, writtenIn(folder.path));
+  const catalogue = await app.worker.ask('catalogue', undefined);
+  const text = configurationText(state, catalogue, writtenIn(folder.path));
   const file = await freeName(folder.path, state);
   if (state.finish === 'open') {
     await openNewConfiguration(file, text);
@@ -256,7 +266,8 @@ export async function startSweep(app: ExtensionApp): Promise<readonly RunRef[]> 
   const state = await ask(app, { source: { kind: 'new' }, seeds: [0], finish: 'open' }, t('New Sweep'));
   const folder = app.folders[0];
   if (state === undefined || folder === undefined) return [];
-  const settings = JSON.parse(configurationText(state, writtenIn(folder.path))) as Record<string, unknown>;
+  const catalogue = await app.worker.ask('catalogue', undefined);
+  const settings = JSON.parse(configurationText(state, catalogue, writtenIn(folder.path))) as Record<string, unknown>;
   const matrix =
     state.method === 'lora'
       ? sweepExample

@@ -110,12 +110,7 @@ function folderNodes(folder: QueueFolder): readonly QueueNode[] {
           {
             id: `${folder.key} disk`,
             label: t('Disk'),
-            description: t(
-              '{0} in {1} runs, {2} of it checkpoints',
-              bytes(folder.disk.bytes),
-              grouped(folder.disk.runs),
-              bytes(folder.disk.checkpointBytes),
-            ),
+            description: t('{0}, checkpoints {1}', bytes(folder.disk.bytes), bytes(folder.disk.checkpointBytes)),
             icon: { id: 'database' },
             contextValue: 'disk',
             folder: folder.key,

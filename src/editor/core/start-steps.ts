@@ -458,19 +458,32 @@ export function remember(memory: StartMemory, state: StartState): StartMemory {
   };
 }
 
+function titleOf(listed: readonly { readonly id: string; readonly title: string }[], id: string): string {
+  return listed.find((each) => each.id === id)?.title ?? id;
+}
+
 /**
  * The text of the configuration that the answers come to.
  * @param relative writes a path as it should stand in the file
  */
-export function configurationText(state: StartState, relative: (path: string) => string = (path) => path): string {
+export function configurationText(
+  state: StartState,
+  { tasks, methods }: Pick<Catalogue, 'tasks' | 'methods'>,
+  relative: (path: string) => string = (path) => path,
+): string {
   const { model = '', task = '', data, method = '', seeds = [0], epsilon, device = 'auto' } = state;
   const [seed = 0] = seeds;
   const written = {
-    name: `${task}, ${method}`,
+    name: `${titleOf(tasks, task)}, ${titleOf(methods, method)}`,
     model: hubName.test(model) ? model : relative(model),
     task: data === undefined ? task : { id: task, data: relative(data) },
     method,
-    training: { epochs: 3, learningRate: 5e-4, batchSize: 32, ...(seeds.length > 1 ? {} : { seed }) },
+    training: {
+      epochs: 3,
+      learningRate: method === 'full' ? 5e-5 : 5e-4,
+      batchSize: 32,
+      ...(seeds.length > 1 ? {} : { seed }),
+    },
     ...(epsilon === undefined || epsilon === null ? {} : { privacy: { epsilon } }),
     ...(device === 'auto' ? {} : { device }),
     ...(seeds.length > 1 ? { matrix: { 'training.seed': seeds } } : {}),

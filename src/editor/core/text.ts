@@ -43,9 +43,11 @@ export function markdownLine(text: string): string {
   return markdown(oneLine(text));
 }
 
-const compactNumber = new Intl.NumberFormat('en', { notation: 'compact', maximumSignificantDigits: 3 });
+/** Made when it is first needed: that takes milliseconds. */
+let compactNumber: Intl.NumberFormat | undefined;
 
 /** `295K`, `1.54K`, `110M`. */
 export function compact(count: number): string {
+  compactNumber ??= new Intl.NumberFormat('en', { notation: 'compact', maximumSignificantDigits: 3 });
   return compactNumber.format(count);
 }

@@ -98,7 +98,12 @@ export function registerQueueView(app: ExtensionApp): vscode.Disposable {
     changed,
     view.onDidChangeVisibility(lookNow),
     app.onDidLook(draw),
-    app.onDidChangeRuns(draw),
+    app.onDidChangeRuns(({ folder, changed, everything }) => {
+      // What a run leaves behind is known when it has ended.
+      const hasEnded = changed.some((id) => folder.runs.get(id)?.endedAt !== null);
+      if (everything || hasEnded) diskAt = Math.min(diskAt, Date.now() - diskEveryMs + machineEveryMs);
+      draw();
+    }),
     app.onDidChangeFolders(lookNow),
     { dispose: () => clearInterval(timer) },
   );

@@ -83,35 +83,63 @@ function logSum(losses: Float64Array, masses: Float64Array, theta: number): numb
 interface Plan {
   /** θ */
   readonly tilt: number;
-  /** The Rényi bound of the law within its range: a little above ε. */
-  readonly guess: number;
+  /** The window's ends. */
   readonly low: number;
   readonly high: number;
-  /** λ of Chernoff's bounds on either side. */
-  readonly below: number;
+  /** λ of Chernoff's bound of the tilted law a turn above ε. */
+  readonly turn: number;
+  /** λ of Chernoff's bound of the law itself above the window. */
   readonly above: number;
 }
 
-/** −log of the tilted probability that may lie outside of the window on either side. */
-const outside = 24;
+/** What is known of ε before a grid is made. */
+interface Guess {
+  readonly epsilon: number;
+  /** Nothing where no bound is known: the window then holds what is likely under the tilt. */
+  readonly lower: number | undefined;
+}
 
-function planOf(sketches: readonly Sketch[], delta: number): Plan {
-  const moment = (theta: number): number =>
-    sketches.reduce((sum, { steps, losses, masses }) => sum + steps * logSum(losses, masses, theta), 0);
-  const bound = (theta: number): number =>
-    (moment(theta) - Math.log(delta) - theta * Math.log1p(1 / theta) - Math.log1p(theta)) / theta;
-  const { at: tilt, value: guess } = minimisePositive(bound, 1, { tolerance: 1e-3, lowest: 1e-12, highest: 1e12 });
+/** −log of the share of δ that the window's ends may cost. */
+const share = 11;
+
+function momentOf(sketches: readonly Sketch[]): (theta: number) => number {
+  return (theta) => sketches.reduce((sum, { steps, losses, masses }) => sum + steps * logSum(losses, masses, theta), 0);
+}
+
+/** The Rényi bound within the range: above ε, but of its size where nothing else is known. */
+function firstGuess(sketches: readonly Sketch[], delta: number): Guess & { readonly tilt: number } {
+  const moment = momentOf(sketches);
+  const { at, value } = minimisePositive(
+    (theta) => (moment(theta) - Math.log(delta) - theta * Math.log1p(1 / theta) - Math.log1p(theta)) / theta,
+    1,
+    { tolerance: 1e-3, lowest: 1e-12, highest: 1e12 },
+  );
+  return { epsilon: Math.max(0, value), lower: undefined, tilt: at };
+}
+
+/**
+ * The tilt is the saddle point for the supposed ε. The window has to hold ε; above it the law, counted whole, may have a small share of δ; and
+ * a turn around it may not bring more than that either, from below (where what is folded up loses e^(−θ·width)) or from above.
+ */
+function planOf(sketches: readonly Sketch[], { epsilon, lower }: Guess, delta: number, start: number): Plan {
+  const moment = momentOf(sketches);
+  const options = { tolerance: 1e-2, lowest: 1e-12, highest: 1e12 };
+  const tilt = minimisePositive((theta) => moment(theta) - theta * epsilon, start, options).at;
   const centre = moment(tilt);
-  const end = (sign: number, highest: number): Minimum =>
-    minimisePositive(
-      (lambda) => (moment(tilt + sign * lambda) - centre + outside) / lambda,
-      Math.min(tilt, highest),
-      { tolerance: 1e-2, lowest: 1e-15, highest },
-    );
+  const spent = share - Math.log(delta);
   // Near the end of a bounded law λ grows without limit and gains nothing; on the grid it would cost.
-  const widest = end(1, 1e15).value + end(-1, 1e15).value;
-  const [above, below] = [end(1, 1000 / widest), end(-1, 1000 / widest)];
-  return { tilt, guess, low: -below.value, high: above.value, below: below.at, above: above.at };
+  const capped = (f: (x: number) => number): Minimum => {
+    const free = minimisePositive(f, tilt, { ...options, highest: 1e15 });
+    const highest = Math.max(tilt, 1000 / Math.max(free.value - epsilon, spent / tilt));
+    return minimisePositive(f, Math.min(tilt, highest), { ...options, highest });
+  };
+  const turn = capped((lambda) => (moment(tilt + lambda) - centre + share + 3) / lambda);
+  const above = capped((lambda) => (moment(lambda) + spent) / lambda);
+  const high = Math.max(above.value, epsilon);
+  const bottom =
+    lower ?? -minimisePositive((lambda) => (moment(tilt - lambda) - centre + spent) / lambda, tilt, options).value;
+  const width = Math.max(turn.value - epsilon, spent / tilt, high - bottom);
+  return { tilt, low: high - width, high, turn: turn.at, above: above.at };
 }
 
 /** One step's law on the grid and how often it is composed. */
@@ -161,41 +189,47 @@ interface Spectrum {
   readonly relative: Float64Array;
 }
 
+/** Below this logarithm a frequency's part of the composed law is nothing but an error, and is counted as one. */
+const negligible = -90;
+
 function emptySpectrum(n: number): Spectrum {
   const array = (): Float64Array => new Float64Array(n);
   return { logSize: array(), angle: array(), logLimit: array(), relative: array() };
 }
 
 function multiply(spectrum: Spectrum, at: number, re: number, im: number, steps: number, error: number): void {
-  const size = Math.hypot(re, im);
+  const size = Math.sqrt(re * re + im * im);
   const { logSize, angle, logLimit, relative } = spectrum;
   logSize[at] = (logSize[at] as number) + steps * Math.log(size);
+  const limit = (logLimit[at] as number) + steps * Math.log(size + error);
+  logLimit[at] = limit;
+  if (limit < negligible) return;
   angle[at] = (angle[at] as number) + steps * Math.atan2(im, re);
-  logLimit[at] = (logLimit[at] as number) + steps * Math.log(size + error);
   relative[at] = (relative[at] as number) + (steps * (error + 16 * unit * size)) / (size + error);
 }
 
+/** One bound's law: what is composed, tilted and read. */
+interface Signal {
+  readonly side: 'upper' | 'lower';
+  readonly parts: readonly Part[];
+  readonly plan: Plan;
+}
+
 /**
- * Composes two directions at once: two real signals are the parts of one complex one.
+ * Composes two laws at once, as the real and the imaginary part of one signal. Both have the same phases.
  * @param n the window's points, a power of two
  */
-function compose(
-  parts: Directions<readonly Part[]>,
-  tilts: Directions<number>,
-  n: number,
-  roots: Roots,
-): Directions<Composed> {
+function compose(first: Signal, second: Signal, n: number, roots: Roots): readonly [Composed, Composed] {
   const transformed = transformError(n);
-  const spectra = { removed: emptySpectrum(n), added: emptySpectrum(n) };
-  const logMoments = { removed: 0, added: 0 };
+  const spectra = [emptySpectrum(n), emptySpectrum(n)] as const;
+  const logMoments: [number, number] = [0, 0];
   const re = new Float64Array(n);
   const im = new Float64Array(n);
-  parts.removed.forEach(({ steps, law }, index) => {
+  first.parts.forEach(({ steps, law }, index) => {
     re.fill(0);
     im.fill(0);
-    const other = parts.added[index] as Part;
-    logMoments.removed += steps * foldTilted(law, tilts.removed, re);
-    logMoments.added += steps * foldTilted(other.law, tilts.added, im);
+    logMoments[0] += steps * foldTilted(law, first.plan.tilt, re);
+    logMoments[1] += steps * foldTilted((second.parts[index] as Part).law, second.plan.tilt, im);
     let squares = 0;
     for (let k = 0; k < n; k++) squares += (re[k] as number) ** 2 + (im[k] as number) ** 2;
     const error = transformed * Math.sqrt(n * squares);
@@ -204,25 +238,30 @@ function compose(
       const m = mirrored(k);
       if (m < k) continue;
       const [ar, ai, br, bi] = [re[k] as number, im[k] as number, re[m] as number, im[m] as number];
-      multiply(spectra.removed, k, (ar + br) / 2, (ai - bi) / 2, steps, error);
-      multiply(spectra.added, k, (ai + bi) / 2, (br - ar) / 2, steps, error);
+      multiply(spectra[0], k, (ar + br) / 2, (ai - bi) / 2, steps, error);
+      multiply(spectra[1], k, (ai + bi) / 2, (br - ar) / 2, steps, error);
     }
   });
-  const errors = { removed: 0, added: 0 };
+  const errors: [number, number] = [0, 0];
   let squares = 0;
   for (let k = 0; k < n; k++) {
     const m = mirrored(k);
     if (m < k) continue;
     const weight = m === k ? 1 : 2;
-    const power = (direction: keyof Directions<unknown>): readonly [number, number] => {
-      const { logSize, angle, logLimit, relative } = spectra[direction];
-      errors[direction] += weight * Math.exp(logLimit[k] as number) * ((relative[k] as number) + 16 * unit);
+    const power = (which: 0 | 1): readonly [number, number] => {
+      const { logSize, angle, logLimit, relative } = spectra[which];
+      const limit = logLimit[k] as number;
+      if (limit < negligible) {
+        errors[which] += weight * Math.exp(limit);
+        return [0, 0];
+      }
+      errors[which] += weight * Math.exp(limit) * ((relative[k] as number) + 16 * unit);
       const size = Math.exp(logSize[k] as number);
       squares += weight * size * size;
       return [size * Math.cos(angle[k] as number), size * Math.sin(angle[k] as number)];
     };
-    const [ar, ai] = power('removed');
-    const [br, bi] = power('added');
+    const [ar, ai] = power(0);
+    const [br, bi] = power(1);
     re[k] = ar - bi;
     im[k] = ai + br;
     if (m !== k) {
@@ -237,51 +276,51 @@ function compose(
   }
   // A little more than the sums come to, which are themselves rounded.
   const back = transformed * Math.sqrt(squares / n);
-  const result = (direction: keyof Directions<unknown>, masses: Float64Array): Composed => ({
+  const result = (which: 0 | 1, masses: Float64Array): Composed => ({
     masses,
-    logMoment: logMoments[direction],
-    error: 1.001 * (errors[direction] / n + back),
+    logMoment: logMoments[which],
+    error: 1.001 * (errors[which] / n + back),
   });
-  return { removed: result('removed', re), added: result('added', im) };
-}
-
-interface Reading {
-  readonly parts: readonly Part[];
-  readonly plan: Plan;
-  readonly composed: Composed;
-  readonly step: number;
-  /** Σ steps·κ. */
-  readonly relativeError: number;
-  /** Σ steps·P(infinite loss), at least the probability that any is. */
-  readonly infinite: number;
+  return [result(0, re), result(1, im)];
 }
 
 /**
  * Finds ε in a composed law, walking down from the window's top with the two sums δ(ε) and B = Σ_{ℓ > ε} p(ℓ)·e^(ε − ℓ), both of positive
  * terms: from one grid point to the next lower, δ grows by (1 − e^−Δ)·B; between them it is linear in e^ε.
- * @param side whether what may be wrong is added to δ, for an upper bound of ε, or taken off, for a lower one
+ * What may be wrong is added to δ for an upper bound of ε, and taken off for a lower one.
+ * @param relativeError Σ steps·κ
  */
-function readEpsilon({ parts, plan, composed, step, relativeError, infinite }: Reading, side: 'upper' | 'lower', delta: number): number {
+function readEpsilon({ side, parts, plan }: Signal, composed: Composed, relativeError: number, delta: number): number {
   const { tilt } = plan;
+  const step = (parts[0] as Part).law.step;
+  const infinite = parts.reduce((sum, { steps, law }) => sum + steps * law.infinite, 0);
   const { masses, logMoment, error } = composed;
   const n = masses.length;
   const offset = parts.reduce((sum, { law, steps }) => sum + steps * law.offset, 0);
   const lossAt = (index: number): number => index * step + offset;
   const bottom = Math.floor((plan.low - offset) / step);
   const top = bottom + n - 1;
-  const chernoff = (lambda: number, at: number): number =>
-    Math.exp(
-      parts.reduce((sum, { law, steps }) => sum + steps * logMomentOf(law, tilt + lambda), 0) - logMoment - lambda * at,
-    );
-  const above = chernoff(plan.above, lossAt(top + 1));
-  const below = chernoff(-plan.below, lossAt(bottom - 1));
-  const rounding = error * (1 / Math.expm1(tilt * step) - 1 / Math.expm1((tilt + 1) * step));
+  const greatest = parts.reduce(
+    (sum, { law, steps }) => sum + steps * (law.offset + (law.first + law.masses.length - 1) * law.step),
+    0,
+  );
+  const logMomentAt = (lambda: number): number =>
+    parts.reduce((sum, { law, steps }) => sum + steps * logMomentOf(law, lambda), 0);
+  const logTurn = logMomentAt(tilt + plan.turn) - logMoment;
+  /** Chernoff's bound of the tilted probability of a loss from `loss` up. */
+  const tiltedAbove = (loss: number): number =>
+    loss > greatest + step ? 0 : Math.exp(Math.min(0, logTurn - plan.turn * loss));
+  const rounding =
+    error * Math.min(n, 1 / Math.expm1(tilt * step) - 1 / Math.expm1((tilt + 1) * step));
   // The most that a tilted mass of 1 above ε can weigh: the maximum of e^(−θu)·(1 − e^(−u)).
   const heaviest = Math.exp(-tilt * Math.log1p(1 / tilt) - Math.log1p(tilt));
-  const atPoint = side === 'upper' ? rounding : rounding + (above + below) * heaviest;
-  const beyond = side === 'upper' ? Math.exp(logMoment - tilt * lossAt(top + 1)) * above + infinite : 0;
+  // What is folded up around the window loses e^(−θ·width) a turn.
+  const turned = 1 / Math.expm1(tilt * n * step);
+  const end = lossAt(top + 1);
+  const above = end > greatest + step ? 0 : Math.exp(Math.min(0, logMomentAt(plan.above) - plan.above * end));
+  const beyond = side === 'upper' ? above + infinite : -turned;
   // All sums have n positive terms; their exponentials come from differences of these sizes.
-  const summing = relativeError + unit * (4 * n + 8 * (Math.abs(logMoment) + Math.abs(tilt * plan.high)));
+  const summing = relativeError + unit * (4 * n + 8 * (Math.abs(logMoment) + tilt * (Math.abs(plan.high) + Math.abs(plan.low))));
   const factor = Math.exp(side === 'upper' ? summing : -summing);
   const sign = side === 'upper' ? 1 : -1;
   const shrink = -Math.expm1(-step);
@@ -292,12 +331,15 @@ function readEpsilon({ parts, plan, composed, step, relativeError, infinite }: R
     const scale = Math.exp(logMoment - tilt * lossAt(index));
     const before = exceeded;
     exceeded += shrink * weighted;
-    const uncertain = scale * atPoint;
-    if (factor * (exceeded + sign * uncertain) + beyond > delta) {
+    const uncertain = scale * (rounding + (side === 'upper' ? 0 : heaviest * tiltedAbove(lossAt(index + n))));
+    const found = factor * (exceeded + sign * uncertain) + beyond;
+    // Written so that a sum which is no number never certifies anything.
+    if (side === 'upper' ? !(found <= delta) : found > delta) {
+      if (index === top) return side === 'upper' ? Infinity : 0;
       // Between this point and the one above: δ = before + B·(1 − e^(ε − above)), with the uncertainty of the lower end.
       const wanted = (delta - beyond) / factor - sign * uncertain - before;
       const loss = lossAt(index + 1);
-      if (wanted <= 0) return side === 'upper' ? loss : Math.max(0, loss);
+      if (!(wanted > 0)) return Math.max(0, side === 'upper' ? loss : lossAt(index));
       return Math.max(0, wanted < weighted ? loss + Math.log1p(-wanted / weighted) : lossAt(index));
     }
     if (lossAt(index) <= 0) return 0;
@@ -314,60 +356,83 @@ export interface PrvOptions {
   readonly mostPoints?: number;
 }
 
-const fewestPoints = 2 ** 10;
+/** Of one step's loss, for each point of the window; where more would be wanted, the grid is coarser. */
+const mostCells = 16;
+const fewestPoints = 2 ** 11;
 
 function powerOfTwoFrom(value: number): number {
   return 2 ** Math.ceil(Math.log2(value));
 }
 
-/** Bounds of ε on one grid. */
+/** A phase with the part of the line that matters and what its loss is like, in one direction of neighbouring. */
+interface Sketched {
+  readonly phase: Phase;
+  readonly range: Range;
+  readonly sketch: Sketch;
+}
+
+/**
+ * Bounds of ε in one direction on one grid.
+ * @param n the window's points
+ */
 function boundsOnGrid(
-  parts: readonly (Phase & { readonly range: Range })[],
-  plans: Directions<Plan>,
-  step: number,
+  sketched: readonly Sketched[],
+  direction: keyof Directions<unknown>,
+  plan: Plan,
   n: number,
-  roots: Roots,
   delta: number,
 ): EpsilonBounds {
-  const upperParts: { removed: Part[]; added: Part[] } = { removed: [], added: [] };
-  const lowerParts: { removed: Part[]; added: Part[] } = { removed: [], added: [] };
-  let relativeError = 0;
-  let slack = 0;
-  for (const part of parts) {
-    const { samplingRate: q, noiseMultiplier: sigma, steps, range } = part;
+  // Two points are left over for what rounding the window's ends to the grid takes.
+  const spread = Math.max(...sketched.map(({ sketch: { losses } }) => Math.abs((losses[0] ?? 0) - (losses.at(-1) ?? 0))));
+  const step = Math.max((plan.high - plan.low) / (n - 2), spread / (mostCells * n));
+  const [upperParts, lowerParts]: [Part[], Part[]] = [[], []];
+  let [relativeError, slack] = [0, 0];
+  for (const { phase, range } of sketched) {
+    const { samplingRate: q, noiseMultiplier: sigma, steps } = phase;
     const cells = divideLosses(q, sigma, step, range);
-    const laws = connectTheDots(q, sigma, cells, range);
-    upperParts.removed.push({ steps, law: laws.removed });
-    upperParts.added.push({ steps, law: laws.added });
-    lowerParts.removed.push({ steps, law: mergeLosses(cells) });
-    lowerParts.added.push({ steps, law: mergeLosses(mirrorCells(cells)) });
-    relativeError += steps * massError(part);
+    upperParts.push({ steps, law: connectTheDots(q, sigma, cells, range)[direction] });
+    lowerParts.push({ steps, law: mergeLosses(direction === 'removed' ? cells : mirrorCells(cells)) });
     const greatest = Math.max(Math.abs(cells.first), Math.abs(cells.first + cells.low.length)) * step;
+    relativeError += steps * massError(phase);
     slack += steps * 32 * unit * (1 + greatest);
   }
-  const tilts = { removed: plans.removed.tilt, added: plans.added.tilt };
-  const upper = compose(upperParts, tilts, n, roots);
-  const lower = compose(lowerParts, tilts, n, roots);
-  const read = (direction: keyof Directions<unknown>, side: 'upper' | 'lower'): number => {
-    const own = (side === 'upper' ? upperParts : lowerParts)[direction];
-    return readEpsilon(
-      {
-        parts: own,
-        plan: plans[direction],
-        composed: (side === 'upper' ? upper : lower)[direction],
-        step,
-        relativeError,
-        infinite: own.reduce((sum, { steps, law }) => sum + steps * law.infinite, 0),
-      },
-      side,
-      delta,
-    );
-  };
-  const high = Math.max(read('removed', 'upper'), read('added', 'upper'));
-  return {
-    lower: Math.max(0, read('removed', 'lower') - slack, read('added', 'lower') - slack),
-    upper: high === 0 ? 0 : high + slack,
-  };
+  const upper: Signal = { side: 'upper', plan, parts: upperParts };
+  const lower: Signal = { side: 'lower', plan, parts: lowerParts };
+  const [composedUpper, composedLower] = compose(upper, lower, n, rootsOfUnity(n));
+  const high = readEpsilon(upper, composedUpper, relativeError, delta);
+  const low = readEpsilon(lower, composedLower, relativeError, delta);
+  return { lower: Math.max(0, low - slack), upper: high === 0 ? 0 : high + slack };
+}
+
+/**
+ * Bounds of ε in one direction, on ever finer grids.
+ * @param known `enough`: an upper bound that needs no improvement, because the other direction's ε is known to be above it; `most`: one
+ * that holds without any computation
+ */
+function boundsInDirection(
+  sketched: readonly Sketched[],
+  direction: keyof Directions<unknown>,
+  delta: number,
+  { tolerance, mostPoints }: Required<PrvOptions>,
+  { enough, most }: { readonly enough: number; readonly most: number },
+): EpsilonBounds {
+  const steps = sketched.reduce((sum, { phase }) => sum + phase.steps, 0);
+  const sketches = sketched.map(({ sketch: own }) => own);
+  const first = firstGuess(sketches, delta);
+  let best: EpsilonBounds = { lower: 0, upper: most };
+  if (most <= enough) return best;
+  // The first grid is coarse; it tells where the others have to be fine.
+  for (let n = fewestPoints; ; ) {
+    const guess =
+      best.upper === most ? first : { epsilon: Math.min(best.upper, first.epsilon), lower: best.lower };
+    const plan = planOf(sketches, guess, delta, first.tilt);
+    const found = boundsOnGrid(sketched, direction, plan, n, delta);
+    best = { lower: Math.max(best.lower, found.lower), upper: Math.min(best.upper, found.upper) };
+    const { lower, upper } = best;
+    if (n >= mostPoints || upper <= enough || upper * (1 - tolerance) <= lower) return best;
+    const wanted = upper < Infinity ? Math.sqrt((8 * tolerance * upper) / (steps * (1 + plan.tilt))) : Infinity;
+    n = Math.min(mostPoints, Math.max(2 * n, powerOfTwoFrom((plan.high - plan.low) / wanted)));
+  }
 }
 
 /**
@@ -401,26 +466,16 @@ export function composedEpsilon(
   const steps = phases.reduce((sum, phase) => sum + phase.steps, 0);
   // What is cut off the range counts as a violation; a small share of delta is spent on it.
   const tail = (1e-5 * delta) / steps;
-  const parts = phases.map((phase) => ({ ...phase, range: rangeOf(phase.samplingRate, phase.noiseMultiplier, tail) }));
-  const sketches = parts.map((part) => sketch(part, part.range));
-  const planFor = (direction: keyof Directions<unknown>): Plan =>
-    planOf(
-      sketches.map((each) => each[direction]),
-      delta,
-    );
-  const plans = { removed: planFor('removed'), added: planFor('added') };
-  const window = Math.max(plans.removed.high - plans.removed.low, plans.added.high - plans.added.low);
-  const { tilt, guess } = plans.removed;
-  const wanted = Math.sqrt((8 * tolerance * Math.max(guess, 1e-12)) / (steps * (1 + tilt)));
-  let n = Math.min(mostPoints, Math.max(fewestPoints, powerOfTwoFrom(window / wanted)));
-  let best: EpsilonBounds = { lower: 0, upper: Infinity };
-  for (;;) {
-    // Two points are left over for what rounding the window's ends to the grid takes.
-    const found = boundsOnGrid(parts, plans, window / (n - 2), n, rootsOfUnity(n), delta);
-    best = { lower: Math.max(best.lower, found.lower), upper: Math.min(best.upper, found.upper) };
-    const gap = best.upper - best.lower;
-    if (gap <= tolerance * best.upper || n >= mostPoints) return best;
-    const factor = Number.isFinite(gap) ? Math.sqrt(gap / (tolerance * best.upper)) : 4;
-    n = Math.min(mostPoints, n * Math.max(2, powerOfTwoFrom(factor)));
-  }
+  const parts = phases.map((phase) => {
+    const range = rangeOf(phase.samplingRate, phase.noiseMultiplier, tail);
+    return { phase, range, sketches: sketch(phase, range) };
+  });
+  const inDirection = (direction: keyof Directions<unknown>): readonly Sketched[] =>
+    parts.map(({ phase, range, sketches }) => ({ phase, range, sketch: sketches[direction] }));
+  const options = { tolerance, mostPoints };
+  const removed = boundsInDirection(inDirection('removed'), 'removed', delta, options, { enough: 0, most: Infinity });
+  // An added record's loss is at most −log(1 − q) a step.
+  const most = phases.reduce((sum, phase) => sum - phase.steps * Math.log1p(-phase.samplingRate), 0) * (1 + 1e-12);
+  const added = boundsInDirection(inDirection('added'), 'added', delta, options, { enough: removed.lower, most });
+  return { lower: Math.max(removed.lower, added.lower), upper: Math.max(removed.upper, added.upper) };
 }

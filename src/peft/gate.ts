@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { linear } from '../engine/graph/functions.ts';
-import { dimAt, divide, multiply, reduceMean, reduceSum, sigmoid } from '../engine/graph/operations.ts';
+import { dimAt, divide, less, multiply, reduceMean, reduceSum, sigmoid, where } from '../engine/graph/operations.ts';
 import type { ParameterScope } from '../engine/graph/parameters.ts';
 import { GraphError, type Value } from '../engine/graph/value.ts';
 import type { LayerPlace } from './method.ts';
@@ -52,7 +52,10 @@ export function gateOf(
     const start = bias === 'zeros' ? ({ kind: 'zeros' } as const) : uniformOf(width);
     const opened = sigmoid(linear(x, weight, scope.trained(`${name}.bias`, [1], start)));
     if (!maskedGateMean) return reduceMean(opened, [1], { keepAxes: true });
-    return divide(reduceSum(multiply(opened, mask), [1], { keepAxes: true }), reduceSum(mask, [1], { keepAxes: true }));
+    const rows = reduceSum(mask, [1], { keepAxes: true });
+    // Of an example that is padding all through, as filled-up batches have, anything finite will do.
+    const counted = where(less(rows, 1), 1, rows);
+    return divide(reduceSum(multiply(opened, mask), [1], { keepAxes: true }), counted);
   };
 }
 

@@ -50,6 +50,25 @@ const small: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   warp: { prompts: 2 },
   'prompt-tuning': { length: 2 },
   'prefix-tuning': { length: 2 },
+  'adapter-houlsby': { bottleneck: 2 },
+  'adapter-pfeiffer': { bottleneck: 2 },
+  'adapter-parallel': { bottleneck: 2 },
+  'adapter-drop': { bottleneck: 2, drop: 1 },
+  'adapter-low-rank': { bottleneck: 2 },
+  'adapter-phm': { bottleneck: 2, n: 2 },
+  compacter: { bottleneck: 2, n: 2 },
+  'compacter++': { bottleneck: 2, n: 2 },
+  unipelt: { prefixLength: 2, prefixBottleneck: 3, bottleneck: 2, rank: 2 },
+  'unipelt-prompt': { promptLength: 2, prefixLength: 2, prefixBottleneck: 3, bottleneck: 2, rank: 2 },
+  union: {
+    parts: [
+      { id: 'ia3', gated: true },
+      { id: 'pasta' },
+      { id: 'bitfit' },
+      { id: 'prefix-tuning', length: 1, gated: true },
+      { id: 'prefix-tuning', length: 2 },
+    ],
+  },
 };
 
 function modelOf(
@@ -108,6 +127,8 @@ describe('other forms of a method', () => {
     ['warp', { prompts: 2, enter: 'before-embedding', transform: true }],
     ['jr-warp', { dimension: 3, place: 'after-first-token', headReads: 'unshifted', head: 'linear' }],
     ['pasta', { vectors: 'shared', slots: 4, dropout: 0.3 }],
+    ['lora', { rank: 2, gated: true, maskedGateMean: false }],
+    ['ia3', { outputs: ['query', 'output'], inputs: ['attentionOutput'], gated: true, gateForm: 'whole' }],
   ];
   it.each(forms)('%s %o', (id, options) => {
     const mode = { dropout: 'model' } as const;

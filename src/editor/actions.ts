@@ -1,7 +1,7 @@
 import { basename, dirname, join } from 'node:path';
 import * as vscode from 'vscode';
 import type { Untimed } from '../runs/marks.ts';
-import type { RunActions, RunRef } from './app.ts';
+import type { RunActions, RunRef, StartOptions } from './app.ts';
 import { t } from './core/l10n.ts';
 import { runName } from './core/run-item.ts';
 import { withoutLinks } from './core/text.ts';
@@ -75,7 +75,10 @@ export function runActions(app: ExtensionApp): RunActions {
     return (own === undefined ? undefined : app.folder(own.uri.toString())) ?? app.folders[0];
   }
 
-  async function start(file: vscode.Uri, overrides: readonly string[] = []): Promise<readonly RunRef[]> {
+  async function start(
+    file: vscode.Uri,
+    { overrides = [], onlyFirst = false }: StartOptions = {},
+  ): Promise<readonly RunRef[]> {
     if (!(await isTrusted())) return [];
     const folder = folderFor(file);
     if (folder === undefined) {
@@ -86,10 +89,10 @@ export function runActions(app: ExtensionApp): RunActions {
       const given = await submission(file);
       const text = given.text ?? (await vscode.workspace.openTextDocument(file)).getText();
       const { runs = 1 } = await worker.ask('inspect', { file: given.file, text });
-      if (runs >= manyRuns && !(await confirmMany(runs))) return [];
+      if (!onlyFirst && runs >= manyRuns && !(await confirmMany(runs))) return [];
       const ids = await vscode.window.withProgress(
         { location: vscode.ProgressLocation.Window, title: t('Queueing runs…') },
-        () => worker.ask('submit', { folder: folder.path, ...given, overrides }),
+        () => worker.ask('submit', { folder: folder.path, ...given, overrides, onlyFirst }),
       );
       folder.startQueue();
       await folder.refresh();

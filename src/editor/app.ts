@@ -81,9 +81,16 @@ export interface App {
   readonly actions: RunActions;
 }
 
+export interface StartOptions {
+  /** `key=value`, as the command line's `--set` takes them. */
+  readonly overrides?: readonly string[];
+  /** Only the first run of a sweep, to try it. */
+  readonly onlyFirst?: boolean;
+}
+
 export interface RunActions {
   /** Starts what a configuration file describes. @returns the new runs */
-  start(file: vscode.Uri, overrides?: readonly string[]): Promise<readonly RunRef[]>;
+  start(file: vscode.Uri, options?: StartOptions): Promise<readonly RunRef[]>;
   stop(runs: readonly RunRef[], options?: { readonly force?: boolean }): Promise<boolean>;
   resume(runs: readonly RunRef[]): Promise<boolean>;
   /** Opens the run's configuration as a new file beside the one that it came from. */

@@ -1,6 +1,6 @@
 import * as vscode from 'vscode';
 import type { RunSummary } from '../store/queries.ts';
-import type { ComparisonSelection, RunRef } from './app.ts';
+import type { ComparisonSelection, RunRef, StartOptions } from './app.ts';
 import { t } from './core/l10n.ts';
 import { refsOf, selectionOf } from './core/targets.ts';
 import type { ExtensionApp } from './extension-app.ts';
@@ -34,8 +34,16 @@ function fileOf(given: unknown): vscode.Uri | undefined {
   return given instanceof vscode.Uri ? given : undefined;
 }
 
-function overridesOf(given: unknown): readonly string[] {
-  return Array.isArray(given) ? given.filter((each): each is string => typeof each === 'string') : [];
+/** What a caller of "Start Run" says beside the file; the editor itself passes other things on, which mean nothing here. */
+function optionsOf(given: unknown): StartOptions {
+  if (typeof given !== 'object' || given === null) return {};
+  const { overrides, onlyFirst } = given as Readonly<Record<string, unknown>>;
+  return {
+    ...(Array.isArray(overrides)
+      ? { overrides: overrides.filter((each): each is string => typeof each === 'string') }
+      : {}),
+    ...(onlyFirst === true ? { onlyFirst } : {}),
+  };
 }
 
 export function registerCommands(app: ExtensionApp): vscode.Disposable {
@@ -101,7 +109,7 @@ export function registerCommands(app: ExtensionApp): vscode.Disposable {
     [Command.startRun]: async (...given) => {
       const { startFile, startRun } = await import('./start-run.ts');
       const file = fileOf(given[0]);
-      return file === undefined ? startRun(app) : startFile(app, file, overridesOf(given[1]));
+      return file === undefined ? startRun(app) : startFile(app, file, optionsOf(given[1]));
     },
     [Command.startSweep]: async (...given) => {
       const { startFile, startSweep } = await import('./start-run.ts');

@@ -1,4 +1,5 @@
 import * as vscode from 'vscode';
+import type { StartOptions } from './app.ts';
 import { t } from './core/l10n.ts';
 import type { ExtensionApp } from './extension-app.ts';
 import { Command, configurationEnding, configurationPattern } from './ids.ts';
@@ -103,6 +104,11 @@ export function registerLanguage(app: ExtensionApp): vscode.Disposable {
           title: `$(run-all) ${t('Sweep of {0} runs', runs)}`,
           command: Command.startSweep,
           arguments: [document.uri],
+        }),
+        new vscode.CodeLens(top, {
+          title: `$(play) ${t('Start the first alone')}`,
+          command: Command.startRun,
+          arguments: [document.uri, { onlyFirst: true } satisfies StartOptions],
         }),
       ];
     },

@@ -1,6 +1,6 @@
 import { basename, dirname, join, relative, sep } from 'node:path';
 import * as vscode from 'vscode';
-import type { RunRef } from './app.ts';
+import type { RunRef, StartOptions } from './app.ts';
 import { openNewConfiguration } from './actions.ts';
 import { t } from './core/l10n.ts';
 import {
@@ -139,9 +139,9 @@ async function show(app: ExtensionApp, runs: readonly RunRef[]): Promise<void> {
 export async function startFile(
   app: ExtensionApp,
   file: vscode.Uri,
-  overrides: readonly string[] = [],
+  options: StartOptions = {},
 ): Promise<readonly RunRef[]> {
-  const runs = await app.actions.start(file, overrides);
+  const runs = await app.actions.start(file, options);
   if (runs.length > 0) {
     await app.context.workspaceState.update(memoryKey, { ...memoryOf(app), file: file.toString() });
     await show(app, runs);

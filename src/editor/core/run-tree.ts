@@ -63,7 +63,7 @@ export const pageSize = 200;
 interface Group {
   readonly node: GroupNode;
   readonly more: MoreNode;
-  /** Ids, the newest first. */
+  /** Ids, in the group's order. */
   readonly members: string[];
   shown: number;
 }
@@ -90,7 +90,7 @@ export interface RunTree {
   children(node: TreeNode): readonly TreeNode[];
   parent(node: TreeNode): TreeNode | undefined;
   run(ref: RunRef): RunSummary | undefined;
-  /** The runs of a group, the newest first. */
+  /** The runs of a group, in its order. */
   runsOf(node: FolderNode | GroupNode): readonly RunSummary[];
   /** How many runs there are, and how many of them the filter lets through. */
   counts(): { readonly all: number; readonly shown: number };
@@ -110,12 +110,18 @@ function newerFirst(a: string, b: string): number {
   return a < b ? 1 : a > b ? -1 : 0;
 }
 
-/** Where an id is, or would be, in a list with the newest first. */
-function place(ids: readonly string[], id: string): number {
-  let [low, high] = [0, ids.length];
+/** What waits stands in the order of the queue, everything else with the newest first. */
+function orderOf({ node }: Pick<Group, 'node'>): (a: string, b: string) => number {
+  return node.by === 'queued' ? (a, b) => newerFirst(b, a) : newerFirst;
+}
+
+/** Where an id is, or would be, among the members of a group. */
+function place(group: Group, id: string): number {
+  const order = orderOf(group);
+  let [low, high] = [0, group.members.length];
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (newerFirst(ids[middle] ?? '', id) < 0) low = middle + 1;
+    if (order(group.members[middle] ?? '', id) < 0) low = middle + 1;
     else high = middle;
   }
   return low;
@@ -169,7 +175,7 @@ export function runTree(initial: { readonly grouping: Grouping; readonly filter?
       touched.add(before);
     }
     if (target !== undefined) {
-      target.group.members.splice(place(target.group.members, id), 0, id);
+      target.group.members.splice(place(target.group, id), 0, id);
       touched.add(target.group);
     }
     entry.group = target?.group.node.id;
@@ -180,7 +186,7 @@ export function runTree(initial: { readonly grouping: Grouping; readonly filter?
 
   /** @returns whether the group is gone with its last member */
   function leave(folder: Folder, group: Group, id: string): boolean {
-    const at = place(group.members, id);
+    const at = place(group, id);
     if (group.members[at] === id) group.members.splice(at, 1);
     if (group.members.length > 0) return false;
     folder.groups.delete(group.node.id);
@@ -201,6 +207,7 @@ export function runTree(initial: { readonly grouping: Grouping; readonly filter?
         const inSweep = group.node.by === 'sweep' && group.node.value !== null;
         if (entry.node.inSweep !== inSweep) entry.node = { ...entry.node, inSweep };
       }
+      for (const { node, members } of folder.groups.values()) if (node.by === 'queued') members.reverse();
     }
     return everything;
   }
@@ -216,7 +223,7 @@ export function runTree(initial: { readonly grouping: Grouping; readonly filter?
   }
 
   function isShown(group: Group, id: string): boolean {
-    return place(group.members, id) < group.shown;
+    return place(group, id) < group.shown;
   }
 
   function sortedGroups(folder: Folder): readonly Group[] {
@@ -317,7 +324,7 @@ export function runTree(initial: { readonly grouping: Grouping; readonly filter?
       const entry = folder?.runs.get(ref.id);
       const group = entry?.group === undefined ? undefined : folder?.groups.get(entry.group);
       if (entry === undefined || group === undefined) return undefined;
-      group.shown = Math.max(group.shown, place(group.members, ref.id) + 1);
+      group.shown = Math.max(group.shown, place(group, ref.id) + 1);
       return entry.node;
     },
     roots() {
@@ -407,7 +414,7 @@ export function groupItem({ by, value }: GroupNode, runs: readonly RunSummary[])
   return {
     label,
     description: description.filter((part) => part !== '').join(' · '),
-    icon: by === 'sweep' && value === null ? 'circle-outline' : groupIcons[by],
+    icon: by === 'sweep' && value === null ? 'list-unordered' : groupIcons[by],
     contextValue: by === 'sweep' && value !== null ? 'group+sweep' : `group+${by}`,
     tooltip: sweep === undefined ? label : `${sweep.file}\n${sweep.made}`,
   };

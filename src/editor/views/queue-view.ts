@@ -52,7 +52,7 @@ export function registerQueueView(app: ExtensionApp): vscode.Disposable {
       machineAt = Date.now();
       machine = await app.worker.ask('machine', undefined);
     }
-    if (Date.now() - diskAt > diskEveryMs) {
+    if (Date.now() - diskAt > diskEveryMs && app.folders.some(({ runs }) => runs.size > 0)) {
       diskAt = Date.now();
       for (const { key, path, runs } of app.folders)
         if (runs.size > 0) disks.set(key, await app.worker.ask('diskUse', path));
@@ -74,7 +74,8 @@ export function registerQueueView(app: ExtensionApp): vscode.Disposable {
               ? vscode.TreeItemCollapsibleState.Expanded
               : vscode.TreeItemCollapsibleState.Collapsed,
         );
-        item.id = id;
+        // A node that gets its first children would stay closed under the same id.
+        item.id = children.length > 0 ? `${id} open` : id;
         item.description = description;
         item.iconPath = new vscode.ThemeIcon(
           icon.id,
@@ -93,6 +94,7 @@ export function registerQueueView(app: ExtensionApp): vscode.Disposable {
   const timer = setInterval(() => {
     if (view.visible) lookNow();
   }, machineEveryMs);
+  void app.ready.then(lookNow);
   return vscode.Disposable.from(
     view,
     changed,

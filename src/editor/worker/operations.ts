@@ -56,6 +56,8 @@ export interface Submission {
   /** The text as the editor has it; read from the file without it. */
   readonly text?: string;
   readonly overrides?: readonly string[];
+  /** Only the first run of a sweep. */
+  readonly onlyFirst?: boolean;
 }
 
 export interface Inspection {

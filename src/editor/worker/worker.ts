@@ -33,6 +33,7 @@ import {
   readEnvironment,
   runFolder,
   workspaceAt,
+  type NewRun,
 } from '../../runs/run-folder.ts';
 import { hasEnded, runState } from '../../runs/run-state.ts';
 import { endSupervisor, livingSupervisor, startSupervisor } from '../../runs/supervise.ts';
@@ -142,6 +143,14 @@ function sized(model: string): Promise<SizedModel> {
   return asked;
 }
 
+/** A run of a sweep as a run by itself. */
+function alone(run: NewRun): NewRun {
+  const { origin } = run.environment;
+  if (origin === undefined) return run;
+  const { sweep: _sweep, ...rest } = origin;
+  return { ...run, environment: { ...run.environment, origin: rest } };
+}
+
 const longestLog = 20_000;
 
 function logText(folder: string, id: string): string {
@@ -188,13 +197,13 @@ const answers: { readonly [N in OperationName]: Answer<N> } = {
       model: typeof name === 'string' ? name : undefined,
     };
   },
-  submit: async ({ folder, file, text, overrides }) => {
+  submit: async ({ folder, file, text, overrides, onlyFirst = false }) => {
     const configuration =
       text === undefined
         ? loadConfiguration(file, installedCatalogue)
         : parseConfiguration(text, file, installedCatalogue);
     const planned = await planRuns(configuration, overrides);
-    return submitRuns(openWorkspace(folder), planned);
+    return submitRuns(openWorkspace(folder), onlyFirst ? planned.slice(0, 1).map(alone) : planned);
   },
   stop: async ({ folder, ids, force }) => {
     const workspace = workspaceAt(folder);

@@ -15,7 +15,6 @@ import {
   chartText,
   columnText,
   notesOf,
-  placeText,
   pointScoreText,
   rangeText,
   runsText,
@@ -348,20 +347,28 @@ export class ComparePanel extends LitElement {
           title: strings.method,
           sortBy: ({ label }) => label,
           cell: ({ label, method }) => this.methodCell(marks.get(method), label),
+          className: 'pinned',
         },
         {
           id: 'place',
           title: view.axis === 'epsilon' ? strings.privacyLoss : strings.trainedParameters,
           isNumeric: true,
           sortBy: ({ place }) => (place.kind === 'value' ? place.value : view.axis === 'epsilon' ? Infinity : 0),
-          cell: (point) => placeText(point, view, strings, formats),
+          cell: ({ place }) =>
+            place.kind === 'apart'
+              ? view.axis === 'epsilon'
+                ? strings.noPrivacy
+                : formats.integer(0)
+              : Number.isInteger(place.value)
+                ? formats.integer(place.value)
+                : formats.number(place.value),
         },
         {
           id: 'score',
           title: view.metric === 'score' ? strings.score : view.metric,
           isNumeric: true,
           sortBy: ({ score }) => score,
-          cell: (point) => pointScoreText(point, formats),
+          cell: (point) => pointScoreText({ ...point, n: 1 }, formats),
         },
         {
           id: 'front',

@@ -131,8 +131,14 @@ function cellPoints(row: ComparisonRow, column: string, cell: ComparisonCell, vi
   }));
 }
 
-function averagePoint(row: ComparisonRow, view: View): readonly Bare[] {
-  if (row.average === null || row.average.average === null) return [];
+/** The tasks that the most complete average is over; averages over others can't be held against it. */
+function averagedTasks(rows: readonly ComparisonRow[]): string {
+  const lists = rows.flatMap(({ average }) => (average === null ? [] : [average.tasks]));
+  return lists.reduce((most, tasks) => (tasks.length > most.length ? tasks : most), []).join(' ');
+}
+
+function averagePoint(row: ComparisonRow, tasks: string, view: View): readonly Bare[] {
+  if (row.average === null || row.average.average === null || row.average.tasks.join(' ') !== tasks) return [];
   const runs = row.cells.flatMap((cell) => cell?.runs ?? []);
   return [
     {
@@ -159,15 +165,17 @@ function costOf(place: Place, axis: View['axis']): number {
 
 /**
  * The panels of the chart with their points and Pareto fronts: of the means, or of single runs, in one column of the comparison.
- * A row without a number there, or without a count of parameters when that is the axis, has no point.
+ * A row without a number there, or without a count of parameters when that is the axis, has no point; nor has an average over
+ * fewer tasks than others.
  */
 export function facetsOf(comparison: Comparison, view: View): readonly Facet[] {
   const column = shownColumn(comparison, view);
   if (column === undefined) return [];
   const index = comparison.columns.indexOf(column);
+  const tasks = averagedTasks(comparison.rows);
   const bare = comparison.rows.flatMap((row) => {
     const cell = row.cells[index] ?? null;
-    if (column === averageColumn && index < 0) return averagePoint(row, view);
+    if (column === averageColumn && index < 0) return averagePoint(row, tasks, view);
     return cell === null ? [] : cellPoints(row, column, cell, view);
   });
   const placed = bare.flatMap(({ counted, ...point }) => {

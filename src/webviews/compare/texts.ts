@@ -45,7 +45,7 @@ export function placeText(point: Pick<Point, 'place'>, view: View, strings: Stri
   return fill(strings.xParameters, { n: formats.integer(place.kind === 'value' ? place.value : 0) });
 }
 
-/** `93.5 ± 0.4 (n = 3)`. */
+/** `93.5 ± 0.4 (n = 3)`; of a single run the score alone. */
 export function pointScoreText(point: Pick<Point, 'score' | 'interval' | 'n'>, formats: Formats): string {
   const { score, interval, n } = point;
   if (interval === null) return n === 1 ? formats.percent(score) : `${formats.percent(score)} (n = ${n})`;
@@ -54,7 +54,7 @@ export function pointScoreText(point: Pick<Point, 'score' | 'interval' | 'n'>, f
   const spread = isEven
     ? `± ${formats.percent(interval.high - score)}`
     : `[${formats.percent(interval.low)}, ${formats.percent(interval.high)}]`;
-  return `${formats.percent(score)} ${spread} (n = ${n})`;
+  return `${formats.percent(score)} ${spread}${n === 1 ? '' : ` (n = ${n})`}`;
 }
 
 /** A point in one sentence: what a screen reader says of it, and its tooltip. */

@@ -27,6 +27,8 @@ export interface TableModel<Row = unknown> {
   readonly key: (row: Row) => string;
   /** The sort to begin with; without it the rows stand in their order. */
   readonly sort?: SortState;
+  /** No higher than a chart. */
+  readonly isLow?: boolean;
   /** What Enter or a double click on a row does. */
   readonly onOpen?: (row: Row) => void;
 }
@@ -60,6 +62,9 @@ export class PeftTable extends LitElement {
       }
       .scroller.long {
         max-height: min(70vh, 640px);
+      }
+      .scroller.low {
+        max-height: 260px;
       }
       table {
         width: 100%;
@@ -404,7 +409,10 @@ export class PeftTable extends LitElement {
     if (model === undefined) return nothing;
     const { from, to, above, below } = this.inSight();
     const places = Array.from({ length: Math.max(0, to - from) }, (_, index) => from + index);
-    return html`<div class="scroller ${this.isLong() ? 'long' : ''}" ${ref(this.takeScroller)}>
+    return html`<div
+      class="scroller ${this.isLong() ? 'long' : ''} ${model.isLow === true ? 'low' : ''}"
+      ${ref(this.takeScroller)}
+    >
       <table
         role="grid"
         aria-rowcount=${model.rows.length + 1}

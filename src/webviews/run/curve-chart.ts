@@ -439,6 +439,7 @@ export class CurveChart extends LitElement {
     const total = this.drawn.reduce((sum, { data }) => sum + data.total, 0);
     return html`${table<Row>({
       caption: plan.title,
+      isLow: true,
       rows,
       key: ({ series, step }) => `${series} ${step}`,
       columns: [

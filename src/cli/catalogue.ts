@@ -87,7 +87,7 @@ export function methodsCommand(app: App): number {
 }
 
 function labelsOf(task: Task): string {
-  return task.kind === 'classification' ? task.labels.join(', ') : `${task.range[0]} to ${task.range[1]}`;
+  return task.kind === 'regression' ? `${task.range[0]} to ${task.range[1]}` : task.labels.join(', ');
 }
 
 /** `peft-lab tasks`: what can be written as `task`. */
@@ -101,7 +101,7 @@ export function tasksCommand(app: App): number {
         description: task.description,
         kind: task.kind,
         pair: isPair(task),
-        labels: task.kind === 'classification' ? task.labels : null,
+        labels: task.kind === 'regression' ? null : task.labels,
         range: task.kind === 'regression' ? task.range : null,
         metrics: task.metrics,
         score: task.score,

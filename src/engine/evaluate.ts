@@ -1,19 +1,27 @@
-import { evaluateTask, predictionsOf } from '../tasks/metrics.ts';
-import { outputCount, type Task } from '../tasks/task.ts';
+import { IGNORED_LABEL } from '../tasks/losses.ts';
+import { evaluateTask, evaluateWords, greatest, predictionsOf } from '../tasks/metrics.ts';
+import { outputCount, type Task, type WordTask } from '../tasks/task.ts';
 import type { Executable } from './backends/backend.ts';
-import { evaluationBatches, scatterRows } from './data/batches.ts';
+import { evaluationBatches, scatterRows, type Batch } from './data/batches.ts';
 import type { Dataset } from './data/dataset.ts';
 import type { EncoderConfig } from './encoders/config.ts';
 import { batchFeeds, type NamedTensors } from './feeds.ts';
 import { LOSS_SCALE } from './model-graph.ts';
 
 export interface Evaluation {
-  /** Mean loss over the examples. */
+  /** Mean loss over the examples; where words are labelled, over the words. */
   readonly loss: number;
   /** Every metric of the task by name; `score` is the single number. */
   readonly metrics: Readonly<Record<string, number>>;
-  /** Head outputs, row-major `[examples, outputs]`, in the order of the data set. */
-  readonly outputs: Float32Array;
+}
+
+/** How a model is run over a data set. */
+export interface EvaluationOptions {
+  readonly batchSize: number;
+  readonly config: EncoderConfig;
+  readonly maskToken: number | undefined;
+  /** How many special tokens of each example the method shifts. */
+  readonly specialTokens: number;
 }
 
 /**
@@ -26,18 +34,65 @@ export async function evaluate(
   task: Task,
   dataset: Dataset,
   trained: NamedTensors,
-  options: {
-    readonly batchSize: number;
-    readonly config: EncoderConfig;
-    readonly maskToken: number | undefined;
-    /** How many special tokens of each example the method shifts. */
-    readonly specialTokens: number;
-  },
+  options: EvaluationOptions,
 ): Promise<Evaluation> {
-  const { batchSize, config, maskToken, specialTokens } = options;
+  if (task.kind === 'words') return evaluateWordLabels(executable, task, dataset, trained, options);
   const width = outputCount(task);
   const outputs = new Float32Array(dataset.count * width);
   let lossSum = 0;
+  for await (const { batch, logits, losses } of runOver(executable, dataset, trained, options)) {
+    scatterRows(outputs, width, batch.indices, logits);
+    for (const loss of losses) lossSum += loss;
+  }
+  const metrics = evaluateTask(task, predictionsOf(task, outputs), dataset.labels);
+  return { loss: lossSum / dataset.count, metrics };
+}
+
+/** The labels of words: each at the token that begins it; words that the greatest length cut off are not scored. */
+async function evaluateWordLabels(
+  executable: Executable,
+  task: WordTask,
+  dataset: Dataset,
+  trained: NamedTensors,
+  options: EvaluationOptions,
+): Promise<Evaluation> {
+  const { tokenLabels, offsets, count } = dataset;
+  if (tokenLabels === undefined) throw new Error('the data set has no labels of words');
+  const width = outputCount(task);
+  const atTokens = new Int32Array(tokenLabels.length);
+  let lossSum = 0;
+  for await (const { batch, logits, losses } of runOver(executable, dataset, trained, options)) {
+    const [, tokens] = batch.shape;
+    for (const [row, index] of batch.indices.entries()) {
+      const [from, to] = [offsets[index] ?? 0, offsets[index + 1] ?? 0];
+      let scored = 0;
+      for (let at = from; at < to; at++) {
+        if (tokenLabels[at] === IGNORED_LABEL) continue;
+        atTokens[at] = greatest(logits, (row * tokens + at - from) * width, width);
+        scored++;
+      }
+      lossSum += (losses[row] ?? NaN) * scored;
+    }
+  }
+  const starts = [0];
+  const places: number[] = [];
+  for (let example = 0; example < count; example++) {
+    for (let at = offsets[example] ?? 0; at < (offsets[example + 1] ?? 0); at++)
+      if (tokenLabels[at] !== IGNORED_LABEL) places.push(at);
+    starts.push(places.length);
+  }
+  const valuesAt = (values: Int32Array): Int32Array => Int32Array.from(places, (at) => values[at] ?? 0);
+  const metrics = evaluateWords(task, valuesAt(atTokens), valuesAt(tokenLabels), starts);
+  return { loss: lossSum / places.length, metrics };
+}
+
+/** The model's outputs for every batch of a data set. */
+async function* runOver(
+  executable: Executable,
+  dataset: Dataset,
+  trained: NamedTensors,
+  { batchSize, config, maskToken, specialTokens }: EvaluationOptions,
+): AsyncGenerator<{ readonly batch: Batch; readonly logits: Float32Array; readonly losses: Float32Array }> {
   for (const batch of evaluationBatches(dataset, batchSize, { padId: config.padTokenId })) {
     const results = await executable.run({
       ...trained,
@@ -47,9 +102,6 @@ export async function evaluate(
     const logits = results['logits'];
     const losses = results['losses'];
     if (logits?.dtype !== 'float32' || losses?.dtype !== 'float32') throw new Error('the graph gives no logits');
-    scatterRows(outputs, width, batch.indices, logits.data);
-    for (const loss of losses.data) lossSum += loss;
+    yield { batch, logits: logits.data, losses: losses.data };
   }
-  const metrics = evaluateTask(task, predictionsOf(task, outputs), dataset.labels);
-  return { loss: lossSum / dataset.count, metrics, outputs };
 }

@@ -68,7 +68,7 @@ export function specialPositions(
 }
 
 /**
- * Everything a batch of a sequence task feeds but the loss scale and the dropout keys.
+ * Everything a batch of a task feeds but the loss scale and the dropout keys.
  * @param maskToken where the head reads it
  * @param specialTokens how many of them the method shifts
  */
@@ -78,11 +78,11 @@ export function batchFeeds(
   maskToken: number | undefined,
   specialTokens = 0,
 ): NamedTensors {
-  const [rows] = batch.shape;
+  const shape = batch.labelled === 'words' ? batch.shape : [batch.shape[0]];
   const labels: TensorData =
     batch.labels instanceof Float32Array
-      ? { dtype: 'float32', shape: [rows], data: batch.labels }
-      : { dtype: 'int32', shape: [rows], data: batch.labels };
+      ? { dtype: 'float32', shape, data: batch.labels }
+      : { dtype: 'int32', shape, data: batch.labels };
   return {
     ...encoderFeeds(batch, batch.shape, config),
     labels,

@@ -3,7 +3,7 @@ import type { SplitName, Task } from '../tasks/task.ts';
 import { loadSplit, skippedWarning, type LoadedSplit, type LoadOptions } from '../tasks/read/load.ts';
 import type { DataSource } from '../tasks/read/source.ts';
 import { findTask } from '../tasks/registry.ts';
-import { encodeDataset, type Dataset } from './data/dataset.ts';
+import { encodeDataset, encodeWordDataset, type Dataset } from './data/dataset.ts';
 import { stratifiedSubset } from './data/subset.ts';
 import { openEncoder } from './encoder-checkpoint.ts';
 import { usablePositions } from './encoders/config.ts';
@@ -104,7 +104,10 @@ export async function prepareTraining(request: TrainingRequest): Promise<Prepare
     data.push(...loaded.files);
     return loaded;
   };
-  const dataset = (split: LoadedSplit): Dataset => encodeDataset(split.examples, task.kind, encode, maxLength);
+  const dataset = ({ examples }: LoadedSplit): Dataset =>
+    task.kind === 'words'
+      ? encodeWordDataset(examples, tokenizer.encodeWords, maxLength)
+      : encodeDataset(examples, task.kind, encode, maxLength);
   const whole = await load('train');
   const labels = Float64Array.from(whole.examples, (example) => example.label);
   const train =

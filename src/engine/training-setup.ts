@@ -49,9 +49,14 @@ export interface TrainingSetup {
 
 /** What a task asks of the head. */
 export function objectiveOf(task: Task): Objective {
-  return task.kind === 'classification'
-    ? { kind: 'classification', labels: task.labels.length }
-    : { kind: 'regression' };
+  switch (task.kind) {
+    case 'classification':
+      return { kind: 'classification', labels: task.labels.length };
+    case 'regression':
+      return { kind: 'regression' };
+    case 'words':
+      return { kind: 'token-classification', labels: task.labels.length };
+  }
 }
 
 /** The model that a setup trains. */

@@ -1,5 +1,6 @@
 import type { Executable, TensorData } from './backends/backend.ts';
-import { assembleBatch } from './data/batches.ts';
+import { IGNORED_LABEL } from '../tasks/losses.ts';
+import { assembleBatch, type Batch } from './data/batches.ts';
 import { batchFeeds, dropoutWords, type NamedTensors } from './feeds.ts';
 import { LOSS_SCALE, type ModelGraph } from './model-graph.ts';
 import { globalNorm } from './optimisers/clip.ts';
@@ -41,11 +42,30 @@ export function trainedFeeds(model: ModelGraph, values: ReadonlyMap<string, Floa
   );
 }
 
-function addInto(sums: Map<string, Float32Array>, name: string, gradient: TensorData | undefined): void {
+function addInto(
+  sums: Map<string, Float32Array>,
+  name: string,
+  gradient: TensorData | undefined,
+  factor: number,
+): void {
   if (gradient?.dtype !== 'float32') throw new Error(`${name} has no gradient`);
+  const { data } = gradient;
+  if (factor !== 1) for (let i = 0; i < data.length; i++) data[i] = factor * (data[i] ?? 0);
   const sum = sums.get(name);
-  if (sum === undefined) sums.set(name, gradient.data);
-  else for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] ?? 0) + (gradient.data[i] ?? 0);
+  if (sum === undefined) sums.set(name, data);
+  else for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] ?? 0) + (data[i] ?? 0);
+}
+
+/**
+ * What each batch's loss and gradient are multiplied with before they are summed: where tokens are scored, the graph gives the mean over
+ * a batch's own, which counts by its share of all; elsewhere the graph itself divides by the number of examples.
+ */
+function sharesOf(batches: readonly Batch[]): readonly number[] {
+  const counts = batches.map(({ labels, labelled }) =>
+    labelled === 'words' ? Array.from(labels).filter((label) => label !== IGNORED_LABEL).length : 0,
+  );
+  const total = counts.reduce((sum, count) => sum + count, 0);
+  return batches.map(({ labelled }, i) => (labelled === 'words' ? (counts[i] ?? 0) / Math.max(1, total) : 1));
 }
 
 function scalarOf(tensor: TensorData | undefined): number {
@@ -73,8 +93,10 @@ export async function computeGradient(
   const gradients = new Map<string, Float32Array>();
   let loss = 0;
   let tokens = 0;
-  for (const [microBatch, indices] of batches.entries()) {
-    const batch = assembleBatch(train, indices, { padId: checkpoint.config.padTokenId });
+  const assembled = batches.map((indices) => assembleBatch(train, indices, { padId: checkpoint.config.padTokenId }));
+  const shares = sharesOf(assembled);
+  for (const [microBatch, batch] of assembled.entries()) {
+    const share = shares[microBatch] ?? 1;
     const sizes = { batch: batch.shape[0], sequence: batch.shape[1] };
     const results = await executable.run({
       ...feeds,
@@ -82,9 +104,9 @@ export async function computeGradient(
       ...dropoutWords(model.dropoutSites, sizes, { seed: settings.seed, step, microBatch }),
       [LOSS_SCALE]: { dtype: 'float32', shape: [], data: Float32Array.of(1 / examples) },
     });
-    loss += scalarOf(results['loss']);
+    loss += share * scalarOf(results['loss']);
     tokens += batch.tokens;
-    for (const { name } of model.trained) addInto(gradients, name, results[name]);
+    for (const { name } of model.trained) addInto(gradients, name, results[name], share);
   }
   const norm = globalNorm(gradients.values());
   if (!Number.isFinite(loss)) throw new DivergedError(step, 'the loss');

@@ -1,5 +1,7 @@
 import { UserError } from '../base/errors.ts';
 import type { TrainingRequest } from '../engine/prepare.ts';
+import { findTask } from '../tasks/registry.ts';
+import { sampleFolder } from '../tasks/sample-data.ts';
 import type { TrainingSettings } from '../engine/training-setup.ts';
 import type { Configuration } from './configuration-schema.ts';
 
@@ -22,7 +24,8 @@ function settingsOf({ training }: Configuration): TrainingSettings {
  */
 export function trainingRequest(configuration: Configuration): TrainingRequest {
   const { model, task, method, training, device } = configuration;
-  if (task.data === undefined) {
+  const data = task.data ?? sampleFolder(findTask(task.id));
+  if (data === undefined) {
     throw new UserError(
       `task.data is missing: where the files of ${task.id} are`,
       'Set it to the folder that holds train.tsv and dev.tsv (or .jsonl, .csv, .parquet), or to an object with train and dev.',
@@ -31,7 +34,7 @@ export function trainingRequest(configuration: Configuration): TrainingRequest {
   const { id, ...options } = method;
   return {
     model: { id: model.id, revision: model.revision },
-    task: { id: task.id, data: task.data, maxLength: task.maxLength, malformedRows: task.malformedRows },
+    task: { id: task.id, data, maxLength: task.maxLength, malformedRows: task.malformedRows },
     method: { id, options },
     settings: settingsOf(configuration),
     examples: training.examples,

@@ -1,4 +1,5 @@
-import type { MetricName, SplitName, Task } from './task.ts';
+import { entityScores } from './entities.ts';
+import type { ExampleMetric, MetricName, SplitName, Task, WordTask } from './task.ts';
 import { outputCount } from './task.ts';
 
 /**
@@ -151,7 +152,7 @@ export function spearman(predictions: Numbers, labels: Numbers): number {
   return pearson(averageRanks(predictions), averageRanks(labels));
 }
 
-const metrics: Readonly<Record<MetricName, (predictions: Numbers, labels: Numbers) => number>> = {
+const metrics: Readonly<Record<ExampleMetric, (predictions: Numbers, labels: Numbers) => number>> = {
   accuracy,
   f1,
   f1Macro,
@@ -171,11 +172,15 @@ export function predictionsOf(task: Task, outputs: Numbers): Float64Array {
     throw new RangeError(`${outputs.length} outputs are not rows of ${width} for ${task.title}`);
   return Float64Array.from({ length: outputs.length / width }, (_, row) => {
     if (task.kind === 'regression') return outputs[row] as number;
-    let best = 0;
-    for (let k = 1; k < width; k++)
-      if ((outputs[row * width + k] as number) > (outputs[row * width + best] as number)) best = k;
-    return best;
+    return greatest(outputs, row * width, width);
   });
+}
+
+/** Where the greatest of `width` numbers from `start` on stands, counted from there; the first of equals. */
+export function greatest(values: Numbers, start: number, width: number): number {
+  let best = 0;
+  for (let k = 1; k < width; k++) if ((values[start + k] as number) > (values[start + best] as number)) best = k;
+  return best;
 }
 
 /**
@@ -184,10 +189,43 @@ export function predictionsOf(task: Task, outputs: Numbers): Float64Array {
  * @param labels the gold labels, none of them `unlabelled`
  */
 export function evaluateTask(task: Task, predictions: Numbers, labels: Numbers): Readonly<Record<string, number>> {
-  const values = task.metrics.map((name) => [name, metrics[name](predictions, labels)] as const);
+  return reported(task, (name) => {
+    if (!(name in metrics)) throw new Error(`${task.id} has no labelled words to score by ${name}`);
+    return metrics[name as ExampleMetric](predictions, labels);
+  });
+}
+
+/**
+ * As {@link evaluateTask}, for labelled words: every word of every example, example after example.
+ * @param starts where each example's words begin, and where the last one's end
+ */
+export function evaluateWords(
+  task: WordTask,
+  predictions: Numbers,
+  labels: Numbers,
+  starts: Numbers,
+): Readonly<Record<string, number>> {
+  const entities = entityScores(task.labels, predictions, labels, starts);
+  return reported(task, (name) => {
+    switch (name) {
+      case 'entityF1':
+        return entities.f1;
+      case 'entityPrecision':
+        return entities.precision;
+      case 'entityRecall':
+        return entities.recall;
+      case 'accuracy':
+        return accuracy(predictions, labels);
+      default:
+        throw new Error(`${task.id} can't be scored by ${name}`);
+    }
+  });
+}
+
+function reported(task: Task, value: (name: MetricName) => number): Readonly<Record<string, number>> {
   return {
-    ...Object.fromEntries(values),
-    score: mean(task.score.of.map((name) => metrics[name](predictions, labels))),
+    ...Object.fromEntries(task.metrics.map((name) => [name, value(name)] as const)),
+    score: mean(task.score.of.map(value)),
   };
 }
 

@@ -1,17 +1,20 @@
 import { UserError } from '../base/errors.ts';
 import { suggestion } from '../base/suggest.ts';
 import { glueTasks } from './glue.ts';
+import { sampleTasks } from './samples.ts';
 import type { Task } from './task.ts';
 
 function key(name: string): string {
   return name.toLowerCase().replaceAll(/[-_ ]/g, '');
 }
 
-const byKey = new Map(glueTasks.map((task) => [key(task.id), task]));
+const tasks: readonly Task[] = [...glueTasks, ...sampleTasks];
+
+const byKey = new Map(tasks.map((task) => [key(task.id), task]));
 
 /** Every task, in the order in which listings show them. */
 export function listTasks(): readonly Task[] {
-  return glueTasks;
+  return tasks;
 }
 
 /**
@@ -25,7 +28,7 @@ export function findTask(name: string): Task {
       `there is no task "${name}"`,
       suggestion(
         name,
-        glueTasks.map(({ id }) => id),
+        tasks.map(({ id }) => id),
       ),
     );
   return task;

@@ -6,8 +6,13 @@
 /** The parts of a task's data, named as the journal names them. The mismatched parts belong to MNLI. */
 export type SplitName = 'train' | 'dev' | 'dev-mismatched' | 'test' | 'test-mismatched';
 
-/** `mcc` is Matthews' correlation; `f1` is the F1 of class 1; all are fractions, never percentages. */
-export type MetricName = 'accuracy' | 'f1' | 'f1Macro' | 'f1Micro' | 'mcc' | 'pearson' | 'spearman';
+/** Metrics of examples: `mcc` is Matthews' correlation; `f1` is the F1 of class 1; all are fractions, never percentages. */
+export type ExampleMetric = 'accuracy' | 'f1' | 'f1Macro' | 'f1Micro' | 'mcc' | 'pearson' | 'spearman';
+
+/** Metrics of labelled words: of the entities that the labels mark, and `accuracy` of the single words. */
+export type WordMetric = 'entityF1' | 'entityPrecision' | 'entityRecall' | 'accuracy';
+
+export type MetricName = ExampleMetric | WordMetric;
 
 /** The names under which a column is known, best first; compared without regard to case. */
 export type ColumnNames = readonly string[];
@@ -48,6 +53,8 @@ interface TaskBase {
   readonly emptyText: 'error' | 'allowed';
   /** What is known to be wrong with the official files; shown with the error when a row is refused. */
   readonly knownFault?: string;
+  /** The data ships with this program, so a configuration need not say where it is. */
+  readonly sample?: true;
 }
 
 export interface ClassificationTask extends TaskBase {
@@ -62,21 +69,30 @@ export interface RegressionTask extends TaskBase {
   readonly range: readonly [least: number, greatest: number];
 }
 
-export type Task = ClassificationTask | RegressionTask;
+/** Every word of the first text has a label. */
+export interface WordTask extends TaskBase {
+  readonly kind: 'words';
+  /** Label names by index: `O`, and `B-NAME` and `I-NAME` for the first and the other words of an entity. */
+  readonly labels: readonly string[];
+}
+
+export type Task = ClassificationTask | RegressionTask | WordTask;
 
 /** The label of an example whose gold label is not public. */
 export const unlabelled = -1;
 
-/** One example: `label` is a class index, a gold score, or {@link unlabelled}. */
+/** One example: `label` is a class index, a gold score, or {@link unlabelled}; where words are labelled, it only tells whether they are. */
 export interface Example {
   readonly text: string;
   readonly pair?: string;
   readonly label: number;
+  /** The words of `text` and their labels' indices (none where they are not public), in tasks that label words. */
+  readonly words?: { readonly texts: readonly string[]; readonly labels: readonly number[] };
 }
 
-/** The number of outputs of the task's head: one per class, or one for a regression. */
+/** The number of outputs of the task's head, for each word where words are labelled: one per class, or one for a regression. */
 export function outputCount(task: Task): number {
-  return task.kind === 'classification' ? task.labels.length : 1;
+  return task.kind === 'regression' ? 1 : task.labels.length;
 }
 
 /** Whether an example of the task is a pair of texts. */

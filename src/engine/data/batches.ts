@@ -1,4 +1,5 @@
 import { permutation, randomStream } from '../../base/random.ts';
+import { IGNORED_LABEL } from '../../tasks/losses.ts';
 import type { Dataset } from './dataset.ts';
 import { exampleAt, lengthsOf } from './dataset.ts';
 
@@ -129,8 +130,9 @@ export interface Batch {
   readonly typeIds: Int32Array;
   /** 1 for a token that the tokenizer put around the texts. */
   readonly special: Uint8Array;
-  /** [B]: class indices as integers, or gold scores. */
+  /** [B]: class indices as integers, or gold scores; [B, T] where words are labelled. */
   readonly labels: Int32Array | Float32Array;
+  readonly labelled: 'examples' | 'words';
   /** The examples' indices in the data set, row by row. */
   readonly indices: Uint32Array;
   /** Tokens that are not padding. */
@@ -153,6 +155,7 @@ export function assembleBatch(dataset: Dataset, indices: Uint32Array, options: P
   const typeIds = new Int32Array(rows * width);
   const special = new Uint8Array(rows * width);
   const labels = new Float32Array(rows);
+  const tokenLabels = dataset.tokenLabels === undefined ? undefined : new Int32Array(rows * width).fill(IGNORED_LABEL);
   let tokens = 0;
   for (const [row, example] of examples.entries()) {
     const start = row * width;
@@ -160,6 +163,7 @@ export function assembleBatch(dataset: Dataset, indices: Uint32Array, options: P
     typeIds.set(example.typeIds, start);
     special.set(example.special, start);
     attentionMask.fill(1, start, start + example.ids.length);
+    if (example.tokenLabels !== undefined) tokenLabels?.set(example.tokenLabels, start);
     labels[row] = example.label;
     tokens += example.ids.length;
   }
@@ -169,7 +173,8 @@ export function assembleBatch(dataset: Dataset, indices: Uint32Array, options: P
     attentionMask,
     typeIds,
     special,
-    labels: dataset.kind === 'regression' ? labels : Int32Array.from(labels),
+    labels: tokenLabels ?? (dataset.kind === 'regression' ? labels : Int32Array.from(labels)),
+    labelled: tokenLabels === undefined ? 'examples' : 'words',
     indices,
     tokens,
   };

@@ -1,3 +1,4 @@
+import { IGNORED_LABEL } from '../../tasks/losses.ts';
 import type { Example, Task } from '../../tasks/task.ts';
 
 /** A tokenised text or pair, special tokens included. */
@@ -8,6 +9,14 @@ export interface Encoded {
   /** 1 on tokens that the tokenizer put around the texts; none is when absent. */
   readonly special?: ArrayLike<number>;
 }
+
+/** An example given as words; `wordOf` tells for each token the word it is part of, -1 for tokens that are part of none. */
+export interface EncodedWords extends Encoded {
+  readonly wordOf: ArrayLike<number>;
+}
+
+/** Tokenises an example that is given as words, cut to at most `maxLength` tokens. */
+export type EncodeWords = (words: readonly string[], pair: string | undefined, maxLength: number) => EncodedWords;
 
 /** Tokenises one example, cut to at most `maxLength` tokens. */
 export type EncodeFast = (text: string, pair: string | undefined, maxLength: number) => Encoded;
@@ -25,6 +34,8 @@ export interface Dataset {
   readonly offsets: Uint32Array;
   /** Class indices or gold scores; `unlabelled` (-1) where there is none. */
   readonly labels: Float64Array;
+  /** Where words are labelled: the label of each token that begins a word, {@link IGNORED_LABEL} at all others. */
+  readonly tokenLabels?: Int32Array;
 }
 
 /** One tokenised example, as views into the data set. */
@@ -33,6 +44,7 @@ export interface TokenisedExample {
   readonly typeIds: Uint8Array;
   readonly special: Uint8Array;
   readonly label: number;
+  readonly tokenLabels: Int32Array | undefined;
 }
 
 /**
@@ -77,6 +89,34 @@ export function encodeDataset(
   return { count, kind, ...cut, offsets, labels };
 }
 
+/**
+ * Tokenises examples whose words are labelled: a word's label stands at its first token, the others are not scored (Devlin et al. 2019,
+ * section 5.3).
+ * @throws RangeError as {@link encodeDataset}
+ */
+export function encodeWordDataset(examples: readonly Example[], encode: EncodeWords, maxLength: number): Dataset {
+  const tokenLabels: number[] = [];
+  const places = examples.values();
+  const dataset = encodeDataset(
+    examples,
+    'words',
+    (_, pair, most) => {
+      const { words } = places.next().value ?? {};
+      if (words === undefined) throw new RangeError('an example has no words');
+      const encoded = encode(words.texts, pair, most);
+      let last = -1;
+      for (let at = 0; at < encoded.ids.length; at++) {
+        const word = encoded.wordOf[at] ?? -1;
+        tokenLabels.push(word < 0 || word === last ? IGNORED_LABEL : (words.labels[word] ?? IGNORED_LABEL));
+        last = word;
+      }
+      return encoded;
+    },
+    maxLength,
+  );
+  return { ...dataset, tokenLabels: Int32Array.from(tokenLabels) };
+}
+
 function grown<T extends Int32Array | Uint8Array>(from: T, to: T): T {
   to.set(from);
   return to;
@@ -98,5 +138,6 @@ export function exampleAt(dataset: Dataset, index: number): TokenisedExample {
     typeIds: dataset.typeIds.subarray(start, end),
     special: dataset.special.subarray(start, end),
     label: dataset.labels[index] as number,
+    tokenLabels: dataset.tokenLabels?.subarray(start, end),
   };
 }

@@ -65,6 +65,15 @@ export interface Tokenizer {
    * data sets.
    */
   encodeFast(text: string, pair: string | undefined, maxLength: number): FastEncoding;
+  /**
+   * As {@link encodeFast}, for a text that is given as its words: each is tokenised by itself (as transformers does with
+   * `is_split_into_words`), and `wordOf` tells which word each token is part of, -1 for all others.
+   */
+  readonly encodeWords: (
+    words: readonly string[],
+    pair: string | undefined,
+    maxLength: number,
+  ) => FastEncoding & { readonly wordOf: Int32Array };
   /** The text that ids stand for, without special tokens unless asked for. */
   decode(ids: Iterable<number>, options?: { readonly keepSpecialTokens?: boolean }): string;
   tokenToId(token: string): number | undefined;
@@ -177,6 +186,35 @@ export function createTokenizer(parts: TokenizerParts): Tokenizer {
     return ids;
   }
 
+  /** Puts the special tokens around one or two sequences, cut to `maxLength`; `first` is where what is kept of the first one stands. */
+  function arrange(
+    sequences: readonly (readonly number[])[],
+    maxLength: number,
+  ): FastEncoding & { readonly first: { readonly start: number; readonly count: number } } {
+    const layout = sequences.length === 1 ? template.single : template.pair;
+    const added = addedCount(layout);
+    const kept = keptLengths(
+      sequences[0]?.length ?? 0,
+      sequences[1]?.length,
+      roomFor(maxLength, added),
+      'longest_first',
+    );
+    const ids = new Int32Array(added + kept[0] + kept[1]);
+    const typeIds = new Int32Array(ids.length);
+    const special = new Uint8Array(ids.length);
+    let first = { start: 0, count: 0 };
+    let at = 0;
+    for (const part of layout) {
+      const from = part.kind === 'special' ? part.ids : (sequences[part.index] ?? []);
+      const count = part.kind === 'special' ? part.ids.length : kept[part.index];
+      if (part.kind === 'sequence' && part.index === 0) first = { start: at, count };
+      if (part.typeId !== 0) typeIds.fill(part.typeId, at, at + count);
+      if (part.kind === 'special') special.fill(1, at, at + count);
+      for (let i = 0; i < count; i++) ids[at++] = from[i] ?? 0;
+    }
+    return { ids, typeIds, special, first };
+  }
+
   return {
     family: parts.family,
     vocabularySize: vocabulary.size,
@@ -197,28 +235,19 @@ export function createTokenizer(parts: TokenizerParts): Tokenizer {
         ...(options.padTo === undefined ? {} : { padTo: options.padTo }),
       });
     },
-    encodeFast(text, pair, maxLength) {
-      const sequences = pair === undefined ? [idsOf(text)] : [idsOf(text), idsOf(pair)];
-      const layout = pair === undefined ? template.single : template.pair;
-      const added = addedCount(layout);
-      const kept = keptLengths(
-        sequences[0]?.length ?? 0,
-        sequences[1]?.length,
-        roomFor(maxLength, added),
-        'longest_first',
+    encodeFast: (text, pair, maxLength) =>
+      arrange(pair === undefined ? [idsOf(text)] : [idsOf(text), idsOf(pair)], maxLength),
+    encodeWords(words, pair, maxLength) {
+      // Byte-level words carry the blank before them.
+      const before = parts.family === 'byte-level-bpe' ? ' ' : '';
+      const pieces = words.map((word) => idsOf(before + word));
+      const encoded = arrange([pieces.flat(), ...(pair === undefined ? [] : [idsOf(pair)])], maxLength);
+      const owners = pieces.flatMap((ids, word) => ids.map(() => word));
+      const { start, count } = encoded.first;
+      const wordOf = Int32Array.from(encoded.ids, (_, at) =>
+        at < start || at >= start + count ? -1 : (owners[at - start] ?? -1),
       );
-      const ids = new Int32Array(added + kept[0] + kept[1]);
-      const typeIds = new Int32Array(ids.length);
-      const special = new Uint8Array(ids.length);
-      let at = 0;
-      for (const part of layout) {
-        const from = part.kind === 'special' ? part.ids : (sequences[part.index] ?? []);
-        const count = part.kind === 'special' ? part.ids.length : kept[part.index];
-        if (part.typeId !== 0) typeIds.fill(part.typeId, at, at + count);
-        if (part.kind === 'special') special.fill(1, at, at + count);
-        for (let i = 0; i < count; i++) ids[at++] = from[i] ?? 0;
-      }
-      return { ids, typeIds, special };
+      return { ...encoded, wordOf };
     },
     decode(ids, options = {}) {
       const tokens: string[] = [];

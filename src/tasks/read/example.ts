@@ -1,4 +1,4 @@
-import type { Example, Task } from '../task.ts';
+import type { Example, Task, WordTask } from '../task.ts';
 import { unlabelled } from '../task.ts';
 import type { Row } from './columns.ts';
 
@@ -11,7 +11,7 @@ function numberOf(value: unknown): number | undefined {
   return undefined;
 }
 
-/** A class index from a label's name or index, or a gold score from a number; nothing when it is neither. */
+/** A class index from a label's name or index (in a task of words: of one word), or a gold score from a number; nothing when it is neither. */
 export function parseLabel(task: Task, value: unknown): number | undefined {
   if (task.kind === 'regression') {
     const score = numberOf(value);
@@ -53,6 +53,7 @@ function textProblem(task: Task, name: string, value: unknown): string | undefin
  * hidden test labels) both give {@link unlabelled}.
  */
 export function toExample(task: Task, row: Row & { kind: 'row' }, needsLabel: boolean): Example | string {
+  if (task.kind === 'words') return toWords(task, row, needsLabel);
   const { text, pair } = row;
   const [textName = 'text'] = task.columns.text;
   const problem = textProblem(task, textName, text);
@@ -63,4 +64,36 @@ export function toExample(task: Task, row: Row & { kind: 'row' }, needsLabel: bo
   const [pairName = 'pair'] = task.columns.pair;
   const pairFault = textProblem(task, pairName, pair);
   return pairFault ?? { text: text as string, pair: pair as string, label };
+}
+
+/** An example whose first text is given as its words, with a label for each. */
+function toWords(task: WordTask, row: Row & { kind: 'row' }, needsLabel: boolean): Example | string {
+  const [wordsName = 'words'] = task.columns.text;
+  const [labelName = 'labels'] = task.columns.label;
+  const { text: texts, label: labels, pair } = row;
+  if (!isListOf(texts, (word) => typeof word === 'string'))
+    return `the ${wordsName} are ${shown(texts)} where a list of words is expected`;
+  if (texts.length === 0) return `the list of ${wordsName} is empty`;
+  const empty = texts.findIndex((word) => word.trim() === '');
+  if (empty >= 0) return `word ${empty + 1} of the ${wordsName} is empty`;
+  const hidden = !needsLabel && (labels === undefined || labels === null);
+  if (!hidden && !Array.isArray(labels))
+    return `the ${labelName} are ${shown(labels)} where a list of labels is expected`;
+  const given: readonly unknown[] = hidden ? [] : (labels as readonly unknown[]);
+  if (!hidden && given.length !== texts.length)
+    return `there are ${given.length} ${labelName} for ${texts.length} ${wordsName}`;
+  const indices: number[] = [];
+  for (const value of given) {
+    const index = parseLabel(task, value);
+    if (index === undefined) return labelProblem(task, value);
+    indices.push(index);
+  }
+  const example = { text: texts.join(' '), label: hidden ? unlabelled : 0, words: { texts, labels: indices } };
+  if (task.columns.pair === undefined) return example;
+  const [pairName = 'pair'] = task.columns.pair;
+  return textProblem(task, pairName, pair) ?? { ...example, pair: pair as string };
+}
+
+function isListOf<T>(value: unknown, is: (item: unknown) => item is T): value is readonly T[] {
+  return Array.isArray(value) && value.every(is);
 }

@@ -4,7 +4,7 @@ import { findTask, listTasks } from '../../../src/tasks/registry.ts';
 import { isPair, outputCount } from '../../../src/tasks/task.ts';
 
 describe('the task registry', () => {
-  it('lists the nine GLUE tasks', () => {
+  it('lists the nine GLUE tasks and those that ship', () => {
     expect(listTasks().map(({ id }) => id)).toEqual([
       'cola',
       'sst2',
@@ -15,6 +15,10 @@ describe('the task registry', () => {
       'qnli',
       'rte',
       'wnli',
+      'wordnet-supersense',
+      'wordnet-relation',
+      'word-order',
+      'usage-tagging',
     ]);
   });
 
@@ -33,12 +37,18 @@ describe('the task registry', () => {
 
   it('knows the outputs and the shape of every task', () => {
     const outputs = Object.fromEntries(listTasks().map((task) => [task.id, outputCount(task)]));
-    expect(outputs).toEqual({ cola: 2, sst2: 2, mrpc: 2, stsb: 1, qqp: 2, mnli: 3, qnli: 2, rte: 2, wnli: 2 });
+    expect(outputs).toMatchObject({ cola: 2, sst2: 2, mrpc: 2, stsb: 1, qqp: 2, mnli: 3, qnli: 2, rte: 2, wnli: 2 });
+    expect(outputs).toMatchObject({
+      'wordnet-supersense': 40,
+      'wordnet-relation': 2,
+      'word-order': 2,
+      'usage-tagging': 3,
+    });
     expect(
       listTasks()
         .filter((task) => !isPair(task))
         .map(({ id }) => id),
-    ).toEqual(['cola', 'sst2']);
+    ).toEqual(['cola', 'sst2', 'wordnet-supersense', 'word-order']);
   });
 
   it('scores every task by metrics that it reports', () => {

@@ -140,6 +140,8 @@ describe('a batch', () => {
       inputIds: Int32Array.of(100, 101, 102, 97, 98, 99),
       attentionMask: new Int32Array(6).fill(1),
       typeIds: Int32Array.of(0, 1, 1, 0, 0, 0),
+      special: new Uint8Array(6),
+      labelled: 'examples',
       labels: Int32Array.of(0, 1),
       indices: Uint32Array.of(1, 0),
       tokens: 6,

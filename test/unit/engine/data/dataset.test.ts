@@ -25,6 +25,8 @@ describe('a data set', () => {
     expect(exampleAt(dataset, 1)).toEqual({
       ids: Int32Array.of(99, 100, 101),
       typeIds: Uint8Array.of(0, 1, 1),
+      special: new Uint8Array(3),
+      tokenLabels: undefined,
       label: 0,
     });
     expect(exampleAt(dataset, 2).label).toBe(-1);

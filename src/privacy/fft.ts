@@ -10,23 +10,17 @@ export interface Roots {
   readonly sin: Float64Array;
 }
 
-function reverseBits(value: number, bits: number): number {
-  let reversed = 0;
-  for (let i = 0; i < bits; i++) reversed |= ((value >> i) & 1) << (bits - 1 - i);
-  return reversed;
-}
-
 /**
  * exp(−2πi·rev(j)/n) for j below n/2, each computed by itself: a recurrence would lose digits. A shorter transform's roots
  * are the first ones of a longer one's.
  */
 export function rootsOfUnity(n: number): Roots {
   const half = n / 2;
-  const bits = Math.log2(half);
+  const order = frequencyOrder(half);
   const cos = new Float64Array(half);
   const sin = new Float64Array(half);
   for (let j = 0; j < half; j++) {
-    const angle = (-2 * Math.PI * reverseBits(j, bits)) / n;
+    const angle = (-2 * Math.PI * (order[j] as number)) / n;
     cos[j] = Math.cos(angle);
     sin[j] = Math.sin(angle);
   }
@@ -81,6 +75,14 @@ export function inverseTransform(re: Float64Array, im: Float64Array, { cos, sin 
       }
     }
   }
+}
+
+/** The frequency that the transform leaves at each index: its bits reversed. */
+export function frequencyOrder(n: number): Uint32Array {
+  const order = new Uint32Array(n);
+  for (let length = 1, weight = n / 2; length < n; length *= 2, weight /= 2)
+    for (let k = 0; k < length; k++) order[length + k] = (order[k] as number) + weight;
+  return order;
 }
 
 /** Where the transform leaves frequency −k, given where it leaves k: bit reversal mirrors each block of [2^m, 2^(m+1)). */

@@ -3,7 +3,7 @@ import { FileError } from '../base/errors.ts';
 import type { WeightLocation, WeightSource } from './backends/backend.ts';
 import { parseEncoderConfig, type EncoderConfig } from './encoders/config.ts';
 import { tensorName, tensorPrefix, tensorShape } from './encoders/tensor-names.ts';
-import { draw, drawRows, isDrawn } from './initialise.ts';
+import { draw, drawFixed, drawRows, isDrawn, isDrawnFixed } from './initialise.ts';
 import type { ModelGraph } from './model-graph.ts';
 import { openCheckpoint, readTensors, type CheckpointTensor } from './safetensors.ts';
 import { readJson } from './text-files.ts';
@@ -66,8 +66,8 @@ export function frozenWeights(model: ModelGraph, checkpoint: EncoderCheckpoint, 
   for (const { name, shape } of model.frozen) source.set(name, locate(checkpoint, name, shape));
   for (const { name, shape, initialiser } of model.fixed) {
     if (initialiser.kind === 'checkpoint') source.set(name, locate(checkpoint, initialiser.tensor, shape));
-    else if (isDrawn(initialiser))
-      source.set(name, { kind: 'data', shape, data: draw(initialiser, name, shape, seed) });
+    else if (isDrawnFixed(initialiser))
+      source.set(name, { kind: 'data', shape, data: drawFixed(initialiser, name, shape, seed) });
     else throw new Error(`${name} is frozen, so it can't start from rows of the word embeddings`);
   }
   return source;

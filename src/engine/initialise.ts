@@ -1,11 +1,12 @@
 import { permutation, randomStream } from '../base/random.ts';
-import type { Initialiser } from './graph/parameters.ts';
+import type { FixedInitialiser, Initialiser } from './graph/parameters.ts';
 
 /** A random law or constant, without the checkpoint's: what can be made from a seed alone. */
 export type DrawnInitialiser = Exclude<Initialiser, { kind: 'checkpoint' | 'wordEmbeddings' }>;
 
-export function isDrawn(initialiser: Initialiser): initialiser is DrawnInitialiser {
-  return initialiser.kind !== 'checkpoint' && initialiser.kind !== 'wordEmbeddings';
+export function isDrawn(initialiser: FixedInitialiser): initialiser is DrawnInitialiser {
+  const { kind } = initialiser;
+  return kind !== 'checkpoint' && kind !== 'wordEmbeddings' && kind !== 'permutation';
 }
 
 /** `count` different rows of a table of `rows`, in an order that depends on the seed and the name alone; repeated where there are fewer. */
@@ -40,6 +41,11 @@ export function draw(
       for (let i = 0; i < values.length; i++) values[i] = initialiser.deviation * random.normal();
       return values;
     }
+    case 'signs': {
+      const random = randomStream(seed, `initialise.${name}`);
+      for (let i = 0; i < values.length; i++) values[i] = random.below(2) === 0 ? -1 : 1;
+      return values;
+    }
     case 'truncatedNormal': {
       const random = randomStream(seed, `initialise.${name}`);
       const inside = (): number => {
@@ -57,4 +63,23 @@ export function draw(
       return values;
     }
   }
+}
+
+/** What a frozen tensor can be made of from a seed alone. */
+export type DrawnFixedInitialiser = DrawnInitialiser | Extract<FixedInitialiser, { kind: 'permutation' }>;
+
+export function isDrawnFixed(initialiser: FixedInitialiser): initialiser is DrawnFixedInitialiser {
+  return initialiser.kind === 'permutation' || isDrawn(initialiser);
+}
+
+/** The values of a frozen tensor, as {@link draw} makes those of a trained one. */
+export function drawFixed(
+  initialiser: DrawnFixedInitialiser,
+  name: string,
+  shape: readonly number[],
+  seed: number,
+): Float32Array | Int32Array {
+  if (initialiser.kind !== 'permutation') return draw(initialiser, name, shape, seed);
+  const count = shape.reduce((size, dim) => size * dim, 1);
+  return Int32Array.from(permutation(count, randomStream(seed, `initialise.${name}`)));
 }

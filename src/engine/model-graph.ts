@@ -39,7 +39,7 @@ import {
   tanh,
   weight,
 } from './graph/operations.ts';
-import type { DeclaredTensor, Initialiser, ParameterScope, Part, TrainedTensor } from './graph/parameters.ts';
+import type { FixedTensor, Initialiser, ParameterScope, Part, TrainedTensor } from './graph/parameters.ts';
 import { createDropoutSites, type DropoutSite } from './graph/random-mask.ts';
 import type { Value } from './graph/value.ts';
 
@@ -73,7 +73,7 @@ export interface GraphMode {
 export interface ModelGraph {
   readonly trained: readonly TrainedTensor[];
   /** Frozen tensors that are no part of the checkpoint. */
-  readonly fixed: readonly DeclaredTensor[];
+  readonly fixed: readonly FixedTensor[];
   /** The checkpoint's tensors that stay frozen, by name without prefix. */
   readonly frozen: readonly { readonly name: string; readonly shape: readonly number[] }[];
   /** Logits (see buildHead); for spans, `start` and `end` too. */
@@ -169,11 +169,11 @@ function createScope(
   readonly allowDropout: (allowed: boolean) => void;
   readonly drop: (x: Value, rate: number) => Value;
   readonly trained: TrainedTensor[];
-  readonly fixed: DeclaredTensor[];
+  readonly fixed: FixedTensor[];
   readonly sites: readonly DropoutSite[];
 } {
   const trained: TrainedTensor[] = [];
-  const fixed: DeclaredTensor[] = [];
+  const fixed: FixedTensor[] = [];
   const sites = createDropoutSites();
   let allowed = true;
   const declare = (part: Part, name: string, shape: readonly number[], initialiser: Initialiser): Value => {
@@ -193,7 +193,7 @@ function createScope(
       fixed: (name, shape, initialiser) => {
         const known = fixed.find((tensor) => tensor.name === name);
         if (known !== undefined) return known.value;
-        const value = weight(name, shape);
+        const value = weight(name, shape, initialiser.kind === 'permutation' ? 'int32' : 'float32');
         fixed.push({ name, shape, initialiser, value });
         return value;
       },

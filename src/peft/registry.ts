@@ -11,6 +11,7 @@ import { compacterPlusPlus } from './compacter-plus-plus.ts';
 import { compacter } from './compacter.ts';
 import { full } from './full.ts';
 import { head } from './head.ts';
+import { intrinsicSaid } from './intrinsic-said.ts';
 import { jrWarp } from './jr-warp.ts';
 import { ia3 } from './ia3.ts';
 import { lora } from './lora.ts';
@@ -38,6 +39,7 @@ export const methods: readonly RegisteredMethod[] = [
   register(adapterPhm),
   register(compacter),
   register(compacterPlusPlus),
+  register(intrinsicSaid),
   register(jrWarp),
   register(warp),
   register(pasta),

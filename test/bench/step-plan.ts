@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { randomStream } from '../../src/base/random.ts';
 import type { EncoderCheckpoint } from '../../src/engine/encoder-checkpoint.ts';
-import { draw, isDrawn } from '../../src/engine/initialise.ts';
+import { drawFixed, isDrawnFixed } from '../../src/engine/initialise.ts';
 import { buildModel, type ModelGraph, type ModelPlan } from '../../src/engine/model-graph.ts';
 import { writeSafetensors, type WritableTensor } from '../../src/engine/safetensors.ts';
 
@@ -53,7 +53,7 @@ export async function writeStart(
   const { trained, fixed } = modelOf(plan, checkpoint);
   const tensors = new Map<string, WritableTensor>();
   for (const { name, shape, initialiser } of [...trained, ...fixed]) {
-    if (isDrawn(initialiser)) tensors.set(name, { shape, data: draw(initialiser, name, shape, SEED) });
+    if (isDrawnFixed(initialiser)) tensors.set(name, { shape, data: drawFixed(initialiser, name, shape, SEED) });
   }
   const random = randomStream(SEED, 'bench.batch');
   const { batch, tokens } = plan;

@@ -18,7 +18,7 @@ export type WeightLocation =
       readonly offset: number;
       readonly byteLength: number;
     }
-  | { readonly kind: 'data'; readonly shape: readonly number[]; readonly data: Float32Array };
+  | { readonly kind: 'data'; readonly shape: readonly number[]; readonly data: Float32Array | Int32Array };
 
 /** The frozen weights of a graph, by the names of its `weight` values. */
 export type WeightSource = ReadonlyMap<string, WeightLocation>;

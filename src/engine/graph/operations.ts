@@ -82,8 +82,8 @@ export function parameter(name: string, shape: readonly number[]): Value {
 }
 
 /** A frozen tensor, by the name under which the backend finds it. */
-export function weight(name: string, shape: readonly number[]): Value {
-  return makeValue({ kind: 'weight', name }, 'float32', shape);
+export function weight(name: string, shape: readonly number[], dtype: 'float32' | 'int32' = 'float32'): Value {
+  return makeValue({ kind: 'weight', name }, dtype, shape);
 }
 
 export function constant(data: readonly number[], shape: readonly number[], dtype: DType = 'float32'): Value {

@@ -10,12 +10,17 @@ export type Initialiser =
   | { readonly kind: 'truncatedNormal'; readonly deviation: number }
   /** U(-bound, bound). */
   | { readonly kind: 'uniform'; readonly bound: number }
+  /** -1 or 1, as likely. */
+  | { readonly kind: 'signs' }
   /** The identity matrix. */
   | { readonly kind: 'identity' }
   /** The checkpoint's tensor of this name. */
   | { readonly kind: 'checkpoint'; readonly tensor: string }
   /** Rows of the checkpoint's word embeddings, drawn without repetition as far as there are enough. */
   | { readonly kind: 'wordEmbeddings' };
+
+/** How a frozen tensor starts: as a trained one may, or as 0, 1, … in a random order, which makes it int32. */
+export type FixedInitialiser = Initialiser | { readonly kind: 'permutation' };
 
 /** What a trained tensor is counted as. */
 export type Part = 'method' | 'head';
@@ -28,6 +33,11 @@ export interface DeclaredTensor {
   readonly value: Value;
 }
 
+/** A frozen tensor that is no part of the checkpoint. */
+export interface FixedTensor extends Omit<DeclaredTensor, 'initialiser'> {
+  readonly initialiser: FixedInitialiser;
+}
+
 export interface TrainedTensor extends DeclaredTensor {
   readonly part: Part;
 }
@@ -36,8 +46,8 @@ export interface TrainedTensor extends DeclaredTensor {
 export interface ParameterScope {
   /** A trained tensor of this name. */
   trained(name: string, shape: readonly number[], initialiser: Initialiser): Value;
-  /** A frozen tensor that is no part of the checkpoint, such as a random projection. */
-  fixed(name: string, shape: readonly number[], initialiser: Initialiser): Value;
+  /** A frozen tensor that is no part of the checkpoint, such as a random projection; int32 where it is a permutation. */
+  fixed(name: string, shape: readonly number[], initialiser: FixedInitialiser): Value;
   /** Dropout at a new site while training; the value itself otherwise. Without a rate, the encoder's own hidden rate. */
   dropout(x: Value, rate?: number): Value;
 }

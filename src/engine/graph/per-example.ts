@@ -9,6 +9,7 @@ import {
   dimAt,
   divide,
   equal,
+  gather,
   gemm,
   inputAt,
   layerNorm,
@@ -25,6 +26,7 @@ import {
   splitRows,
   sqrt,
   swapLastAxes,
+  takeRows,
   transpose,
   where,
 } from './operations.ts';
@@ -214,6 +216,17 @@ function applyTiled(node: Value, inputs: readonly Carried[], batch: Dim): Value 
         { keepAxes: true },
       );
     }
+    case 'gather': {
+      // Rows of each example's own table, at the same indices: the examples stand aside as a part of the rows.
+      const [table, indices] = [inputs[0], inputs[1]];
+      if (table?.kind !== 'tiled' || indices?.kind !== 'fixed')
+        return refuse(node, 'takes a value computed from shared parameters');
+      const rowsFirst = (x: Value, axis: number): Value => {
+        const axes = x.shape.map((_, index) => index).filter((index) => index !== axis);
+        return transpose(x, [axis, ...axes]);
+      };
+      return rowsFirst(gather(rowsFirst(table.value, 1), indices.value), indices.value.shape.length);
+    }
     case 'softmax':
       return softmax(tiledAt(0));
     case 'layerNorm':
@@ -300,6 +313,16 @@ function applyMixed(node: Value, inputs: readonly Carried[], batch: Dim): Value 
         return splitNative(gemm(rows, b?.value ?? inputAt(node, 1), { ...operation, bias: undefined }), batch);
       })();
       return reshape(bias === undefined ? product : add(product, onSplit(2)), shape);
+    }
+    case 'gather': {
+      // A table of each example's own, looked up by the example: its rows at positions, as takeRows has them.
+      const [table, indices] = [inputs[0], inputs[1]];
+      if (table?.kind !== 'tiled' || indices?.kind !== 'native' || table.value.shape.length !== 3) {
+        return refuse(node, 'takes a value computed from shared parameters');
+      }
+      const each = divideDims(sizeOf(indices.value.shape), batch);
+      if (each === undefined) return refuse(node, 'looks up rows of other examples');
+      return reshape(takeRows(table.value, reshape(indices.value, [batch, each])), shape);
     }
     default:
       return refuse(node, 'takes a value computed from shared parameters');

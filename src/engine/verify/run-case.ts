@@ -5,7 +5,7 @@ import { BATCH } from '../encoders/encoder.ts';
 import { tensorName } from '../encoders/tensor-names.ts';
 import type { NamedTensors } from '../feeds.ts';
 import { input } from '../graph/operations.ts';
-import type { DeclaredTensor } from '../graph/parameters.ts';
+import type { FixedTensor } from '../graph/parameters.ts';
 import { clippedSums, materialise, perExampleGradients } from '../graph/per-example.ts';
 import type { Value } from '../graph/value.ts';
 import { buildModel, countParameters, gradientsOf, type ModelGraph, type ModelPlan } from '../model-graph.ts';
@@ -174,7 +174,7 @@ async function baseTensor(
 }
 
 /** The name in the base model's file of a tensor that has a place in it. */
-function nameInBase({ name, initialiser }: DeclaredTensor): string {
+function nameInBase({ name, initialiser }: FixedTensor): string {
   if (initialiser.kind === 'checkpoint') return initialiser.tensor;
   return name.startsWith('head.') ? name.slice('head.'.length) : name;
 }

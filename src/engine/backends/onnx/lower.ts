@@ -16,7 +16,7 @@ import type { ModelProto } from './onnx_pb.ts';
 
 /** A frozen weight as the model will hold it. */
 export interface PlacedWeight {
-  readonly dtype: 'F32' | 'F16' | 'BF16';
+  readonly dtype: 'F32' | 'F16' | 'BF16' | 'I32';
   readonly shape: readonly number[];
   readonly data: InitialiserData;
 }
@@ -130,7 +130,7 @@ function bareOperands(value: Value): readonly Value[] {
   return operands;
 }
 
-const storedDTypes = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' } as const;
+const storedDTypes = { F32: 'float32', F16: 'float16', BF16: 'bfloat16', I32: 'int32' } as const;
 
 interface Lowering {
   readonly writer: ModelWriter;
@@ -151,11 +151,15 @@ function lowerWeight({ writer, weights, written }: Lowering, value: Value, name:
       `weight ${name} has shape ${formatShape(weight.shape)}, the graph wants ${formatShape(value.shape)}`,
     );
   }
+  if ((weight.dtype === 'I32') !== (value.dtype === 'int32')) {
+    throw new Error(`weight ${name} is ${weight.dtype}, the graph wants ${value.dtype}`);
+  }
   const before = written.get(name);
   if (before !== undefined) return before;
   const dtype = storedDTypes[weight.dtype];
   const stored = writer.initialiser(name, dtype, weight.shape, weight.data);
-  const tensor = dtype === 'float32' ? stored : writer.node('Cast', [stored], { to: elementType('float32') });
+  const narrow = dtype === 'float16' || dtype === 'bfloat16';
+  const tensor = narrow ? writer.node('Cast', [stored], { to: elementType('float32') }) : stored;
   written.set(name, tensor);
   return tensor;
 }

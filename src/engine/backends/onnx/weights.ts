@@ -74,7 +74,7 @@ async function readRange({ file, offset, byteLength }: FileWeight): Promise<Uint
 
 function inlineWeight({ shape, data }: WeightLocation & { readonly kind: 'data' }): PlacedWeight {
   const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-  return { dtype: 'F32', shape, data: { kind: 'inline', bytes } };
+  return { dtype: data instanceof Int32Array ? 'I32' : 'F32', shape, data: { kind: 'inline', bytes } };
 }
 
 /**

@@ -45,9 +45,9 @@ function makeData(count: number, seed: number): Dataset {
     );
     return { text: tokens.join(' '), label };
   });
-  const encode = (text: string): { ids: number[]; typeIds: number[] } => {
+  const encode = (text: string): { ids: number[]; typeIds: number[]; special: number[] } => {
     const ids = [2, ...text.split(' ').map(Number), MASK, 3];
-    return { ids, typeIds: ids.map(() => 0) };
+    return { ids, typeIds: ids.map(() => 0), special: ids.map((id) => (id === 2 || id === 3 ? 1 : 0)) };
   };
   return encodeDataset(examples, 'classification', encode, 40);
 }
@@ -72,17 +72,26 @@ const settings: TrainingSettings = {
   earlyStopping: undefined,
 };
 
+const small: Readonly<{ [method in string]?: Readonly<{ [option in string]: unknown }> }> = {
+  lora: { rank: 2 },
+  slash: { dimension: 24 },
+  'jr-warp': { dimension: 24 },
+  warp: { prompts: 3 },
+  'prompt-tuning': { length: 3, enter: 'before-embedding', init: 'vocabulary' },
+  'prefix-tuning': { length: 3, reparametrise: true, bottleneck: 6, dropout: 0.2 },
+};
+
 function makeSetup(method: string, changed: Partial<TrainingSettings> = {}): TrainingSetup {
   return {
     checkpoint,
-    method: { id: method, options: method === 'slash' ? { dimension: 24 } : method === 'lora' ? { rank: 2 } : {} },
+    method: { id: method, options: small[method] ?? {} },
     task,
     train: data,
     evaluations: [{ split: 'dev', dataset: dev }],
     settings: { ...settings, ...changed },
     backend: onnxBackend,
     device: { provider: 'cpu', threads: 2, reason: 'test' },
-    maskToken: method === 'slash' ? MASK : undefined,
+    maskToken: ['slash', 'jr-warp', 'warp'].includes(method) ? MASK : undefined,
   };
 }
 
@@ -127,7 +136,7 @@ async function runTraining(
 }
 
 describe('training', () => {
-  it.each(['full', 'head', 'bitfit', 'lora', 'slash'])(
+  it.each(['full', 'head', 'bitfit', 'lora', 'slash', 'jr-warp', 'warp', 'pasta', 'prompt-tuning', 'prefix-tuning'])(
     '%s: the same seed gives the same numbers, bit for bit; another seed does not',
     async (method) => {
       const first = await runTraining(makeSetup(method));
@@ -145,6 +154,11 @@ describe('training', () => {
     ['bitfit', 7],
     ['lora', 9],
     ['slash', 16],
+    ['jr-warp', 3],
+    ['warp', 11],
+    ['pasta', 13],
+    ['prompt-tuning', 6],
+    ['prefix-tuning', 15],
   ])(
     '%s: stopped after step %i and continued from the file equals unbroken, bit for bit',
     async (method, stopAfter) => {

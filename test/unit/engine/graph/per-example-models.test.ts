@@ -58,6 +58,7 @@ const small: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   'adapter-phm': { bottleneck: 2, n: 2 },
   compacter: { bottleneck: 2, n: 2 },
   'compacter++': { bottleneck: 2, n: 2 },
+  'intrinsic-said': { dimension: 20, targets: ['query', 'outputNorm', 'wordEmbeddings'], biases: true },
   unipelt: { prefixLength: 2, prefixBottleneck: 3, bottleneck: 2, rank: 2 },
   'unipelt-prompt': { promptLength: 2, prefixLength: 2, prefixBottleneck: 3, bottleneck: 2, rank: 2 },
   union: {
@@ -94,6 +95,11 @@ function modelOf(
       end_positions: { below: sizes.sequence },
       ...(objective.kind === 'regression' ? {} : { labels: { below: LABELS } }),
       ...Object.fromEntries(
+        built.fixed.flatMap(({ name, shape: [count = 0], initialiser }) =>
+          initialiser.kind === 'permutation' ? [[name, { below: count }]] : [],
+        ),
+      ),
+      ...Object.fromEntries(
         built.dropoutSites.flatMap(({ rowInput, columnInput }) => [
           [rowInput, words],
           [columnInput, words],
@@ -127,6 +133,17 @@ describe('other forms of a method', () => {
     ['warp', { prompts: 2, enter: 'before-embedding', transform: true }],
     ['jr-warp', { dimension: 3, place: 'after-first-token', headReads: 'unshifted', head: 'linear' }],
     ['pasta', { vectors: 'shared', slots: 4, dropout: 0.3 }],
+    ['adapter-houlsby', { bottleneck: 2, layerNormBefore: true, layerNormAfter: true, trainNorms: true, dropout: 0.2 }],
+    ['adapter-pfeiffer', { bottleneck: 2, trainNorms: true, gated: true, activation: 'leaky-relu', layers: [1] }],
+    [
+      'adapter-parallel',
+      { bottleneck: 2, positions: ['attention', 'feedForward'], upInit: 'same', activation: 'swish' },
+    ],
+    ['adapter-low-rank', { bottleneck: 4, rank: 3, activation: 'identity' }],
+    ['adapter-phm', { bottleneck: 4, n: 4, sharedRule: true, factorisedRule: true }],
+    ['compacter', { bottleneck: 4, n: 2, rank: 2, evaluation: 'factored' }],
+    ['compacter', { bottleneck: 4, n: 2, rank: 2, evaluation: 'explicit', bias: false, sharedRule: false }],
+    ['intrinsic-said', { dimension: 6, structureAware: false, targets: ['positionEmbeddings', 'intermediate'] }],
     ['lora', { rank: 2, gated: true, maskedGateMean: false }],
     ['ia3', { outputs: ['query', 'output'], inputs: ['attentionOutput'], gated: true, gateForm: 'whole' }],
   ];

@@ -13,7 +13,11 @@ import { fastfood, transformSize } from '../../../src/peft/fastfood.ts';
 import { interpret, type Feed } from '../../support/interpreter.ts';
 
 /** A map with its fixed numbers as a seed draws them. */
-function makeMap(from: number, to: number, seed = 1): { readonly x: Value; readonly y: Value; readonly weights: Record<string, Feed> } {
+function makeMap(
+  from: number,
+  to: number,
+  seed = 1,
+): { readonly x: Value; readonly y: Value; readonly weights: Record<string, Feed> } {
   const weights: Record<string, Feed> = {};
   const scope: ParameterScope = {
     trained: (name) => {
@@ -138,7 +142,10 @@ describe('the Fastfood map', () => {
 });
 
 describe('intrinsic-said', () => {
-  const build = (options: Readonly<Record<string, unknown>>, model = 'bert-base-uncased'): ReturnType<typeof buildModel> => {
+  const build = (
+    options: Readonly<Record<string, unknown>>,
+    model = 'bert-base-uncased',
+  ): ReturnType<typeof buildModel> => {
     const encoder = knownEncoders[model];
     if (encoder === undefined) throw new Error(`${model} is not known`);
     return buildModel(
@@ -175,4 +182,5 @@ describe('intrinsic-said', () => {
     expect(() => build({ dimension: 24 })).toThrow(UserError);
     expect(() => build({ dimension: 25 })).not.toThrow();
     expect(() => build({ targets: ['intermediate', 'output'] }, 'bert-large-uncased')).toThrow(UserError);
+  });
 });

@@ -45,9 +45,9 @@ function makeData(count: number, seed: number): Dataset {
     const tokens = Array.from({ length: 3 + random.below(9) }, () => 10 + random.below(20) + label * 25);
     return { text: tokens.join(' '), label };
   });
-  const encode = (text: string): { ids: number[]; typeIds: number[] } => {
+  const encode = (text: string): { ids: number[]; typeIds: number[]; special: number[] } => {
     const ids = [2, ...text.split(' ').map(Number), MASK, 3];
-    return { ids, typeIds: ids.map(() => 0) };
+    return { ids, typeIds: ids.map(() => 0), special: ids.map((id) => (id === 2 || id === 3 ? 1 : 0)) };
   };
   return encodeDataset(examples, 'classification', encode, 40);
 }
@@ -68,10 +68,20 @@ function mechanismOf(draw: (step: number) => readonly number[], noise = 0): Priv
   };
 }
 
+const small: ReadonlyMap<string, Readonly<Record<string, unknown>>> = new Map([
+  ['slash', { dimension: 24 }],
+  ['lora', { rank: 2 }],
+  ['jr-warp', { dimension: 24 }],
+  ['warp', { prompts: 3 }],
+  ['pasta', { initScale: 0.5 }],
+  ['prompt-tuning', { length: 3, enter: 'before-embedding' }],
+  ['prefix-tuning', { length: 3, reparametrise: true, bottleneck: 4 }],
+]);
+
 function makeSetup(method: string, batchSize: number, privacy?: PrivateMechanism): TrainingSetup {
   return {
     checkpoint,
-    method: { id: method, options: method === 'slash' ? { dimension: 24 } : method === 'lora' ? { rank: 2 } : {} },
+    method: { id: method, options: small.get(method) ?? {} },
     task: findTask('sst2'),
     train: data,
     evaluations: [{ split: 'dev', dataset: makeData(20, 2) }],
@@ -93,7 +103,7 @@ function makeSetup(method: string, batchSize: number, privacy?: PrivateMechanism
     },
     backend: onnxBackend,
     device: { provider: 'cpu', threads: 2, reason: 'test' },
-    maskToken: method === 'slash' ? MASK : undefined,
+    maskToken: ['slash', 'jr-warp', 'warp'].includes(method) ? MASK : undefined,
     ...(privacy === undefined ? {} : { privacy }),
   };
 }
@@ -128,7 +138,7 @@ async function looped(setup: TrainingSetup, drawn: readonly number[]): Promise<R
       const batch = assembleBatch(data, Uint32Array.of(index), { padId: checkpoint.config.padTokenId });
       const results = await executable.run({
         ...trainedFeeds(model, values),
-        ...batchFeeds(batch, checkpoint.config, setup.maskToken),
+        ...batchFeeds(batch, checkpoint.config, setup.maskToken, model.specialTokens),
         [LOSS_SCALE]: { dtype: 'float32', shape: [], data: Float32Array.of(1) },
       });
       const gradients = model.trained.map(({ name }) => ({ name, data: Float64Array.from(results[name]?.data ?? []) }));
@@ -163,7 +173,7 @@ function scaled(sums: ReadonlyMap<string, Float64Array>, by: number): ReadonlyMa
 }
 
 describe('a private step', () => {
-  it.each(['slash', 'lora', 'bitfit', 'head', 'full'])(
+  it.each(['slash', 'lora', 'bitfit', 'head', 'full', 'jr-warp', 'warp', 'pasta', 'prompt-tuning', 'prefix-tuning'])(
     '%s: is the sum of clipped gradients of single examples over the expected batch size, whatever the chunks',
     async (method) => {
       const drawn = [3, 8, 9, 15, 22, 31, 38];

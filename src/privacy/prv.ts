@@ -13,6 +13,7 @@ import {
 import { checkDelta, normalise, privacyLoss, type Phase } from './mechanism.ts';
 import { minimisePositive, type Minimum } from './minimise.ts';
 import { normalDensity } from './normal.ts';
+import { rdpEpsilonOfAdding } from './rdp.ts';
 
 /*
  * The accountant by numerical composition (Koskela, Jälkö, Honkela 2020; Gopi, Lee, Wutschitz 2021, "Numerical composition of differential
@@ -142,19 +143,32 @@ function planAt(sketches: readonly Sketch[], { epsilon, lower }: Guess, delta: n
 }
 
 /**
- * The plan with the narrowest window among the saddle point and smaller tilts: where a few rare jumps decide, the law tilted at the saddle point
- * has a long tail of many jumps. A smaller tilt leaves more of the rounding in; it is taken where that costs little.
- * @param noise what a mass of the composed law was off by on the last grid, divided by the grid's step
+ * The plan for a grid of so many points. Where a few rare jumps decide, the law tilted at the saddle point has a long tail of many jumps; a
+ * smaller tilt makes for a narrower window and a finer grid, but leaves more of the rounding in.
+ * @param grid `noise`: what a mass of the composed law was off by on the last grid, divided by that grid's step
  */
-function planOf(sketches: readonly Sketch[], guess: Guess, delta: number, start: number, noise: number): Plan {
+function planOf(
+  sketches: readonly Sketch[],
+  guess: Guess,
+  delta: number,
+  start: number,
+  { points, noise }: { readonly points: number; readonly noise: number },
+): Plan {
   const moment = momentOf(sketches);
+  const steps = sketches.reduce((sum, sketched) => sum + sketched.steps, 0);
   const exponent = (theta: number): number => moment(theta) - theta * guess.epsilon;
   const saddle = minimisePositive(exponent, start, { tolerance: 1e-2, lowest: 1e-12, highest: 1e12 }).at;
+  /** About the share of δ that rounding and the grid cost. */
+  const cost = ({ tilt, high, low }: Plan): number => {
+    const weight = tilt * (1 + tilt);
+    return (noise * Math.exp(exponent(tilt))) / (weight * delta) + (steps * weight * ((high - low) / points) ** 2) / 8;
+  };
   let best = planAt(sketches, guess, delta, saddle);
+  if (noise === Infinity) return best;
   for (let tilt = 0.7 * saddle; tilt > 0.15 * saddle; tilt *= 0.7) {
-    if ((noise * Math.exp(exponent(tilt))) / (tilt * (1 + tilt)) > 1e-4 * delta) break;
     const plan = planAt(sketches, guess, delta, tilt);
-    if (plan.high - plan.low < best.high - best.low) best = plan;
+    if (cost(plan) >= cost(best)) break;
+    best = plan;
   }
   return best;
 }
@@ -258,16 +272,26 @@ function takeLumps(signal: Float64Array): readonly Lump[] {
   return lumps;
 }
 
-/** The lumps' part of the transform at a frequency. */
-function lumpsAt(lumps: readonly Lump[], frequency: number, n: number): readonly [number, number] {
-  let [re, im] = [0, 0];
+/**
+ * Adds the lumps' part of the transform, mass·(cos + i·sin), to a spectrum whose indices stand for `frequencies`.
+ * @param sign of the sine; −1 with the parts exchanged for a signal that is the imaginary part, since i·(cos + i·sin) = −sin + i·cos
+ */
+function addLumps(
+  lumps: readonly Lump[],
+  frequencies: Uint32Array,
+  cosines: Float64Array,
+  sines: Float64Array,
+  sign: 1 | -1,
+): void {
+  const n = frequencies.length;
   for (const { place, mass } of lumps) {
-    // The product modulo n, which divides 2^32.
-    const angle = (-2 * Math.PI * (Math.imul(frequency, place) & (n - 1))) / n;
-    re += mass * Math.cos(angle);
-    im += mass * Math.sin(angle);
+    for (let k = 0; k < n; k++) {
+      // The product modulo n, which divides 2^32.
+      const angle = (-2 * Math.PI * (Math.imul(frequencies[k] as number, place) & (n - 1))) / n;
+      cosines[k] = (cosines[k] as number) + mass * Math.cos(angle);
+      sines[k] = (sines[k] as number) + sign * mass * Math.sin(angle);
+    }
   }
-  return [re, im];
 }
 
 /**
@@ -289,17 +313,20 @@ function compose(first: Signal, second: Signal, n: number, roots: Roots): readon
     const lumps = [takeLumps(re), takeLumps(im)] as const;
     let squares = 0;
     for (let k = 0; k < n; k++) squares += (re[k] as number) ** 2 + (im[k] as number) ** 2;
-    const error = transformed * Math.sqrt(n * squares);
+    // Lumps are of size 1 at most and computed to some units; of those of one signal, so much is left in the other.
+    const error = transformed * Math.sqrt(n * squares) + 16 * unit;
     transform(re, im, roots);
+    addLumps(lumps[0], frequencies, re, im, 1);
+    addLumps(lumps[1], frequencies, im, re, -1);
     for (let k = 0; k < n; k++) {
       const m = mirrored(k);
       if (m < k) continue;
-      const frequency = frequencies[k] as number;
-      const [lr, li] = lumpsAt(lumps[0], frequency, n);
-      const [mr, mi] = lumpsAt(lumps[1], frequency, n);
-      const [ar, ai, br, bi] = [re[k] as number, im[k] as number, re[m] as number, im[m] as number];
-      multiply(spectra[0], k, lr + (ar + br) / 2, li + (ai - bi) / 2, steps, error);
-      multiply(spectra[1], k, mr + (ai + bi) / 2, mi + (br - ar) / 2, steps, error);
+      const ar = re[k] as number;
+      const ai = im[k] as number;
+      const br = re[m] as number;
+      const bi = im[m] as number;
+      multiply(spectra[0], k, (ar + br) / 2, (ai - bi) / 2, steps, error);
+      multiply(spectra[1], k, (ai + bi) / 2, (br - ar) / 2, steps, error);
     }
   });
   const errors: [number, number] = [0, 0];
@@ -490,7 +517,7 @@ function boundsInDirection(
   for (let n = fewestPoints; ; ) {
     const guess =
       best.upper === most ? first : { epsilon: Math.min(best.upper, first.epsilon), lower: best.lower };
-    const plan = planOf(sketches, guess, delta, first.tilt, noise);
+    const plan = planOf(sketches, guess, delta, first.tilt, { points: n, noise });
     const found = boundsOnGrid(sketched, direction, plan, n, delta);
     best = { lower: Math.max(best.lower, found.lower), upper: Math.min(best.upper, found.upper) };
     noise = found.noise;
@@ -541,7 +568,10 @@ export function composedEpsilon(
   const options = { tolerance, mostPoints };
   const removed = boundsInDirection(inDirection('removed'), 'removed', delta, options, { enough: 0, most: Infinity });
   // An added record's loss is at most −log(1 − q) a step.
-  const most = phases.reduce((sum, phase) => sum - phase.steps * Math.log1p(-phase.samplingRate), 0) * (1 + 1e-12);
+  const most = Math.min(
+    phases.reduce((sum, phase) => sum - phase.steps * Math.log1p(-phase.samplingRate), 0) * (1 + 1e-12),
+    rdpEpsilonOfAdding(phases, delta),
+  );
   const added = boundsInDirection(inDirection('added'), 'added', delta, options, { enough: removed.lower, most });
   return { lower: Math.max(removed.lower, added.lower), upper: Math.max(removed.upper, added.upper) };
 }

@@ -247,6 +247,7 @@ export function sameShape(a: readonly number[], b: readonly number[]): boolean {
  * and `[2, 12]`, `[5]` and `[5, 1]`, but not `[2, 3]` and `[3, 2]`.
  */
 export function sameView(a: readonly number[], b: readonly number[]): boolean {
+  if (sameShape(a, b)) return true;
   const [left, right] = [a, b].map((shape) => shape.filter((dim) => dim !== 1));
   const [ours, theirs] = [[...(left ?? [])], [...(right ?? [])]];
   while (ours.length > 0 && theirs.length > 0) {

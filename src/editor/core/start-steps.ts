@@ -259,17 +259,23 @@ function methodStep(facts: StartFacts): Step<StartState> {
         const draw = (busy: boolean): void =>
           show({
             busy,
-            items: catalogue.methods.map(({ id, title, description }) =>
-              choice(title, answer({ method: id }), {
-                description: counts.get(id) ?? (busy ? t('counting…') : ''),
-                detail: description,
-              }),
+            items: catalogue.methods.map(({ id, title, description, needsOptions }) =>
+              needsOptions
+                ? choice(title, answer({ method: id, finish: 'open' }), {
+                    description: t('its options have to be written: the file is opened'),
+                    detail: description,
+                  })
+                : choice(title, answer({ method: id }), {
+                    description: counts.get(id) ?? (busy ? t('counting…') : ''),
+                    detail: description,
+                  }),
             ),
             ...(memory.method === undefined ? {} : { active: remembered({ method: memory.method }) }),
           });
         draw(true);
-        for (const { id } of catalogue.methods) {
+        for (const { id, needsOptions } of catalogue.methods) {
           if (signal.aborted) return;
+          if (needsOptions) continue;
           try {
             counts.set(id, countText(await facts.count({ model: state.model ?? '', labels, method: id })));
           } catch {

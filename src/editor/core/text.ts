@@ -10,7 +10,7 @@ const invisible = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u2028-\u
 /** The text on one line, without characters that act on what is around them; for labels of trees. */
 export function oneLine(text: string): string {
   return text
-    .replaceAll(/[\t\n]+/g, ' ')
+    .replaceAll(/[\t\r\n]+/g, ' ')
     .replaceAll(invisible, ' ')
     .trim();
 }

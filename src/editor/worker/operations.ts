@@ -82,6 +82,8 @@ export interface MethodChoice {
   readonly title: string;
   readonly description: string;
   readonly citation: string;
+  /** It has options without defaults, which have to be written. */
+  readonly needsOptions: boolean;
 }
 
 export interface TaskChoice {

@@ -10,7 +10,6 @@ import { renderComparison } from '../../analysis/render.ts';
 import { messageOf, UserError } from '../../base/errors.ts';
 import { knownEncoders } from '../../engine/encoders/known-sizes.ts';
 import { listLocalModels } from '../../engine/model-folder.ts';
-import { methods } from '../../peft/registry.ts';
 import { installedCatalogue } from '../../runs/catalogue.ts';
 import { diskUse, pruneCheckpoints } from '../../runs/checkpoints.ts';
 import { inspectConfiguration, loadConfiguration, parseConfiguration } from '../../runs/configuration.ts';
@@ -44,6 +43,7 @@ import { packError } from '../../store/operations.ts';
 import { listTasks } from '../../tasks/registry.ts';
 import { outputCount } from '../../tasks/task.ts';
 import { cloneText } from '../core/clone.ts';
+import { methodChoices } from './catalogue.ts';
 import type {
   ClaimedLook,
   Diagnosis,
@@ -246,7 +246,7 @@ const answers: { readonly [N in OperationName]: Answer<N> } = {
   },
   log: ({ folder, id }) => logText(folder, id),
   catalogue: () => ({
-    methods: methods.map(({ id, title, description, citation }) => ({ id, title, description, citation })),
+    methods: methodChoices(),
     tasks: listTasks().map((task) => ({
       id: task.id,
       title: task.title,

@@ -1,0 +1,237 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { batch } from '../../../src/editor/core/batch.ts';
+import { idleQueue, type Transition } from '../../../src/editor/core/folder-watch.ts';
+import { noticesOf } from '../../../src/editor/core/notices.ts';
+import { queueNodes, type QueueFolder, type QueueNode } from '../../../src/editor/core/queue-tree.ts';
+import { refsOf, selectionOf } from '../../../src/editor/core/targets.ts';
+import type { RunState } from '../../../src/runs/events.ts';
+import type { RunSummary } from '../../../src/store/queries.ts';
+import { aRun, hostile } from './runs.ts';
+
+describe('changes that come in quick succession', () => {
+  beforeEach(() => void vi.useFakeTimers());
+  afterEach(() => void vi.useRealTimers());
+
+  it('are handed on together, at most once in an interval, and none is lost', () => {
+    const handed: { readonly at: number; readonly all: readonly number[] }[] = [];
+    const begun = Date.now();
+    const changes = batch<number, readonly number[]>(
+      500,
+      (waiting = [], change) => [...waiting, change],
+      (all) => handed.push({ at: Date.now() - begun, all }),
+    );
+    for (let change = 0; change < 30; change++) {
+      changes.add(change);
+      vi.advanceTimersByTime(70);
+    }
+    vi.advanceTimersByTime(2000);
+    changes.add(99);
+    vi.advanceTimersByTime(1);
+    expect(handed.flatMap(({ all }) => all)).toEqual([...Array.from({ length: 30 }, (_, each) => each), 99]);
+    const gaps = handed.slice(1).map(({ at }, index) => at - (handed[index]?.at ?? 0));
+    expect(Math.min(...gaps)).toBeGreaterThanOrEqual(500);
+    // The first of a quiet time does not wait.
+    expect(handed[0]?.all).toEqual([0]);
+    expect(handed.at(-1)?.all).toEqual([99]);
+    changes.add(100);
+    changes.dispose();
+    vi.advanceTimersByTime(2000);
+    expect(handed.at(-1)?.all).toEqual([99]);
+  });
+});
+
+describe('notices', () => {
+  const all = (...runs: readonly RunSummary[]): ReadonlyMap<string, RunSummary> =>
+    new Map(runs.map((run) => [run.id, run]));
+  const ended = (run: RunSummary, before: RunState = 'running'): Transition => ({ run, before });
+
+  it('tell of a run that ended, failed or broke off, and of nothing else', () => {
+    const finished = aRun('a', { name: 'First' });
+    expect(noticesOf([ended(finished)], all(finished), 'all')).toMatchObject([
+      { level: 'information', message: 'First finished with a score of 0.7500.', offer: 'open' },
+    ]);
+    const failed = aRun('b', { state: 'failed', failure: { kind: 'user', message: 'no data\n  Set it.' } });
+    expect(noticesOf([ended(failed)], all(failed), 'all')).toMatchObject([
+      { level: 'error', message: 'lora · sst2 failed: no data', offer: 'logs' },
+    ]);
+    const cut = aRun('c', { state: 'interrupted', failure: { kind: 'interrupted', message: 'killed' } });
+    expect(noticesOf([ended(cut)], all(cut), 'all')).toMatchObject([{ level: 'warning', offer: 'resume' }]);
+    const quiet: readonly Transition[] = [
+      ended(aRun('d', { state: 'stopped' })),
+      { run: aRun('e', { state: 'running' }), before: 'queued' },
+      { run: aRun('f'), before: 'finished' },
+    ];
+    expect(noticesOf(quiet, new Map(), 'all')).toEqual([]);
+  });
+
+  it('tell of a sweep once, when its last run has ended', () => {
+    const members = ['a', 'b', 'c'].map((id, index) =>
+      aRun(id, { sweep: '/x/ranks.peft.json 2026', score: index / 10 }),
+    );
+    const [first, second, third] = members as [RunSummary, RunSummary, RunSummary];
+    const running = { ...third, state: 'running' as const };
+    expect(noticesOf([ended(first), ended(second)], all(first, second, running), 'all')).toEqual([]);
+    expect(noticesOf([ended(third)], all(first, second, third), 'all')).toMatchObject([
+      {
+        message: 'The sweep ranks ended: 3 runs, the best score is 0.2000.',
+        offer: 'compare',
+        runs: [{ id: 'a' }, { id: 'b' }, { id: 'c' }],
+      },
+    ]);
+  });
+
+  it('tell of several at once in one', () => {
+    const runs = ['a', 'b'].map((id) => aRun(id, { state: 'failed' }));
+    expect(
+      noticesOf(
+        runs.map((run) => ended(run)),
+        all(...runs),
+        'problems',
+      ),
+    ).toMatchObject([{ message: '2 runs failed.' }]);
+    const done = ['a', 'b'].map((id) => aRun(id));
+    expect(
+      noticesOf(
+        done.map((run) => ended(run)),
+        all(...done),
+        'all',
+      ),
+    ).toMatchObject([{ message: '2 runs finished.', offer: 'compare' }]);
+    expect(
+      noticesOf(
+        done.map((run) => ended(run)),
+        all(...done),
+        'problems',
+      ),
+    ).toEqual([]);
+    expect(
+      noticesOf(
+        runs.map((run) => ended(run)),
+        all(...runs),
+        'none',
+      ),
+    ).toEqual([]);
+  });
+
+  it('hold no links, whatever a run is called', () => {
+    const run = aRun('a', { name: hostile, state: 'failed', failure: { kind: 'user', message: hostile } });
+    for (const { message } of noticesOf([ended(run), ended({ ...run, state: 'finished' })], all(run), 'all'))
+      expect(message).not.toContain('](');
+  });
+});
+
+describe('the queue and the devices', () => {
+  const folder = (changes: Partial<QueueFolder> = {}): QueueFolder => ({
+    key: 'f',
+    name: 'work',
+    queue: idleQueue,
+    runs: new Map(),
+    slots: { cpu: 2 },
+    disk: undefined,
+    paused: false,
+    ...changes,
+  });
+  const drawn = (nodes: readonly QueueNode[], depth = 0): readonly string[] =>
+    nodes.flatMap(({ label, description, children }) => [
+      `${' '.repeat(depth)}${label}: ${description}`,
+      ...drawn(children, depth + 1),
+    ]);
+
+  it('show slots, what runs where, what waits in which place, disk and memory', () => {
+    const claimed = (id: string, device: string) => ({
+      id,
+      device,
+      state: 'running' as const,
+      reason: undefined,
+      stopAsked: false,
+      alive: true,
+    });
+    const nodes = queueNodes(
+      [
+        folder({
+          queue: {
+            claimed: [claimed('a', 'auto'), claimed('b', 'webgpu')],
+            waiting: [
+              { id: 'c', device: 'cpu' },
+              { id: 'x', device: 'cpu' },
+            ],
+            supervised: true,
+          },
+          runs: new Map([
+            ['a', aRun('a', { state: 'running', step: 10, remainingMs: 60_000, name: 'A' })],
+            ['b', aRun('b', { state: 'starting', name: 'B' })],
+            ['c', aRun('c', { state: 'queued', name: 'C' })],
+          ]),
+          disk: { runs: 3, bytes: 2.5e9, checkpointBytes: 2e9 },
+        }),
+      ],
+      { cpu: 'x', threads: 2, memoryBytes: 16e9, freeBytes: 4e9 },
+    );
+    expect(drawn(nodes)).toEqual([
+      ...['CPU: 1 of 2 slots used', ' A: 25 %, 1 min 00 s left', 'WEBGPU: busy', ' B: prepares'],
+      ...[
+        'Queue: 2 waiting',
+        ' C: position 1',
+        ' x: position 2',
+        'Disk: 2.5 GB, checkpoints 2.0 GB',
+        'Memory: 4.0 GB of 16.0 GB free',
+      ],
+    ]);
+  });
+
+  it('say that nobody starts what waits, and never list thousands', () => {
+    const waiting = Array.from({ length: 10_000 }, (_, index) => ({ id: `r${index}`, device: 'cpu' }));
+    const [, queue] = queueNodes([folder({ paused: true, queue: { ...idleQueue, waiting } })], undefined);
+    expect(queue).toMatchObject({
+      label: 'Queue (paused)',
+      description: '10,000 waiting',
+      contextValue: 'queue+paused',
+    });
+    expect(queue?.children).toHaveLength(101);
+    expect(queue?.children.at(-1)?.label).toBe('… and 9,900 more');
+  });
+
+  it('stand below their folder where there are several', () => {
+    expect(queueNodes([folder(), folder({ key: 'g', name: 'other' })], undefined).map(({ label }) => label)).toEqual([
+      'work',
+      'other',
+    ]);
+    expect(queueNodes([], { cpu: '', threads: 1, memoryBytes: 1, freeBytes: 1 })).toEqual([]);
+  });
+});
+
+describe('what a command is called on', () => {
+  const ref = { folder: 'f', id: 'a' };
+  const other = { folder: 'f', id: 'b' };
+  const node = { kind: 'run', id: 'x', ref, inSweep: false } as const;
+  const group = { kind: 'group', id: 'g', folder: 'f', by: 'sweep', value: 's' } as const;
+  const runsOf = () => [ref, other];
+
+  it('is the run of the node, all selected ones, a reference, several, or nothing', () => {
+    expect(refsOf([node], runsOf)).toEqual([ref]);
+    expect(refsOf([node, [node, { ...node, ref: other }]], runsOf)).toEqual([ref, other]);
+    expect(refsOf([ref], runsOf)).toEqual([ref]);
+    expect(refsOf([[ref, other, ref]], runsOf)).toEqual([ref, other]);
+    expect(refsOf([group], runsOf)).toEqual([ref, other]);
+    for (const given of [
+      [],
+      [undefined],
+      ['text'],
+      [{ folder: 7, id: 'a' }],
+      [null],
+      [{ kind: 'more', id: 'm', group }],
+    ])
+      expect(refsOf(given, runsOf)).toEqual([]);
+  });
+
+  it('is a comparison of the sweep, of runs, or of what is said', () => {
+    expect(selectionOf([group], runsOf)).toEqual({ kind: 'sweep', folder: 'f', sweep: 's' });
+    expect(selectionOf([{ ...group, by: 'task', value: 'sst2' }], runsOf)).toEqual({
+      kind: 'runs',
+      runs: [ref, other],
+    });
+    expect(selectionOf([node, [node, group]], runsOf)).toEqual({ kind: 'runs', runs: [ref, other] });
+    expect(selectionOf([{ kind: 'everything' }], runsOf)).toEqual({ kind: 'everything' });
+    expect(selectionOf([], runsOf)).toBeUndefined();
+  });
+});

@@ -1,0 +1,346 @@
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { cloneText } from '../../../src/editor/core/clone.ts';
+import {
+  configurationText,
+  parseSeeds,
+  remember,
+  startSteps,
+  type StartFacts,
+  type StartMemory,
+  type StartState,
+} from '../../../src/editor/core/start-steps.ts';
+import { askSteps, type Answer, type Ask, type Choice, type Position } from '../../../src/editor/core/steps.ts';
+import { editorSchema } from '../../../src/editor/core/editor-schema.ts';
+import { inspectConfiguration, parseConfiguration, resolveConfiguration } from '../../../src/runs/configuration.ts';
+import { configurationJsonSchema, settingPaths } from '../../../src/runs/configuration-json-schema.ts';
+import { installedCatalogue } from '../../../src/runs/catalogue.ts';
+import { methodChoices } from '../../../src/editor/worker/catalogue.ts';
+import { planSweep } from '../../../src/runs/sweep.ts';
+import { countTrained, encoderSize, methodOptions, sizesOf } from '../../../src/runs/parameter-counts.ts';
+import { listTasks } from '../../../src/tasks/registry.ts';
+import { outputCount } from '../../../src/tasks/task.ts';
+
+const methods = methodChoices();
+const anywhere = { isFolder: () => false, exists: () => true };
+
+/** Answers of the real program, but for what would be looked up on this machine. */
+function facts(memory: StartMemory = {}, changes: Partial<StartFacts> = {}): StartFacts {
+  return {
+    folders: [{ key: 'file:///work', name: 'work' }],
+    memory,
+    catalogue: {
+      methods: methodChoices(),
+      tasks: listTasks().map((task) => ({
+        id: task.id,
+        title: task.title,
+        description: task.description,
+        labels: outputCount(task),
+        trainExamples: task.splits.train,
+      })),
+      providers: ['auto', 'cpu', 'webgpu', 'cuda'],
+      privacy: false,
+      knownModels: [],
+    },
+    configurations: () =>
+      Promise.resolve([{ path: 'file:///work/a.peft.json', label: 'a.peft.json', note: 'sweep of 6 runs' }]),
+    models: () =>
+      Promise.resolve([
+        { name: 'someone/model', source: 'hub', family: 'bert', weightBytes: 9e7, problem: undefined },
+        { name: 'someone/broken', source: 'hub', family: undefined, weightBytes: 0, problem: 'has no config.json' },
+      ]),
+    count: async ({ model, labels, method }) => {
+      // Only what is known without looking for it elsewhere.
+      if (model !== 'bert-base-uncased') throw new Error('not here');
+      const sized = await sizesOf(model);
+      return {
+        ...countTrained(sized, { method, options: methodOptions(method, {}), labels }),
+        encoder: encoderSize(sized),
+      };
+    },
+    dataFolders: () => Promise.resolve(['/work/data/SST-2']),
+    providers: () => Promise.resolve(['cpu', 'webgpu']),
+    ...changes,
+  };
+}
+
+interface Asked extends Position {
+  readonly title: string;
+  readonly labels: readonly string[];
+  readonly descriptions: readonly string[];
+  readonly active: string | undefined;
+}
+
+/** A person who answers with labels of choices, texts, `<` for back and nothing for giving up. */
+function person(answers: readonly string[]): { readonly ask: Ask<StartState>; readonly asked: Asked[] } {
+  const left = [...answers];
+  const asked: Asked[] = [];
+  const ask: Ask<StartState> = async (question, state, position): Promise<Answer<StartState>> => {
+    const answer = left.shift();
+    const seen: { items: readonly Choice<(before: StartState) => StartState>[]; active: string | undefined } = {
+      items: [],
+      active: undefined,
+    };
+    if (question.kind === 'pick')
+      await question.load(
+        state,
+        ({ items, active }) => {
+          seen.items = items;
+          const found = items.find((item) => item.kind === 'choice' && active?.(item.value) === true);
+          seen.active = found?.label;
+        },
+        new AbortController().signal,
+      );
+    asked.push({
+      ...position,
+      title: question.title,
+      labels: seen.items.flatMap((item) => (item.kind === 'choice' ? [item.label] : [])),
+      descriptions: seen.items.flatMap((item) => (item.kind === 'choice' ? [item.description ?? ''] : [])),
+      active: seen.active,
+    });
+    if (answer === undefined) return { kind: 'cancelled' };
+    if (answer === '<') return { kind: 'back' };
+    if (question.kind === 'browse') return { kind: 'answered', state: question.apply(state, answer) };
+    if (question.kind === 'input') {
+      const problem = question.problem(answer, state);
+      if (problem !== undefined) throw new Error(problem);
+      return { kind: 'answered', state: question.apply(state, answer) };
+    }
+    const chosen = seen.items.find((item) => item.kind === 'choice' && item.label === answer);
+    if (chosen?.kind !== 'choice') throw new Error(`${answer} is not among ${JSON.stringify(seen.items)}`);
+    return { kind: 'answered', state: chosen.value(state) };
+  };
+  return { ask, asked };
+}
+
+const whole = [
+  'New configuration…',
+  'someone/model',
+  'SST-2',
+  'SST-2',
+  'LoRA',
+  '3 runs',
+  'None',
+  'cpu',
+  'Start 3 runs',
+];
+
+describe('Start Run', () => {
+  it('asks step n of m, and ends in what was answered', async () => {
+    const { ask, asked } = person(whole);
+    expect(await askSteps(startSteps(facts()), {}, ask)).toEqual({
+      source: { kind: 'new' },
+      model: 'someone/model',
+      task: 'sst2',
+      data: '/work/data/SST-2',
+      method: 'lora',
+      seeds: [0, 1, 2],
+      epsilon: null,
+      device: 'cpu',
+      finish: 'start',
+    });
+    expect(asked.map(({ title }) => title)).toEqual([
+      'Configuration',
+      'Model',
+      'Task',
+      'Data',
+      'Method',
+      'Seeds',
+      'Privacy',
+      'Device',
+      'Start',
+    ]);
+    expect(asked.slice(1).map(({ step, total }) => `${step}/${total}`)).toEqual([
+      '2/9',
+      '3/9',
+      '4/9',
+      '5/9',
+      '6/9',
+      '7/9',
+      '8/9',
+      '9/9',
+    ]);
+    expect(asked.map(({ canGoBack }) => canGoBack)).toEqual([false, ...whole.slice(1).map(() => true)]);
+  });
+
+  it('starts a file at once', async () => {
+    const { ask, asked } = person(['a.peft.json']);
+    expect(await askSteps(startSteps(facts()), {}, ask)).toMatchObject({
+      source: { kind: 'file', path: 'file:///work/a.peft.json' },
+    });
+    expect(asked).toHaveLength(1);
+    expect(asked[0]?.descriptions).toContain('sweep of 6 runs');
+  });
+
+  it('goes back step by step, also out of a second question', async () => {
+    const { ask, asked } = person(['New configuration…', 'Hub id…', '<', 'Hub id…', 'owner/name', '<', '<', '<']);
+    expect(await askSteps(startSteps(facts()), {}, ask)).toBeUndefined();
+    // A second question is the same step.
+    expect(asked.map(({ title, step }) => `${title} ${step}`)).toEqual([
+      ...['Configuration 1', 'Model 2', 'Model 2', 'Model 2', 'Model 2', 'Task 3', 'Model 2', 'Model 2'],
+      'Configuration 1',
+    ]);
+  });
+
+  it('refuses what is no hub id, no seed, and offers only models that can be used', async () => {
+    await expect(
+      askSteps(startSteps(facts()), {}, person(['New configuration…', 'Hub id…', 'no id!']).ask),
+    ).rejects.toThrow('owner/name');
+    const { ask, asked } = person(['New configuration…']);
+    await askSteps(startSteps(facts()), {}, ask);
+    expect(asked[1]?.labels).toEqual(['someone/model', 'Hub id…', 'Folder…']);
+    expect(asked[1]?.descriptions[0]).toBe('bert · 90.0 MB');
+  });
+
+  it('counts what each method trains on that model', async () => {
+    const { ask, asked } = person(['New configuration…', 'Hub id…', 'bert-base-uncased', 'MNLI', 'SST-2']);
+    await askSteps(startSteps(facts()), {}, ask);
+    const { labels = [], descriptions = [] } = asked.at(-1) ?? {};
+    const of = (label: string): string | undefined => descriptions[labels.indexOf(label)];
+    // Three labels: 3 · 768 + 3 numbers in the head; LoRA's rank 8 on queries and values of 12 layers.
+    expect(of('LoRA')).toContain('294,912 method + 2,307 head');
+    expect(of('Head only')).toContain('0 method + 2,307 head');
+    expect(labels).toEqual(methods.map(({ title }) => title));
+  });
+
+  it('offers what was chosen the last time', async () => {
+    const first = await askSteps(startSteps(facts()), {}, person(whole).ask);
+    const memory = remember({}, first ?? {});
+    const { ask, asked } = person(whole);
+    await askSteps(startSteps(facts(memory)), {}, ask);
+    expect(asked.slice(1, -1).map(({ active }) => active)).toEqual([
+      'someone/model',
+      'SST-2',
+      undefined,
+      'LoRA',
+      '3 runs',
+      'None',
+      'cpu',
+    ]);
+    expect(asked[3]?.labels[0]).toBe('SST-2');
+    const many = ['a', 'b', 'c', 'd', 'e', 'f'].reduce<StartMemory>(
+      (before, model) => remember(before, { model }),
+      memory,
+    );
+    expect(many.recentModels).toEqual(['f', 'e', 'd', 'c', 'b']);
+  });
+
+  it('asks for privacy as the configuration allows it, and for the folder where there are several', async () => {
+    const catalogue = { ...facts().catalogue, privacy: true };
+    const folders = [
+      { key: 'file:///a', name: 'a' },
+      { key: 'file:///b', name: 'b' },
+    ];
+    const answers = ['b', ...whole.slice(0, 5), 'Other…', '0, 5-6', 'Other…', '3,5', 'webgpu', 'Open as a file first'];
+    const { ask, asked } = person(answers);
+    const state = await askSteps(startSteps(facts({}, { catalogue, folders })), {}, ask);
+    expect(state).toMatchObject({
+      folder: 'file:///b',
+      seeds: [0, 5, 6],
+      epsilon: 3.5,
+      device: 'webgpu',
+      finish: 'open',
+    });
+    expect(asked.find(({ title }) => title === 'Privacy')?.labels).toContain('ε = 8');
+    expect(person([]).asked).toEqual([]);
+    const { ask: again, asked: without } = person(whole);
+    await askSteps(startSteps(facts()), {}, again);
+    expect(without.find(({ title }) => title === 'Privacy')?.labels).toEqual(['None']);
+  });
+
+  it('reads lists of seeds', () => {
+    expect(parseSeeds('0, 1, 5-8')).toEqual([0, 1, 5, 6, 7, 8]);
+    for (const text of ['', 'a', '1,1', '3-1', '1.5', '0-100000', '4294967296', '1,,2'])
+      expect(parseSeeds(text), text).toBeUndefined();
+  });
+});
+
+describe('a new configuration', () => {
+  const { catalogue } = facts();
+
+  it.each(methods.filter(({ needsOptions }) => !needsOptions).map(({ id }) => id))(
+    'of %s has nothing wrong with it',
+    (method) => {
+      const state: StartState = {
+        model: 'someone/model',
+        task: 'sst2',
+        data: '/work/data',
+        method,
+        seeds: [0, 1],
+        device: 'cpu',
+      };
+      const text = configurationText(state, catalogue, (path) => path.replace('/work', '.'));
+      expect(inspectConfiguration(text, installedCatalogue).problems).toEqual([]);
+      const plans = planSweep(
+        parseConfiguration(text, '/work/a.peft.json', installedCatalogue),
+        installedCatalogue,
+        anywhere,
+      );
+      expect(plans.map(({ configuration }) => [configuration.method.id, configuration.training.seed])).toEqual([
+        [method, 0],
+        [method, 1],
+      ]);
+      expect(plans[0]?.configuration.task.data).toBe(join('/work', 'data'));
+      expect(text).toContain('"training.seed": [0, 1]');
+    },
+  );
+
+  it('of one seed has no matrix', () => {
+    const text = configurationText({ model: 'm', task: 'sst2', data: '/d', method: 'slash', seeds: [7] }, catalogue);
+    expect(JSON.parse(text)).toMatchObject({ name: 'SST-2, SLaSh', training: { seed: 7 } });
+    expect(text).not.toContain('matrix');
+  });
+
+  it('cloned from a run comes to the same run', () => {
+    const settings = {
+      model: '/work/models/tiny',
+      task: { id: 'sst2', data: '/elsewhere/data' },
+      method: { id: 'lora', rank: 3 },
+      device: 'cpu',
+    };
+    const probe = { isFolder: (path: string) => path === '/work/models/tiny', exists: () => true };
+    const original = resolveConfiguration(
+      { file: '/work/a.peft.json', settings: { ...settings, tags: ['x'], note: 'n' } },
+      installedCatalogue,
+      probe,
+    );
+    const text = cloneText(original, '/work');
+    expect(text).toContain('"./models/tiny"');
+    const copy = resolveConfiguration(
+      parseConfiguration(text, '/work/b.peft.json', installedCatalogue),
+      installedCatalogue,
+      probe,
+    );
+    const { name: _, tags: __, note: ___, ...rest } = original;
+    expect(copy).toEqual({ ...rest, name: 'sst2 (changed)' });
+  });
+});
+
+describe('the schema for editors', () => {
+  const schema = editorSchema(installedCatalogue);
+
+  it('leaves to the runtime what the runtime tells in better words', () => {
+    const keys = new Set<string>();
+    const visit = (value: unknown, isNames: boolean): void => {
+      if (Array.isArray(value)) value.forEach((each) => visit(each, false));
+      else if (typeof value === 'object' && value !== null)
+        for (const [key, member] of Object.entries(value)) {
+          if (!isNames) keys.add(key);
+          if (key !== 'default' && key !== 'defaultSnippets') visit(member, key === 'properties' && !isNames);
+        }
+    };
+    visit(schema, false);
+    for (const key of ['additionalProperties', 'required', 'minimum', 'exclusiveMinimum', 'if'])
+      expect([...keys]).not.toContain(key);
+  });
+
+  it('describes every setting, and completes each as an axis of the matrix', () => {
+    const paths = settingPaths(configurationJsonSchema(installedCatalogue));
+    const axes = schema.properties?.['matrix']?.properties ?? {};
+    expect(paths.length).toBeGreaterThan(30);
+    for (const path of paths) expect(axes[path]?.description, path).toMatch(/\S/);
+    expect(Object.keys(schema.properties ?? {})).toEqual(
+      Object.keys(configurationJsonSchema(installedCatalogue).properties ?? {}),
+    );
+  });
+});

@@ -1,6 +1,6 @@
 // Starts VS Code's server on this machine only.
 import { spawn, spawnSync } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -56,6 +56,8 @@ export interface VSCodeServerProcess {
   configure(settings: Readonly<Record<string, unknown>>): void;
   /** The address of a path of this machine, as the workbench spells it. */
   uri(path: string): string;
+  /** What extensions have logged, other than VS Code's own. */
+  extensionLog(): string;
   stop(): Promise<void>;
 }
 
@@ -108,7 +110,8 @@ export async function startServer(options: ServerOptions): Promise<VSCodeServerP
   const at = (name: string): string => join(directory, name);
   if (options.keep !== true)
     for (const name of ['profile', 'extensions', 'home']) rmSync(at(name), { recursive: true, force: true });
-  for (const name of ['profile/User', 'extensions', 'home']) mkdirSync(at(name), { recursive: true });
+  for (const name of ['profile/User', 'profile/Machine', 'extensions', 'home'])
+    mkdirSync(at(name), { recursive: true });
   const configure = (settings: Readonly<Record<string, unknown>>): void => {
     writeFileSync(
       at('profile/User/settings.json'),
@@ -125,6 +128,8 @@ export async function startServer(options: ServerOptions): Promise<VSCodeServerP
     );
   };
   configure({});
+  // Settings of the machine's scope are read from here.
+  writeFileSync(at('profile/Machine/settings.json'), JSON.stringify(options.settings ?? {}));
   writeFileSync(at('config.yaml'), '{}\n');
   for (const [name, target] of Object.entries(options.links ?? {}))
     symlinkSync(resolve(target), join(at('extensions'), name));
@@ -185,6 +190,13 @@ export async function startServer(options: ServerOptions): Promise<VSCodeServerP
     ended,
     configure,
     uri: (path) => `vscode-remote://127.0.0.1:${port}${encodeURI(resolve(path))}`,
+    extensionLog() {
+      const folder = at('profile/logs');
+      return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+        .filter((name) => /exthost\d*\/(?!vscode\.)[^/]*\..*\.log$|remoteexthost\.log$/.test(name))
+        .map((name) => `${name}:\n${readFileSync(join(folder, name), 'utf8')}`)
+        .join('\n');
+    },
     async stop() {
       if (running()) server.kill('SIGTERM');
       const patience = setTimeout(() => void server.kill('SIGKILL'), 10_000);

@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { chromium, type Browser, type FrameLocator, type Locator, type Page } from 'playwright-core';
 import { findChromium } from '../../scripts/vscode/programs.ts';
+import { until } from './until.ts';
 
 const chromiumArguments = [
   ...['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run'],
@@ -40,8 +41,8 @@ export interface Workbench {
   /** Rows of the trees in the side bar. */
   treeRow(text: string | RegExp): Locator;
   toast(text: string | RegExp): Locator;
-  /** The document of the visible webview whose tab or content has this title. */
-  webview(index?: number): FrameLocator;
+  /** The document of the visible webview with this heading. */
+  webview(heading: string | RegExp): Promise<FrameLocator>;
   /** Opens a file of the workspace by its name. */
   openFile(name: string): Promise<void>;
   screenshot(file: string): Promise<void>;
@@ -121,18 +122,29 @@ export async function openWindow(options: WindowOptions): Promise<Workbench> {
         .locator('.part.activitybar .action-item')
         .filter({ has: page.locator(`a[aria-label^="${title}"]`) });
       await item.waitFor();
-      if ((await item.getAttribute('class'))?.includes('checked') !== true) await item.locator('a').click();
+      // A click on the icon of the open container closes it, and after a reload it may still be opening.
+      const opens = await until(
+        'an open container',
+        async () => {
+          const checked = page.locator('.part.activitybar .action-item.checked a');
+          return (await checked.count()) > 0 ? ((await checked.first().getAttribute('aria-label')) ?? '') : undefined;
+        },
+        10,
+      ).catch(() => '');
+      if (!opens.startsWith(title)) await item.locator('a').click({ force: true });
       await page.locator('.part.sidebar .composite.title').getByText(title).first().waitFor();
     },
     treeRow: (text) => page.locator('.part.sidebar .monaco-list-row').filter({ hasText: text }),
     toast: (text) => page.locator('.notification-toast').filter({ hasText: text }),
-    webview: (index = 0) =>
-      page
-        .locator('iframe.webview.ready')
-        .filter({ visible: true })
-        .nth(index)
-        .contentFrame()
-        .frameLocator('iframe#active-frame'),
+    webview: (heading) =>
+      until(`a webview with the heading ${String(heading)}`, async () => {
+        const frames = page.locator('iframe.webview.ready').filter({ visible: true });
+        for (let index = 0; index < (await frames.count()); index++) {
+          const document = frames.nth(index).contentFrame().frameLocator('iframe#active-frame');
+          if (await document.getByRole('heading', { level: 1, name: heading }).isVisible()) return document;
+        }
+        return undefined;
+      }),
     async openFile(name) {
       await page.keyboard.press('Control+P');
       await input.waitFor({ state: 'visible' });

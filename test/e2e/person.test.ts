@@ -1,0 +1,168 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { packageExtension, ownTarget } from '../../scripts/package.ts';
+import { startServer, type VSCodeServerProcess } from '../../scripts/vscode/server.ts';
+import { processExists } from '../../src/runs/process-identity.ts';
+import { readJournal } from '../../src/runs/journal.ts';
+import { makeEditorWorkspace, type EditorWorkspace } from '../support/editor-workspace.ts';
+import { until } from '../support/until.ts';
+import { openWindow, type Workbench } from '../support/workbench.ts';
+
+const root = join(import.meta.dirname, '..', '..');
+
+/** What a person does from the first look at a folder to an exported comparison, in one window of a real VS Code. */
+describe('a person with PEFT Lab', () => {
+  let directory: string;
+  let workspace: EditorWorkspace;
+  let server: VSCodeServerProcess;
+  let editor: Workbench;
+
+  beforeAll(async () => {
+    directory = mkdtempSync(join(tmpdir(), 'peft-e2e-'));
+    workspace = await makeEditorWorkspace();
+    workspace.configure('bitfit', { method: 'bitfit', training: { epochs: 2 } });
+    workspace.configure('long', { method: 'lora', training: { steps: 200_000, checkpointEvery: 50 } });
+    const vsix = await packageExtension(ownTarget() ?? '', directory);
+    server = await startServer({
+      directory,
+      vsix: [vsix],
+      environment: { HF_HUB_OFFLINE: '1' },
+      settings: { 'peft.modelFolders': ['models'] },
+    });
+    editor = await openWindow({ url: server.url, folder: workspace.folder });
+    await editor.ready();
+  });
+
+  afterEach(async ({ task }) => {
+    if (task.result?.state !== 'fail') return;
+    // What the window looked like and what the extension logged tell more than the message.
+    await editor.screenshot(join(root, '.cache', 'e2e', 'failed.png'));
+    process.stdout.write(`${server.extensionLog()}\n`);
+  });
+
+  afterAll(async () => {
+    await editor.close();
+    await server.stop();
+    await workspace.remove();
+    rmSync(directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
+  });
+
+  /** The highest step that a run has written. */
+  function step(id: string): number {
+    return readJournal(workspace.runFolder(id)).events.reduce(
+      (highest, event) => (event.type === 'step' ? Math.max(highest, event.step) : highest),
+      0,
+    );
+  }
+
+  it('sees an explorer that says how to begin', async () => {
+    await editor.openContainer('PEFT Lab');
+    await editor.page.locator('.part.sidebar').getByRole('button', { name: 'Start Run' }).first().waitFor();
+  });
+
+  let first: string;
+
+  it('starts a run from the palette, step by step', async () => {
+    const known = workspace.ids();
+    await editor.runCommand('PEFT: Start Run');
+    await editor.pick('New configuration').click();
+    await editor.pick('tiny-bert').click();
+    await editor.pick('CoLA').click();
+    await editor.pick('data').click();
+    await until('the number of trained parameters', () => editor.pick(/LoRA.*trained/).isVisible());
+    await editor.pick('LoRA').click();
+    await editor.pick('1 run').click();
+    await editor.pick('None').click();
+    await editor.pick('cpu').click();
+    await editor.pick('Start').click();
+    first = await workspace.newRun(known);
+  });
+
+  it('watches it finish in the explorer and in its panel', async () => {
+    await workspace.waitFor(first, 'finished');
+    const row = editor.treeRow(workspace.nameOf(first) ?? '').first();
+    await row.waitFor();
+    await until('the row to say finished', async () => /finished/i.test((await row.getAttribute('aria-label')) ?? ''));
+    const panel = await editor.webview(workspace.nameOf(first) ?? '');
+    await panel.getByRole('status').filter({ hasText: 'Finished' }).waitFor();
+    await panel.getByRole('tab', { name: 'Results' }).click();
+    expect(await panel.getByRole('row').count()).toBeGreaterThan(1);
+  });
+
+  let second: string;
+
+  it('starts a second with another method from a file', async () => {
+    const known = workspace.ids();
+    await editor.openFile('bitfit.peft.json');
+    await editor.page.locator('.codelens-decoration').getByText('Start', { exact: true }).click();
+    second = await workspace.newRun(known);
+    await workspace.waitFor(second, 'finished');
+    await editor.treeRow('bitfit').first().waitFor();
+  });
+
+  it('compares the two', async () => {
+    await editor.runCommand('PEFT: Compare Runs');
+    await editor.pick('All runs').click();
+    const panel = await editor.webview('Comparison');
+    for (const method of ['lora', 'bitfit']) await panel.getByRole('row', { name: method }).first().waitFor();
+  });
+
+  it('exports the comparison, with the numbers that the command line has', async () => {
+    await editor.runCommand('PEFT: Export Comparison');
+    await editor.pick('Markdown').click();
+    await until('the path to write to', async () => (await editor.quickInput.inputValue()).endsWith('comparison.md'));
+    await editor.page.keyboard.press('Enter');
+    const file = join(workspace.folder, 'comparison.md');
+    await until('the file', () => existsSync(file));
+    const { stdout } = spawnSync(
+      process.execPath,
+      [join(root, 'bin', 'peft-lab.mjs'), '--folder', workspace.folder, 'compare', '--format', 'markdown'],
+      { encoding: 'utf8' },
+    );
+    await until('its content', () => readFileSync(file, 'utf8') !== '');
+    expect(readFileSync(file, 'utf8').trim()).toBe(stdout.trim());
+  });
+
+  let long: string;
+  let trainer: number;
+
+  it('reloads the window in the middle of a run and finds it alive', async () => {
+    const known = workspace.ids();
+    await editor.runCommand('PEFT: Start Run');
+    await editor.pick('long.peft.json').click();
+    long = await workspace.newRun(known);
+    await until('the first steps', () => step(long) > 20);
+    trainer = await until('its process', () => workspace.trainer(long));
+    await (await editor.webview('long')).getByRole('status').filter({ hasText: 'Running' }).waitFor();
+    const before = step(long);
+    await editor.page.reload();
+    await editor.ready();
+    await editor.openContainer('PEFT Lab');
+    const row = editor.treeRow('long').first();
+    await row.waitFor();
+    await until('the row to say running', async () => /running/i.test((await row.getAttribute('aria-label')) ?? ''));
+    expect(workspace.trainer(long)).toBe(trainer);
+    await until('more steps', () => step(long) > before + 20);
+    // Its panel came back, and lives.
+    const panel = await editor.webview('long');
+    await panel.getByRole('status').filter({ hasText: 'Running' }).waitFor();
+  });
+
+  it('stops it, and it ends after a checkpoint', async () => {
+    const panel = await editor.webview('long');
+    await panel.getByRole('button', { name: 'Stop' }).click();
+    await workspace.waitFor(long, 'stopped');
+    await until('its process to end', () => !processExists(trainer));
+    await panel.getByRole('status').filter({ hasText: 'Stopped' }).waitFor();
+    const { events } = readJournal(workspace.runFolder(long));
+    expect(events.map(({ type }) => type)).toContain('checkpoint');
+  });
+
+  it('leaves no error in the logs', () => {
+    const problems = editor.lines.filter((line) => /peft/i.test(line) && /\[error\]|\[pageerror\]/.test(line));
+    expect(problems).toEqual([]);
+  });
+});

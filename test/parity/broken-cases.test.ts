@@ -45,6 +45,14 @@ async function editTensor(file: string, name: string, edit: ((data: Float32Array
   await writeSafetensors(file, tensors);
 }
 
+/** The files of layers hold float64. */
+async function writeAsFloats(file: string): Promise<void> {
+  const tensors = await readTensors(file);
+  for (const [name, { shape, data }] of tensors)
+    tensors.set(name, { shape, dtype: 'F32', data: Float32Array.from(data, Number) });
+  await writeSafetensors(file, tensors);
+}
+
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'peft-golden-'));
   await mkdir(join(folder, '_models'));
@@ -267,6 +275,50 @@ describe('a broken case is an error of its own, with the file', () => {
       await cp(join(fixtures, '_dp', 'head_only_bert.json'), join(folder, '_dp', 'broken.json'));
       return join(folder, '_dp', 'broken.safetensors');
     }, 'head_only_bert');
+  });
+});
+
+describe('a layer on its own', () => {
+  const layer = 'compacter_modules/compacter_adapter';
+
+  it.each(['y', 'loss', 'grad/x', 'grad/adapters.t.up_sampler.W_right'])(
+    'fails when %s differs by a thousandth',
+    async (stored) => {
+      const target = await place(layer, 'layer');
+      await writeAsFloats(join(target, 'expected.safetensors'));
+      await editTensor(join(target, 'expected.safetensors'), stored, (data) => {
+        data[0] = (data[0] ?? 0) + Math.max(...data.map(Math.abs)) / 1000;
+      });
+      const report = await reportOf('layer');
+      if (report.status !== 'failed') throw new Error(JSON.stringify(report));
+      expect(report.groups.filter((group) => !group.passed).map(({ group }) => group)).toEqual([
+        stored.startsWith('grad') ? 'grad' : stored,
+      ]);
+    },
+  );
+
+  it('fails when it has other tensors than ours', async () => {
+    const target = await place(layer, 'layer');
+    await editJson(join(target, 'meta.json'), (meta) => {
+      const { 'adapters.t.up_sampler.b': _bias, ...parameters } = meta['parameters'] as Record<string, number[]>;
+      return { ...meta, parameters };
+    });
+    const report = await reportOf('layer');
+    expect(report).toMatchObject({ status: 'failed', groups: [] });
+  });
+
+  it('is unsupported when it is none of ours', async () => {
+    const target = await place(layer, 'layer');
+    await editJson(join(target, 'meta.json'), (meta) => ({ ...meta, parameters: { other: [1] } }));
+    const report = await reportOf('layer');
+    expect(report.status).toBe('unsupported');
+  });
+
+  it('is an error of its own, with the file, when one is cut off', async () => {
+    const target = await place(layer, 'layer');
+    const file = join(target, 'inputs.safetensors');
+    await truncate(file, 100);
+    expect(await reportOf('layer')).toMatchObject({ status: 'error', file });
   });
 });
 

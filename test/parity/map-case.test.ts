@@ -115,8 +115,146 @@ describe('what is built for a golden case', () => {
     const given = { method: 'SLaSh', trainable: slash, frozen: projections };
     expectUnsupported({ ...given, frozen: { 'frozen.W.0': [16, 32] } }, 'method');
     expectUnsupported({ ...given, hyperparameters: { position: 'key' } }, 'method');
-    expectUnsupported({ ...given, method: 'JR-WARP' }, 'method');
+    expectUnsupported({ ...given, method: 'Slush' }, 'method');
     expectUnsupported({ ...given, trainable: { ...slash, 'method.y': [1] } }, 'method');
+  });
+
+  /** The tensors of Houlsby's adapters as either library calls them, of some layers and positions. */
+  function adapters(
+    layers: readonly number[],
+    positions: readonly string[],
+    [down, up]: readonly [string, string],
+  ): Shapes {
+    return Object.fromEntries(
+      layers.flatMap((layer) =>
+        positions.flatMap((position) => [
+          [`method.layer.${layer}.${position}.${down}.weight`, [6, 32]],
+          [`method.layer.${layer}.${position}.${down}.bias`, [6]],
+          [`method.layer.${layer}.${position}.${up}.weight`, [32, 6]],
+          [`method.layer.${layer}.${position}.${up}.bias`, [32]],
+        ]),
+      ),
+    );
+  }
+  const library = ['adapter_down.0', 'adapter_up'] as const;
+  const controller = ['down', 'up'] as const;
+
+  it.each([
+    ['adapter, Houlsby (DoubleSeqBn)', library, ['attention', 'ffn'], 'adapter-houlsby', 'output'],
+    ['adapter (Houlsby positions)', controller, ['attention', 'ffn'], 'adapter-houlsby', 'output'],
+    ['adapter, Pfeiffer (SeqBn)', library, ['ffn'], 'adapter-pfeiffer', 'normalised'],
+    [
+      "adapter after self-attention only (Compacter paper's Pfeiffer)",
+      controller,
+      ['attention'],
+      'adapter-pfeiffer',
+      'output',
+    ],
+    ['adapter, parallel (ParBn)', library, ['ffn'], 'adapter-parallel', 'input'],
+  ] as const)('"%s" by its tensors', (method, spelling, positions, id, reads) => {
+    const given = facts({
+      method,
+      hyperparameters: { activation: 'gelu_new (tanh form)', scaling: 2 },
+      trainable: { ...adapters([0, 1], positions, spelling), ...head },
+    });
+    const { method: built, names } = mapped(mapCase(given));
+    expect(built).toEqual({
+      id,
+      options: {
+        bottleneck: 6,
+        positions: positions.map((position) => (position === 'ffn' ? 'feedForward' : position)),
+        activation: 'gelu-tanh',
+        reads,
+        scaling: 2,
+        trainNorms: false,
+      },
+    });
+    const [position] = positions;
+    expect(names.get(`method.layer.1.${position}.${spelling[1]}.weight`)).toBe(
+      `method.layer.1.${position === 'ffn' ? 'feedForward' : position}.up.weight`,
+    );
+  });
+
+  it('adapters in some layers only, in the same at each position', () => {
+    const hyperparameters = { activation: 'relu' };
+    const some = { ...adapters([1], ['attention', 'ffn'], controller), ...head };
+    const built = mapped(mapCase(facts({ method: 'adapter (Houlsby positions)', hyperparameters, trainable: some })));
+    expect(built.method.options).toMatchObject({ layers: [1], positions: ['attention', 'feedForward'] });
+    const dropped = mapped(mapCase(facts({ method: 'AdapterDrop', hyperparameters, trainable: some })));
+    expect(dropped.method).toMatchObject({ id: 'adapter-drop', options: { drop: 1 } });
+    const uneven = { ...some, ...adapters([0], ['ffn'], controller) };
+    expectUnsupported({ method: 'adapter (Houlsby positions)', hyperparameters, trainable: uneven }, 'method');
+  });
+
+  it('all norms trained or none, and nothing else of the base model', () => {
+    const encoder = tiny('distilbert');
+    const norm = (name: string): Shapes => ({ [`base.${name}.weight`]: [32], [`base.${name}.bias`]: [32] });
+    const norms = {
+      ...norm('embeddings.LayerNorm'),
+      ...norm('transformer.layer.0.sa_layer_norm'),
+      ...norm('transformer.layer.0.output_layer_norm'),
+      ...norm('distilbert.transformer.layer.1.sa_layer_norm'),
+      ...norm('transformer.layer.1.output_layer_norm'),
+    };
+    const given = { method: 'adapter, Houlsby', hyperparameters: { activation: 'gelu' }, encoder };
+    const own = { ...adapters([0, 1], ['attention', 'ffn'], controller), ...head };
+    const built = mapped(mapCase(facts({ ...given, trainable: { ...own, ...norms } })));
+    expect(built.method.options).toMatchObject({ trainNorms: true, activation: 'gelu' });
+    expectUnsupported({ ...given, trainable: { ...own, ...norm('embeddings.LayerNorm') } }, 'method');
+    expectUnsupported({ ...given, trainable: { ...own, ...norms, ...bias } }, 'method');
+  });
+
+  /** Compacter's tensors, as either library calls them. */
+  function compacter(rule: Shapes, [down, up]: readonly [string, string], rank = 2): Shapes {
+    const maps = Object.fromEntries(
+      [0, 1].flatMap((layer) => [
+        [`method.layer.${layer}.ffn.${down}.W_left`, [4, 8, rank]],
+        [`method.layer.${layer}.ffn.${down}.W_right`, [4, rank, 3]],
+        [`method.layer.${layer}.ffn.${down}.b`, [12]],
+        [`method.layer.${layer}.ffn.${up}.W_left`, [4, 3, rank]],
+        [`method.layer.${layer}.ffn.${up}.W_right`, [4, rank, 8]],
+        [`method.layer.${layer}.ffn.${up}.b`, [32]],
+      ]),
+    );
+    return { ...rule, ...maps };
+  }
+
+  it.each([
+    ['Compacter++', { 'method.phm_rule': [4, 4, 4] }, controller, 'output', false],
+    ['Compacter++ (library)', { 'method.shared_parameters.a.phm_rule': [4, 4, 4] }, library, 'normalised', false],
+    [
+      'Compacter++',
+      { 'method.phm_rule_left': [4, 4, 1], 'method.phm_rule_right': [4, 1, 4] },
+      controller,
+      'output',
+      true,
+    ],
+  ] as const)('%s %o by its tensors', (method, rule, spelling, reads, factorisedRule) => {
+    const hyperparameters = { activation: 'gelu (erf)' };
+    const trainable = { ...compacter(rule, spelling), ...head };
+    const built = mapped(mapCase(facts({ method, hyperparameters, trainable })));
+    expect(built.method).toEqual({
+      id: 'compacter++',
+      options: {
+        ...{ n: 4, rank: 2, bottleneck: 12, bias: true, sharedRule: true, factorisedRule, reads },
+        ...{ positions: ['feedForward'], activation: 'gelu', scaling: 1, trainNorms: false },
+      },
+    });
+    expect([...built.names.values()]).toContain(factorisedRule ? 'method.phm_rule_left' : 'method.phm_rule');
+  });
+
+  it('no adapters of other projections than the method has, and no unknown activation', () => {
+    const hyperparameters = { activation: 'relu' };
+    const rule = { 'method.phm_rule': [4, 4, 4] };
+    const trainable = { ...compacter(rule, controller), ...head };
+    for (const method of ['PHM adapter', 'low-rank adapter', 'adapter, Houlsby']) {
+      expectUnsupported({ method, hyperparameters, trainable }, 'method');
+    }
+    expectUnsupported({ method: 'Compacter++', hyperparameters: { activation: 'mish' }, trainable }, 'method');
+    expectUnsupported(
+      { method: 'Compacter++', hyperparameters, trainable: { ...trainable, 'method.other': [1] } },
+      'method',
+    );
   });
 
   const bias = { 'base.encoder.layer.0.output.dense.bias': [32] };

@@ -1,6 +1,7 @@
 import { randomStream } from '../base/random.ts';
 import type { TensorData } from './backends/backend.ts';
 import type { Batch } from './data/batches.ts';
+import { READ_MASK } from './data/mask-text.ts';
 import type { EncoderConfig } from './encoders/config.ts';
 import { evaluateDim, type Bindings } from './graph/dims.ts';
 import type { DropoutSite } from './graph/random-mask.ts';
@@ -39,7 +40,11 @@ export function encoderFeeds(
 }
 
 /** The first position of `token` in each row, `[batch, 1]`. @throws Error if a row lacks it */
-export function firstPositions(ids: Int32Array, [rows, tokens]: readonly [number, number], token: number): TensorData {
+export function firstPositions(
+  ids: Int32Array,
+  [rows, tokens]: readonly [number, number],
+  token: number,
+): TensorData & { readonly data: Int32Array } {
   const data = new Int32Array(rows);
   for (let row = 0; row < rows; row++) {
     const at = ids.subarray(row * tokens, (row + 1) * tokens).indexOf(token);
@@ -47,6 +52,16 @@ export function firstPositions(ids: Int32Array, [rows, tokens]: readonly [number
     data[row] = at;
   }
   return { dtype: 'int32', shape: [rows, 1], data };
+}
+
+/** Where the mask token that the head reads stands in each row, `[batch, 1]`: the marked one, or the first. @throws Error if a row lacks it */
+function maskPositions({ inputIds, special, shape }: Batch, token: number): TensorData {
+  const first = firstPositions(inputIds, shape, token);
+  const data = Int32Array.from(first.data, (at, row) => {
+    const marked = special.subarray(row * shape[1], (row + 1) * shape[1]).indexOf(READ_MASK);
+    return marked < 0 ? Number(at) : marked;
+  });
+  return { ...first, dtype: 'int32', data };
 }
 
 /**
@@ -86,7 +101,7 @@ export function batchFeeds(
   return {
     ...encoderFeeds(batch, batch.shape, config),
     labels,
-    ...(maskToken === undefined ? {} : { mask_positions: firstPositions(batch.inputIds, batch.shape, maskToken) }),
+    ...(maskToken === undefined ? {} : { mask_positions: maskPositions(batch, maskToken) }),
     ...(specialTokens === 0 ? {} : { special_positions: specialPositions(batch.special, batch.shape, specialTokens) }),
   };
 }

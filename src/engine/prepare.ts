@@ -1,17 +1,21 @@
-import { UserError } from '../base/errors.ts';
+import { FileError, UserError } from '../base/errors.ts';
 import type { SplitName, Task } from '../tasks/task.ts';
 import { loadSplit, skippedWarning, type LoadedSplit, type LoadOptions } from '../tasks/read/load.ts';
+import { readDocuments } from '../tasks/read/documents.ts';
 import type { DataSource } from '../tasks/read/source.ts';
 import { findTask } from '../tasks/registry.ts';
 import { encodeDataset, encodeWordDataset, type Dataset } from './data/dataset.ts';
+import { maskEncoder } from './data/mask-text.ts';
 import { stratifiedSubset } from './data/subset.ts';
-import { openEncoder } from './encoder-checkpoint.ts';
+import { openEncoder, type EncoderCheckpoint } from './encoder-checkpoint.ts';
 import { usablePositions } from './encoders/config.ts';
 import { buildModel } from './model-graph.ts';
 import { resolveModel } from './model-folder.ts';
 import { loadTokenizer, checkTokenizerFits } from './tokenizers/load.ts';
 import type { Tokenizer } from './tokenizers/tokenizer.ts';
 import { modelPlanOf, type TrainingSettings, type TrainingSetup } from './training-setup.ts';
+import type { Masking } from './pretraining/masking.ts';
+import { maskingOf, packDocuments } from './pretraining/packing.ts';
 import { onnxBackend } from './backends/onnx/onnx-backend.ts';
 import { chooseDevice, type DeviceWish } from './device.ts';
 
@@ -23,6 +27,9 @@ export interface TrainingRequest {
     readonly data: DataSource;
     readonly maxLength: number;
     readonly malformedRows?: LoadOptions['malformedRows'];
+    /** For masked words: how they are chosen, and the task whose texts are read instead of plain text. */
+    readonly masking?: Pick<Masking, 'rate' | 'wholeWords'>;
+    readonly textsOf?: string | undefined;
   };
   readonly method: { readonly id: string; readonly options: Readonly<Record<string, unknown>> };
   readonly settings: TrainingSettings;
@@ -39,26 +46,9 @@ export interface PreparedTraining {
   readonly files: { readonly model: readonly string[]; readonly data: readonly string[] };
 }
 
-/** How a text becomes tokens: with the mask token after the first sentence where the head reads it (Gupta et al. 2023, whose code reads the first mask). */
-function encoder(
-  tokenizer: Tokenizer,
-  readsMask: boolean,
-): (text: string, pair: string | undefined, maxLength: number) => ReturnType<Tokenizer['encodeFast']> {
-  if (!readsMask) return (text, pair, maxLength) => tokenizer.encodeFast(text, pair, maxLength);
-  const { mask } = tokenizer.specialTokens;
-  if (mask === undefined)
-    throw new UserError('the tokenizer has no mask token, which the head reads', 'Set method.head to "linear".');
-  return (text, pair, maxLength) => {
-    const joined = tokenizer.encodeFast(`${text}${mask.text}${pair ?? ''}`, undefined, maxLength);
-    if (joined.ids.includes(mask.id)) return joined;
-    // A first sentence as long as the limit would push the mask out: it is shortened instead.
-    const bare = tokenizer.encodeFast(text, undefined, maxLength - 1);
-    const end = bare.ids.at(-1);
-    if (end === undefined) return joined;
-    const ids = Int32Array.from([...bare.ids.subarray(0, -1), mask.id, end]);
-    const special = Uint8Array.from(ids, (_, at) => (at === 0 || at === ids.length - 1 ? 1 : 0));
-    return { ids, typeIds: new Int32Array(ids.length), special };
-  };
+/** How a text becomes tokens: with the mask token after the first sentence where the head reads it. */
+function encoder(tokenizer: Tokenizer, readsMask: boolean): Tokenizer['encodeFast'] {
+  return readsMask ? maskEncoder(tokenizer) : (...of) => tokenizer.encodeFast(...of);
 }
 
 /** Keeps some examples of a split. */
@@ -92,6 +82,32 @@ export async function prepareTraining(request: TrainingRequest): Promise<Prepare
       `${request.method.id} takes ${usablePositions(checkpoint.config) - positions} of the model's ${usablePositions(checkpoint.config)} positions, so examples of ${maxLength} tokens do not fit`,
       `Set task.maxLength to ${positions} or less.`,
     );
+  }
+  if (task.kind === 'masked-words') {
+    const masking = maskingOf(tokenizer, request.task.masking ?? { rate: 0.15, wholeWords: false });
+    if (!checkpoint.hasWordHead)
+      warnings.push('the checkpoint lacks what predicts masked words (saved without it), so that begins at random');
+    const texts = await readDocuments(
+      request.task.data,
+      request.task.textsOf === undefined ? undefined : findTask(request.task.textsOf),
+    );
+    const whole = packDocuments(texts.train, tokenizer, maxLength);
+    const heldOut = packDocuments(texts.heldOut, tokenizer, maxLength);
+    for (const [what, { count }] of Object.entries({ 'to learn from': whole, 'held out': heldOut }))
+      if (count === 0) throw new FileError(texts.files[0] ?? '', undefined, `there is too little text ${what}`);
+    const setup: TrainingSetup = {
+      checkpoint,
+      method: request.method,
+      task,
+      train: whole,
+      evaluations: [{ split: 'dev', dataset: heldOut }],
+      settings: request.settings,
+      backend: onnxBackend,
+      device: await chooseDevice(request.device),
+      maskToken: undefined,
+      masking,
+    };
+    return { setup, warnings, files: { model: modelFiles(folder.config, checkpoint), data: texts.files } };
   }
   const encode = encoder(tokenizer, readsMask);
   const data: string[] = [];
@@ -127,8 +143,11 @@ export async function prepareTraining(request: TrainingRequest): Promise<Prepare
     device: await chooseDevice(request.device),
     maskToken: readsMask ? tokenizer.specialTokens.mask?.id : undefined,
   };
-  const model = [...new Set([...checkpoint.tensors.values()].map((tensor) => tensor.file))];
-  return { setup, warnings, files: { model: [folder.config, ...model], data } };
+  return { setup, warnings, files: { model: modelFiles(folder.config, checkpoint), data } };
+}
+
+function modelFiles(config: string, { tensors }: EncoderCheckpoint): readonly string[] {
+  return [config, ...new Set([...tensors.values()].map(({ file }) => file))];
 }
 
 function evaluationSplits(task: Task): readonly SplitName[] {

@@ -6,7 +6,7 @@ export interface Encoded {
   readonly ids: ArrayLike<number>;
   /** 0 for tokens of the first text, 1 for the second, as the tokenizer sets them. */
   readonly typeIds: ArrayLike<number>;
-  /** 1 on tokens that the tokenizer put around the texts; none is when absent. */
+  /** 1 on tokens that the tokenizer put around the texts, READ_MASK on the mask token that the head reads; none is when absent. */
   readonly special?: ArrayLike<number>;
 }
 
@@ -29,7 +29,7 @@ export interface Dataset {
   readonly kind: Task['kind'];
   readonly ids: Int32Array;
   readonly typeIds: Uint8Array;
-  /** 1 on tokens that the tokenizer put around the texts. */
+  /** 1 on tokens that the tokenizer put around the texts, READ_MASK on the mask token that the head reads. */
   readonly special: Uint8Array;
   readonly offsets: Uint32Array;
   /** Class indices or gold scores; `unlabelled` (-1) where there is none. */

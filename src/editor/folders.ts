@@ -60,6 +60,8 @@ export function watchedFolder(
   let isKnown = false;
   let startsQueued = false;
   let supervisorStarted = -Infinity;
+  /** The last supervisor that was started from here leaves alone what waits. */
+  let onlyAdopts = false;
 
   async function look(): Promise<Look> {
     // A folder without runs costs no thread.
@@ -87,7 +89,14 @@ export function watchedFolder(
     if (claimed.length === 0 && (waiting.length === 0 || !startsQueued)) return;
     supervisorStarted = Date.now();
     log.info(`Starting a supervisor for ${name}: ${claimed.length} claimed, ${waiting.length} waiting`);
-    worker.ask('supervise', { folder: path, ...programSettings(uri), startsQueued }).catch(events.onProblem);
+    onlyAdopts = !startsQueued;
+    worker
+      .ask('supervise', { folder: path, ...programSettings(uri), startsQueued })
+      .then((started) => {
+        // One lives that the look did not see yet; should it end, the next look starts another.
+        if (!started) supervisorStarted = -Infinity;
+      })
+      .catch(events.onProblem);
   }
 
   const watch = watchFolder({
@@ -120,6 +129,10 @@ export function watchedFolder(
     },
     startQueue: () => {
       startsQueued = true;
+      if (!onlyAdopts) return;
+      onlyAdopts = false;
+      supervisorStarted = -Infinity;
+      worker.ask('endSupervisor', path).catch(events.onProblem);
     },
     refresh: (options) => watch.refresh(options),
     dispose: () => watch.dispose(),

@@ -150,6 +150,7 @@ export function watchFolder(options: WatchOptions): FolderWatch {
   async function lookOnce(): Promise<void> {
     const look = await options.look();
     const before = statuses;
+    const waitedBefore = queue.waiting;
     statuses = new Map(look.claimed.map((claimed) => [claimed.id, claimed]));
     queue = {
       claimed: look.claimed,
@@ -171,7 +172,8 @@ export function watchFolder(options: WatchOptions): FolderWatch {
       wantsEverything = false;
       if (all) lastEverything = Date.now();
       const claimed = look.claimed.map(({ id }) => id);
-      const ids = new Set([...claimed, ...lastClaimed, ...look.appeared, ...look.gone]);
+      const moved = look.waiting === undefined ? [] : differing(waitedBefore, look.waiting);
+      const ids = new Set([...claimed, ...lastClaimed, ...moved, ...look.appeared, ...look.gone]);
       lastClaimed = claimed;
       if (all || ids.size > 0) {
         const report = await store.ingest(all ? undefined : [...ids]);
@@ -261,6 +263,12 @@ export function watchFolder(options: WatchOptions): FolderWatch {
       await store?.close();
     },
   };
+}
+
+/** Runs that wait now and did not, or the other way round: queued again, taken up, or called off. */
+function differing(before: readonly WaitingLook[], now: readonly WaitingLook[]): readonly string[] {
+  const [old, current] = [new Set(before.map(({ id }) => id)), new Set(now.map(({ id }) => id))];
+  return [...[...old].filter((id) => !current.has(id)), ...[...current].filter((id) => !old.has(id))];
 }
 
 function reasonOf({ reason }: ClaimedLook): { readonly reason?: string } {

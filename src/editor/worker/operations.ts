@@ -156,7 +156,8 @@ type In<T> = T & { readonly folder: string };
 export interface Operations {
   readonly locate: Operation<string, DatabaseLocation & { readonly runsFolder: string; readonly exists: boolean }>;
   readonly look: Operation<string, Look>;
-  readonly supervise: Operation<In<ProgramSettings & { readonly startsQueued: boolean }>, undefined>;
+  /** Answers whether one was started: where one lives there is nothing to do. */
+  readonly supervise: Operation<In<ProgramSettings & { readonly startsQueued: boolean }>, boolean>;
   readonly endSupervisor: Operation<string, boolean>;
   readonly inspect: Operation<{ readonly file: string; readonly text: string }, Inspection>;
   readonly submit: Operation<Submission, readonly string[]>;

@@ -181,10 +181,10 @@ const answers: { readonly [N in OperationName]: Answer<N> } = {
   look,
   supervise: async ({ folder, nodePath, slots, startsQueued }) => {
     const workspace = workspaceAt(folder);
-    if (livingSupervisor(workspace) !== undefined) return undefined;
+    if (livingSupervisor(workspace) !== undefined) return false;
     const node = await chooseNode({ configured: nodePath });
     startSupervisor(workspace, { node, entry: setting.program, nodePath, slots, startsQueued });
-    return undefined;
+    return true;
   },
   endSupervisor: (folder) => endSupervisor(workspaceAt(folder)),
   inspect: ({ text }) => {

@@ -1,0 +1,210 @@
+import { existsSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { FileError, UserError } from '../../../src/base/errors.ts';
+import { watchFolder, type Transition, type WatchChange } from '../../../src/editor/core/folder-watch.ts';
+import { workerClient, type WorkerClient } from '../../../src/editor/worker/client.ts';
+import { signalGroup } from '../../../src/runs/process-identity.ts';
+import { workspaceAt } from '../../../src/runs/run-folder.ts';
+import { livingSupervisor } from '../../../src/runs/supervise.ts';
+import { openStore } from '../../../src/store/store.ts';
+import { makeEditorWorkspace, type EditorWorkspace } from '../../support/editor-workspace.ts';
+import { until } from '../../support/until.ts';
+
+/**
+ * The extension's host without the editor: its worker thread, the store's thread, a detached supervisor and real trainers, watched as
+ * the extension watches them.
+ */
+
+const source = join(import.meta.dirname, '..', '..', '..', 'src');
+const settings = { nodePath: '', slots: { cpu: 1 } };
+
+interface Bench {
+  readonly workspace: EditorWorkspace;
+  readonly worker: WorkerClient;
+  readonly crashes: Error[];
+}
+
+async function bench(): Promise<Bench> {
+  const workspace = await makeEditorWorkspace();
+  const crashes: Error[] = [];
+  const worker = workerClient(
+    join(source, 'editor', 'worker', 'worker.ts'),
+    { program: join(source, 'cli', 'main.ts') },
+    (reason) => crashes.push(reason),
+  );
+  onTestFinished(async () => {
+    const supervisor = livingSupervisor(workspaceAt(workspace.folder));
+    if (supervisor !== undefined) signalGroup(supervisor.holder, 'kill');
+    await worker.close();
+    await workspace.remove();
+  });
+  return { workspace, worker, crashes };
+}
+
+function watched({ workspace, worker }: Bench) {
+  const changes: WatchChange[] = [];
+  const transitions: Transition[] = [];
+  const problems: unknown[] = [];
+  const { folder } = workspace;
+  const watch = watchFolder({
+    look: () => worker.ask('look', folder),
+    openStore: async () => {
+      const { path, journalMode, runsFolder } = await worker.ask('locate', folder);
+      return openStore({ path, journalMode, runsFolder });
+    },
+    onChange: (change) => changes.push(change),
+    onTransitions: (seen) => transitions.push(...seen),
+    onLook: () => undefined,
+    onProblem: (problem) => problems.push(problem),
+    timing: { busyMs: 50, idleMs: 100, everythingMs: 60_000 },
+  });
+  onTestFinished(() => watch.dispose());
+  return { watch, changes, transitions, problems };
+}
+
+test('what is started is trained by a process that nobody here holds, seen to its end, and can be cloned', async () => {
+  const own = await bench();
+  const { workspace, worker, crashes } = own;
+  const { folder } = workspace;
+  const { watch, changes, transitions, problems } = watched(own);
+  await watch.ready;
+  expect(watch.runs.size).toBe(0);
+  expect(await watch.reader.list()).toEqual({ runs: [], total: 0 });
+  expect(existsSync(join(folder, '.peft'))).toBe(false);
+
+  const file = join(folder, workspace.configure('first', { training: { steps: 30 } }));
+  const [id = ''] = await worker.ask('submit', { folder, file });
+  await watch.refresh();
+  expect(watch.runs.get(id)?.state).toBe('queued');
+  expect(watch.queue().waiting.map((each) => each.id)).toEqual([id]);
+  expect(readFileSync(join(folder, '.peft', '.gitignore'), 'utf8')).toBe('*\n');
+  // Nothing starts by itself.
+  expect(watch.queue().supervised).toBe(false);
+
+  await worker.ask('supervise', { folder, ...settings, startsQueued: true });
+  await until('its end', () => watch.runs.get(id)?.state === 'finished');
+  const run = watch.runs.get(id);
+  expect(run).toMatchObject({ step: 30, totalSteps: 30, failure: null, sweep: null });
+  expect(run?.score).not.toBeNull();
+  expect(transitions.filter((each) => each.run.id === id).at(-1)?.run.state).toBe('finished');
+  expect(changes.some(({ changed }) => changed.some((each) => each.id === id))).toBe(true);
+  const [curve] = await watch.reader.curves([{ run: id, metric: 'loss' }]);
+  expect(curve?.step).toHaveLength(30);
+  expect(await worker.ask('log', { folder, id })).toMatch(/30 steps on cpu[\s\S]*finished after/);
+
+  const { text, origin } = await worker.ask('clone', { folder, id });
+  expect(origin).toBe(file);
+  expect((await worker.ask('inspect', { file, text })).problems).toEqual([]);
+  const { ids } = { ids: await worker.ask('submit', { folder, file, text }) };
+  await watch.refresh();
+  expect(watch.runs.get(ids[0] ?? '')).toMatchObject({ task: run?.task, method: run?.method });
+  expect([problems, crashes]).toEqual([[], []]);
+});
+
+test('a run that is killed is shown as interrupted at once, resumed, and a waiting one is called off', async () => {
+  const own = await bench();
+  const { workspace, worker } = own;
+  const { folder } = workspace;
+  const { watch, transitions } = watched(own);
+  const file = join(folder, workspace.configure('long', { training: { steps: 20_000, checkpointEvery: 20 } }));
+  const other = join(folder, workspace.configure('other'));
+  const [id = ''] = await worker.ask('submit', { folder, file });
+  const [second = ''] = await worker.ask('submit', { folder, file: other });
+  await worker.ask('supervise', { folder, ...settings, startsQueued: true });
+  await until('steps', () => (watch.runs.get(id)?.step ?? 0) > 40);
+  expect(watch.runs.get(second)?.state).toBe('queued');
+  await worker.ask('stop', { folder, ids: [second], force: false });
+  await watch.refresh();
+  expect(watch.runs.get(second)?.state).toBe('stopped');
+  await expect(worker.ask('stop', { folder, ids: [second], force: false })).rejects.toThrow(UserError);
+  await expect(worker.ask('remove', { folder, ids: [id] })).rejects.toThrow('Stop it');
+
+  // The supervisor and the trainer die together, as with a power cut: only a look at the processes can tell.
+  const supervisor = livingSupervisor(workspaceAt(folder));
+  if (supervisor !== undefined) signalGroup(supervisor.holder, 'kill');
+  process.kill(workspace.trainer(id) ?? 0, 'SIGKILL');
+  await until('the interruption', () => watch.runs.get(id)?.state === 'interrupted');
+  expect((await watch.reader.list({ ids: [id] })).runs[0]?.state).toBe('interrupted');
+  expect(
+    transitions.some(({ run, before }) => run.id === id && run.state === 'interrupted' && before === 'running'),
+  ).toBe(true);
+  // A supervisor that starts nothing only records it.
+  await worker.ask('supervise', { folder, ...settings, startsQueued: false });
+  await until('the record', () => watch.queue().claimed.length === 0 && !watch.queue().supervised);
+
+  const before = watch.runs.get(id)?.step ?? 0;
+  await worker.ask('resume', { folder, ids: [id] });
+  await worker.ask('supervise', { folder, ...settings, startsQueued: true });
+  await until('more steps', () => (watch.runs.get(id)?.step ?? 0) > before + 20);
+  await worker.ask('stop', { folder, ids: [id], force: false });
+  await until('its end', () => watch.runs.get(id)?.state === 'stopped' && watch.queue().claimed.length === 0);
+  expect(watch.runs.get(id)?.segments).toBe(2);
+
+  await worker.ask('mark', {
+    folder,
+    ids: [id, second],
+    marks: [
+      { type: 'tag', tag: '<b>' },
+      { type: 'star', on: true },
+    ],
+  });
+  await watch.refresh({ everything: true });
+  expect(watch.runs.get(second)).toMatchObject({ tags: ['<b>'], starred: true });
+  await worker.ask('remove', { folder, ids: [id] });
+  await watch.refresh();
+  expect([...watch.runs.keys()]).toEqual([second]);
+});
+
+test('checkpoints are thinned out as asked, of finished runs only', async () => {
+  const own = await bench();
+  const { workspace, worker } = own;
+  const { folder } = workspace;
+  const { watch } = watched(own);
+  const file = join(
+    folder,
+    workspace.configure('short', { training: { steps: 20, evaluateEvery: 10, checkpointEvery: 10 } }),
+  );
+  const [id = ''] = await worker.ask('submit', { folder, file });
+  expect(await worker.ask('prune', { folder, ids: [id], keep: 'none' })).toBe(0);
+  await worker.ask('supervise', { folder, ...settings, startsQueued: true });
+  await until('its end', () => watch.runs.get(id)?.state === 'finished' && watch.queue().claimed.length === 0);
+  const checkpoint = (name: string): string => join(workspace.runFolder(id), 'checkpoints', `${name}.safetensors`);
+  expect([existsSync(checkpoint('last')), existsSync(checkpoint('best'))]).toEqual([true, true]);
+  const { bytes, checkpointBytes, runs } = await worker.ask('diskUse', folder);
+  expect(runs).toBe(1);
+  expect(checkpointBytes).toBe(statSync(checkpoint('last')).size + statSync(checkpoint('best')).size);
+  expect(bytes).toBeGreaterThan(checkpointBytes);
+  const size = statSync(checkpoint('last')).size;
+  expect(await worker.ask('prune', { folder, ids: [id], keep: 'best' })).toBe(size);
+  expect([existsSync(checkpoint('last')), existsSync(checkpoint('best'))]).toEqual([false, true]);
+  await worker.ask('prune', { folder, ids: [id], keep: 'none' });
+  expect((await worker.ask('diskUse', folder)).checkpointBytes).toBe(0);
+  expect(watch.runs.get(id)?.score).not.toBeNull();
+});
+
+test('what the user has to mend comes back as such, with its place', async () => {
+  const { workspace, worker } = await bench();
+  const { folder } = workspace;
+  const file = join(folder, 'a.peft.json');
+  const text =
+    '{\n  "model": "./models/tiny-bert",\n  "task": { "id": "cola", "data": "./data" },\n  "method": "lroa"\n}\n';
+  const error: unknown = await worker.ask('submit', { folder, file, text }).catch((thrown: unknown) => thrown);
+  expect(error).toBeInstanceOf(FileError);
+  expect(error).toMatchObject({ file, line: 4, message: expect.stringContaining('"lora"') as string });
+  const { problems, runs } = await worker.ask('inspect', { file, text });
+  expect(problems).toMatchObject([{ line: 4, path: ['method'] }]);
+  expect(runs).toBeUndefined();
+  const sweep = text
+    .replace('"lroa"', '"lora"')
+    .replace('\n}', ',\n  "matrix": { "method.rank": [1, 2], "training.seed": [0, 1, 2] }\n}');
+  expect((await worker.ask('inspect', { file, text: sweep })).runs).toBe(6);
+  expect(await worker.ask('submit', { folder, file, text: sweep, onlyFirst: true })).toHaveLength(1);
+  const seen = await worker.ask('look', folder);
+  expect(seen).toMatchObject({ exists: true, claimed: [], supervised: false });
+  expect(seen.waiting).toHaveLength(1);
+  // Without a change nothing is sent again.
+  expect(await worker.ask('look', folder)).toMatchObject({ waiting: undefined, appeared: [], gone: [] });
+  rmSync(join(folder, '.peft'), { recursive: true });
+  expect(await worker.ask('look', folder)).toMatchObject({ exists: false, gone: seen.appeared });
+});

@@ -1,0 +1,63 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { readQueue } from '../../../src/runs/queue.ts';
+import { runState } from '../../../src/runs/run-state.ts';
+import { endSupervisor, livingSupervisor, startSupervisor, superviseUntilIdle } from '../../../src/runs/supervise.ts';
+import { temporaryWorkspace } from '../../support/runs.ts';
+import { killAllAfterwards, launcherOf, miniTrainer, submit, until } from '../../support/supervised.ts';
+
+const program = {
+  node: { path: process.execPath, version: process.versions.node, electron: false },
+  entry: join(import.meta.dirname, '..', '..', '..', 'src', 'cli', 'main.ts'),
+};
+
+test('of two supervisors one works and the other waits for its turn; both end when nothing is left', async () => {
+  const workspace = temporaryWorkspace();
+  killAllAfterwards(workspace);
+  const first = await submit(workspace);
+  const options = { workspace, launcher: launcherOf(), entry: miniTrainer, pollMs: 20 };
+  const both = [superviseUntilIdle(options), superviseUntilIdle(options)];
+  await until(() => livingSupervisor(workspace));
+  await Promise.all(both);
+  expect(runState(first.folder).state).toBe('finished');
+  expect(readQueue(workspace)).toEqual([]);
+  expect(livingSupervisor(workspace)).toBeUndefined();
+});
+
+test('one that only adopts leaves what waits', async () => {
+  const workspace = temporaryWorkspace();
+  const run = await submit(workspace);
+  await superviseUntilIdle({ workspace, launcher: launcherOf(), entry: miniTrainer, pollMs: 20, startsQueued: false });
+  expect(runState(run.folder).state).toBe('queued');
+});
+
+test('one whose trainer was removed by an update makes room for a newer one', async () => {
+  const workspace = temporaryWorkspace();
+  const run = await submit(workspace);
+  const gone = join(workspace.folder, 'gone.js');
+  await superviseUntilIdle({
+    workspace,
+    launcher: launcherOf({}, { entry: gone }),
+    entry: gone,
+    pollMs: 60_000,
+    startsQueued: false,
+  });
+  expect(runState(run.folder).state).toBe('queued');
+  expect(existsSync(join(workspace.peft, 'supervisor.json'))).toBe(false);
+});
+
+test('a detached one lives by itself, is seen, and ends when it is told to', async () => {
+  const workspace = temporaryWorkspace();
+  const run = await submit(workspace);
+  startSupervisor(workspace, { ...program, slots: { cpu: 1 }, startsQueued: true, nodePath: '/nowhere/node' });
+  const lease = await until(() => livingSupervisor(workspace));
+  expect(lease.holder.processId).not.toBe(process.pid);
+  expect(endSupervisor(workspace)).toBe(true);
+  await until(() => livingSupervisor(workspace) === undefined);
+  expect(endSupervisor(workspace)).toBe(false);
+  // A Node that does not run is the user's to mend; the run says so.
+  const { state, reason } = runState(run.folder);
+  if (state === 'interrupted') expect(reason).toContain('/nowhere/node');
+  else expect(state).toBe('queued');
+});

@@ -70,6 +70,15 @@ function mechanismOf(draw: (step: number) => readonly number[], noise = 0): Priv
 
 const small: ReadonlyMap<string, Readonly<Record<string, unknown>>> = new Map([
   ['slash', { dimension: 24 }],
+  ['adapter-houlsby', { bottleneck: 4 }],
+  ['adapter-pfeiffer', { bottleneck: 4, trainNorms: true }],
+  ['adapter-parallel', { bottleneck: 4 }],
+  ['adapter-drop', { bottleneck: 4, drop: 1 }],
+  ['adapter-low-rank', { bottleneck: 4, rank: 2 }],
+  ['adapter-phm', { bottleneck: 4, n: 2 }],
+  ['compacter', { bottleneck: 4, n: 2 }],
+  ['compacter++', { bottleneck: 4, n: 2, evaluation: 'explicit' }],
+  ['intrinsic-said', { dimension: 40 }],
   ['lora', { rank: 2 }],
   ['jr-warp', { dimension: 24 }],
   ['warp', { prompts: 3 }],
@@ -173,7 +182,27 @@ function scaled(sums: ReadonlyMap<string, Float64Array>, by: number): ReadonlyMa
 }
 
 describe('a private step', () => {
-  it.each(['slash', 'lora', 'bitfit', 'head', 'full', 'jr-warp', 'warp', 'pasta', 'prompt-tuning', 'prefix-tuning'])(
+  it.each([
+    'slash',
+    'lora',
+    'bitfit',
+    'head',
+    'full',
+    'jr-warp',
+    'warp',
+    'pasta',
+    'prompt-tuning',
+    'prefix-tuning',
+    'adapter-houlsby',
+    'adapter-pfeiffer',
+    'adapter-parallel',
+    'adapter-drop',
+    'adapter-low-rank',
+    'adapter-phm',
+    'compacter',
+    'compacter++',
+    'intrinsic-said',
+  ])(
     '%s: is the sum of clipped gradients of single examples over the expected batch size, whatever the chunks',
     async (method) => {
       const drawn = [3, 8, 9, 15, 22, 31, 38];

@@ -51,20 +51,24 @@ export interface TrainingResult {
 }
 
 /** Steps, counted out. */
-interface Lengths {
+export interface Lengths {
   /** Passes through the graph in an epoch. */
   readonly batchesPerEpoch: number;
   readonly stepsPerEpoch: number;
   readonly totalSteps: number;
 }
 
-function lengthsOfTraining(
-  { batchSize, accumulation, length }: TrainingSettings,
+/**
+ * How long a training over that many examples is.
+ * @param samplingRate of a private training, whose steps draw their examples
+ */
+export function lengthsOfTraining(
+  { batchSize, accumulation, length }: Pick<TrainingSettings, 'batchSize' | 'accumulation' | 'length'>,
   examples: number,
-  privacy: PrivateMechanism | undefined,
+  samplingRate?: number,
 ): Lengths {
   // In a private training an epoch is as many steps as draw each example once on average, and each step is one batch of the order.
-  const privateSteps = privacy === undefined ? undefined : Math.max(1, Math.round(1 / privacy.samplingRate));
+  const privateSteps = samplingRate === undefined ? undefined : Math.max(1, Math.round(1 / samplingRate));
   const batchesPerEpoch = privateSteps ?? batchCount(examples, batchSize);
   const stepsPerEpoch = privateSteps ?? Math.ceil(batchesPerEpoch / accumulation);
   const totalSteps = length.kind === 'steps' ? length.steps : Math.max(1, Math.round(length.epochs * stepsPerEpoch));
@@ -120,7 +124,7 @@ export async function train(setup: TrainingSetup, host: TrainingHost, from?: Tra
 async function openSession(setup: TrainingSetup, host: TrainingHost, from: TrainerState | undefined): Promise<Session> {
   const { settings, checkpoint, train: data } = setup;
   const model = buildModel(modelPlanOf(setup), { dropout: settings.dropout ?? 'model' });
-  const lengths = lengthsOfTraining(settings, data.count, setup.privacy);
+  const lengths = lengthsOfTraining(settings, data.count, setup.privacy?.samplingRate);
   const values = from?.values ?? (await startValues(model, checkpoint, settings.seed));
   const trained = model.trained.map(({ name, shape }): Trained => {
     const value = values.get(name);
@@ -260,10 +264,11 @@ function reportMemory({ host, progress }: Session): void {
 async function compileForEvaluation(setup: TrainingSetup): Promise<Executable> {
   const model = buildModel(modelPlanOf(setup), { dropout: 'off' });
   const { losses } = model;
-  const { logits } = model.outputs;
+  const { logits, right } = model.outputs;
   if (logits === undefined) throw new Error('the model gives no logits');
   const weights = frozenWeights(model, setup.checkpoint, setup.settings.seed);
-  return setup.backend.compile({ logits, losses }, weights, setup.device);
+  // Scores of a whole vocabulary are many; that the right word has the greatest one is all that is asked.
+  return setup.backend.compile(right === undefined ? { logits, losses } : { right, losses }, weights, setup.device);
 }
 
 /** Evaluates every split, and saves the model when its score is the best so far. */
@@ -279,6 +284,7 @@ async function evaluateAll(session: Session): Promise<void> {
       config: checkpoint.config,
       maskToken,
       specialTokens: session.model.specialTokens,
+      masking: setup.masking,
     });
     results.push({ split, examples: dataset.count, loss, metrics, seconds: (host.now() - began) / 1000 });
   }

@@ -55,7 +55,9 @@ function taskSchema(catalogue: Catalogue) {
     data: z
       .union([path, dataFiles])
       .exactOptional()
-      .describe('The folder of the data, or one file per split; relative to the configuration file.'),
+      .describe(
+        'The folder of the data, or one file per split; relative to the configuration file. For masked words: text with one document a line.',
+      ),
     maxLength: z
       .int()
       .min(4)
@@ -66,6 +68,16 @@ function taskSchema(catalogue: Catalogue) {
       .enum(['error', 'skip'])
       .default('error')
       .describe('What a malformed row of the data does: end the run with an error, or be left out with a warning.'),
+    masking: z
+      .strictObject({
+        rate: z.number().positive().lt(1).default(0.15).describe('The share of the tokens that is chosen.'),
+        wholeWords: z.boolean().default(false).describe('Choose whole words rather than tokens.'),
+      })
+      .exactOptional()
+      .describe('For masked words (mlm): which tokens are to be predicted.'),
+    textsOf: id
+      .exactOptional()
+      .describe("For masked words (mlm): the task whose data this is, to learn from its texts without their labels."),
   });
   return z
     .union([id.transform((id) => options.parse({ id })), options])
@@ -194,6 +206,65 @@ const training = z
     ...rest,
   }));
 
+const privacy = z
+  .strictObject({
+    epsilon: z
+      .number()
+      .positive()
+      .exactOptional()
+      .describe('The privacy loss that the whole run may have; the noise is calibrated to it.'),
+    noiseMultiplier: z
+      .number()
+      .positive()
+      .exactOptional()
+      .describe('The deviation of the noise in units of maxGradNorm, in place of a target epsilon.'),
+    delta: z
+      .number()
+      .positive()
+      .lt(1)
+      .exactOptional()
+      .describe('The probability with which epsilon may fail; 1 / (2 · training examples) when absent.'),
+    maxGradNorm: z
+      .number()
+      .positive()
+      .default(0.1)
+      .describe("The norm to which each example's gradient over all trained tensors together is clipped."),
+    accountant: z
+      .enum(['tightest', 'rdp', 'prv'])
+      .default('tightest')
+      .describe(
+        'How steps are composed: Rényi differential privacy, numerical composition with certified bounds, or the smaller of the two.',
+      ),
+    sampling: z
+      .literal('poisson')
+      .default('poisson')
+      .describe('Each example enters each step with the same probability, independently: what the accountants assume.'),
+    insecureSeed: z
+      .int()
+      .min(0)
+      .max(0xffffffff)
+      .exactOptional()
+      .describe(
+        'For tests only: draws and noise from this seed, which anybody can repeat. An audit refuses such a run.',
+      ),
+  })
+  .check((context) => {
+    const { epsilon, noiseMultiplier } = context.value;
+    if ((epsilon === undefined) === (noiseMultiplier === undefined))
+      context.issues.push({
+        code: 'custom',
+        message:
+          epsilon === undefined
+            ? 'needs epsilon or noiseMultiplier'
+            : 'epsilon and noiseMultiplier exclude one another',
+        path: epsilon === undefined ? [] : ['noiseMultiplier'],
+        input: context.value,
+      });
+  })
+  .describe(
+    'Differential privacy: bounds what the trained model can tell of any one training example. batchSize times accumulation is then the expected batch, and training.maxGradNorm is not used.',
+  );
+
 const deviceOptions = z.strictObject({
   provider: z.enum(providers).default('auto').describe('What computes; auto picks the best that works.'),
   threads: z.int().min(1).max(1024).exactOptional().describe('Threads of the CPU; all cores when absent.'),
@@ -246,6 +317,21 @@ export const matrixSchema = z
 export type MatrixValues = z.output<typeof matrixValue>;
 export type Matrix = z.output<typeof matrixSchema>;
 
+/** Refuses what would release more of the private data than epsilon says. */
+function refuseVoidPrivacy({
+  value,
+  issues,
+}: z.core.ParsePayload<{ readonly privacy?: unknown; readonly training: { readonly earlyStopping?: unknown } }>): void {
+  if (value.privacy === undefined || value.training.earlyStopping === undefined) return;
+  issues.push({
+    code: 'custom',
+    message:
+      'a private run may not stop by an evaluation: the number of steps would tell of data that epsilon does not cover; remove earlyStopping',
+    path: ['training', 'earlyStopping'],
+    input: value.training.earlyStopping,
+  });
+}
+
 function build(catalogue: Catalogue) {
   const written = z.strictObject({
     name: text(200).exactOptional().describe('A name for people.'),
@@ -253,12 +339,13 @@ function build(catalogue: Catalogue) {
     task: taskSchema(catalogue),
     method: methodSchema(catalogue),
     training: training.prefault({}).describe('How it is trained.'),
+    privacy: privacy.exactOptional(),
     device,
     launcher: z.enum(['local']).default('local').describe('Who starts the trainer.'),
     tags: z.array(text(100)).max(100).exactOptional().describe('Labels to find the run by.'),
     note: z.string().max(100_000).exactOptional().describe('Free text.'),
   });
-  return written.transform((configuration, context) => {
+  return written.check(refuseVoidPrivacy).transform((configuration, context) => {
     // An unknown key alone does not keep a transform from being run, but the method may be none then.
     if (context.issues.length > 0) return z.NEVER;
     const own = catalogue.methods.training?.(configuration.method.id);

@@ -18,9 +18,9 @@ function evaluationText(event: EventOf<'evaluation'>): string {
   return `epoch ${event.epoch.toFixed(2)}  ${event.split}  ${metrics.join('  ')}  loss ${loss}${event.best ? '  best' : ''}`;
 }
 
-/** The loss of a step, for people. */
+/** The loss of a step, for people; private runs tell none. */
 export function lossOf(event: EventOf<'step'>): string {
-  return event.loss?.toFixed(4) ?? 'not finite';
+  return event.loss?.toFixed(4) ?? '-';
 }
 
 function stepText(event: EventOf<'step'>): string {
@@ -46,6 +46,11 @@ export function eventText(event: JournalEvent): string | undefined {
       return `stopped at step ${event.step}`;
     case 'failed':
       return `failed at step ${event.step}: ${event.message}`;
+    case 'privacy': {
+      const { noiseMultiplier, maxGradNorm, samplingRate, delta, insecure } = event;
+      const facts = `noise ${noiseMultiplier.toPrecision(4)} of a clip at ${maxGradNorm}, sampling rate ${samplingRate.toPrecision(3)}, delta ${delta.toPrecision(3)}`;
+      return insecure ? `not private, for tests only: ${facts} from a known seed` : `private: ${facts}`;
+    }
     case 'checkpoint':
     case 'resources':
       return undefined;

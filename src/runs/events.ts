@@ -65,6 +65,45 @@ export const evaluationEvent = z.object({
   best: z.boolean(),
 });
 
+/**
+ * What an auditor needs to compute the privacy loss again, once for each start of a private run. Nothing in it depends on the data but
+ * their number, which is taken to be public.
+ */
+export const privacyEvent = z.object({
+  ...stamp,
+  type: z.literal('privacy'),
+  /** Neighbouring data sets differ by one record, there or not. */
+  relation: z.literal('add-or-remove-one'),
+  /** One record is one training example. */
+  unit: z.literal('example'),
+  sampling: z.literal('poisson'),
+  /** The number of training examples. */
+  examples: z.int().positive(),
+  samplingRate: z.number(),
+  /** What the noisy sum is divided by. */
+  expectedBatchSize: z.number(),
+  /** Examples computed at once; the draw is not cut to it. */
+  chunkSize: z.int().positive(),
+  /** Deviation of the noise on the sum in units of `maxGradNorm`. */
+  noiseMultiplier: z.number(),
+  maxGradNorm: z.number(),
+  /** Over all trained tensors of an example together. */
+  clipping: z.literal('flat'),
+  delta: z.number(),
+  accountant: z.enum(['tightest', 'rdp', 'prv']),
+  plannedSteps: z.int().positive(),
+  /** Steps of earlier segments that were released and are computed anew with other draws and noise, because their key was gone. */
+  repeatedSteps: z.int().nonnegative(),
+  /** The epsilon that the noise was calibrated to, if it was. */
+  targetEpsilon: z.number().optional(),
+  /** What draws and noise come from. */
+  generator: z.string(),
+  /** Tells keys apart without telling them: the beginning of the key's SHA-256. */
+  keyId: z.string(),
+  /** Draws and noise come from a seed that is known: no privacy. */
+  insecure: z.boolean(),
+});
+
 export const checkpointEvent = z.object({
   ...stamp,
   type: z.literal('checkpoint'),
@@ -121,6 +160,7 @@ export const journalEvent = z.discriminatedUnion('type', [
   startedEvent,
   stepEvent,
   evaluationEvent,
+  privacyEvent,
   checkpointEvent,
   resourcesEvent,
   logEvent,

@@ -20,6 +20,8 @@ export interface RunSummary {
   readonly best: EventOf<'evaluation'> | undefined;
   /** In the order they were written. */
   readonly checkpoints: readonly EventOf<'checkpoint'>[];
+  /** What each private segment was made of, in their order; empty where the run is not private. */
+  readonly privacy: readonly EventOf<'privacy'>[];
   /** How the last segment ended. */
   readonly end: TerminalEvent | undefined;
 }
@@ -32,13 +34,15 @@ export const emptySummary: RunSummary = {
   evaluations: [],
   best: undefined,
   checkpoints: [],
+  privacy: [],
   end: undefined,
 };
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 /** A summary under construction: its lists grow in place while one call of {@link replay} owns them. */
-interface Draft extends Mutable<Omit<RunSummary, 'steps' | 'evaluations' | 'checkpoints'>> {
+interface Draft extends Mutable<Omit<RunSummary, 'steps' | 'evaluations' | 'checkpoints' | 'privacy'>> {
+  privacy: EventOf<'privacy'>[];
   steps: EventOf<'step'>[];
   evaluations: EventOf<'evaluation'>[];
   checkpoints: EventOf<'checkpoint'>[];
@@ -85,6 +89,9 @@ function take(draft: Draft, event: JournalEvent): void {
     case 'checkpoint':
       draft.checkpoints.push(event);
       break;
+    case 'privacy':
+      draft.privacy.push(event);
+      break;
     case 'resources':
     case 'log':
       break;
@@ -104,6 +111,7 @@ export function replay(events: Iterable<JournalEvent>, from: RunSummary = emptyS
     steps: [...from.steps],
     evaluations: [...from.evaluations],
     checkpoints: [...from.checkpoints],
+    privacy: [...from.privacy],
   };
   for (const event of events) take(draft, event);
   return draft;

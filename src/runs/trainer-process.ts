@@ -4,11 +4,15 @@ import { FileError, messageOf, UserError } from '../base/errors.ts';
 import { readCheckpoint, writeCheckpoint } from '../engine/checkpoint-file.ts';
 import { prepareTraining } from '../engine/prepare.ts';
 import type { TrainerState } from '../engine/trainer-state.ts';
+import type { TrainingSetup } from '../engine/training-setup.ts';
 import { train, type TrainingHost, type TrainingResult } from '../engine/trainer.ts';
 import { DivergedError } from '../engine/training-step.ts';
 import { installedCatalogue } from './catalogue.ts';
 import { asDiskFull } from './files.ts';
 import { fingerprintFiles } from './fingerprint.ts';
+import { journalChunks } from './journal.ts';
+import { openPrivateTraining, type PrivateTraining } from './private-training.ts';
+import { replay } from './replay.ts';
 import { readEnvironment, writeEnvironment } from './run-folder.ts';
 import { openTrainerContext, type TrainerContext } from './trainer-context.ts';
 import { trainingRequest } from './training-request.ts';
@@ -104,6 +108,24 @@ function fail(context: TrainerContext, error: unknown, step: number): number {
   return kind === 'user' ? 2 : 1;
 }
 
+/** What makes the run private, told in its journal before anything is released. */
+function openPrivacy(context: TrainerContext, setup: TrainingSetup, fromStep: number): PrivateTraining | undefined {
+  const { privacy } = context.configuration;
+  if (privacy === undefined) return undefined;
+  const earlier = [...journalChunks(context.folder)].flatMap(({ events }) => events);
+  const opened = openPrivateTraining(
+    context.folder,
+    privacy,
+    setup.settings,
+    setup.train.count,
+    replay(earlier),
+    fromStep,
+  );
+  context.journal.append(opened.ledger);
+  context.journal.flush();
+  return opened;
+}
+
 async function trainRun(context: TrainerContext): Promise<number> {
   let step = 0;
   try {
@@ -113,15 +135,24 @@ async function trainRun(context: TrainerContext): Promise<number> {
     const { setup, warnings, files } = await prepareTraining(request);
     await recordInputs(context, files);
     const host = hostOf(context, new Map());
-    for (const message of warnings) host.emit({ type: 'log', level: 'warning', message });
+    const privacy = openPrivacy(context, setup, step + 1);
+    for (const message of [...warnings, ...(privacy?.warnings ?? [])])
+      host.emit({ type: 'log', level: 'warning', message });
     const counting: TrainingHost = {
       ...host,
       emit: (event) => {
         if (event.type === 'step') step = event.step;
         host.emit(event);
       },
+      ...(privacy === undefined ? {} : { recordPrivate: privacy.record }),
     };
-    finish(context, await train(setup, counting, from));
+    const result = await train(
+      privacy === undefined ? setup : { ...setup, privacy: privacy.mechanism },
+      counting,
+      from,
+    );
+    finish(context, result);
+    if (result.reason !== 'stopped') privacy?.finish();
     return 0;
   } catch (error) {
     return fail(context, error, step);

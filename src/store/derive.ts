@@ -377,7 +377,8 @@ export function refresher(database: Database): (run: number) => void {
       parameters_head: numberOrNull(counted, 'parameters_head'),
       parameters_total: numberOrNull(counted, 'parameters_total'),
       parameters_frozen: numberOrNull(counted, 'parameters_frozen'),
-      score: scoreIn(standing.best),
+      // A private run chooses no checkpoint by its evaluations: the last one counts.
+      score: scoreIn(standing.best ?? standing.last),
       best_step: standing.best?.step ?? null,
       last_score: scoreIn(standing.last),
       epsilon: now.epsilon ?? number(ending.epsilon),

@@ -191,6 +191,8 @@ function journalSink(
         case 'log':
           log.run(run, part, seq, record.level, record.message);
           break;
+        case 'privacy':
+          break;
         case 'finished':
         case 'stopped':
         case 'failed':

@@ -69,8 +69,13 @@ export interface EndingRecord extends Stamp {
   readonly type: 'finished' | 'stopped' | 'failed';
 }
 
+/** The ledger of a private segment; audits read it from the journal itself. */
+export interface PrivacyRecord extends Stamp {
+  readonly type: 'privacy';
+}
+
 export type JournalRecord =
-  StartedRecord | NumbersRecord | EvaluationRecord | CheckpointRecord | LogRecord | EndingRecord;
+  StartedRecord | NumbersRecord | EvaluationRecord | PrivacyRecord | CheckpointRecord | LogRecord | EndingRecord;
 
 /** Why a line can't be used. */
 export interface Unreadable {
@@ -204,6 +209,7 @@ function readEvent(type: JournalEvent['type'], stamp: Stamp, event: Members): Jo
       if (message === null) return unreadable('"message" is not a text');
       return { ...stamp, type, level: text(event.level) ?? 'info', message };
     }
+    case 'privacy':
     case 'finished':
     case 'stopped':
     case 'failed':
@@ -215,6 +221,7 @@ const eventTypes: ReadonlySet<string> = new Set<JournalEvent['type']>([
   'started',
   'step',
   'evaluation',
+  'privacy',
   'checkpoint',
   'resources',
   'log',

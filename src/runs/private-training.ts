@@ -1,0 +1,207 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { closeSync, constants, fsyncSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { FileError, UserError } from '../base/errors.ts';
+import type { PrivateMechanism, PrivateStepRecord } from '../engine/private-step.ts';
+import { lengthsOfTraining } from '../engine/trainer.ts';
+import type { TrainingSettings } from '../engine/training-setup.ts';
+import { privacySpent } from '../privacy/accountant.ts';
+import { calibrateNoise } from '../privacy/calibrate.ts';
+import { defaultDelta, deltaIsWeak } from '../privacy/delta.ts';
+import { generatorName, type PrivateStreams } from '../privacy/streams.ts';
+import { privateStreams } from '../privacy/streams.ts';
+import type { Configuration } from './configuration-schema.ts';
+import type { JournalEvent, Unstamped } from './events.ts';
+import { appendLines, errorCode, writeFully } from './files.ts';
+import type { RunSummary } from './replay.ts';
+
+/**
+ * A run's differential privacy on disk: the secret key of its draws and noise, the public ledger in its journal, and the record of what
+ * is not covered by epsilon. The last two never meet.
+ */
+
+export type PrivacyLedger = Unstamped<Extract<JournalEvent, { type: 'privacy' }>>;
+
+type PrivacySettings = NonNullable<Configuration['privacy']>;
+
+const FOLDER = 'private';
+const KEY_BYTES = 32;
+
+/** Where a run's secret key lies until the run has finished. */
+export function privateKeyFile(folder: string): string {
+  return join(folder, FOLDER, 'key');
+}
+
+/** Where a run keeps what it knows of its examples without noise: losses, norms, how many were drawn and clipped. */
+export function privateRecordFile(folder: string): string {
+  return join(folder, FOLDER, 'private.jsonl');
+}
+
+function createKey(folder: string): Uint8Array {
+  const key = randomBytes(KEY_BYTES);
+  mkdirSync(join(folder, FOLDER), { recursive: true, mode: 0o700 });
+  const descriptor = openSync(privateKeyFile(folder), constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY, 0o600);
+  try {
+    writeFully(descriptor, key);
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+  return key;
+}
+
+/** @throws FileError when the file is there but holds no key */
+function readKey(folder: string): Uint8Array | undefined {
+  const file = privateKeyFile(folder);
+  let key: Uint8Array;
+  try {
+    key = readFileSync(file);
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+  if (key.length === KEY_BYTES) return key;
+  throw new FileError(
+    file,
+    undefined,
+    `holds ${key.length} bytes in place of a key of ${KEY_BYTES}; remove it to go on with a new one, and the steps since the last checkpoint count twice`,
+  );
+}
+
+/** The steps that earlier segments released and a segment from `fromStep` on computes again. */
+function stepsComputedAgain(before: RunSummary, fromStep: number): number {
+  const last = before.steps.at(-1)?.step ?? 0;
+  return Math.max(0, last - (fromStep - 1));
+}
+
+export interface PrivateTraining {
+  readonly mechanism: PrivateMechanism;
+  readonly ledger: PrivacyLedger;
+  readonly warnings: readonly string[];
+  /** Keeps what epsilon does not cover in the run's own file. */
+  readonly record: (record: PrivateStepRecord) => void;
+  /** Removes the key: the run has finished, and nobody shall repeat its noise. */
+  readonly finish: () => void;
+}
+
+interface Chosen {
+  readonly noiseMultiplier: number;
+  readonly targetEpsilon?: number;
+}
+
+function chooseNoise(
+  settings: PrivacySettings,
+  goal: { readonly delta: number; readonly samplingRate: number; readonly steps: number },
+): Chosen {
+  const { epsilon, noiseMultiplier, accountant } = settings;
+  if (noiseMultiplier !== undefined) return { noiseMultiplier };
+  if (epsilon === undefined) throw new Error('the schema asks for epsilon or noiseMultiplier');
+  const asked = accountant === 'tightest' ? undefined : accountant;
+  return {
+    noiseMultiplier: calibrateNoise({ ...goal, epsilon, accountant: asked }).noiseMultiplier,
+    targetEpsilon: epsilon,
+  };
+}
+
+/**
+ * Makes a run's mechanism: calibrates the noise where a target epsilon is given, and opens the key. A segment that finds the key of the
+ * one before repeats its draws and noise, so that nothing is released twice; without it the steps that it computes again count twice.
+ * @param examples the number of training examples, taken to be public
+ * @param before the run's journal up to now
+ * @param fromStep the first step that is computed now, from 1
+ * @throws UserError when the batch is larger than the data, or no noise reaches the target
+ */
+export function openPrivateTraining(
+  folder: string,
+  settings: PrivacySettings,
+  training: Pick<TrainingSettings, 'batchSize' | 'accumulation' | 'length'>,
+  examples: number,
+  before: RunSummary,
+  fromStep: number,
+): PrivateTraining {
+  const expectedBatchSize = training.batchSize * training.accumulation;
+  if (expectedBatchSize > examples) {
+    throw new UserError(
+      `training.batchSize times accumulation is ${expectedBatchSize}, more than the ${examples} training examples`,
+      'A private run draws that many examples in a step on average; make the batch smaller.',
+    );
+  }
+  const samplingRate = expectedBatchSize / examples;
+  const { totalSteps } = lengthsOfTraining(training, examples, samplingRate);
+  const earlier = before.privacy.at(-1);
+  const delta = settings.delta ?? defaultDelta(examples);
+  const { noiseMultiplier, targetEpsilon } =
+    earlier ?? chooseNoise(settings, { delta, samplingRate, steps: totalSteps });
+  const seeded = settings.insecureSeed !== undefined;
+  const known = seeded ? seedKey(settings.insecureSeed) : readKey(folder);
+  const key = known ?? createKey(folder);
+  const keyId = createHash('sha256').update(key).digest('hex').slice(0, 16);
+  const lost = earlier !== undefined && earlier.keyId !== keyId;
+  const repeatedSteps = (earlier?.repeatedSteps ?? 0) + (lost ? stepsComputedAgain(before, fromStep) : 0);
+  const streams: PrivateStreams = privateStreams(key);
+  const accountant = settings.accountant === 'tightest' ? undefined : settings.accountant;
+  const deviation = noiseMultiplier * settings.maxGradNorm;
+  return {
+    mechanism: {
+      samplingRate,
+      noiseMultiplier,
+      maxGradNorm: settings.maxGradNorm,
+      expectedBatchSize,
+      draw: (step) => streams.draw(step, examples, samplingRate),
+      addNoise: (sum, step, tensor) => streams.addNoise(sum, step, tensor, deviation),
+      spent: (steps) => {
+        const phases = [{ samplingRate, noiseMultiplier, steps: steps + repeatedSteps }];
+        const spent = privacySpent(phases, delta, accountant);
+        return { epsilon: spent.epsilon, delta, accountant: spent.accountant };
+      },
+    },
+    ledger: {
+      type: 'privacy',
+      relation: 'add-or-remove-one',
+      unit: 'example',
+      sampling: 'poisson',
+      examples,
+      samplingRate,
+      expectedBatchSize,
+      chunkSize: training.batchSize,
+      noiseMultiplier,
+      maxGradNorm: settings.maxGradNorm,
+      clipping: 'flat',
+      delta,
+      accountant: settings.accountant,
+      plannedSteps: totalSteps,
+      repeatedSteps,
+      ...(targetEpsilon === undefined ? {} : { targetEpsilon }),
+      generator: generatorName,
+      keyId,
+      insecure: seeded,
+    },
+    warnings: warningsOf(delta, examples, lost, seeded),
+    record: (record) => {
+      mkdirSync(join(folder, FOLDER), { recursive: true, mode: 0o700 });
+      appendLines(privateRecordFile(folder), [record], { sync: false });
+    },
+    finish: () => {
+      rmSync(privateKeyFile(folder), { force: true });
+    },
+  };
+}
+
+/** The key of a seed, for tests: 256 bits of its hash. */
+function seedKey(seed: number): Uint8Array {
+  return createHash('sha256').update(`insecure seed ${seed}`).digest();
+}
+
+function warningsOf(delta: number, examples: number, lost: boolean, seeded: boolean): readonly string[] {
+  return [
+    ...(deltaIsWeak(delta, examples)
+      ? [`delta ${delta} is above 1 / ${examples}: publishing a few examples outright would satisfy it`]
+      : []),
+    ...(lost
+      ? [
+          'the key of this run’s draws and noise is gone: the steps since the last checkpoint are released again and count twice',
+        ]
+      : []),
+    ...(seeded ? ['privacy.insecureSeed is set: anybody can remove this noise, so the run is not private'] : []),
+  ];
+}

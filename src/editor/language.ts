@@ -15,11 +15,23 @@ const selector: vscode.DocumentSelector = { pattern: configurationPattern };
 /** After the last key press. */
 const checkAfterMs = 300;
 
-/** Problems that VS Code's own JSON support reports already: syntax, and what the schema says. */
+/** Who a problem comes from, as the list of problems shows it. */
 const source = 'PEFT Lab';
 
 function isConfiguration({ uri }: Pick<vscode.TextDocument, 'uri'>): boolean {
   return uri.path.endsWith(configurationEnding) && (uri.scheme === 'file' || uri.scheme === 'untitled');
+}
+
+function diagnosticOf(
+  document: vscode.TextDocument,
+  { offset, length, message, hint, path }: Inspection['problems'][number],
+  severity: vscode.DiagnosticSeverity,
+): vscode.Diagnostic {
+  const range = new vscode.Range(document.positionAt(offset), document.positionAt(offset + Math.max(1, length)));
+  const diagnostic = new vscode.Diagnostic(range, hint === undefined ? message : `${message}\n${hint}`, severity);
+  diagnostic.source = source;
+  diagnostic.code = path.join('.');
+  return diagnostic;
 }
 
 export function registerLanguage(app: ExtensionApp): vscode.Disposable {
@@ -43,19 +55,10 @@ export function registerLanguage(app: ExtensionApp): vscode.Disposable {
       const { version } = document;
       const found = await inspect(document);
       if (document.isClosed || document.version !== version) return;
-      problems.set(
-        document.uri,
-        found.problems.map(({ offset, length, message, hint, path }) => {
-          const range = new vscode.Range(
-            document.positionAt(offset),
-            document.positionAt(offset + Math.max(1, length)),
-          );
-          const diagnostic = new vscode.Diagnostic(range, hint === undefined ? message : `${message}\n${hint}`);
-          diagnostic.source = source;
-          diagnostic.code = path.join('.');
-          return diagnostic;
-        }),
-      );
+      problems.set(document.uri, [
+        ...found.problems.map((problem) => diagnosticOf(document, problem, vscode.DiagnosticSeverity.Error)),
+        ...found.warnings.map((problem) => diagnosticOf(document, problem, vscode.DiagnosticSeverity.Warning)),
+      ]);
       lensesChanged.fire();
     } catch (problem) {
       app.log.warn(String(problem));

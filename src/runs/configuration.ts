@@ -386,20 +386,13 @@ function absolutePath(path: string, folder: string): string {
   return resolve(folder, path);
 }
 
-/**
- * A run's configuration from settings as written: short forms written out, defaults filled in, paths absolute. A model is a folder when
- * it looks like a path or such a folder exists, else an id on the hub.
- * @throws FileError for a setting that does not fit, or a model or data path where there is nothing
- */
-export function resolveConfiguration(
-  { file, settings }: Pick<WrittenConfiguration, 'file' | 'settings'>,
-  catalogue: Catalogue,
-  probe: PathProbe = realPaths,
-): Configuration {
-  const parsed = configurationSchema(catalogue).safeParse(settings);
-  if (!parsed.success)
-    throw problemError(file, problemsOf(parsed.error.issues, settings, configurationJsonSchema(catalogue)));
-  const configuration = parsed.data;
+interface Resolved {
+  readonly configuration: Configuration;
+  readonly problems: readonly Problem[];
+}
+
+/** Makes the paths of a configuration absolute, and tells of those where there is nothing. */
+function resolvePaths(configuration: Configuration, file: string, probe: PathProbe): Resolved {
   const folder = dirname(resolve(file));
   const problems: Problem[] = [];
 
@@ -434,10 +427,65 @@ export function resolveConfiguration(
             Object.entries(data).map(([split, path]) => [split, resolved(path, ['task', 'data', split])]),
           ),
         };
-  if (problems.length > 0) throw problemError(file, problems);
   return {
-    ...configuration,
-    model: { ...configuration.model, id: modelId },
-    task: { ...configuration.task, ...(files === undefined ? {} : { data: files }) },
+    problems,
+    configuration: {
+      ...configuration,
+      model: { ...configuration.model, id: modelId },
+      task: { ...configuration.task, ...(files === undefined ? {} : { data: files }) },
+    },
   };
+}
+
+/**
+ * A run's configuration from settings as written: short forms written out, defaults filled in, paths absolute. A model is a folder when
+ * it looks like a path or such a folder exists, else an id on the hub.
+ * @throws FileError for a setting that does not fit, or a model or data path where there is nothing
+ */
+export function resolveConfiguration(
+  { file, settings }: Pick<WrittenConfiguration, 'file' | 'settings'>,
+  catalogue: Catalogue,
+  probe: PathProbe = realPaths,
+): Configuration {
+  const parsed = configurationSchema(catalogue).safeParse(settings);
+  if (!parsed.success)
+    throw problemError(file, problemsOf(parsed.error.issues, settings, configurationJsonSchema(catalogue)));
+  const { configuration, problems } = resolvePaths(parsed.data, file, probe);
+  if (problems.length > 0) throw problemError(file, problems);
+  return configuration;
+}
+
+/**
+ * What would keep a configuration, in which nothing is wrong as a text, from being trained here: a model or data where there is
+ * nothing, or no data at all. Of a sweep the first combination is looked at. For editors.
+ */
+export function startProblems(
+  text: string,
+  file: string,
+  catalogue: Catalogue,
+  probe: PathProbe = realPaths,
+): readonly LocatedProblem[] {
+  const plain = text.replace(/^\uFEFF/, ' ');
+  const { settings, matrix, problems } = checkText(plain, catalogue);
+  if (problems.length > 0) return [];
+  const axes = matrix === undefined ? [] : matrixAxes(matrix);
+  const first = withSettings(
+    settings,
+    axes.map(([path, values]) => [path, firstValue(values)] as const),
+  );
+  const parsed = configurationSchema(catalogue).safeParse(first);
+  if (!parsed.success) return [];
+  const found = [...resolvePaths(parsed.data, file, probe).problems];
+  if (parsed.data.task.data === undefined)
+    found.push({
+      path: ['task'],
+      at: 'value',
+      message: `names no data: where the files of ${parsed.data.task.id} are`,
+      hint: 'Write { "id": …, "data": "the folder that holds train.tsv and dev.tsv" }.',
+    });
+  const root = parseTree(plain, [], { allowTrailingComma: true });
+  return found.map((problem) => {
+    const node = nodeFor(root, problem);
+    return { ...problem, ...locate(plain, node?.offset ?? 0, node?.length ?? 0) };
+  });
 }

@@ -62,6 +62,8 @@ export interface Submission {
 
 export interface Inspection {
   readonly problems: readonly LocatedProblem[];
+  /** What is right as a text and would keep it from being trained here: missing data, a folder that is not there. */
+  readonly warnings: readonly LocatedProblem[];
   /** How many runs it describes; undefined while something is wrong with it. */
   readonly runs: number | undefined;
   /** What it says of the model, for the lens. */

@@ -12,7 +12,12 @@ import { knownEncoders } from '../../engine/encoders/known-sizes.ts';
 import { listLocalModels } from '../../engine/model-folder.ts';
 import { installedCatalogue } from '../../runs/catalogue.ts';
 import { diskUse, pruneCheckpoints } from '../../runs/checkpoints.ts';
-import { inspectConfiguration, loadConfiguration, parseConfiguration } from '../../runs/configuration.ts';
+import {
+  inspectConfiguration,
+  loadConfiguration,
+  parseConfiguration,
+  startProblems,
+} from '../../runs/configuration.ts';
 import { configurationJsonSchema } from '../../runs/configuration-json-schema.ts';
 import { providers } from '../../runs/configuration-schema.ts';
 import { eventText, stepSieve } from '../../runs/event-text.ts';
@@ -187,12 +192,13 @@ const answers: { readonly [N in OperationName]: Answer<N> } = {
     return true;
   },
   endSupervisor: (folder) => endSupervisor(workspaceAt(folder)),
-  inspect: ({ text }) => {
+  inspect: ({ file, text }) => {
     const { problems, settings, matrix } = inspectConfiguration(text, installedCatalogue);
     const { model } = settings;
     const name = isJsonObject(model) ? model['id'] : model;
     return {
       problems,
+      warnings: startProblems(text, file, installedCatalogue),
       runs: problems.length > 0 ? undefined : sweepSize(matrix === undefined ? {} : { matrix }),
       model: typeof name === 'string' ? name : undefined,
     };

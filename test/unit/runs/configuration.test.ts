@@ -12,6 +12,7 @@ import {
   configurationProblems,
   parseConfiguration,
   resolveConfiguration,
+  startProblems,
 } from '../../../src/runs/configuration.ts';
 import type { PathProbe } from '../../../src/runs/configuration.ts';
 
@@ -443,5 +444,35 @@ describe('what is made from the schema', () => {
 
   it('the committed reference page is current', async () => {
     await expect(configurationReference(catalogue)).toMatchFileSnapshot('../../../docs/reference/configuration.md');
+  });
+});
+
+describe('what keeps a configuration from being trained here', () => {
+  const there = new Set(['/work/model', '/work/data']);
+  const probe = { isFolder: (path: string) => there.has(path), exists: (path: string) => there.has(path) };
+  const problems = (text: string) =>
+    startProblems(text, '/work/a.peft.json', installedCatalogue, probe).map(
+      ({ line, path, message }) => [line, path.join('.'), message] as const,
+    );
+
+  it('is told with its place: nothing, no data, a folder that is not there', () => {
+    expect(problems('{ "model": "./model",\n "task": { "id": "sst2", "data": "data" }, "method": "lora" }')).toEqual(
+      [],
+    );
+    expect(problems('{ "model": "./modle",\n "task": "sst2",\n "method": "lora" }')).toEqual([
+      [1, 'model', expect.stringContaining('modle')],
+      [2, 'task', 'names no data: where the files of sst2 are'],
+    ]);
+    expect(problems('{ "model": "./model", "method": "lora",\n "task": { "id": "sst2",\n "data": "dta" } }')).toEqual([
+      [3, 'task.data', expect.stringContaining('dta')],
+    ]);
+  });
+
+  it('is looked for in the first combination of a sweep, and only where the text is right', () => {
+    const sweep =
+      '{ "model": "./model", "task": { "id": "sst2" }, "method": "lora",\n "matrix": { "task.data": ["gone", "data"] } }';
+    expect(problems(sweep)).toEqual([[2, 'task.data', expect.stringContaining('gone')]]);
+    expect(problems('{ "model": 7 }')).toEqual([]);
+    expect(problems('{')).toEqual([]);
   });
 });

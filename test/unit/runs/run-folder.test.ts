@@ -139,10 +139,10 @@ describe('a run', () => {
   it('of another version can still be read, as far as it goes', () => {
     const folder = someRun(temporaryWorkspace());
     const written = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8')) as Record<string, unknown>;
-    const later = { ...written, method: { id: 'not-yet-invented', depth: 3 }, privacy: { epsilon: 8 } };
+    const later = { ...written, method: { id: 'not-yet-invented', depth: 3 }, federation: { epsilon: 8 } };
     writeFileSync(join(folder, 'config.json'), JSON.stringify(later));
     expect(readRecordedConfiguration(folder)).toMatchObject({ method: { id: 'not-yet-invented', depth: 3 } });
-    expect(() => readConfiguration(folder, installedCatalogue)).toThrow(/privacy: unknown key/);
+    expect(() => readConfiguration(folder, installedCatalogue)).toThrow(/federation: unknown key/);
   });
 });
 

@@ -27,11 +27,7 @@ export interface FoldedModel {
 
 /** How a model's method folds, or why it stays as it is. @throws UserError when its options do not fit the encoder */
 export function foldingOf(plan: ModelPlan): Folding {
-  return foldingIn(buildModel(plan, { dropout: 'off' }));
-}
-
-function foldingIn({ method: { folding } }: ModelGraph): Folding {
-  return folding ?? { kind: 'stays', reason: 'has no other form' };
+  return buildModel(plan, { dropout: 'off' }).method.folding;
 }
 
 /**
@@ -45,7 +41,7 @@ export async function foldModel(
 ): Promise<FoldedModel> {
   const { plan, checkpoint, seed } = trained;
   const model = buildModel(plan, { dropout: 'off' });
-  const folding = foldingIn(model);
+  const { folding } = model.method;
   if (folding.kind === 'stays') {
     throw new UserError(`${plan.method.id} does not fold: it ${folding.reason}`, 'The model runs as it was trained.');
   }

@@ -3,6 +3,7 @@ import { UserError } from '../base/errors.ts';
 import { add, multiply, reshape, slice } from '../engine/graph/operations.ts';
 import type { Value } from '../engine/graph/value.ts';
 import { fastfood, transformSize } from './fastfood.ts';
+import type { FoldTensor } from './folding.ts';
 import { headOption } from './head-option.ts';
 import type { EncoderModule, EncoderTensor, Method } from './method.ts';
 
@@ -84,6 +85,7 @@ export const intrinsicSaid: Method<z.infer<typeof options>> = {
     'Aghajanyan, Gupta and Zettlemoyer, Intrinsic Dimensionality Explains the Effectiveness of Language Model Fine-Tuning, 2021, arXiv 2012.13255',
   description: 'Moves weights along random directions of one small trained vector.',
   options,
+  training: { learningRate: 3e-2, weightDecay: 0 },
   build: ({ dimension, structureAware, head, ...covered }, encoder, scope) => {
     const tensors = movedTensors(covered, encoder.layers);
     const scales = structureAware ? tensors.length : 0;
@@ -113,19 +115,19 @@ export const intrinsicSaid: Method<z.infer<typeof options>> = {
       const scaled = lambda === undefined ? step : multiply(step, slice(lambda, 0, place, place + 1));
       return add(value, reshape(scaled, value.shape));
     };
+    const movedTensor: FoldTensor = (value, tensor) => {
+      const key = keyOf(tensor);
+      const place = places.get(key);
+      if (place === undefined) return value;
+      const known = moved.get(key) ?? move(value, key, place);
+      moved.set(key, known);
+      return known;
+    };
     return {
-      hooks: {
-        tensor: (value, tensor) => {
-          const key = keyOf(tensor);
-          const place = places.get(key);
-          if (place === undefined) return value;
-          const known = moved.get(key) ?? move(value, key, place);
-          moved.set(key, known);
-          return known;
-        },
-      },
+      hooks: { tensor: movedTensor },
       head,
       dropout: true,
+      folding: { kind: 'folds', tensor: movedTensor },
     };
   },
 };

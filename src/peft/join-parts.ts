@@ -109,7 +109,7 @@ function joinHooks(parts: readonly BuiltPart[]): MethodHooks {
 function foldTensors(parts: readonly BuiltPart[], name: 'tensor' | 'inputs'): FoldTensor | undefined {
   return chain(
     parts.flatMap(({ plan: { folding } }) => {
-      const fold = folding?.kind === 'folds' ? folding[name] : undefined;
+      const fold = folding.kind === 'folds' ? folding[name] : undefined;
       return fold === undefined ? [] : [fold];
     }),
   );
@@ -125,11 +125,11 @@ interface Leftover {
 /** A union folds what folds; the parts that are left are a smaller union. */
 function joinFoldings(parts: readonly BuiltPart[], head: HeadKind): Folding {
   const reasons = parts.flatMap(({ plan: { folding }, name }) =>
-    folding?.kind === 'folds' ? [] : [`${name} ${folding?.reason ?? 'does not fold'}`],
+    folding.kind === 'folds' ? [] : [`${name} ${folding.reason}`],
   );
   if (reasons.length === parts.length) return stays(reasons.join('; '));
   const leftovers = parts.flatMap(({ method, options, plan: { folding }, declared }): readonly Leftover[] => {
-    if (folding?.kind !== 'folds') return [{ id: method.id, options, tensors: () => declared }];
+    if (folding.kind !== 'folds') return [{ id: method.id, options, tensors: () => declared }];
     const { remainder } = folding;
     return remainder === undefined ? [] : [{ ...remainder.method, tensors: remainder.tensors }];
   });

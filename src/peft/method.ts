@@ -150,7 +150,7 @@ export interface MethodPlan {
   /** The hooks of the last layer need every row, also where the head reads one. */
   readonly readsAllRows?: boolean;
   /** How it is worked into the encoder for inference. */
-  readonly folding?: Folding;
+  readonly folding: Folding;
 }
 
 /** What a method wants of training where a configuration says nothing. */

@@ -11,6 +11,7 @@ import { compacterPlusPlus } from './compacter-plus-plus.ts';
 import { compacter } from './compacter.ts';
 import { headOption } from './head-option.ts';
 import { ia3 } from './ia3.ts';
+import { intrinsicSaid } from './intrinsic-said.ts';
 import { joinParts, UNION } from './join-parts.ts';
 import { jrWarp } from './jr-warp.ts';
 import { lora } from './lora.ts';
@@ -41,6 +42,7 @@ const partMethods: readonly RegisteredMethod[] = [
   register(adapterPhm),
   register(compacter),
   register(compacterPlusPlus),
+  register(intrinsicSaid),
 ];
 
 type WrittenPart = { readonly id: string } & Readonly<Record<string, unknown>>;

@@ -6,6 +6,7 @@ import { UserError } from '../../src/base/errors.ts';
 import { compileCases, measureCompilation } from './compile.ts';
 import { formatComparison, type Comparison } from './comparison.ts';
 import { endToEndName, findSst2, measureEndToEnd } from './end-to-end.ts';
+import { formatMethod, measureMethods, methodCases, methodHeader } from './methods.ts';
 import { parseOptions } from './options.ts';
 import { findPython, type Python } from './python.ts';
 import { encoders, writeRandomBert } from './random-checkpoint.ts';
@@ -18,9 +19,10 @@ async function main(args: readonly string[]): Promise<void> {
     options.only.length === 0 || options.only.some((part) => name.includes(part));
   const steps = stepCases.filter(({ name }) => wanted(name));
   const compilations = compileCases.filter(({ name }) => wanted(name));
+  const compared = methodCases.filter(({ name }) => wanted(name));
   const endToEnd = wanted(endToEndName);
   if (options.list) {
-    const names = [...compilations, ...steps].map(({ name }) => name);
+    const names = [...compilations, ...steps, ...compared].map(({ name }) => name);
     process.stdout.write(`${[...names, ...(endToEnd ? [endToEndName] : [])].join('\n')}\n`);
     return;
   }
@@ -50,7 +52,7 @@ async function main(args: readonly string[]): Promise<void> {
   };
   const folder = await mkdtemp(join(tmpdir(), 'peft-lab-bench-'));
   try {
-    for (const encoder of new Set([...compilations, ...steps].map((step) => step.encoder))) {
+    for (const encoder of new Set([...compilations, ...steps, ...compared].map((step) => step.encoder))) {
       await writeRandomBert(join(folder, encoder), encoders[encoder]);
     }
     for (const step of compilations) {
@@ -60,6 +62,14 @@ async function main(args: readonly string[]): Promise<void> {
     for (const step of steps) {
       note(step.name);
       for (const comparison of await measureStep(step, folder, options, python)) tell(comparison);
+    }
+    if (compared.length > 0) {
+      if (!options.json) process.stdout.write(`${methodHeader}\n`);
+      for await (const measured of measureMethods(compared, folder, options, note)) {
+        process.stdout.write(
+          `${options.json ? JSON.stringify({ ...measured, ...context }) : formatMethod(measured)}\n`,
+        );
+      }
     }
     if (endToEnd) {
       const { encoder } = options;

@@ -12,6 +12,7 @@ if (base === undefined) throw new Error('bert-base-uncased is not known');
 /** The encoders whose steps are measured. */
 export const encoders = {
   'bert-base': base,
+  'minilm-l6': { ...base, embeddingSize: 384, hiddenSize: 384, intermediateSize: 1536, layers: 6, attentionHeads: 12 },
   'bert-tiny': { ...base, embeddingSize: 128, hiddenSize: 128, intermediateSize: 512, layers: 2, attentionHeads: 2 },
 } as const satisfies Record<string, EncoderConfig>;
 

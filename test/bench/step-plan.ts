@@ -11,7 +11,7 @@ export const stepPlan = z.object({
   checkpoint: z.string(),
   /** A safetensors file with the batch and the start values of everything that the checkpoint lacks, by our names. */
   start: z.string(),
-  method: z.enum(['full', 'lora', 'slash']),
+  method: z.string(),
   options: z.record(z.string(), z.unknown()),
   dropout: z.number(),
   batch: z.int(),
@@ -24,7 +24,7 @@ export const stepPlan = z.object({
 export type StepPlan = z.output<typeof stepPlan>;
 
 /** Options as the issue of each method's paper has them; the head is each method's own. */
-export const methodOptions: Readonly<Record<StepPlan['method'], Readonly<Record<string, unknown>>>> = {
+export const methodOptions: Readonly<Record<'full' | 'lora' | 'slash', Readonly<Record<string, unknown>>>> = {
   full: {},
   lora: { rank: 8, alpha: 16, targets: ['query', 'value'] },
   slash: { dimension: 1024 },
@@ -35,21 +35,24 @@ export const SEED = 0;
 /** What a position holds in the made-up batch; any ids would do. */
 const [FIRST_WORD, WORDS, MASK] = [1000, 20_000, 103];
 
-export function modelOf(plan: StepPlan, checkpoint: Pick<EncoderCheckpoint, 'config' | 'hasPooler'>): ModelGraph {
-  const model: ModelPlan = {
+type Sizes = Pick<EncoderCheckpoint, 'config' | 'hasPooler'>;
+
+export function modelPlanOf(plan: StepPlan, checkpoint: Sizes): ModelPlan {
+  return {
     encoder: checkpoint.config,
     hasPooler: checkpoint.hasPooler,
     method: { id: plan.method, options: plan.options },
     objective: { kind: 'classification', labels: 2 },
+    texts: 'single',
   };
-  return buildModel(model, { dropout: plan.dropout === 0 ? 'off' : plan.dropout });
+}
+
+export function modelOf(plan: StepPlan, checkpoint: Sizes): ModelGraph {
+  return buildModel(modelPlanOf(plan, checkpoint), { dropout: plan.dropout === 0 ? 'off' : plan.dropout });
 }
 
 /** Writes what both sides begin from, so that they compute the same losses: a batch without padding and the start values. */
-export async function writeStart(
-  plan: StepPlan,
-  checkpoint: Pick<EncoderCheckpoint, 'config' | 'hasPooler'>,
-): Promise<void> {
+export async function writeStart(plan: StepPlan, checkpoint: Sizes): Promise<void> {
   const { trained, fixed } = modelOf(plan, checkpoint);
   const tensors = new Map<string, WritableTensor>();
   for (const { name, shape, initialiser } of [...trained, ...fixed]) {
@@ -58,7 +61,7 @@ export async function writeStart(
   const random = randomStream(SEED, 'bench.batch');
   const { batch, tokens } = plan;
   const ids = Int32Array.from({ length: batch * tokens }, () => FIRST_WORD + random.below(WORDS));
-  const masks = Int32Array.from({ length: batch }, () => random.below(tokens));
+  const masks = Int32Array.from({ length: batch }, () => 1 + random.below(tokens - 2));
   masks.forEach((position, row) => {
     ids[row * tokens + position] = MASK;
   });

@@ -3,12 +3,13 @@ import { z } from 'zod';
 import type { TensorData } from '../../src/engine/backends/backend.ts';
 import { onnxBackend } from '../../src/engine/backends/onnx/onnx-backend.ts';
 import { frozenWeights, openEncoder, startValues } from '../../src/engine/encoder-checkpoint.ts';
-import { dropoutWords, encoderFeeds, type NamedTensors } from '../../src/engine/feeds.ts';
+import { dropoutWords, encoderFeeds, specialPositions, type NamedTensors } from '../../src/engine/feeds.ts';
 import { gradientsOf, LOSS_SCALE } from '../../src/engine/model-graph.ts';
 import { createAdamW, defaultAdamW, stepAdamW, type Trained } from '../../src/engine/optimisers/adamw.ts';
 import { weightDecayOf } from '../../src/engine/optimisers/weight-decay.ts';
 import { readTensors } from '../../src/engine/safetensors.ts';
 import { answerQuestions, peakResidentBytes } from './answer.ts';
+import { measureInference } from './inference.ts';
 import { modelOf, SEED, stepPlan } from './step-plan.ts';
 
 const plan = stepPlan.parse(JSON.parse(process.argv[2] ?? ''));
@@ -38,6 +39,10 @@ const integers = (name: string): TensorData & { readonly dtype: 'int32' } => {
   return { dtype: 'int32', shape: tensor.shape, data: tensor.data };
 };
 const ids = integers('batch.input_ids').data;
+/** The first and the last token of each row. */
+const special = Uint8Array.from(ids, (_, at) =>
+  at % plan.tokens === 0 || at % plan.tokens === plan.tokens - 1 ? 1 : 0,
+);
 const feeds: NamedTensors = {
   ...fed,
   ...encoderFeeds(
@@ -47,6 +52,7 @@ const feeds: NamedTensors = {
   ),
   labels: integers('batch.labels'),
   mask_positions: integers('batch.mask_positions'),
+  special_positions: specialPositions(special, [plan.batch, plan.tokens], Math.max(1, model.specialTokens)),
   [LOSS_SCALE]: { dtype: 'float32', shape: [], data: Float32Array.of(1 / plan.batch) },
 };
 
@@ -69,6 +75,7 @@ const question = z.discriminatedUnion('do', [
   z.object({ do: z.literal('describe') }),
   z.object({ do: z.literal('steps'), count: z.int() }),
   z.object({ do: z.literal('memory') }),
+  z.object({ do: z.literal('inference'), rounds: z.int() }),
 ]);
 
 await answerQuestions(async (asked) => {
@@ -80,6 +87,8 @@ await answerQuestions(async (asked) => {
     }
     case 'memory':
       return { bytes: peakResidentBytes() };
+    case 'inference':
+      return { ...(await measureInference({ plan, checkpoint, model, values, feeds }, wanted.rounds)) };
     case 'steps': {
       const losses: number[] = [];
       const start = performance.now();

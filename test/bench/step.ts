@@ -11,15 +11,15 @@ import { filesOf, methodOptions, writeStart, type StepPlan } from './step-plan.t
 /** A step to measure: which model, method and dropout. */
 export interface StepCase {
   readonly name: string;
-  readonly encoder: keyof typeof encoders;
-  readonly method: StepPlan['method'];
+  readonly encoder: keyof typeof shapes;
+  readonly method: keyof typeof methodOptions;
   readonly dropout: number;
 }
 
 const shapes = {
   'bert-base': { batch: 16, tokens: 128, stepsPerRound: 1 },
   'bert-tiny': { batch: 32, tokens: 64, stepsPerRound: 20 },
-} as const satisfies Record<keyof typeof encoders, unknown>;
+} as const satisfies Partial<Record<keyof typeof encoders, unknown>>;
 
 const variants = [
   { method: 'lora', dropout: 0.1 },

@@ -95,6 +95,7 @@ describe('trained numbers of a method, head apart, on BERT and RoBERTa of both s
     ['Compacter++: L (3(h + b)) + n³', { method: 'compacter++', options: { n: 4 } }, 28_576, 76_096],
     ['Compacter with every norm', { method: 'compacter', options: { trainNorms: true } }, 95_488, 252_480],
     ['Compacter++ with every norm', { method: 'compacter++', options: { trainNorms: true } }, 66_976, 176_448],
+    ["SAID: d' = 20,000", { method: 'intrinsic-said', options: { dimension: 20_000 } }, 20_000, 20_000],
     ['a prompt of 20: p h', { method: 'prompt-tuning', options: { length: 20 } }, 15_360, 20_480],
     ['a prompt of 10', { method: 'prompt-tuning', options: { length: 10 } }, 7680, 10_240],
     ['flat prefixes of 20: 2 L h p', { method: 'prefix-tuning', options: { length: 20 } }, 368_640, 983_040],

@@ -34,6 +34,7 @@ const vanishing: readonly (readonly [id: string, options: Options])[] = [
   ['slash', { dimension: 12, position: 'attention' }],
   ['slash', { dimension: 12, position: 'intermediate', head: 'linear' }],
   ['ia3', {}],
+  ['intrinsic-said', { dimension: 40, targets: ['query', 'value', 'intermediate'], biases: true }],
   ['ia3', { outputs: ['query', 'attentionOutput', 'intermediate', 'output'], inputs: ['key', 'attentionOutput'] }],
   // Both act on the same maps: what scales a map's input comes after what is added to its result, whichever part is first.
   [

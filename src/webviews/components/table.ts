@@ -150,6 +150,9 @@ export class PeftTable extends LitElement {
         font-family: var(--vscode-editor-font-family);
         font-size: var(--vscode-editor-font-size);
       }
+      table:focus-visible {
+        outline: none;
+      }
       td:focus-visible,
       th button:focus-visible {
         outline: 1px solid var(--vscode-focusBorder);
@@ -220,9 +223,10 @@ export class PeftTable extends LitElement {
   protected override updated(): void {
     this.setUpVirtualizer();
     if (!this.wantsFocus) return;
-    this.wantsFocus = false;
     const target = this.renderRoot.querySelector<HTMLElement>('[data-current] button, td[data-current]');
-    target?.focus();
+    this.wantsFocus = target === null;
+    // Until the row is in sight the table itself has the focus, so that no key is lost.
+    (target ?? this.renderRoot.querySelector('table'))?.focus();
   }
 
   private readonly takeScroller = (element: Element | undefined): void => {
@@ -242,8 +246,8 @@ export class PeftTable extends LitElement {
       scrollToFn: elementScroll,
       observeElementRect,
       observeElementOffset,
-      // The header is part of the scrolled content.
-      paddingStart: 0,
+      // The header lies over the first row in sight.
+      scrollPaddingStart: rowHeight,
       onChange: () => this.requestUpdate(),
     };
   }
@@ -415,6 +419,7 @@ export class PeftTable extends LitElement {
     >
       <table
         role="grid"
+        tabindex="-1"
         aria-rowcount=${model.rows.length + 1}
         aria-label=${model.caption}
         @keydown=${(event: KeyboardEvent) => this.onKeyDown(event)}

@@ -24,7 +24,7 @@ function answer(steps: readonly number[], values: readonly number[], smoothing?:
     time: Float64Array.from(steps, (step) => start + 100 * step),
     value: Float64Array.from(values),
     total: steps.length,
-    ...(average === undefined ? {} : { smoothed: { value: average.values, state: average.state } }),
+    ...(average === undefined ? {} : { smoothed: { value: Float64Array.from(average.values), state: average.state } }),
   };
 }
 

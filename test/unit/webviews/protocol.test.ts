@@ -11,7 +11,7 @@ import {
 
 const count = fc.nat(1_000_000);
 const name = fc.string({ minLength: 1, maxLength: 200 });
-const idLetter = fc.constantFrom(...'0123456789abcdefghjkmnpqrstvwxyz');
+const idLetter = fc.constantFrom(...Array.from('0123456789abcdefghjkmnpqrstvwxyz'));
 const digits = (length: number): fc.Arbitrary<string> => fc.stringMatching(new RegExp(`^[0-9]{${length}}$`));
 const id = fc
   .tuple(digits(8), digits(9), fc.array(idLetter, { minLength: 6, maxLength: 6 }))

@@ -1,0 +1,378 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type { Browser, Locator } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { comparisonReport } from '../../../src/analysis/html-report.ts';
+import type { RunSession } from '../../../src/editor/panels/run-session.ts';
+import { firstView } from '../../../src/webviews/compare/messages.ts';
+import { firstLayout } from '../../../src/webviews/run/layout.ts';
+import { line, segmentOf, step } from '../../unit/store/workspace.ts';
+import { buildPages, findBrowser, openBrowser, openComparePanel, openRunPanel, type OpenPanel } from './panel-page.ts';
+import { hostile, hostileRun, idOf, manyRuns, methodsByTasks, storeOf, type OpenedRuns } from './some-runs.ts';
+
+const chromium = findBrowser();
+if (chromium === undefined)
+  console.warn(
+    'The panels were not tried in a browser: there is no Chromium. Install one, or set PEFT_CHROMIUM to its path.',
+  );
+
+const recorded = '20261121-053220069-5kzrkh';
+const running = idOf(900);
+const attacked = idOf(901);
+
+/** The panels' own pages in a browser, with the host's sessions and a store behind them. */
+describe.skipIf(chromium === undefined)('in a browser', () => {
+  let browser: Browser;
+  let pages: Readonly<Record<'run' | 'comparison' | 'report', string>>;
+  let runs: OpenedRuns;
+  let records: OpenedRuns;
+  let methods: OpenedRuns;
+
+  beforeAll(async () => {
+    [browser, pages, runs, records, methods] = await Promise.all([
+      openBrowser(chromium ?? ''),
+      buildPages(),
+      storeOf([
+        { id: running, name: 'a run', steps: 40, ending: 'none' },
+        hostileRun(attacked),
+        { ...hostileRun(idOf(902)), ending: 'finished' },
+      ]),
+      storeOf([], { recorded: true }),
+      storeOf(methodsByTasks()),
+    ]);
+  });
+
+  afterAll(async () => {
+    await browser.close();
+    for (const each of [runs, records, methods]) await each.close();
+  });
+
+  /** Opens a panel for as long as `work` takes; afterwards the page must have had nothing to complain of. */
+  async function during(opening: Promise<OpenPanel>, work: (panel: OpenPanel) => Promise<void>): Promise<void> {
+    const panel = await opening;
+    try {
+      await work(panel);
+      expect(panel.complaints).toEqual([]);
+    } finally {
+      await panel.close();
+    }
+  }
+
+  const runPanel = (id: string, store = runs.store, more = {}): Promise<OpenPanel> =>
+    openRunPanel({ browser, script: pages.run, store, run: id, ...more });
+  const comparison = (more = {}, view = {}): Promise<OpenPanel> =>
+    openComparePanel({
+      browser,
+      script: pages.comparison,
+      store: methods.store,
+      state: { layout: { ...firstView, ...view } },
+      ...more,
+    });
+  const chart = (panel: OpenPanel, title: string): Locator =>
+    panel.page
+      .locator('peft-curve-chart')
+      .filter({ has: panel.page.getByRole('heading', { name: title, exact: true }) });
+
+  it('a recorded run shows its state, numbers, curves, results and settings', () =>
+    during(runPanel(recorded, records.store), async (panel) => {
+      const { page } = panel;
+      await page.getByRole('heading', { level: 1, name: 'tiny sweep' }).waitFor();
+      expect(await page.getByRole('status').first().textContent()).toContain('Finished');
+      await chart(panel, 'Loss').locator('canvas').waitFor();
+      for (const title of ['Score', 'Accuracy', 'Learning rate', 'Gradient norm', 'Memory'])
+        await chart(panel, title).locator('canvas').waitFor();
+      expect(await page.locator('dl.facts').textContent()).toContain('1,058');
+      await page.getByRole('tab', { name: 'Results' }).click();
+      expect(await page.getByRole('row').count()).toBeGreaterThan(5);
+      await page.getByRole('tab', { name: 'Configuration' }).click();
+      await page.getByRole('gridcell', { name: 'training.learningRate' }).waitFor();
+    }));
+
+  it('new steps appear without asking for the old ones again', async () => {
+    let session: RunSession | undefined;
+    await during(
+      runPanel(running, runs.store, {
+        onSession: (made: RunSession) => {
+          session = made;
+        },
+      }),
+      async (panel) => {
+        const plot = chart(panel, 'Loss').getByRole('group');
+        await expect.poll(() => plot.getAttribute('aria-label'), { timeout: 20_000 }).toContain('at step 40');
+        const asked = panel.asked.length;
+        const events = segmentOf(
+          0,
+          Array.from({ length: 400 }, (_, index) => step(index)),
+        );
+        runs.workspace.append(running, 'journal.jsonl', events.slice(-350, -340).map(line).join(''));
+        await runs.store.ingest([running]);
+        await session?.refresh();
+        await expect.poll(() => plot.getAttribute('aria-label'), { timeout: 20_000 }).toContain('at step 59');
+        const questions = JSON.stringify(panel.asked.slice(asked));
+        expect(questions).toContain('"metric":"loss","points":2000,"fromStep":41');
+      },
+    );
+  });
+
+  it('a chart is read by keyboard, and shown as a table', () =>
+    during(runPanel(recorded, records.store), async (panel) => {
+      const { page } = panel;
+      const loss = chart(panel, 'Loss');
+      await loss.locator('canvas').waitFor();
+      await loss.getByRole('group').focus();
+      await page.keyboard.press('Home');
+      await expect.poll(() => loss.locator('[aria-live]').textContent()).toMatch(/^\s*Step 1: train 0\.6925/);
+      await page.keyboard.press('ArrowRight');
+      await expect.poll(() => loss.locator('[aria-live]').textContent()).toMatch(/^\s*Step 2: train 0\.7108/);
+      await loss.getByRole('button', { name: 'Show as Table' }).click();
+      await loss.getByRole('columnheader', { name: 'Step' }).waitFor();
+      expect(await panel.kept()).toMatchObject({ identity: { id: recorded }, layout: { tables: ['loss'] } });
+      await loss.getByRole('columnheader', { name: 'Step' }).getByRole('button').click();
+      expect(await loss.getByRole('columnheader', { name: 'Step' }).getAttribute('aria-sort')).toBe('descending');
+      await loss.getByRole('gridcell', { name: '60', exact: true }).first().waitFor();
+    }));
+
+  it('a part of a curve is looked at closer, and left again', () =>
+    during(runPanel(recorded, records.store), async (panel) => {
+      const { page } = panel;
+      const over = chart(panel, 'Loss').locator('.u-over');
+      await over.waitFor();
+      const box = await over.boundingBox();
+      if (box === null) throw new Error('the chart has no place');
+      await page.mouse.move(box.x + box.width * 0.25, box.y + 40);
+      await page.mouse.down();
+      await page.mouse.move(box.x + box.width * 0.5, box.y + 60, { steps: 4 });
+      await page.mouse.up();
+      await page.getByRole('button', { name: 'Reset Zoom' }).waitFor();
+      const label = (): Promise<string | null> => chart(panel, 'Loss').getByRole('group').getAttribute('aria-label');
+      // A quarter of the sixty steps, give or take where the pointer was seen last.
+      await expect.poll(label).toMatch(/highest 0.\d+, (\d|1\d) points/);
+      await page.getByRole('button', { name: 'Reset Zoom' }).click();
+      await expect.poll(label).toMatch(/, 60 points/);
+    }));
+
+  it('tabs work by arrow keys and are kept with nothing but the identity', () =>
+    during(runPanel(running), async ({ page, kept }) => {
+      await page.getByRole('tab', { name: 'Curves' }).focus();
+      await page.keyboard.press('ArrowRight');
+      expect(await page.getByRole('tab', { name: 'Results' }).getAttribute('aria-selected')).toBe('true');
+      await page.keyboard.press('End');
+      expect(await page.getByRole('tab', { name: 'Files' }).getAttribute('aria-selected')).toBe('true');
+      expect(await kept()).toEqual({
+        identity: { folder: 'file:///somewhere', id: running },
+        layout: { ...firstLayout, tab: 'artifacts' },
+      });
+    }));
+
+  it('a kept arrangement that makes no sense is the default', () =>
+    during(runPanel(running, runs.store, { state: { layout: { tab: '<x>', smoothing: 7 } } }), async ({ page }) => {
+      await page.getByRole('tab', { name: 'Curves', selected: true }).waitFor();
+    }));
+
+  it('buttons ask the host by name', () =>
+    during(runPanel(running), async ({ page, asked }) => {
+      await page.getByText('Stop', { exact: true }).click();
+      expect(asked).toContainEqual({ type: 'command', command: 'stop' });
+    }));
+
+  for (const tab of ['curves', 'results', 'configuration', 'environment', 'log', 'artifacts'])
+    it(`markup in names, tags, notes, settings and log lines is text (${tab})`, () =>
+      during(
+        runPanel(attacked, runs.store, {
+          state: { layout: { ...firstLayout, tab } },
+          files: hostile.map((path) => ({ path, bytes: 1 })),
+        }),
+        async ({ page }) => {
+          await page.getByRole('heading', { level: 1, name: hostile[0] }).waitFor();
+          const shown = await textsOf(page);
+          for (const text of hostile.slice(0, 6)) expect(shown).toContain(text);
+          await expectUnharmed(page);
+        },
+      ));
+
+  it('markup in the names of methods and tasks is text in the comparison', () =>
+    during(
+      openComparePanel({
+        browser,
+        script: pages.comparison,
+        store: runs.store,
+        scope: { kind: 'sweep', name: hostile[1] },
+      }),
+      async ({ page }) => {
+        await page.locator('.point').first().waitFor();
+        expect(await page.getByRole('gridcell').first().textContent()).toContain(hostile[2]);
+        expect(await page.locator('.point').first().getAttribute('aria-label')).toContain(hostile[2]);
+        await expectUnharmed(page);
+      },
+    ));
+
+  it('a comparison has a point for each method, and the keyboard opens its runs', async () => {
+    const opened: string[] = [];
+    await during(comparison({ onOpen: (run: string) => opened.push(run) }), async ({ page }) => {
+      await page.locator('.point').first().waitFor();
+      expect(await page.locator('.point').count()).toBe(28);
+      expect(await page.locator('.point[tabindex="0"]').count()).toBe(1);
+      await page.locator('.point[tabindex="0"]').focus();
+      await page.keyboard.press('Home');
+      await expect
+        .poll(() => page.locator('.point:focus').getAttribute('aria-label'))
+        .toMatch(/^head, sst2: 68\.2 ± 0\.5 \(n = 3\); 770 parameters/);
+      await page.keyboard.press('End');
+      await expect.poll(() => page.locator('.point:focus').getAttribute('aria-label')).toMatch(/^full, /);
+      await page.keyboard.press('Enter');
+      const list = page.getByRole('group', { name: 'full: 3 runs' });
+      await list.waitFor();
+      await list.getByRole('button').first().click();
+      await page.keyboard.press('Escape');
+      await expect.poll(() => list.count()).toBe(0);
+    });
+    expect(opened).toHaveLength(1);
+  });
+
+  it('a single run is opened at once, also from the table', async () => {
+    const opened: string[] = [];
+    await during(comparison({ onOpen: (run: string) => opened.push(run) }, { points: 'runs' }), async ({ page }) => {
+      await page.locator('.point[tabindex="0"]').focus();
+      await page.keyboard.press('Enter');
+      await expect.poll(() => opened.length).toBe(1);
+    });
+  });
+
+  it('the table is sorted by a header and walked by arrow keys', () =>
+    during(comparison(), async ({ page }) => {
+      const grid = page.getByRole('grid', { name: 'Method by task' });
+      await grid.waitFor();
+      const first = (): Promise<string | null> => grid.locator('tbody tr').first().locator('td').first().textContent();
+      expect((await first())?.trim()).toBe('full');
+      await grid.getByRole('columnheader', { name: 'Trained parameters' }).getByRole('button').click();
+      await grid.getByRole('columnheader', { name: 'Trained parameters' }).getByRole('button').click();
+      expect((await first())?.trim()).toMatch(/^head/);
+      await page.keyboard.press('ArrowDown');
+      await page.keyboard.press('ArrowDown');
+      await page.keyboard.press('End');
+      const focused = page.locator('td:focus');
+      await focused.waitFor();
+      expect(await focused.locator('..').getAttribute('aria-rowindex')).toBe('3');
+    }));
+
+  it('privacy is an axis with a category of its own, or a panel each', async () => {
+    await during(comparison({}, { axis: 'epsilon' }), async ({ page }) => {
+      await page.locator('svg.chart text', { hasText: 'no privacy' }).waitFor();
+    });
+    await during(comparison({}, { facet: 'privacy' }), async ({ page }) => {
+      await expect
+        .poll(() => page.locator('figcaption').allTextContents())
+        .toEqual(['ε ≤ 1', '3 < ε ≤ 8', 'no privacy']);
+    });
+  });
+
+  it('a thousand runs are drawn, and of a long table only what is in sight', async () => {
+    const many = await storeOf(manyRuns(1000));
+    try {
+      await during(comparison({ store: many.store }, { points: 'runs' }), async ({ page }) => {
+        await expect.poll(() => page.locator('.point').count(), { timeout: 30_000 }).toBe(1000);
+        const grid = page.getByRole('grid', { name: 'Method by task' });
+        expect(await grid.getAttribute('aria-rowcount')).toBe('257');
+        expect(await grid.locator('tbody tr').count()).toBeLessThan(80);
+        await grid.locator('td').first().focus();
+        for (let i = 0; i < 30; i++) await page.keyboard.press('PageDown');
+        await grid.locator('tr[aria-rowindex="257"]').waitFor();
+      });
+    } finally {
+      await many.close();
+    }
+  });
+
+  it('nothing to compare, and a store that fails, are said in words', async () => {
+    const none = await storeOf([]);
+    try {
+      await during(comparison({ store: none.store }), async ({ page }) => {
+        await page.getByText('No finished run has a score to compare yet.').waitFor();
+      });
+      const failing = { comparison: () => Promise.reject(new Error('the disk <b>is</b> gone')) };
+      await during(comparison({ store: failing }), async ({ page }) => {
+        expect(await page.getByRole('alert').textContent()).toContain('the disk <b>is</b> gone');
+      });
+    } finally {
+      await none.close();
+    }
+  });
+
+  it('the narrowest editor has no sideways scrolling', async () => {
+    const wide = (panel: OpenPanel): Promise<number> =>
+      panel.page.evaluate(() => {
+        const { document } = globalThis as unknown as { document: { documentElement: { scrollWidth: number } } };
+        return document.documentElement.scrollWidth;
+      });
+    for (const panel of [
+      await comparison({ width: 320 }, { facet: 'privacy' }),
+      await runPanel(attacked, runs.store, { width: 320 }),
+    ]) {
+      await panel.page.waitForTimeout(300);
+      expect(await wide(panel)).toBeLessThanOrEqual(320);
+      await panel.close();
+    }
+  });
+
+  it('a report opens from a file and works without a host', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'peft-report-'));
+    const page = await browser.newPage();
+    const complaints: string[] = [];
+    page.on('console', (message) => complaints.push(message.text()));
+    page.on('pageerror', (error) => complaints.push(error.message));
+    try {
+      const rows = [...(await methods.store.comparison()), ...(await runs.store.comparison())];
+      const file = join(folder, 'comparison.html');
+      writeFileSync(
+        file,
+        await comparisonReport({ script: pages.report, runs: rows, version: '1.2.3', made: new Date(0) }),
+      );
+      await page.goto(pathToFileURL(file).href);
+      await page.locator('.point').first().waitFor();
+      expect(await page.getByRole('heading', { level: 1 }).textContent()).toContain('comparison of');
+      await page.getByRole('button', { name: 'Show as Table' }).click();
+      await page.getByRole('grid', { name: 'The points of the chart' }).waitFor();
+      await expectUnharmed(page);
+      expect(complaints).toEqual([]);
+    } finally {
+      await page.close();
+      rmSync(folder, { recursive: true });
+    }
+  });
+});
+
+/** What this file needs of a document; its types are those of Node. */
+interface Tree {
+  readonly textContent: string | null;
+  readonly shadowRoot: Tree | null;
+  querySelectorAll(selector: string): Iterable<Tree>;
+}
+
+/** All texts of the page, also inside its elements' own trees. */
+function textsOf(page: OpenPanel['page']): Promise<string> {
+  return page.evaluate(() => {
+    const texts = (root: Tree): string =>
+      [...root.querySelectorAll('*')].map(({ shadowRoot }) => (shadowRoot === null ? '' : texts(shadowRoot))).join('') +
+      (root.textContent ?? '');
+    const { document } = globalThis as unknown as { document: { body: Tree } };
+    return texts(document.body);
+  });
+}
+
+/** None of the attempts has run, and no element of theirs is in the page. */
+async function expectUnharmed(page: OpenPanel['page']): Promise<void> {
+  const found = await page.evaluate(() => {
+    const { document, attacked } = globalThis as unknown as { attacked: unknown; document: Tree };
+    const count = (root: Tree): number => {
+      const own = [...root.querySelectorAll('img, [onerror], [onload], a[href^="javascript:"], iframe, object, embed')];
+      const inner = [...root.querySelectorAll('*')].map(({ shadowRoot }) =>
+        shadowRoot === null ? 0 : count(shadowRoot),
+      );
+      return inner.reduce((sum, each) => sum + each, own.length);
+    };
+    return { attacked, elements: count(document) };
+  });
+  expect(found).toEqual({ attacked: undefined, elements: 0 });
+}

@@ -1,0 +1,356 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { makeCompareSession, type CompareSession } from '../../../src/editor/panels/compare-session.ts';
+import { makeRunSession, type RunSession } from '../../../src/editor/panels/run-session.ts';
+import { openStore, type Store } from '../../../src/store/store.ts';
+import { makeCompareModel } from '../../../src/webviews/compare/model.ts';
+import { makeConnection, type Connection } from '../../../src/webviews/connection.ts';
+import type { HostMessage } from '../../../src/webviews/protocol.ts';
+import { makeRunModel, type RunModel } from '../../../src/webviews/run/model.ts';
+import {
+  configuration,
+  evaluation,
+  line,
+  makeWorkspace,
+  segmentOf,
+  started,
+  step,
+  type Workspace,
+} from '../store/workspace.ts';
+
+/** Host's session and webview's model over a real store, with the messages between them carried by hand. */
+
+const id = '20261121-050000000-abc123';
+const other = '20261121-050000001-abc124';
+
+let workspace: Workspace;
+let store: Store;
+
+/** The marks of a run that was queued and taken. */
+function claimed(segment: number): string {
+  return [
+    { type: 'queued', time: 1 },
+    { type: 'claimed', time: 2, segment, launcher: 'local', host: 'here' },
+  ]
+    .map(line)
+    .join('');
+}
+
+beforeEach(async () => {
+  workspace = makeWorkspace();
+  workspace.write(id, 'config.json', configuration({ privacy: { delta: 1e-5 } }));
+  workspace.write(id, 'marks.jsonl', claimed(0));
+  store = await openStore({ path: workspace.databasePath, journalMode: 'wal', runsFolder: workspace.runsFolder });
+  await store.ingest();
+});
+
+afterEach(async () => {
+  await store.close();
+  workspace.remove();
+});
+
+function steps(from: number, to: number) {
+  return Array.from({ length: to - from + 1 }, (_, index) => step(from + index));
+}
+
+async function append(run: string, text: string): Promise<void> {
+  workspace.append(run, 'journal.jsonl', text);
+  await store.ingest([run]);
+}
+
+function journal(events: ReturnType<typeof steps>, skip = 0, segment = 0): string {
+  return segmentOf(segment, events).slice(skip).map(line).join('');
+}
+
+interface Bench {
+  readonly session: RunSession;
+  readonly connection: Connection;
+  readonly model: RunModel;
+  readonly posted: HostMessage[];
+  readonly commands: string[];
+  readonly revealed: string[];
+  readonly problems: string[];
+  /** Messages of the host are lost while this holds. */
+  deaf: boolean;
+}
+
+function runBench(over: Pick<Store, 'show' | 'curves' | 'logs'> = store, run = id): Bench {
+  const posted: HostMessage[] = [];
+  const commands: string[] = [];
+  const revealed: string[] = [];
+  const problems: string[] = [];
+  const session: RunSession = makeRunSession({
+    id: run,
+    feed: 'one',
+    store: () => over,
+    files: () => Promise.resolve([{ path: 'config.json', bytes: 10 }]),
+    canStart: () => true,
+    post: (message) => {
+      posted.push(message);
+      if (!bench.deaf) connection.receive(structuredClone(message));
+    },
+    onCommand: (command) => commands.push(command),
+    onReveal: (path) => revealed.push(path),
+    onProblem: (problem) => problems.push(problem),
+    onTitle: () => undefined,
+  });
+  const connection = makeConnection({
+    post: (message) => session.receive(structuredClone(message)),
+    onValues: (keys) => model.update(connection.values(), keys),
+  });
+  const model = makeRunModel({
+    ask: connection.ask,
+    onChange: () => undefined,
+    onProblem: (problem) => problems.push(String(problem)),
+  });
+  const bench: Bench = { session, connection, model, posted, commands, revealed, problems, deaf: false };
+  return bench;
+}
+
+/** Waits until the panel knows this many steps of the loss. */
+async function untilSteps(model: RunModel, count: number): Promise<void> {
+  await expect.poll(() => model.curves().get('loss')?.step.length, { timeout: 20_000 }).toBe(count);
+}
+
+describe('a run panel', () => {
+  it('gets nothing before it listens, then everything, then only what is new', async () => {
+    const events = [
+      started(1),
+      ...steps(1, 5),
+      evaluation(5, 0.7),
+      { type: 'log', level: 'info', message: 'hello' } as const,
+    ];
+    await append(id, journal(events));
+    const { session, connection, model, posted, problems } = runBench();
+    await session.refresh();
+    expect(posted).toEqual([]);
+    connection.start();
+    await untilSteps(model, 5);
+    await expect.poll(() => model.log().map(({ message }) => message)).toEqual(['hello']);
+    expect(model.summary()).toMatchObject({
+      id,
+      state: 'running',
+      step: 5,
+      totalSteps: 100,
+      delta: 1e-5,
+      provider: 'cpu',
+    });
+    expect(model.evaluations()).toMatchObject([{ step: 5, best: true, metrics: { accuracy: 0.7 } }]);
+    expect(model.configuration().find(({ path }) => path === 'method.rank')).toEqual({
+      path: 'method.rank',
+      value: '8',
+    });
+    expect(model.artifacts()).toEqual([{ path: 'config.json', bytes: 10, kind: null, step: null }]);
+
+    posted.length = 0;
+    await session.refresh();
+    expect(posted).toEqual([]);
+
+    await append(id, journal([...events, ...steps(6, 9)] as never, events.length));
+    await session.refresh();
+    await untilSteps(model, 9);
+    const changes = posted.filter((message) => message.type === 'changes');
+    expect(changes.flatMap(({ changed }) => changed.map(([key]) => key)).sort()).toEqual(['curves', 'log', 'summary']);
+    const answers = posted.flatMap((message) =>
+      message.type === 'answer' ? [message.value as readonly { step?: Float64Array }[]] : [],
+    );
+    const asked = answers.flatMap((curves) =>
+      curves.flatMap(({ step: found }) => (found === undefined ? [] : [found.length])),
+    );
+    expect(Math.max(...asked)).toBe(4);
+    expect(problems).toEqual([]);
+  });
+
+  it('pulls what it missed when it is seen again', async () => {
+    await append(id, journal([started(1), ...steps(1, 3)] as never));
+    const bench = runBench();
+    bench.connection.start();
+    await bench.session.refresh();
+    await untilSteps(bench.model, 3);
+    bench.deaf = true;
+    await append(id, journal([started(1), ...steps(1, 6)] as never, 4));
+    await bench.session.refresh();
+    expect(bench.model.summary()).toMatchObject({ step: 3 });
+    bench.deaf = false;
+    bench.connection.catchUp();
+    await untilSteps(bench.model, 6);
+    expect(bench.model.summary()).toMatchObject({ step: 6 });
+  });
+
+  it('notices by the next message that it missed one', async () => {
+    const bench = runBench();
+    bench.connection.start();
+    await bench.session.refresh();
+    bench.deaf = true;
+    await append(id, journal([started(1), ...steps(1, 3)] as never));
+    await bench.session.refresh();
+    bench.deaf = false;
+    await append(id, journal([started(1), ...steps(1, 4)] as never, 4));
+    await bench.session.refresh();
+    await untilSteps(bench.model, 4);
+    expect(bench.model.summary()).toMatchObject({ state: 'running', step: 4 });
+  });
+
+  it('asks for its curves anew when a resumed run replaces steps', async () => {
+    await append(id, journal([started(1), ...steps(1, 8)] as never));
+    const { session, connection, model } = runBench();
+    connection.start();
+    await session.refresh();
+    await untilSteps(model, 8);
+    workspace.append(id, 'marks.jsonl', claimed(1));
+    await append(id, journal([started(5), { ...step(5), loss: 42 }] as never, 0, 1));
+    await session.refresh();
+    await untilSteps(model, 5);
+    expect(model.curves().get('loss')?.value.at(-1)).toBe(42);
+  });
+
+  it('smooths over all points, though it holds only some', async () => {
+    await append(id, journal([started(1, 6000), ...steps(1, 6000)] as never));
+    const { session, connection, model } = runBench();
+    model.setSmoothing(0.9);
+    connection.start();
+    await session.refresh();
+    await expect
+      .poll(() => model.curves().get('loss')?.smoothed?.value.length, { timeout: 20_000 })
+      .toBeGreaterThan(100);
+    const held = model.curves().get('loss');
+    expect(held?.total).toBe(6000);
+    expect(held?.step.length).toBeLessThanOrEqual(2000);
+    // The loss at step n is 1/n: its average is near the value itself after so many steps, whichever points are held.
+    const { smoothed } = (await store.curves([{ run: id, metric: 'loss', smoothing: 0.9 }]))[0] ?? {};
+    for (const [index, at] of (held?.step ?? []).entries())
+      expect(held?.smoothed?.value[index]).toBe(smoothed?.value[at - 1]);
+    expect(model.curves().get('learningRate')?.smoothed).toBeUndefined();
+    const closer = await model.closer(['loss'], 100, 199);
+    expect(closer.get('loss')).toMatchObject({ total: 100 });
+    expect(closer.get('loss')?.smoothed?.value[0]).toBe(smoothed?.value[99]);
+  });
+
+  it('says that a run is gone, and what went wrong', async () => {
+    const { session, connection, model } = runBench(store, other);
+    connection.start();
+    await session.refresh();
+    expect(model.trouble()).toEqual({ kind: 'gone' });
+
+    const failing = { ...store, show: () => Promise.reject(new Error('the disk is gone')) };
+    const broken = runBench(failing);
+    broken.connection.start();
+    await broken.session.refresh();
+    expect(broken.model.trouble()).toEqual({ kind: 'error', message: 'the disk is gone' });
+  });
+
+  it('does what its buttons say and nothing else', async () => {
+    const { session, connection, commands, revealed, problems } = runBench();
+    connection.start();
+    await session.refresh();
+    session.receive({ type: 'command', command: 'stop' });
+    session.receive({ type: 'command', command: 'delete everything' });
+    session.receive({ type: 'revealFile', path: 'config.json' });
+    session.receive({ type: 'revealFile', path: '../../../etc/passwd' });
+    session.receive('x');
+    expect(commands).toEqual(['stop']);
+    expect(revealed).toEqual(['config.json']);
+    expect(problems).toHaveLength(2);
+  });
+
+  it('answers nothing after it was closed', async () => {
+    await append(id, journal([started(1), ...steps(1, 3)] as never));
+    const { session, connection, posted } = runBench();
+    connection.start();
+    const looking = session.refresh();
+    session.dispose();
+    await looking;
+    expect(posted).toEqual([]);
+  });
+});
+
+function compareBench(filter = {}) {
+  const posted: HostMessage[] = [];
+  const opened: string[] = [];
+  const model = makeCompareModel();
+  const session: CompareSession = makeCompareSession({
+    feed: 'one',
+    scope: () => ({ kind: 'all' }),
+    sources: () => [{ key: 'here', store, filter }],
+    post: (message) => {
+      posted.push(message);
+      connection.receive(structuredClone(message));
+    },
+    onOpen: (source, run) => opened.push(`${source} ${run}`),
+    onExport: () => opened.push('export'),
+    onProblem: (problem) => opened.push(problem),
+  });
+  const connection = makeConnection({
+    post: (message) => session.receive(structuredClone(message)),
+    onValues: (keys) => model.update(connection.values(), keys),
+  });
+  return { session, connection, model, posted, opened };
+}
+
+async function finish(run: string, score: number): Promise<void> {
+  workspace.write(run, 'config.json', configuration({ name: 'a <b>run</b>', note: 'long', training: { seed: score } }));
+  const end = {
+    type: 'finished',
+    step: 3,
+    reason: 'completed',
+    last: { score },
+    trainSeconds: 1,
+    peakResidentBytes: 1,
+  };
+  await append(run, journal([started(1), ...steps(1, 3), evaluation(3, score), end] as never));
+}
+
+describe('a comparison', () => {
+  it('holds what the analysis needs of finished runs, and that the others are not finished', async () => {
+    await finish(other, 0.8);
+    const { session, connection, model } = compareBench();
+    connection.start();
+    await session.refresh();
+    expect(model.scope()).toEqual({ kind: 'all' });
+    expect(model.runs().map(({ id: run, state }) => [run, state])).toEqual([
+      [id, 'starting'],
+      [other, 'finished'],
+    ]);
+    expect(model.run(id)).toMatchObject({ config: null, best: null });
+    expect(model.run(other)?.config).not.toHaveProperty('note');
+    const comparison = model.comparison({ metric: 'score', at: 'best' });
+    expect(comparison.rows.map(({ label, cells }) => [label, cells[0]?.summary.mean])).toEqual([['lora', 0.8]]);
+    expect(comparison.leftOut).toEqual([{ run: id, reason: 'state' }]);
+  });
+
+  it('sends the runs that have changed and forgets those that are gone', async () => {
+    await finish(other, 0.8);
+    const { session, connection, model, posted } = compareBench();
+    connection.start();
+    await session.refresh();
+    posted.length = 0;
+    await finish(id, 0.9);
+    await session.refresh({ source: 'here', changed: [id], removed: [] });
+    expect(posted).toHaveLength(1);
+    expect(posted[0]).toMatchObject({ changed: [[`run:${id}`, { id, state: 'finished' }]], removed: [] });
+    expect(model.comparison({ metric: 'score', at: 'best' }).rows[0]?.cells[0]?.summary.n).toBe(2);
+    await session.refresh({ source: 'here', changed: [], removed: [other] });
+    expect(model.runs().map(({ id: run }) => run)).toEqual([id]);
+    await session.refresh({ source: 'elsewhere', changed: [id], removed: [] });
+    expect(model.runs()).toHaveLength(1);
+  });
+
+  it('keeps to its selection, whatever else changes', async () => {
+    await finish(other, 0.8);
+    await finish(id, 0.9);
+    const { session, connection, model } = compareBench({ ids: [other] });
+    connection.start();
+    await session.refresh();
+    await session.refresh({ source: 'here', changed: [id, other], removed: [] });
+    expect(model.runs().map(({ id: run }) => run)).toEqual([other]);
+  });
+
+  it('opens only runs that it shows', async () => {
+    await finish(other, 0.8);
+    const { session, connection, opened } = compareBench({ ids: [other] });
+    connection.start();
+    await session.refresh();
+    for (const run of [other, id, '../x']) session.receive({ type: 'openRun', run });
+    session.receive({ type: 'export' });
+    expect(opened).toEqual([`here ${other}`, 'the comparison sent a message that is none of its own', 'export']);
+  });
+});

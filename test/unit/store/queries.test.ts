@@ -11,6 +11,7 @@ import {
   sortKeys,
   type RunQuery,
 } from '../../../src/store/queries.ts';
+import { smooth } from '../../../src/base/smoothing.ts';
 import type { Database } from '../../../src/store/sqlite.ts';
 import {
   configuration,
@@ -249,6 +250,24 @@ describe('curves', () => {
       expect(curve.total).toBe(50);
       expect([curve.step[0], curve.step.at(-1)]).toEqual([1, 50]);
     }
+  });
+
+  it('with its moving average over every point, whichever are asked for', () => {
+    const whole = curveOf(database, { run: 'run-00', metric: 'loss', smoothing: 0.9 });
+    const expected = smooth(whole.value, 0.9);
+    expect(whole.smoothed).toEqual({ value: expected.values, state: expected.state });
+    const part = curveOf(database, {
+      run: 'run-00',
+      metric: 'loss',
+      smoothing: 0.9,
+      fromStep: 21,
+      toStep: 40,
+      points: 6,
+    });
+    expect(part.total).toBe(20);
+    expect([...(part.smoothed?.value ?? [])]).toEqual([...part.step].map((at) => expected.values[at - 1]));
+    expect(curveOf(database, { run: 'run-00', metric: 'loss' })).not.toHaveProperty('smoothed');
+    expect(curveOf(database, { run: 'run-00', metric: 'nothing', smoothing: 0.5 }).smoothed?.value).toHaveLength(0);
   });
 
   it('empty where run or metric are not there', () => {

@@ -1,0 +1,130 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { FileError, UserError } from '../../../src/base/errors.ts';
+import { privacySpent } from '../../../src/privacy/accountant.ts';
+import {
+  openPrivateTraining,
+  privateKeyFile,
+  privateRecordFile,
+  type PrivateTraining,
+} from '../../../src/runs/private-training.ts';
+import type { JournalEvent } from '../../../src/runs/events.ts';
+import { emptySummary, replay, type RunSummary } from '../../../src/runs/replay.ts';
+
+let folder: string;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'private-training-'));
+});
+
+afterEach(() => {
+  rmSync(folder, { recursive: true });
+});
+
+const settings = { epsilon: 3, maxGradNorm: 0.1, accountant: 'tightest', sampling: 'poisson' } as const;
+const training = { batchSize: 32, accumulation: 4, length: { kind: 'epochs', epochs: 5 } } as const;
+const EXAMPLES = 4000;
+
+function open(before: RunSummary = emptySummary, fromStep = 1, changed = {}): PrivateTraining {
+  return openPrivateTraining(folder, { ...settings, ...changed }, training, EXAMPLES, before, fromStep);
+}
+
+/** The journal after a segment that opened with this ledger and took that many steps. */
+function after(ledger: PrivateTraining['ledger'], steps: number): RunSummary {
+  const stamp = { segment: 0, time: 0 };
+  const step = (number: number): JournalEvent => ({
+    ...stamp,
+    seq: number,
+    type: 'step',
+    step: number,
+    epoch: 0,
+    loss: null,
+    learningRate: 1e-3,
+    gradientNorm: 1,
+    examplesPerSecond: 1,
+    tokensPerSecond: 0,
+  });
+  return replay([{ ...stamp, seq: 0, ...ledger }, ...Array.from({ length: steps }, (_, index) => step(index + 1))]);
+}
+
+describe('a private training', () => {
+  it('is calibrated: the planned steps cost at most the target, and less noise would cost more', () => {
+    const { ledger, mechanism } = open();
+    expect(ledger).toMatchObject({ samplingRate: 0.032, expectedBatchSize: 128, plannedSteps: 155, targetEpsilon: 3 });
+    expect(ledger.delta).toBe(1 / 8000);
+    const spent = mechanism.spent(ledger.plannedSteps).epsilon;
+    expect(spent).toBeLessThanOrEqual(3);
+    expect(spent).toBeGreaterThan(2.98);
+    const less = { samplingRate: 0.032, noiseMultiplier: ledger.noiseMultiplier * 0.99, steps: 155 };
+    expect(privacySpent([less], ledger.delta).epsilon).toBeGreaterThan(3);
+  });
+
+  it('keeps its key where only the user can read it, and removes it at the end', () => {
+    const opened = open();
+    const file = privateKeyFile(folder);
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    expect(statSync(join(file, '..')).mode & 0o777).toBe(0o700);
+    expect(readFileSync(file)).toHaveLength(32);
+    expect(JSON.stringify(opened.ledger)).not.toContain(readFileSync(file).toString('hex').slice(0, 16));
+    opened.finish();
+    expect(existsSync(file)).toBe(false);
+  });
+
+  it('opened again with its key, repeats the same draws and noise, and nothing counts twice', () => {
+    const first = open();
+    const again = open(after(first.ledger, 20), 11);
+    expect(again.mechanism.draw(15)).toEqual(first.mechanism.draw(15));
+    const sum = Float64Array.of(1, 2, 3);
+    expect(again.mechanism.addNoise(sum, 15, 'z')).toEqual(first.mechanism.addNoise(sum, 15, 'z'));
+    expect(again.ledger).toEqual(first.ledger);
+  });
+
+  it('whose key was lost takes new draws and counts what it computes again', () => {
+    const first = open();
+    rmSync(privateKeyFile(folder));
+    const again = open(after(first.ledger, 20), 11);
+    expect(again.mechanism.draw(15)).not.toEqual(first.mechanism.draw(15));
+    expect(again.ledger.repeatedSteps).toBe(10);
+    expect(again.ledger.noiseMultiplier).toBe(first.ledger.noiseMultiplier);
+    expect(again.warnings.join()).toContain('count twice');
+    const { samplingRate, noiseMultiplier, delta } = first.ledger;
+    expect(again.mechanism.spent(155).epsilon).toBe(
+      privacySpent([{ samplingRate, noiseMultiplier, steps: 165 }], delta).epsilon,
+    );
+    rmSync(privateKeyFile(folder));
+    expect(open(after(again.ledger, 30), 21).ledger.repeatedSteps).toBe(20);
+  });
+
+  it('with a damaged key says what to do, and loses nothing', () => {
+    open();
+    writeFileSync(privateKeyFile(folder), 'short');
+    expect(() => open()).toThrow(FileError);
+    expect(readFileSync(privateKeyFile(folder), 'utf8')).toBe('short');
+  });
+
+  it('keeps what epsilon does not cover in a file of its own', () => {
+    const { record } = open();
+    record({ step: 1, drawn: 120, loss: 0.7, gradientNorm: 4, clipped: 1, nonFinite: 0 });
+    record({ step: 2, drawn: 0, loss: NaN, gradientNorm: NaN, clipped: NaN, nonFinite: 0 });
+    const lines = readFileSync(privateRecordFile(folder), 'utf8').trim().split('\n');
+    expect(lines.map((line) => JSON.parse(line) as unknown)).toEqual([
+      { step: 1, drawn: 120, loss: 0.7, gradientNorm: 4, clipped: 1, nonFinite: 0 },
+      { step: 2, drawn: 0, loss: null, gradientNorm: null, clipped: null, nonFinite: 0 },
+    ]);
+  });
+
+  it('refuses a batch larger than the data', () => {
+    expect(() => openPrivateTraining(folder, settings, training, 100, emptySummary, 1)).toThrow(UserError);
+  });
+
+  it('warns of a delta that publishing a record would satisfy, and of a known seed', () => {
+    expect(open(emptySummary, 1, { delta: 1e-3 }).warnings.join()).toContain('1 / 4000');
+    expect(open().warnings).toEqual([]);
+    const seeded = open(emptySummary, 1, { insecureSeed: 1 });
+    expect(seeded.ledger.insecure).toBe(true);
+    expect(seeded.warnings.join()).toContain('not private');
+    expect(seeded.mechanism.draw(1)).toEqual(open(emptySummary, 1, { insecureSeed: 1 }).mechanism.draw(1));
+  });
+});

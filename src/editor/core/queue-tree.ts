@@ -151,3 +151,74 @@ export function queueNodes(folders: readonly QueueFolder[], machine: Machine | u
     },
   ];
 }
+
+/** A node as the editor knows it: the same object for as long as the node is there, whatever it says. */
+export interface ShownNode {
+  readonly id: string;
+  readonly node: QueueNode;
+  readonly children: readonly ShownNode[];
+}
+
+export interface ShownTree {
+  readonly roots: readonly ShownNode[];
+  /**
+   * Puts the present nodes in the place of those before.
+   * @returns what has to be drawn anew: nodes, with what is below them; or everything
+   */
+  update(now: readonly QueueNode[]): readonly ShownNode[] | 'everything';
+}
+
+interface Kept extends ShownNode {
+  node: QueueNode;
+  children: Kept[];
+}
+
+function sameFace(a: QueueNode, b: QueueNode): boolean {
+  return (
+    a.label === b.label &&
+    a.description === b.description &&
+    a.icon.id === b.icon.id &&
+    a.icon.color === b.icon.color &&
+    a.contextValue === b.contextValue
+  );
+}
+
+/** Keeps a tree whose nodes stay the same objects, so that only what changed is drawn, and open menus stay open. */
+export function shownTree(): ShownTree {
+  let roots: Kept[] = [];
+
+  /** @returns whether other nodes stand there than before, or in another order */
+  function place(
+    before: readonly Kept[],
+    now: readonly QueueNode[],
+    changed: ShownNode[],
+  ): { kept: Kept[]; moved: boolean } {
+    const known = new Map(before.map((each) => [each.id, each]));
+    const kept = now.map((node): Kept => {
+      // A node that gets its first children, or loses its last, is another one: the editor keeps open and closed by its name.
+      const id = node.children.length > 0 ? `${node.id} open` : node.id;
+      const same = known.get(id);
+      if (same === undefined) return { id, node, children: place([], node.children, []).kept };
+      const told: ShownNode[] = [];
+      const below = place(same.children, node.children, told);
+      const isSame = sameFace(same.node, node) && !below.moved;
+      same.node = node;
+      same.children = below.kept;
+      changed.push(...(isSame ? told : [same]));
+      return same;
+    });
+    return { kept, moved: kept.length !== before.length || kept.some((each, index) => each !== before[index]) };
+  }
+
+  return {
+    get roots() {
+      return roots;
+    },
+    update(now) {
+      const changed: ShownNode[] = [];
+      const { kept, moved } = place(roots, now, changed);
+      roots = kept;
+      return moved ? 'everything' : changed;
+    },
+  };
+}

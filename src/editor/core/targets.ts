@@ -15,7 +15,9 @@ function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
 
 function refOf(value: unknown): RunRef | undefined {
   if (!isRecord(value)) return undefined;
+  // Nodes of the explorer have a reference, those of the queue hold a node that has one.
   if (value['ref'] !== undefined) return refOf(value['ref']);
+  if (value['node'] !== undefined) return refOf(value['node']);
   const { folder, id } = value;
   return typeof folder === 'string' && typeof id === 'string' && value['kind'] === undefined
     ? { folder, id }

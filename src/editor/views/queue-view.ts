@@ -1,7 +1,7 @@
 import * as vscode from 'vscode';
 import type { DiskUse } from '../../runs/checkpoints.ts';
 import { t } from '../core/l10n.ts';
-import { queueNodes, type QueueNode } from '../core/queue-tree.ts';
+import { queueNodes, shownTree, type QueueNode, type ShownNode } from '../core/queue-tree.ts';
 import type { ExtensionApp } from '../extension-app.ts';
 import { Command, View } from '../ids.ts';
 import { slotsOf } from '../settings.ts';
@@ -13,13 +13,12 @@ const machineEveryMs = 5000;
 const diskEveryMs = 60_000;
 
 export function registerQueueView(app: ExtensionApp): vscode.Disposable {
-  const changed = new vscode.EventEmitter<QueueNode | undefined>();
+  const changed = new vscode.EventEmitter<ShownNode | ShownNode[] | undefined>();
   const disks = new Map<string, DiskUse>();
   let machine: Machine | undefined;
   let machineAt = -Infinity;
   let diskAt = -Infinity;
-  let roots: readonly QueueNode[] = [];
-  let drawn = '';
+  const tree = shownTree();
 
   function build(): readonly QueueNode[] {
     return queueNodes(
@@ -38,12 +37,9 @@ export function registerQueueView(app: ExtensionApp): vscode.Disposable {
 
   function draw(): void {
     if (!view.visible) return;
-    roots = build();
-    // Nodes are plain data: what is the same needs no drawing, and keeps menus and tooltips that are open.
-    const now = JSON.stringify(roots);
-    if (now === drawn) return;
-    drawn = now;
-    changed.fire(undefined);
+    const change = tree.update(build());
+    if (change === 'everything') changed.fire(undefined);
+    else if (change.length > 0) changed.fire([...change]);
   }
 
   async function look(): Promise<void> {
@@ -60,12 +56,12 @@ export function registerQueueView(app: ExtensionApp): vscode.Disposable {
     draw();
   }
 
-  const view = vscode.window.createTreeView<QueueNode>(View.queue, {
+  const view = vscode.window.createTreeView<ShownNode>(View.queue, {
     treeDataProvider: {
       onDidChangeTreeData: changed.event,
-      getChildren: (node) => [...(node === undefined ? roots : node.children)],
-      getTreeItem: (node) => {
-        const { id, label, description, icon, contextValue, children, expanded, ref } = node;
+      getChildren: (node) => [...(node === undefined ? tree.roots : node.children)],
+      getTreeItem: ({ id, node }) => {
+        const { label, description, icon, contextValue, children, expanded } = node;
         const item = new vscode.TreeItem(
           label,
           children.length === 0
@@ -74,8 +70,7 @@ export function registerQueueView(app: ExtensionApp): vscode.Disposable {
               ? vscode.TreeItemCollapsibleState.Expanded
               : vscode.TreeItemCollapsibleState.Collapsed,
         );
-        // A node that gets its first children would stay closed under the same id.
-        item.id = children.length > 0 ? `${id} open` : id;
+        item.id = id;
         item.description = description;
         item.iconPath = new vscode.ThemeIcon(
           icon.id,
@@ -83,7 +78,8 @@ export function registerQueueView(app: ExtensionApp): vscode.Disposable {
         );
         item.contextValue = contextValue;
         item.accessibilityInformation = { label: [label, description].filter((part) => part !== '').join(', ') };
-        if (ref !== undefined) item.command = { command: Command.openRun, title: t('Open Run'), arguments: [ref] };
+        if (node.ref !== undefined)
+          item.command = { command: Command.openRun, title: t('Open Run'), arguments: [node.ref] };
         return item;
       },
     },

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { batch } from '../../../src/editor/core/batch.ts';
 import { idleQueue, type Transition } from '../../../src/editor/core/folder-watch.ts';
 import { noticesOf } from '../../../src/editor/core/notices.ts';
-import { queueNodes, type QueueFolder, type QueueNode } from '../../../src/editor/core/queue-tree.ts';
+import { queueNodes, shownTree, type QueueFolder, type QueueNode } from '../../../src/editor/core/queue-tree.ts';
 import { refsOf, selectionOf } from '../../../src/editor/core/targets.ts';
 import type { RunState } from '../../../src/runs/events.ts';
 import type { RunSummary } from '../../../src/store/queries.ts';
@@ -191,6 +191,40 @@ describe('the queue and the devices', () => {
     expect(queue?.children.at(-1)?.label).toBe('… and 9,900 more');
   });
 
+  it('draw anew only what changed, and keep the objects of what stays', () => {
+    const claimed = {
+      id: 'a',
+      device: 'cpu',
+      state: 'running' as const,
+      reason: undefined,
+      stopAsked: false,
+      alive: true,
+    };
+    const at = (step: number, waiting: readonly string[]) =>
+      queueNodes(
+        [
+          folder({
+            queue: { claimed: [claimed], waiting: waiting.map((id) => ({ id, device: 'cpu' })), supervised: true },
+            runs: new Map([['a', aRun('a', { state: 'running', step })]]),
+          }),
+        ],
+        undefined,
+      );
+    const tree = shownTree();
+    expect(tree.update(at(1, ['b', 'c']))).toBe('everything');
+    const [cpu, queue] = tree.roots;
+    expect(tree.update(at(1, ['b', 'c']))).toEqual([]);
+    expect(tree.update(at(20, ['b', 'c']))).toEqual([cpu?.children[0]]);
+    expect(cpu?.children[0]?.node.description).toContain('50 %');
+    // Its count changes with its children: it is drawn with them, once.
+    expect(tree.update(at(20, ['c']))).toEqual([queue]);
+    expect(tree.roots[1]).toBe(queue);
+    expect(queue?.children.map(({ node }) => node.description)).toEqual(['position 1']);
+    // With its last child gone it is another node, which is not open.
+    expect(tree.update(at(20, []))).toBe('everything');
+    expect(tree.roots[0]).toBe(cpu);
+  });
+
   it('stand below their folder where there are several', () => {
     expect(queueNodes([folder(), folder({ key: 'g', name: 'other' })], undefined).map(({ label }) => label)).toEqual([
       'work',
@@ -211,6 +245,7 @@ describe('what a command is called on', () => {
     expect(refsOf([node], runsOf)).toEqual([ref]);
     expect(refsOf([node, [node, { ...node, ref: other }]], runsOf)).toEqual([ref, other]);
     expect(refsOf([ref], runsOf)).toEqual([ref]);
+    expect(refsOf([{ id: 'q', node: { id: 'q', label: '', ref }, children: [] }], runsOf)).toEqual([ref]);
     expect(refsOf([[ref, other, ref]], runsOf)).toEqual([ref, other]);
     expect(refsOf([group], runsOf)).toEqual([ref, other]);
     for (const given of [

@@ -22,6 +22,7 @@ import { train } from '../../../src/engine/trainer.ts';
 import { modelPlanOf, type TrainingSetup } from '../../../src/engine/training-setup.ts';
 import type { TrainingEvent } from '../../../src/engine/training-events.ts';
 import { trainedFeeds } from '../../../src/engine/training-step.ts';
+import { methodIds } from '../../../src/peft/registry.ts';
 import { findTask } from '../../../src/tasks/registry.ts';
 import { makeTinyEncoder } from '../../support/tiny-encoder.ts';
 
@@ -85,6 +86,10 @@ const small: ReadonlyMap<string, Readonly<Record<string, unknown>>> = new Map([
   ['pasta', { initScale: 0.5 }],
   ['prompt-tuning', { length: 3, enter: 'before-embedding' }],
   ['prefix-tuning', { length: 3, reparametrise: true, bottleneck: 4 }],
+  ['ia3', { gated: true, inputs: ['output', 'attentionOutput'] }],
+  ['unipelt', { prefixLength: 2, prefixBottleneck: 3, bottleneck: 4, rank: 2 }],
+  ['unipelt-prompt', { promptLength: 2, prefixLength: 2, reparametrise: false, bottleneck: 4, rank: 2 }],
+  ['union', { parts: [{ id: 'lora', rank: 2, gated: true }, { id: 'pasta' }, { id: 'bitfit' }] }],
 ]);
 
 function makeSetup(method: string, batchSize: number, privacy?: PrivateMechanism): TrainingSetup {
@@ -182,27 +187,7 @@ function scaled(sums: ReadonlyMap<string, Float64Array>, by: number): ReadonlyMa
 }
 
 describe('a private step', () => {
-  it.each([
-    'slash',
-    'lora',
-    'bitfit',
-    'head',
-    'full',
-    'jr-warp',
-    'warp',
-    'pasta',
-    'prompt-tuning',
-    'prefix-tuning',
-    'adapter-houlsby',
-    'adapter-pfeiffer',
-    'adapter-parallel',
-    'adapter-drop',
-    'adapter-low-rank',
-    'adapter-phm',
-    'compacter',
-    'compacter++',
-    'intrinsic-said',
-  ])(
+  it.each(methodIds())(
     '%s: is the sum of clipped gradients of single examples over the expected batch size, whatever the chunks',
     async (method) => {
       const drawn = [3, 8, 9, 15, 22, 31, 38];

@@ -32,6 +32,30 @@ function fraction(value: string): number {
   return number;
 }
 
+/** A number above `above`, up to `most`, as the option's own words say it. */
+function number(above: number, most: number, expected: string): (value: string) => number {
+  return (value) => {
+    const parsed = Number(value);
+    if (value.trim() === '' || !(parsed > above && parsed <= most))
+      throw new InvalidArgumentError(`Expected ${expected}.`);
+    return parsed;
+  };
+}
+
+const samplingRate = number(0, 1, 'a probability above 0 and at most 1');
+const noiseMultiplier = number(0, Number.MAX_VALUE, 'a number above 0, such as 1.1');
+
+/** `--spent 0.01,1.1,1000`: earlier steps on the same data, also given several times. */
+function spent(value: string, before: readonly Phase[] | undefined): readonly Phase[] {
+  const [rate, noise, steps, ...rest] = value.split(',').map((part) => part.trim());
+  if (rate === undefined || noise === undefined || steps === undefined || rest.length > 0)
+    throw new InvalidArgumentError('Expected RATE,NOISE,STEPS, such as 0.01,1.1,1000.');
+  return [
+    ...(before ?? []),
+    { samplingRate: samplingRate(rate), noiseMultiplier: noiseMultiplier(noise), steps: whole(1)(steps) },
+  ];
+}
+
 interface GlobalOptions {
   readonly json?: boolean;
   readonly folder: string;
@@ -170,6 +194,62 @@ function makeProgram(finish: (code: number) => void, complain: (message: string)
         (await import('./verify.ts')).verifyCommand(app, command.args[0] ?? '', command.opts()),
       ),
     );
+  add('pretrain <file>', 'learn masked words from text (one document a line), or from the texts of a *.peft.json')
+    .option('--model <name>', 'the encoder to go on from: a folder or hub id')
+    .option(
+      '--from-scratch <config>',
+      'begin with random weights and a new vocabulary: a config.json with the sizes of a BERT',
+    )
+    .option('--vocabulary-size <n>', 'pieces of the new vocabulary', whole(100), 8192)
+    .option('--whole-words', 'mask whole words rather than tokens', false)
+    .option('--set <key=value>', 'override a setting by its dotted path; may be repeated', collect, [])
+    .option('--detach', 'train in the background', false)
+    .option('--out <folder>', 'write the encoder there when it is finished')
+    .action(
+      action(async (app, command) =>
+        (await import('./pretrain.ts')).pretrainCommand(app, command.args[0] ?? '', command.opts()),
+      ),
+    );
+  add('export <run> <folder>', "write a run's trained encoder as a model folder in Hugging Face layout")
+    .addOption(
+      new Option('--precision <kind>', 'how numbers are stored').choices(['float16', 'float32']).default('float32'),
+    )
+    .addOption(new Option('--at <checkpoint>', 'which checkpoint').choices(['best', 'last']).default('last'))
+    .action(
+      action(async (app, command) => {
+        const [run = '', folder = ''] = command.args;
+        return (await import('./export.ts')).exportCommand(app, run, folder, command.opts());
+      }),
+    );
+  const privacy = add('privacy', 'plan and account differential privacy');
+  const composition = (command: Command): Command =>
+    command
+      .option('--sampling-rate <q>', 'the probability with which each example enters a batch', samplingRate)
+      .option('--batch-size <n>', 'the expected batch size instead; the rate is this over --examples', whole(1))
+      .option('--examples <n>', 'how many examples there are to train on', whole(1))
+      .option('--steps <n>', 'optimiser steps', whole(0))
+      .option('--epochs <n>', 'passes over the data instead', number(0, 1e12, 'a number above 0'))
+      .option('--delta <delta>', 'the probability that epsilon may fail; 1/(2·examples) when absent', fraction)
+      .addOption(
+        new Option('--accountant <name>', 'whose bound to report; the smaller one when absent').choices(['prv', 'rdp']),
+      )
+      .option('--spent <rate,noise,steps>', 'earlier steps on the same data; may be repeated', spent, []);
+  composition(
+    privacy
+      .command('epsilon')
+      .description('what private training costs')
+      .requiredOption('--noise-multiplier <sigma>', 'noise as a multiple of the clipping norm', noiseMultiplier),
+  ).action(action(async (app, command) => (await import('./privacy.ts')).epsilonCommand(app, command.opts())));
+  composition(
+    privacy
+      .command('calibrate')
+      .description('the least noise that keeps private training within epsilon')
+      .requiredOption('--epsilon <epsilon>', 'what it may cost', number(0, Number.MAX_VALUE, 'a number above 0')),
+  ).action(action(async (app, command) => (await import('./privacy.ts')).calibrateCommand(app, command.opts())));
+  add(
+    'audit <run>',
+    "compute a private run's epsilon anew from its record, and look for what speaks against it",
+  ).action(action(async (app, id: string) => (await import('./audit.ts')).auditCommand(app, id)));
   add('doctor', 'look at everything that a run depends on').action(
     action(async (app) => (await import('./doctor.ts')).doctorCommand(app)),
   );

@@ -42,12 +42,21 @@ export interface RunOptions {
 
 /** `peft-lab run FILE…`: makes the runs and trains them, here in the foreground or detached. @returns the exit code */
 export async function runCommand(app: App, files: readonly string[], options: RunOptions): Promise<number> {
-  const planned = await planFiles(files, options.set);
+  const { code } = await startRuns(app, await planFiles(files, options.set), options.detach);
+  return code;
+}
+
+/** Submits runs and trains them, here in the foreground or detached. */
+export async function startRuns(
+  app: App,
+  planned: readonly NewRun[],
+  detached: boolean,
+): Promise<{ readonly ids: readonly string[]; readonly code: number }> {
   const workspace = makeWorkspace(app);
   const ids = await submitRuns(workspace, planned);
-  if (!app.json && !options.detach && ids.length > 1) app.terminal.err(`${counted(ids.length, 'run')}\n`);
-  if (options.detach) return detach(app, workspace, ids);
-  return trainInForeground(app, workspace, ids, new Map());
+  if (!app.json && !detached && ids.length > 1) app.terminal.err(`${counted(ids.length, 'run')}\n`);
+  const code = detached ? detach(app, workspace, ids) : await trainInForeground(app, workspace, ids, new Map());
+  return { ids, code };
 }
 
 /** `peft-lab resume RUN…`: continues runs that ended before they were finished, from their last checkpoints. */

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { FileError } from '../base/errors.ts';
 import type { WeightLocation, WeightSource } from './backends/backend.ts';
 import { parseEncoderConfig, type EncoderConfig } from './encoders/config.ts';
-import { tensorName, tensorPrefix, tensorShape } from './encoders/tensor-names.ts';
+import { tensorName, tensorPrefix, tensorShape, wordHeadTensors } from './encoders/tensor-names.ts';
 import { draw, drawFixed, drawRows, isDrawn, isDrawnFixed } from './initialise.ts';
 import type { ModelGraph } from './model-graph.ts';
 import { openCheckpoint, readTensors, type CheckpointTensor } from './safetensors.ts';
@@ -14,6 +14,8 @@ export interface EncoderCheckpoint {
   readonly config: EncoderConfig;
   readonly tensors: ReadonlyMap<string, CheckpointTensor>;
   readonly hasPooler: boolean;
+  /** It can predict masked words: what does so stands beside the encoder. */
+  readonly hasWordHead: boolean;
 }
 
 /**
@@ -28,7 +30,13 @@ export async function openEncoder(folder: string): Promise<EncoderCheckpoint> {
   for (const [name, tensor] of await openCheckpoint(folder)) {
     tensors.set(modernName(name.startsWith(prefix) ? name.slice(prefix.length) : name), tensor);
   }
-  return { folder, config, tensors, hasPooler: tensors.has('pooler.dense.weight') };
+  return {
+    folder,
+    config,
+    tensors,
+    hasPooler: tensors.has('pooler.dense.weight'),
+    hasWordHead: wordHeadTensors().every((tensor) => tensors.has(tensorName(config, tensor))),
+  };
 }
 
 /** Checkpoints converted from TensorFlow call a norm's scale and shift `gamma` and `beta`. */

@@ -7,6 +7,7 @@ import type { Dataset } from './data/dataset.ts';
 import type { EncoderConfig } from './encoders/config.ts';
 import { batchFeeds, type NamedTensors } from './feeds.ts';
 import { LOSS_SCALE } from './model-graph.ts';
+import { maskBatch, type Masking } from './pretraining/masking.ts';
 
 export interface Evaluation {
   /** Mean loss over the examples; where words are labelled, over the words. */
@@ -22,11 +23,12 @@ export interface EvaluationOptions {
   readonly maskToken: number | undefined;
   /** How many special tokens of each example the method shifts. */
   readonly specialTokens: number;
+  readonly masking?: Masking | undefined;
 }
 
 /**
  * Runs a model over a data set and scores it.
- * @param executable gives `logits` and each example's `losses`
+ * @param executable gives `logits` and each example's `losses`; for masked words `right` in place of `logits`
  * @param trained the trained tensors, as feeds
  */
 export async function evaluate(
@@ -36,6 +38,7 @@ export async function evaluate(
   trained: NamedTensors,
   options: EvaluationOptions,
 ): Promise<Evaluation> {
+  if (task.kind === 'masked-words') return evaluateMaskedWords(executable, dataset, trained, options);
   if (task.kind === 'words') return evaluateWordLabels(executable, task, dataset, trained, options);
   const width = outputCount(task);
   const outputs = new Float32Array(dataset.count * width);
@@ -46,6 +49,34 @@ export async function evaluate(
   }
   const metrics = evaluateTask(task, predictionsOf(task, outputs), dataset.labels);
   return { loss: lossSum / dataset.count, metrics };
+}
+
+/** Held-out text: the mean loss over the masked tokens, and the share of them that is predicted right. The masks are the same every time. */
+async function evaluateMaskedWords(
+  executable: Executable,
+  dataset: Dataset,
+  trained: NamedTensors,
+  { batchSize, config, masking }: EvaluationOptions,
+): Promise<Evaluation> {
+  if (masking === undefined) throw new Error('nothing tells how tokens are masked');
+  let [loss, right, scored] = [0, 0, 0];
+  for (const batch of evaluationBatches(dataset, batchSize, { padId: config.padTokenId })) {
+    const { feeds, counts } = maskBatch(batch, config, masking, { kind: 'evaluation' });
+    const results = await executable.run({
+      ...trained,
+      ...feeds,
+      [LOSS_SCALE]: { dtype: 'float32', shape: [], data: Float32Array.of(1) },
+    });
+    const [losses, rights] = [results['losses'], results['right']];
+    if (losses?.dtype !== 'float32' || rights?.dtype !== 'float32') throw new Error('the graph gives no losses');
+    for (const [row, count] of counts.entries()) {
+      loss += (losses.data[row] ?? NaN) * count;
+      right += rights.data[row] ?? NaN;
+      scored += count;
+    }
+  }
+  const maskedAccuracy = right / scored;
+  return { loss: loss / scored, metrics: { maskedAccuracy, score: maskedAccuracy } };
 }
 
 /** The labels of words: each at the token that begins it; words that the greatest length cut off are not scored. */

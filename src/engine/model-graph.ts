@@ -1,6 +1,6 @@
 import type { DeclareMap, HeadLayout } from '../tasks/heads.ts';
 import { buildHead, splitSpan } from '../tasks/heads.ts';
-import { classificationLosses, regressionLosses, spanLosses, tokenLosses } from '../tasks/losses.ts';
+import { classificationLosses, IGNORED_LABEL, regressionLosses, spanLosses, tokenLosses } from '../tasks/losses.ts';
 import { UserError } from '../base/errors.ts';
 import type {
   AddedRows,
@@ -24,20 +24,28 @@ import {
   textRows,
   type NeededRows,
 } from './encoders/encoder.ts';
-import { prefixedName, tensorName, tensorShape } from './encoders/tensor-names.ts';
+import { isWordModule, prefixedName, tensorName, tensorShape } from './encoders/tensor-names.ts';
 import { differentiate } from './graph/differentiate.ts';
 import { linear, weightedMean } from './graph/functions.ts';
+import { symbol } from './graph/dims.ts';
 import {
   add,
+  cast,
+  dimAt,
+  equal,
   gelu,
   input,
+  iota,
   layerNorm,
   multiply,
   parameter,
+  reduceMax,
   reduceSum,
+  reshape,
   scalar,
   tanh,
   weight,
+  where,
 } from './graph/operations.ts';
 import type { FixedTensor, Initialiser, ParameterScope, Part, TrainedTensor } from './graph/parameters.ts';
 import { createDropoutSites, type DropoutSite } from './graph/random-mask.ts';
@@ -50,7 +58,11 @@ export type Objective =
   | { readonly kind: 'token-classification'; readonly labels: number }
   | { readonly kind: 'span' }
   /** The words at labelled tokens, by the checkpoint's own map onto the vocabulary. */
-  | { readonly kind: 'masked-words' };
+  | {
+      readonly kind: 'masked-words';
+      /** `given`: the batch says where its labelled tokens are, and only they are scored; otherwise every token is. */
+      readonly positions?: 'given';
+    };
 
 export interface ModelPlan {
   readonly encoder: EncoderConfig;
@@ -58,6 +70,8 @@ export interface ModelPlan {
   readonly hasPooler: boolean;
   readonly method: { readonly id: string; readonly options: Readonly<Record<string, unknown>> };
   readonly objective: Objective;
+  /** The checkpoint can predict masked words; true unless said otherwise. Without it, what predicts them begins at random. */
+  readonly hasWordHead?: boolean;
   /** What an example is made of; two texts unless said otherwise. */
   readonly texts?: TextKind;
 }
@@ -76,7 +90,7 @@ export interface ModelGraph {
   readonly fixed: readonly FixedTensor[];
   /** The checkpoint's tensors that stay frozen, by name without prefix. */
   readonly frozen: readonly { readonly name: string; readonly shape: readonly number[] }[];
-  /** Logits (see buildHead); for spans, `start` and `end` too. */
+  /** Logits (see buildHead); for spans, `start` and `end` too; for masked words at given places, how many are `right` in each example. */
   readonly outputs: Readonly<Record<string, Value>>;
   /** Each example's own loss, `[batch]`. */
   readonly losses: Value;
@@ -106,6 +120,13 @@ export interface UsedTensor {
   readonly shape: readonly number[];
   readonly tensor: EncoderTensor;
   readonly value: Value;
+}
+
+/** The labelled tokens of an example where their places are given, the same number for every row of a batch. */
+const MASKED = symbol('masked');
+
+function isGiven(objective: Objective): boolean {
+  return objective.kind === 'masked-words' && objective.positions === 'given';
 }
 
 /** The name of the scalar that each example's loss is multiplied with. */
@@ -228,7 +249,7 @@ export function buildModel(plan: ModelPlan, mode: GraphMode): ModelGraph {
     const shape = tensorShape(encoder, wanted);
     const value =
       built.hooks.trains?.(wanted) === true
-        ? declare('method', `base.${prefixedName(encoder, name)}`, shape, { kind: 'checkpoint', tensor: name })
+        ? declare('method', `base.${prefixedName(encoder, name)}`, shape, startOf(plan, wanted, name))
         : weight(name, shape);
     used.set(name, { name, shape, tensor: wanted, value });
     return value;
@@ -240,7 +261,7 @@ export function buildModel(plan: ModelPlan, mode: GraphMode): ModelGraph {
   const layout = headLayout(built.head, plan);
   const readsMask = built.head === 'mask' && layout === 'linear';
   const inputs = encoderInputs();
-  const needed = neededRows(layout, readsMask, built.rows);
+  const needed = neededRows(layout, readsMask, built.rows, isGiven(objective));
   const allRows = mode.allRows === true || built.readsAllRows === true;
   const encoded = buildEncoder(encoder, inputs, built, { tensor, dropout: drop }, allRows ? { kind: 'all' } : needed);
   const read = allRows ? selectRows(encoded.hidden, needed) : encoded.hidden;
@@ -277,7 +298,7 @@ export function buildModel(plan: ModelPlan, mode: GraphMode): ModelGraph {
     declareMap,
     headScope,
   );
-  const { losses, loss } = objectiveLoss(objective, logits);
+  const { losses, loss, ...scores } = objectiveLoss(objective, logits);
   const spans = objective.kind === 'span' ? splitSpan(logits) : {};
   return {
     trained,
@@ -285,7 +306,7 @@ export function buildModel(plan: ModelPlan, mode: GraphMode): ModelGraph {
     frozen: [...used.values()].flatMap(({ name, shape, value }) =>
       value.operation.kind === 'weight' ? [{ name, shape }] : [],
     ),
-    outputs: { logits, ...spans },
+    outputs: { logits, ...spans, ...scores },
     losses,
     loss,
     layerOutputs: encoded.layerOutputs,
@@ -299,8 +320,20 @@ export function buildModel(plan: ModelPlan, mode: GraphMode): ModelGraph {
   };
 }
 
+/** Where a trained tensor of the encoder begins: in the checkpoint, or for a missing map onto the vocabulary where BERT's began. */
+function startOf({ hasWordHead = true }: ModelPlan, { module, part }: EncoderTensor, name: string): Initialiser {
+  if (hasWordHead || !isWordModule(module)) return { kind: 'checkpoint', tensor: name };
+  if (part === 'bias') return { kind: 'zeros' };
+  return module === 'wordTransformNorm' ? { kind: 'ones' } : { kind: 'normal', deviation: 0.02 };
+}
+
 /** The rows that the head reads, counted among the text's tokens and the rows that a method adds. */
-function neededRows(layout: HeadLayout, readsMask: boolean, added: AddedRows | undefined): NeededRows {
+function neededRows(layout: HeadLayout, readsMask: boolean, added: AddedRows | undefined, given: boolean): NeededRows {
+  if (given) {
+    // Special tokens are never masked, so every masked one moves wherever the rows are put.
+    const positions = input('masked_positions', 'int32', [BATCH, MASKED]);
+    return { kind: 'at', positions: added === undefined ? positions : add(positions, scalar(added.count, 'int32')) };
+  }
   if (layout === 'token' || layout === 'span' || layout === 'words') return { kind: 'all' };
   const shift = added?.headReads === 'text' ? added.count : 0;
   if (!readsMask) return { kind: 'index', index: added?.place === 'before-text' ? shift : 0 };
@@ -309,7 +342,18 @@ function neededRows(layout: HeadLayout, readsMask: boolean, added: AddedRows | u
   return { kind: 'at', positions: shift === 0 ? positions : add(positions, scalar(shift, 'int32')) };
 }
 
-function objectiveLoss(objective: Objective, logits: Value): { readonly losses: Value; readonly loss: Value } {
+/** Σ over each example's labelled tokens of whether its own word has the greatest score, `[batch]`: logits `[batch, tokens, words]`. */
+function rightWords(logits: Value, labels: Value): Value {
+  const chosen = equal(reshape(labels, [...labels.shape, 1]), iota(dimAt(logits, -1), 'int32'));
+  const own = reduceSum(where(chosen, logits, 0), [-1]);
+  const isRight = where(equal(labels, IGNORED_LABEL), 0, cast(equal(own, reduceMax(logits, [-1])), 'float32'));
+  return reduceSum(isRight, [1]);
+}
+
+function objectiveLoss(
+  objective: Objective,
+  logits: Value,
+): { readonly losses: Value; readonly loss: Value; readonly right?: Value } {
   const scale = input(LOSS_SCALE, 'float32', []);
   const scaled = (losses: Value): { losses: Value; loss: Value } => ({
     losses,
@@ -325,8 +369,10 @@ function objectiveLoss(objective: Objective, logits: Value): { readonly losses: 
       return scaled(spanLosses(logits, integers('start_positions'), integers('end_positions')));
     case 'masked-words':
     case 'token-classification': {
-      const { perExample, counts } = tokenLosses(logits, input('labels', 'int32', [BATCH, SEQUENCE]));
-      return { losses: perExample, loss: weightedMean(perExample, counts) };
+      const labels = input('labels', 'int32', [BATCH, isGiven(objective) ? MASKED : SEQUENCE]);
+      const { perExample, counts } = tokenLosses(logits, labels);
+      const loss = weightedMean(perExample, counts);
+      return { losses: perExample, loss, ...(isGiven(objective) ? { right: rightWords(logits, labels) } : {}) };
     }
   }
 }

@@ -6,6 +6,7 @@ import type { EncoderCheckpoint } from './encoder-checkpoint.ts';
 import type { ModelPlan, Objective } from './model-graph.ts';
 import type { AdamWOptions } from './optimisers/adamw.ts';
 import type { ScheduleKind } from './optimisers/schedule.ts';
+import type { Masking } from './pretraining/masking.ts';
 import type { PrivateMechanism } from './private-step.ts';
 
 export interface TrainingSettings {
@@ -43,6 +44,8 @@ export interface TrainingSetup {
   readonly device: Device;
   /** The mask token, where the head reads it. */
   readonly maskToken: number | undefined;
+  /** How tokens are masked, where masked words are learnt. */
+  readonly masking?: Masking;
   /** Makes the training differentially private; its sampling replaces batches, accumulation and the clipping of the whole gradient. */
   readonly privacy?: PrivateMechanism;
 }
@@ -56,6 +59,8 @@ export function objectiveOf(task: Task): Objective {
       return { kind: 'regression' };
     case 'words':
       return { kind: 'token-classification', labels: task.labels.length };
+    case 'masked-words':
+      return { kind: 'masked-words', positions: 'given' };
   }
 }
 
@@ -66,5 +71,12 @@ export function modelPlanOf({
   task,
 }: Pick<TrainingSetup, 'checkpoint' | 'method' | 'task'>): ModelPlan {
   const { config: encoder, hasPooler } = checkpoint;
-  return { encoder, hasPooler, method, objective: objectiveOf(task), texts: isPair(task) ? 'pair' : 'single' };
+  return {
+    encoder,
+    hasPooler,
+    hasWordHead: checkpoint.hasWordHead,
+    method,
+    objective: objectiveOf(task),
+    texts: isPair(task) ? 'pair' : 'single',
+  };
 }

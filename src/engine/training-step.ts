@@ -1,9 +1,11 @@
 import type { Executable, TensorData } from './backends/backend.ts';
 import { IGNORED_LABEL } from '../tasks/losses.ts';
-import { assembleBatch, type Batch } from './data/batches.ts';
+import { assembleBatch } from './data/batches.ts';
 import { batchFeeds, dropoutWords, type NamedTensors } from './feeds.ts';
+import type { Bindings } from './graph/dims.ts';
 import { LOSS_SCALE, type ModelGraph } from './model-graph.ts';
 import { globalNorm } from './optimisers/clip.ts';
+import { maskBatch } from './pretraining/masking.ts';
 import type { TrainingSetup } from './training-setup.ts';
 
 /** The loss or its gradient is no longer a number: the run can't go on, but what was saved before stays good. */
@@ -56,16 +58,38 @@ function addInto(
   else for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] ?? 0) + (data[i] ?? 0);
 }
 
-/**
- * What each batch's loss and gradient are multiplied with before they are summed: where tokens are scored, the graph gives the mean over
- * a batch's own, which counts by its share of all; elsewhere the graph itself divides by the number of examples.
- */
-function sharesOf(batches: readonly Batch[]): readonly number[] {
-  const counts = batches.map(({ labels, labelled }) =>
-    labelled === 'words' ? Array.from(labels).filter((label) => label !== IGNORED_LABEL).length : 0,
-  );
-  const total = counts.reduce((sum, count) => sum + count, 0);
-  return batches.map(({ labelled }, i) => (labelled === 'words' ? (counts[i] ?? 0) / Math.max(1, total) : 1));
+/** What one pass through the graph is fed of its batch. */
+interface Pass {
+  readonly feeds: NamedTensors;
+  readonly sizes: Bindings;
+  readonly tokens: number;
+  /** How many tokens it scores; nothing where it scores examples. */
+  readonly scored: number | undefined;
+}
+
+function passOf(setup: TrainingSetup, model: ModelGraph, indices: Uint32Array, step: number, microBatch: number): Pass {
+  const { train, checkpoint, settings, maskToken, masking } = setup;
+  const batch = assembleBatch(train, indices, { padId: checkpoint.config.padTokenId });
+  const sizes = { batch: batch.shape[0], sequence: batch.shape[1] };
+  const { tokens } = batch;
+  if (masking !== undefined) {
+    const { feeds, counts } = maskBatch(batch, checkpoint.config, masking, {
+      kind: 'training',
+      seed: settings.seed,
+      step,
+      microBatch,
+    });
+    return {
+      feeds,
+      sizes: { ...sizes, masked: Math.max(...counts) },
+      tokens,
+      scored: counts.reduce((sum, count) => sum + count, 0),
+    };
+  }
+  const feeds = batchFeeds(batch, checkpoint.config, maskToken, model.specialTokens);
+  const scored =
+    batch.labelled === 'words' ? Array.from(batch.labels).filter((label) => label !== IGNORED_LABEL).length : undefined;
+  return { feeds, sizes, tokens, scored };
 }
 
 function scalarOf(tensor: TensorData | undefined): number {
@@ -88,24 +112,24 @@ export async function computeGradient(
   batches: readonly Uint32Array[],
   step: number,
 ): Promise<StepGradient> {
-  const { train, checkpoint, settings, maskToken } = setup;
+  const { settings } = setup;
   const examples = batches.reduce((sum, indices) => sum + indices.length, 0);
   const gradients = new Map<string, Float32Array>();
   let loss = 0;
   let tokens = 0;
-  const assembled = batches.map((indices) => assembleBatch(train, indices, { padId: checkpoint.config.padTokenId }));
-  const shares = sharesOf(assembled);
-  for (const [microBatch, batch] of assembled.entries()) {
-    const share = shares[microBatch] ?? 1;
-    const sizes = { batch: batch.shape[0], sequence: batch.shape[1] };
+  const passes = batches.map((indices, microBatch) => passOf(setup, model, indices, step, microBatch));
+  const allScored = passes.reduce((sum, { scored }) => sum + (scored ?? 0), 0);
+  for (const [microBatch, pass] of passes.entries()) {
+    // Where tokens are scored the graph gives the mean over a batch's own, which counts by its share of all; elsewhere it divides itself.
+    const share = pass.scored === undefined ? 1 : pass.scored / Math.max(1, allScored);
     const results = await executable.run({
       ...feeds,
-      ...batchFeeds(batch, checkpoint.config, maskToken, model.specialTokens),
-      ...dropoutWords(model.dropoutSites, sizes, { seed: settings.seed, step, microBatch }),
+      ...pass.feeds,
+      ...dropoutWords(model.dropoutSites, pass.sizes, { seed: settings.seed, step, microBatch }),
       [LOSS_SCALE]: { dtype: 'float32', shape: [], data: Float32Array.of(1 / examples) },
     });
     loss += share * scalarOf(results['loss']);
-    tokens += batch.tokens;
+    tokens += pass.tokens;
     for (const { name } of model.trained) addInto(gradients, name, results[name], share);
   }
   const norm = globalNorm(gradients.values());

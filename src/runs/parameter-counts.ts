@@ -92,7 +92,7 @@ export function encoderSize(sized: SizedModel): number {
 export interface CountRequest {
   readonly method: string;
   readonly options: Readonly<Record<string, unknown>>;
-  /** One output is a regression. */
+  /** One output is a regression, none are masked words. */
   readonly labels: number;
   /** What an example is made of, which decides how many special tokens it has; two texts unless said otherwise. */
   readonly texts?: TextKind;
@@ -107,7 +107,12 @@ export function countTrained(
     encoder: sized.config,
     hasPooler: sized.hasPooler,
     method: { id: method, options },
-    objective: labels === 1 ? { kind: 'regression' } : { kind: 'classification', labels },
+    objective:
+      labels === 0
+        ? { kind: 'masked-words' }
+        : labels === 1
+          ? { kind: 'regression' }
+          : { kind: 'classification', labels },
     texts,
   };
   const model = buildModel(plan, { dropout: 'off' });

@@ -18,13 +18,23 @@ function settingsOf({ training }: Configuration): TrainingSettings {
   };
 }
 
+/** What only masked words need. @throws UserError where another task is given it */
+function textOptions({ task }: Configuration): Pick<TrainingRequest['task'], 'masking' | 'textsOf'> {
+  const { masking, textsOf } = task;
+  if (findTask(task.id).kind === 'masked-words') return { textsOf, ...(masking === undefined ? {} : { masking }) };
+  const given = masking === undefined ? (textsOf === undefined ? undefined : 'textsOf') : 'masking';
+  if (given !== undefined)
+    throw new UserError(`task.${given} is only for the task mlm`, `Take it out, or set task.id to "mlm".`);
+  return {};
+}
+
 /**
  * What the engine is asked to do for a resolved configuration.
  * @throws UserError when the configuration names no data
  */
 export function trainingRequest(configuration: Configuration): TrainingRequest {
   const { model, task, method, training, device } = configuration;
-  const data = task.data ?? sampleFolder(findTask(task.id));
+  const data = task.data ?? sampleFolder(findTask(task.textsOf ?? task.id));
   if (data === undefined) {
     throw new UserError(
       `task.data is missing: where the files of ${task.id} are`,
@@ -34,7 +44,13 @@ export function trainingRequest(configuration: Configuration): TrainingRequest {
   const { id, ...options } = method;
   return {
     model: { id: model.id, revision: model.revision },
-    task: { id: task.id, data, maxLength: task.maxLength, malformedRows: task.malformedRows },
+    task: {
+      id: task.id,
+      data,
+      maxLength: task.maxLength,
+      malformedRows: task.malformedRows,
+      ...textOptions(configuration),
+    },
     method: { id, options },
     settings: settingsOf(configuration),
     examples: training.examples,

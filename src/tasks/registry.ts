@@ -1,6 +1,7 @@
 import { UserError } from '../base/errors.ts';
 import { suggestion } from '../base/suggest.ts';
 import { glueTasks } from './glue.ts';
+import { maskedWords } from './masked-words.ts';
 import { sampleTasks } from './samples.ts';
 import type { Task } from './task.ts';
 
@@ -8,7 +9,7 @@ function key(name: string): string {
   return name.toLowerCase().replaceAll(/[-_ ]/g, '');
 }
 
-const tasks: readonly Task[] = [...glueTasks, ...sampleTasks];
+const tasks: readonly Task[] = [...glueTasks, ...sampleTasks, maskedWords];
 
 const byKey = new Map(tasks.map((task) => [key(task.id), task]));
 

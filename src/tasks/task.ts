@@ -12,7 +12,7 @@ export type ExampleMetric = 'accuracy' | 'f1' | 'f1Macro' | 'f1Micro' | 'mcc' | 
 /** Metrics of labelled words: of the entities that the labels mark, and `accuracy` of the single words. */
 export type WordMetric = 'entityF1' | 'entityPrecision' | 'entityRecall' | 'accuracy';
 
-export type MetricName = ExampleMetric | WordMetric;
+export type MetricName = ExampleMetric | WordMetric | 'maskedAccuracy';
 
 /** The names under which a column is known, best first; compared without regard to case. */
 export type ColumnNames = readonly string[];
@@ -76,7 +76,14 @@ export interface WordTask extends TaskBase {
   readonly labels: readonly string[];
 }
 
-export type Task = ClassificationTask | RegressionTask | WordTask;
+/** Masked tokens of plain text are to be predicted. */
+export interface MaskedWordsTask extends TaskBase {
+  readonly kind: 'masked-words';
+  /** None: the vocabulary is the model's. */
+  readonly labels: readonly string[];
+}
+
+export type Task = ClassificationTask | RegressionTask | WordTask | MaskedWordsTask;
 
 /** The label of an example whose gold label is not public. */
 export const unlabelled = -1;
@@ -90,7 +97,7 @@ export interface Example {
   readonly words?: { readonly texts: readonly string[]; readonly labels: readonly number[] };
 }
 
-/** The number of outputs of the task's head, for each word where words are labelled: one per class, or one for a regression. */
+/** The number of outputs of the task's head, for each word where words are labelled: one per class, or one for a regression; none for masked words. */
 export function outputCount(task: Task): number {
   return task.kind === 'regression' ? 1 : task.labels.length;
 }

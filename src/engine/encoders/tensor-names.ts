@@ -54,7 +54,8 @@ const wordModules: Readonly<Record<EncoderFamily, Readonly<Record<WordModule, st
   },
 };
 
-function isWordModule(module: EncoderModule): module is WordModule {
+/** Whether a module belongs to what predicts masked words. */
+export function isWordModule(module: EncoderModule): module is WordModule {
   return module === 'wordTransform' || module === 'wordTransformNorm' || module === 'wordBias';
 }
 
@@ -150,5 +151,18 @@ export function encoderTensors(config: EncoderConfig): readonly EncoderTensor[] 
       layerModules.flatMap((module) => both(module, layer)),
     ).flat(),
     ...(config.family === 'bert' ? both('pooler') : []),
+  ];
+}
+
+/** What predicts masked words, in the order of a checkpoint; its map onto the vocabulary is the word embeddings. */
+export function wordHeadTensors(): readonly EncoderTensor[] {
+  const both = (module: WordModule): EncoderTensor[] => [
+    { module, layer: undefined, part: 'weight' },
+    { module, layer: undefined, part: 'bias' },
+  ];
+  return [
+    ...both('wordTransform'),
+    ...both('wordTransformNorm'),
+    { module: 'wordBias', layer: undefined, part: 'bias' },
   ];
 }

@@ -1,0 +1,39 @@
+import { UserError } from '../base/errors.ts';
+import { installedCatalogue } from '../runs/catalogue.ts';
+import { planRuns } from '../runs/plan-runs.ts';
+import { makeStartEncoder, pretrainingConfiguration } from '../runs/pretraining.ts';
+import { makeWorkspace, type App } from './app.ts';
+import { exportRun } from './export.ts';
+import { startRuns } from './run.ts';
+
+export interface PretrainOptions {
+  readonly model?: string;
+  readonly fromScratch?: string;
+  readonly vocabularySize: number;
+  readonly wholeWords: boolean;
+  readonly set: readonly string[];
+  readonly detach: boolean;
+  readonly out?: string;
+}
+
+/** `peft-lab pretrain FILE`: learns masked words, as a run like any other. @returns the exit code */
+export async function pretrainCommand(app: App, file: string, options: PretrainOptions): Promise<number> {
+  const { model, fromScratch, out, detach } = options;
+  if (model !== undefined && fromScratch !== undefined)
+    throw new UserError('--model and --from-scratch exclude one another');
+  if (out !== undefined && detach)
+    throw new UserError(
+      '--out needs the end of the run, which --detach does not wait for',
+      'Write the encoder afterwards with: peft-lab export RUN FOLDER.',
+    );
+  const start =
+    fromScratch === undefined
+      ? model
+      : await makeStartEncoder(makeWorkspace(app), fromScratch, file, options.vocabularySize, 0);
+  const written = pretrainingConfiguration({ file, model: start, wholeWords: options.wholeWords }, installedCatalogue);
+  const { ids, code } = await startRuns(app, await planRuns(written, options.set), detach);
+  const [id] = ids;
+  if (code === 0 && out !== undefined && id !== undefined)
+    await exportRun(app, id, out, { precision: 'float32', at: 'last' });
+  return code;
+}

@@ -100,9 +100,7 @@ export function divideLosses(q: number, sigma: number, step: number, { from, to 
     // (e^εᵢ₊₁ − e^ℓ)/(q·e^y) at the cell's lower end, from the losses, since the cell's ends may agree in most digits. The lowest cell
     // reaches below every loss.
     const greatest =
-      loss > logKept
-        ? growth / (growth - Math.expm1(logKept - loss))
-        : 1 + (-q - Math.expm1(loss)) / (q * Math.exp(y));
+      loss > logKept ? growth / (growth - Math.expm1(logKept - loss)) : 1 + (-q - Math.expm1(loss)) / (q * Math.exp(y));
     let atLow = 0;
     let atHigh = 0;
     while (left < right) {

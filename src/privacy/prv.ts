@@ -1,4 +1,12 @@
-import { frequencyOrder, inverseTransform, mirrored, rootsOfUnity, transform, transformError, type Roots } from './fft.ts';
+import {
+  frequencyOrder,
+  inverseTransform,
+  mirrored,
+  rootsOfUnity,
+  transform,
+  transformError,
+  type Roots,
+} from './fft.ts';
 import { gaussianEpsilon, singleStepEpsilon, type EpsilonBounds } from './gaussian.ts';
 import {
   connectTheDots,
@@ -196,7 +204,8 @@ function foldTilted(law: LossGrid, theta: number, into: Float64Array): number {
   let place = ((first % n) + n) % n;
   for (let i = 0; i < masses.length; i++) {
     const mass = masses[i] as number;
-    if (mass > 0) into[place] = (into[place] as number) + mass * Math.exp(theta * ((first + i) * step + offset) - logMoment);
+    if (mass > 0)
+      into[place] = (into[place] as number) + mass * Math.exp(theta * ((first + i) * step + offset) - logMoment);
     place = place + 1 === n ? 0 : place + 1;
   }
   return logMoment;
@@ -253,7 +262,7 @@ interface Lump {
 }
 
 /** How many points of a signal are transformed by themselves at most. */
-const mostLumps = 4;
+const mostLumps = 8;
 
 /**
  * Takes the greatest masses out of a signal. At a small rate nearly all of a step's loss is one lump around 0; transformed exactly, it adds
@@ -265,7 +274,7 @@ function takeLumps(signal: Float64Array): readonly Lump[] {
     let place = 0;
     for (let k = 1; k < signal.length; k++) if ((signal[k] as number) > (signal[place] as number)) place = k;
     const mass = signal[place] as number;
-    if (mass < 0.02) break;
+    if (mass < 0.005) break;
     lumps.push({ place, mass });
     signal[place] = 0;
   }
@@ -397,8 +406,7 @@ function readEpsilon({ side, parts, plan }: Signal, composed: Composed, relative
   /** Chernoff's bound of the tilted probability of a loss from `loss` up. */
   const tiltedAbove = (loss: number): number =>
     loss > greatest + step ? 0 : Math.exp(Math.min(0, logTurn - plan.turn * loss));
-  const rounding =
-    error * Math.min(n, 1 / Math.expm1(tilt * step) - 1 / Math.expm1((tilt + 1) * step));
+  const rounding = error * Math.min(n, 1 / Math.expm1(tilt * step) - 1 / Math.expm1((tilt + 1) * step));
   // The most that a tilted mass of 1 above ε can weigh: the maximum of e^(−θu)·(1 − e^(−u)).
   const heaviest = Math.exp(-tilt * Math.log1p(1 / tilt) - Math.log1p(tilt));
   // What is folded up around the window loses e^(−θ·width) a turn.
@@ -407,7 +415,8 @@ function readEpsilon({ side, parts, plan }: Signal, composed: Composed, relative
   const above = end > greatest + step ? 0 : Math.exp(Math.min(0, logMomentAt(plan.above) - plan.above * end));
   const beyond = side === 'upper' ? above + infinite : -turned;
   // All sums have n positive terms; their exponentials come from differences of these sizes.
-  const summing = relativeError + unit * (4 * n + 8 * (Math.abs(logMoment) + tilt * (Math.abs(plan.high) + Math.abs(plan.low))));
+  const summing =
+    relativeError + unit * (4 * n + 8 * (Math.abs(logMoment) + tilt * (Math.abs(plan.high) + Math.abs(plan.low))));
   const factor = Math.exp(side === 'upper' ? summing : -summing);
   const sign = side === 'upper' ? 1 : -1;
   const shrink = -Math.expm1(-step);
@@ -470,7 +479,9 @@ function boundsOnGrid(
   delta: number,
 ): EpsilonBounds & { readonly noise: number } {
   // Two points are left over for what rounding the window's ends to the grid takes.
-  const spread = Math.max(...sketched.map(({ sketch: { losses } }) => Math.abs((losses[0] ?? 0) - (losses.at(-1) ?? 0))));
+  const spread = Math.max(
+    ...sketched.map(({ sketch: { losses } }) => Math.abs((losses[0] ?? 0) - (losses.at(-1) ?? 0))),
+  );
   const step = Math.max((plan.high - plan.low) / (n - 2), spread / (mostCells * n));
   const [upperParts, lowerParts]: [Part[], Part[]] = [[], []];
   let [relativeError, slack] = [0, 0];
@@ -514,9 +525,8 @@ function boundsInDirection(
   if (most <= enough) return best;
   let noise = Infinity;
   // The first grid is coarse; it tells where the others have to be fine.
-  for (let n = fewestPoints; ; ) {
-    const guess =
-      best.upper === most ? first : { epsilon: Math.min(best.upper, first.epsilon), lower: best.lower };
+  for (let n = fewestPoints; ;) {
+    const guess = best.upper === most ? first : { epsilon: Math.min(best.upper, first.epsilon), lower: best.lower };
     const plan = planOf(sketches, guess, delta, first.tilt, { points: n, noise });
     const found = boundsOnGrid(sketched, direction, plan, n, delta);
     best = { lower: Math.max(best.lower, found.lower), upper: Math.min(best.upper, found.upper) };
@@ -535,7 +545,7 @@ function boundsInDirection(
 export function prvEpsilon(
   phases: readonly Phase[],
   delta: number,
-  { tolerance = 1e-3, mostPoints = 2 ** 18 }: PrvOptions = {},
+  { tolerance = 1e-3, mostPoints = 2 ** 17 }: PrvOptions = {},
 ): EpsilonBounds {
   checkDelta(delta);
   const parts = normalise(phases);
@@ -554,7 +564,7 @@ export function prvEpsilon(
 export function composedEpsilon(
   phases: readonly Phase[],
   delta: number,
-  { tolerance = 1e-3, mostPoints = 2 ** 18 }: PrvOptions = {},
+  { tolerance = 1e-3, mostPoints = 2 ** 17 }: PrvOptions = {},
 ): EpsilonBounds {
   const steps = phases.reduce((sum, phase) => sum + phase.steps, 0);
   // What is cut off the range counts as a violation; a small share of delta is spent on it.

@@ -113,13 +113,19 @@ function logMomentOfAdding(q: number, sigma: number, theta: number): number {
   }
   // Beyond the range lies 1e-44 of Q, where (1 + u)^−θ is at most (1 − q)^−θ; each term's rounding is of the size of its exponent.
   const greatest = -theta * Math.log1p(-q);
-  return Math.log1p((sum * h) / (sigma * Math.sqrt(2 * Math.PI)) + 1e-44 * Math.exp(greatest) + 1e-15 * Math.expm1(greatest));
+  return Math.log1p(
+    (sum * h) / (sigma * Math.sqrt(2 * Math.PI)) + 1e-44 * Math.exp(greatest) + 1e-15 * Math.expm1(greatest),
+  );
 }
 
 /** An upper bound of ε against the addition of a record alone, from Rényi divergences; by {@link rdpEpsilon}'s conversion. */
 export function rdpEpsilonOfAdding(phases: readonly Phase[], delta: number): number {
   const numerator = (theta: number): number =>
-    phases.reduce((sum, { samplingRate, noiseMultiplier, steps }) => sum + steps * logMomentOfAdding(samplingRate, noiseMultiplier, theta), 0) -
+    phases.reduce(
+      (sum, { samplingRate, noiseMultiplier, steps }) =>
+        sum + steps * logMomentOfAdding(samplingRate, noiseMultiplier, theta),
+      0,
+    ) -
     Math.log(delta) -
     theta * Math.log1p(1 / theta) -
     Math.log1p(theta);

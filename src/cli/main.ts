@@ -1,6 +1,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { FileError, messageOf, UserError } from '../base/errors.ts';
 import { programVersion } from '../runs/program.ts';
+import type { Phase } from '../privacy/mechanism.ts';
 import type { App } from './app.ts';
 import { plainLines, processTerminal } from './output.ts';
 

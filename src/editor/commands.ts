@@ -57,6 +57,7 @@ export function registerCommands(app: ExtensionApp): vscode.Disposable {
     return pickRun(app, { nothing: noRuns(), ...target });
   }
 
+  /** As {@link one}, but all that are selected. */
   async function many(given: readonly unknown[], target: Target): Promise<readonly RunRef[]> {
     const refs = refsOf(given, (node) => app.explorer.runsOf(node));
     const { fits } = target;
@@ -67,14 +68,15 @@ export function registerCommands(app: ExtensionApp): vscode.Disposable {
             const run = app.run(ref);
             return run !== undefined && fits(run);
           });
-    const { pickRuns, noRuns } = await picks();
-    return pickRuns(app, { nothing: noRuns(), ...target });
+    const { pickRun, noRuns } = await picks();
+    const chosen = await pickRun(app, { nothing: noRuns(), ...target });
+    return chosen === undefined ? [] : [chosen];
   }
 
   async function stop(given: readonly unknown[], force: boolean): Promise<void> {
     const runs = await many(given, {
       title: force ? t('Force Stop') : t('Stop Run'),
-      placeholder: t('The runs that are to write a checkpoint and end'),
+      placeholder: t('The run that is to write a checkpoint and end'),
       fits: canStop,
       nothing: t('No run is under way.'),
     });
@@ -98,7 +100,7 @@ export function registerCommands(app: ExtensionApp): vscode.Disposable {
   async function star(given: readonly unknown[], on: boolean): Promise<void> {
     const runs = await many(given, {
       title: on ? t('Star Run') : t('Remove Star'),
-      placeholder: on ? t('The runs to star') : t('The runs to take the star off'),
+      placeholder: on ? t('The run to star') : t('The run to take the star off'),
       fits: (run) => run.starred !== on,
       nothing: on ? t('There is no run without a star.') : t('No run is starred.'),
     });
@@ -123,7 +125,7 @@ export function registerCommands(app: ExtensionApp): vscode.Disposable {
     [Command.resumeRun]: async (...given) => {
       const runs = await many(given, {
         title: t('Resume Run'),
-        placeholder: t('The runs to go on with from their last checkpoints'),
+        placeholder: t('The run to go on with from its last checkpoint'),
         fits: canResume,
         nothing: t('No run can be resumed: none was stopped, failed or was interrupted.'),
       });
@@ -152,13 +154,13 @@ export function registerCommands(app: ExtensionApp): vscode.Disposable {
     [Command.deleteRun]: async (...given) => {
       const runs = await many(given, {
         title: t('Delete Run'),
-        placeholder: t('The runs to delete with all their files'),
+        placeholder: t('The run to delete with all its files'),
         fits: isOver,
       });
       await app.actions.remove(runs);
     },
     [Command.tagRun]: async (...given) => {
-      const runs = await many(given, { title: t('Tag Run'), placeholder: t('The runs to tag') });
+      const runs = await many(given, { title: t('Tag Run'), placeholder: t('The run to tag') });
       await app.actions.tag(runs);
     },
     [Command.editNote]: async (...given) => {

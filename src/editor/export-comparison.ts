@@ -1,4 +1,5 @@
 import * as vscode from 'vscode';
+import { comparisonReport } from '../analysis/html-report.ts';
 import type { ComparisonFormat } from '../analysis/render.ts';
 import type { ComparisonRow } from '../store/queries.ts';
 import type { ComparisonSelection } from './app.ts';
@@ -63,6 +64,7 @@ export async function pickSelection(app: ExtensionApp): Promise<ComparisonSelect
           selection: { kind: 'sweep', folder, sweep },
         };
       }),
+    { label: 'HTML', description: t('chart and tables in one file for a browser'), format: 'html', ending: 'html' },
   ];
   const chosen = await vscode.window.showQuickPick(items, {
     title: t('Compare Runs'),
@@ -78,8 +80,20 @@ export async function pickSelection(app: ExtensionApp): Promise<ComparisonSelect
 }
 
 interface FormatItem extends vscode.QuickPickItem {
-  readonly format: ComparisonFormat;
+  readonly format: ComparisonFormat | 'html';
   readonly ending: string;
+}
+
+/** One file with the chart and the table of the panel, made by the panel's own code. */
+async function htmlOf(app: ExtensionApp, rows: readonly ComparisonRow[]): Promise<string> {
+  const script = vscode.Uri.joinPath(app.context.extensionUri, 'dist', 'webviews', 'report.js');
+  const manifest = app.context.extension.packageJSON as { readonly version?: unknown };
+  return comparisonReport({
+    script: new TextDecoder().decode(await vscode.workspace.fs.readFile(script)),
+    runs: rows,
+    version: String(manifest.version),
+    made: new Date(),
+  });
 }
 
 /** "PEFT: Export Comparison": of the comparison that is in front, else of what is asked for. */
@@ -104,7 +118,12 @@ export async function exportComparison(app: ExtensionApp): Promise<void> {
     ...(base === undefined ? {} : { defaultUri: vscode.Uri.joinPath(base, `comparison.${chosen.ending}`) }),
   });
   if (target === undefined) return;
-  const text = await app.worker.ask('render', { rows: await rowsOf(app, selection), format: chosen.format });
+  const rows = await rowsOf(app, selection);
+  const { format } = chosen;
+  const text = format === 'html' ? await htmlOf(app, rows) : await app.worker.ask('render', { rows, format });
   await vscode.workspace.fs.writeFile(target, new TextEncoder().encode(text));
-  await vscode.window.showTextDocument(target, { preview: true });
+  // A page of code is nothing to read in an editor; a browser on another machine could not reach it.
+  if (format !== 'html') await vscode.window.showTextDocument(target, { preview: true });
+  else if (vscode.env.remoteName === undefined) await vscode.env.openExternal(target);
+  else await vscode.commands.executeCommand('revealInExplorer', target);
 }

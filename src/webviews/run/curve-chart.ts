@@ -239,7 +239,7 @@ export class CurveChart extends LitElement {
         width: hasAverage ? 1 : 1.5,
         alpha: hasAverage ? 0.25 : 1,
         dash,
-        points: { show: isEvaluation && data.value.length <= 200, size: 5, fill: stroke },
+        points: { show: data.value.length <= (isEvaluation ? 200 : 40) && !hasAverage, size: 5, fill: stroke },
         spanGaps: false,
       };
       return hasAverage ? [raw, { stroke, width: 2, dash, points: { show: false } }] : [raw];

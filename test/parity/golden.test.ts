@@ -77,13 +77,17 @@ const supported = [
   'prefix_flat_bert',
   'prefix_peft_bert',
   'prefix_peft_bert_ner',
+  'prefix_peft_bert_qa',
   'prefix_peft_mlp_bert',
   'prefix_peft_roberta',
   'prefix_roberta',
   'prompt_bert',
   'prompt_bert_ner',
   'prompt_peft_bert',
+  'prompt_peft_distilbert',
   'prompt_peft_roberta',
+  'prompt_peft_roberta_ner',
+  'prompt_peft_roberta_qa',
   'prompt_roberta_after_bos',
   'slash_bert_ner',
   'slash_roberta_attention_position',
@@ -98,6 +102,9 @@ const supported = [
   'warp_roberta_cls',
   'warp_roberta_mask',
 ];
+
+/** Those that are not in the whole set: made later, with peft alone. */
+const added = ['prefix_peft_bert_qa', 'prompt_peft_distilbert', 'prompt_peft_roberta_ner', 'prompt_peft_roberta_qa'];
 
 /** What is wrong, short enough to read in a failed test. */
 function complaints(report: CaseReport): readonly string[] {
@@ -159,7 +166,7 @@ describe("golden files: numbers from the methods' authors' own code, computed ag
 
   it('agrees to 1e-6 in float64, AdamW of near-zero gradients included', async () => {
     const only =
-      '{bitfit_roberta,full_bert_qa,full_distilbert*,full_electra*,head_only_bert_ner,lora_roberta,slash_*,ia3_*,unipelt_*,full_roberta_mlm,jrwarp_roberta_mask,pasta_bert_pair,prefix_peft_roberta,prefix_roberta,prompt_peft_roberta,prompt_roberta_after_bos}';
+      '{bitfit_roberta,full_bert_qa,full_distilbert*,full_electra*,head_only_bert_ner,lora_roberta,slash_*,ia3_*,unipelt_*,compacter_modules/*,compacterpp_*,phm_*,low_rank_*,pfeiffer_*,full_roberta_mlm,jrwarp_roberta_mask,pasta_bert_pair,prefix_peft_roberta,prefix_roberta,prompt_peft_roberta,prompt_roberta_after_bos}';
     const exact = await verifyGoldenFolder(fixtures, {
       backend: interpreterBackend,
       device,
@@ -177,6 +184,8 @@ describe.skipIf(!here)(`the whole set of golden files${here ? '' : ' (../shared/
   it('agrees in every case that is supported', async () => {
     const report = await verifyGoldenFolder(wholeSet, { backend: onnxBackend, device });
     expect(report.cases.flatMap(complaints)).toEqual([]);
-    expect(namesOf(report, 'passed')).toEqual(expect.arrayContaining([...supported, 'full_bert_regression']));
+    expect(namesOf(report, 'passed')).toEqual(
+      expect.arrayContaining([...supported.filter((name) => !added.includes(name)), 'full_bert_regression']),
+    );
   });
 });

@@ -1,7 +1,8 @@
-import { z } from 'zod';
+import type { z } from 'zod';
 import { grouped } from '../base/format.ts';
 import { methods } from '../peft/registry.ts';
-import { configurationJsonSchema } from '../runs/configuration-json-schema.ts';
+import { configurationJsonSchema, writtenSchema, type JsonSchema } from '../runs/configuration-json-schema.ts';
+import { usualTraining } from '../runs/configuration-schema.ts';
 import { installedCatalogue } from '../runs/catalogue.ts';
 import { listTasks } from '../tasks/registry.ts';
 import { isPair, type Task } from '../tasks/task.ts';
@@ -15,26 +16,20 @@ interface MethodOption {
   readonly description: string;
 }
 
-interface OptionSchema {
-  readonly type?: string;
-  readonly enum?: readonly unknown[];
-  readonly items?: OptionSchema;
-  readonly default?: unknown;
-  readonly description?: string;
-}
-
-function typeOf(schema: OptionSchema): string {
+function typeOf(schema: JsonSchema): string {
   if (schema.enum !== undefined) return schema.enum.map((value) => JSON.stringify(value)).join(' | ');
   if (schema.items !== undefined) return `list of ${typeOf(schema.items)}`;
-  return schema.type ?? 'any';
+  if (schema.anyOf !== undefined) return [...new Set(schema.anyOf.map(typeOf))].join(' | ');
+  return [schema.type ?? 'any'].flat().join(' | ');
 }
 
 function optionsOf(schema: z.ZodType): readonly MethodOption[] {
-  const { properties = {} } = z.toJSONSchema(schema, { io: 'input' });
-  return Object.entries(properties).map(([name, property]) => {
-    const option = property as OptionSchema;
-    return { name, type: typeOf(option), default: option.default ?? null, description: option.description ?? '' };
-  });
+  return Object.entries(writtenSchema(schema).properties ?? {}).map(([name, option]) => ({
+    name,
+    type: typeOf(option),
+    default: option.default ?? null,
+    description: option.description ?? '',
+  }));
 }
 
 /** Text broken between words into lines of at most `width` cells. */
@@ -52,11 +47,12 @@ function wrapped(text: string, width: number): readonly string[] {
 
 /** `peft-lab methods`: what can be written as `method`, and its options. */
 export function methodsCommand(app: App): number {
-  const listed = methods.map(({ id, title, citation, description, options }) => ({
+  const listed = methods.map(({ id, title, citation, description, options, training }) => ({
     id,
     title,
     citation,
     description,
+    training: { ...usualTraining, ...training },
     options: optionsOf(options),
   }));
   if (app.json) {
@@ -70,11 +66,12 @@ export function methodsCommand(app: App): number {
       .join('');
   app.terminal.out(
     listed
-      .map(({ id, title, citation, description, options }) =>
+      .map(({ id, title, citation, description, training, options }) =>
         [
           `${id}  ${title}\n`,
           indented(description, '  '),
           indented(citation, '  '),
+          `  learningRate ${training.learningRate}, warmup ${training.warmup}, weightDecay ${training.weightDecay}\n`,
           ...options.map(
             (option) =>
               `  ${option.name} = ${JSON.stringify(option.default)}\n${indented(option.description, '      ')}`,

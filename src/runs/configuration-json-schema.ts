@@ -25,7 +25,8 @@ export interface JsonSchema {
   readonly exclusiveMaximum?: number;
 }
 
-function emit(schema: z.ZodType): JsonSchema {
+/** A schema as it reads what a person writes; alternatives are always `anyOf`. */
+export function writtenSchema(schema: z.ZodType): JsonSchema {
   const emitted = z.toJSONSchema(schema, {
     io: 'input',
     target: 'draft-7',
@@ -50,7 +51,7 @@ function methodJsonSchema(catalogue: Catalogue, description: string | undefined)
     anyOf: [
       { type: 'string', enum: short },
       ...ids.map((id): JsonSchema => {
-        const options = emit(catalogue.methods.options(id));
+        const options = writtenSchema(catalogue.methods.options(id));
         return {
           type: 'object',
           description: catalogue.methods.title(id),
@@ -64,7 +65,7 @@ function methodJsonSchema(catalogue: Catalogue, description: string | undefined)
 }
 
 function build(catalogue: Catalogue): JsonSchema {
-  const { required = [], ...run } = emit(configurationSchema(catalogue));
+  const { required = [], ...run } = writtenSchema(configurationSchema(catalogue));
   return {
     $schema: 'http://json-schema.org/draft-07/schema#',
     title: 'PEFT Lab configuration',
@@ -73,7 +74,7 @@ function build(catalogue: Catalogue): JsonSchema {
       $schema: { type: 'string', description: 'The schema of this file, for editors.' },
       ...run.properties,
       method: methodJsonSchema(catalogue, run.properties?.['method']?.description),
-      matrix: emit(matrixSchema),
+      matrix: writtenSchema(matrixSchema),
     },
     // With a matrix, what is required may come from it.
     if: { not: { required: ['matrix'] } },

@@ -1,6 +1,5 @@
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { z } from 'zod';
 import { UserError } from '../base/errors.ts';
 import { closestName } from '../base/suggest.ts';
 import { openEncoder } from '../engine/encoder-checkpoint.ts';
@@ -12,7 +11,7 @@ import { buildModel, countParameters, type ModelPlan, type ParameterCounts } fro
 import { readJson } from '../engine/text-files.ts';
 import type { TextKind } from '../peft/method.ts';
 import { findMethod } from '../peft/registry.ts';
-import type { JsonSchema } from './configuration-json-schema.ts';
+import { writtenSchema } from './configuration-json-schema.ts';
 import { describeProblem, problemsOf } from './configuration-problems.ts';
 
 /** How many numbers a method trains on a model, from the model's sizes alone. */
@@ -65,7 +64,7 @@ export function methodOptions(id: string, given: Readonly<Record<string, unknown
   const method = findMethod(id);
   const parsed = method.options.safeParse(given);
   if (parsed.success) return method.parse(given);
-  const schema = z.toJSONSchema(method.options, { io: 'input' }) as JsonSchema;
+  const schema = writtenSchema(method.options);
   const problems = problemsOf(parsed.error.issues, given, schema).map(describeProblem);
   const known = Object.keys(schema.properties ?? {});
   throw new UserError(

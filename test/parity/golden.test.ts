@@ -187,5 +187,5 @@ describe.skipIf(!here)(`the whole set of golden files${here ? '' : ' (../shared/
     expect(namesOf(report, 'passed')).toEqual(
       expect.arrayContaining([...supported.filter((name) => !added.includes(name)), 'full_bert_regression']),
     );
-  });
+  }, 600_000);
 });

@@ -58,6 +58,17 @@ describe('methods that add rows and shifts', () => {
     expect(tensorsOf(id)).toEqual(tensorsOf(unbroken));
   });
 
+  test('are counted for what the task is made of, pairs where none is named', async () => {
+    const counted = async (...args: readonly string[]): Promise<unknown> =>
+      JSON.parse((await bench.run('params', '--json', ...args)).out) as unknown;
+    const single = await counted('--model', bench.configure('a', { task, method: 'pasta' }));
+    expect(single).toMatchObject({ method: 2 * 2 * 16, texts: 'single' });
+    const pair = await counted('--model', 'model', '--method', 'pasta');
+    expect(pair).toMatchObject({ method: 2 * 3 * 16, texts: 'pair' });
+    const told = await bench.run('params', '--model', 'model', '--method', 'pasta');
+    expect(told.out).toContain('pairs of texts');
+  });
+
   test('rows that take positions from the text are refused where the examples would not fit', async () => {
     const method = { id: 'prompt-tuning', length: 20, enter: 'before-embedding' };
     const file = bench.configure('a', { task, method });

@@ -132,9 +132,9 @@ export function openPrivateTraining(
   const delta = settings.delta ?? defaultDelta(examples);
   const { noiseMultiplier, targetEpsilon } =
     earlier ?? chooseNoise(settings, { delta, samplingRate, steps: totalSteps });
-  const seeded = settings.insecureSeed !== undefined;
-  const known = seeded ? seedKey(settings.insecureSeed) : readKey(folder);
-  const key = known ?? createKey(folder);
+  const { insecureSeed } = settings;
+  const seeded = insecureSeed !== undefined;
+  const key = seeded ? seedKey(insecureSeed) : (readKey(folder) ?? createKey(folder));
   const keyId = createHash('sha256').update(key).digest('hex').slice(0, 16);
   const lost = earlier !== undefined && earlier.keyId !== keyId;
   const repeatedSteps = (earlier?.repeatedSteps ?? 0) + (lost ? stepsComputedAgain(before, fromStep) : 0);

@@ -1,0 +1,45 @@
+import { grouped } from '../base/format.ts';
+import { auditPrivacy, type PrivacyAudit } from '../runs/audit.ts';
+import { journalChunks } from '../runs/journal.ts';
+import { findRun, runFolder } from '../runs/run-folder.ts';
+import { readWorkspace, type App } from './app.ts';
+import { facts, plainLines, printJson } from './output.ts';
+
+const verdicts: Readonly<Record<PrivacyAudit['verdict'], string>> = {
+  holds: 'the recorded epsilon holds',
+  fails: 'the record does not support the recorded epsilon',
+  'not-private': 'this run is not private',
+};
+
+function auditText({ verdict, epsilon, ledger, steps, findings, assumptions }: PrivacyAudit): string {
+  const list = (title: string, lines: readonly string[]): string =>
+    lines.length === 0 ? '' : `\n${title}\n${lines.map((line) => `  ${line}\n`).join('')}`;
+  const known =
+    ledger === undefined || epsilon === undefined || steps === undefined
+      ? ''
+      : `\n${facts([
+          ['epsilon, computed anew', `${epsilon.computed.toPrecision(6)} (${epsilon.accountant})`],
+          ['epsilon, recorded', epsilon.recorded?.toPrecision(6) ?? '-'],
+          ['delta', ledger.delta.toPrecision(4)],
+          ['training examples', grouped(ledger.examples)],
+          ['sampling', `Poisson, rate ${ledger.samplingRate.toPrecision(4)}`],
+          ['noise multiplier', String(ledger.noiseMultiplier)],
+          ['clipping', `each example's whole gradient to a norm of ${ledger.maxGradNorm}`],
+          [
+            'steps',
+            `${grouped(steps.recorded)}${steps.repeated === 0 ? '' : ` and ${grouped(steps.repeated)} released again`}`,
+          ],
+          ['generator', ledger.generator],
+        ])}`;
+  return `${verdicts[verdict]}\n${known}${list('Findings', findings)}${list('Assumed, not shown by the record', assumptions)}`;
+}
+
+/** `peft-lab audit RUN`: computes a private run's epsilon anew from its journal. @returns 1 when it does not hold */
+export function auditCommand(app: App, id: string): number {
+  const workspace = readWorkspace(app);
+  const folder = runFolder(workspace, findRun(workspace, id));
+  const audit = auditPrivacy([...journalChunks(folder)].flatMap(({ events }) => events));
+  if (app.json) printJson(app.terminal, audit);
+  else app.terminal.out(plainLines(auditText(audit)));
+  return audit.verdict === 'holds' ? 0 : 1;
+}

@@ -1,0 +1,155 @@
+import { privacySpent } from '../privacy/accountant.ts';
+import type { JournalEvent } from './events.ts';
+import { replay, type EventOf } from './replay.ts';
+
+type Ledger = EventOf<'privacy'>;
+
+/** What an audit of a run's journal finds. */
+export interface PrivacyAudit {
+  /** `holds`: the recorded epsilon is what the record amounts to. `fails`: it is not, or the record speaks against it. */
+  readonly verdict: 'holds' | 'fails' | 'not-private';
+  /** Epsilon of all steps that were released, computed anew; the recorded one is the last that the trainer told. */
+  readonly epsilon?: { readonly computed: number; readonly recorded: number | undefined; readonly accountant: string };
+  readonly ledger?: Ledger;
+  /** Steps released: those in the record, and those computed again with other noise. */
+  readonly steps?: { readonly recorded: number; readonly repeated: number };
+  /** Everything that speaks against the claim. */
+  readonly findings: readonly string[];
+  /** What the claim rests on and this record can't show. */
+  readonly assumptions: readonly string[];
+}
+
+/** Members of the ledger that are the same in all segments of a run. */
+const lasting = [
+  'relation',
+  'unit',
+  'sampling',
+  'examples',
+  'samplingRate',
+  'expectedBatchSize',
+  'noiseMultiplier',
+  'maxGradNorm',
+  'clipping',
+  'delta',
+] as const satisfies readonly (keyof Ledger)[];
+
+/** Relative differences below this are rounding. */
+const TOLERANCE = 1e-6;
+
+/** A start of the run, with what came before and after it. */
+interface Segment {
+  readonly ledger: Ledger | undefined;
+  readonly fromStep: number;
+  /** The last step of all earlier segments. */
+  readonly before: number;
+  readonly steps: readonly EventOf<'step'>[];
+}
+
+function segmentsOf(events: readonly JournalEvent[]): readonly Segment[] {
+  const numbers = [...new Set(events.map(({ segment }) => segment))].sort((a, b) => a - b);
+  let before = 0;
+  return numbers.map((number) => {
+    const own = events.filter(({ segment }) => segment === number);
+    const steps = own.filter((event) => event.type === 'step');
+    const fromStep = own.find((event) => event.type === 'started')?.fromStep ?? steps[0]?.step ?? before + 1;
+    const segment: Segment = { ledger: own.find((event) => event.type === 'privacy'), fromStep, before, steps };
+    before = Math.max(before, ...steps.map(({ step }) => step), 0);
+    return segment;
+  });
+}
+
+/** What is released again wherever a segment starts with another key than the one before. */
+function repeatedSteps(segments: readonly Segment[]): number {
+  let known: Ledger | undefined;
+  let repeated = 0;
+  for (const { ledger, fromStep, before } of segments) {
+    if (ledger === undefined) continue;
+    if (known !== undefined && known.keyId !== ledger.keyId) repeated += Math.max(0, before - (fromStep - 1));
+    known = ledger;
+  }
+  return repeated;
+}
+
+function ledgerFindings(segments: readonly Segment[], first: Ledger): readonly string[] {
+  const bare = segments.filter(({ ledger, steps }) => ledger === undefined && steps.length > 0).length;
+  const others = segments.flatMap(({ ledger }) => (ledger === undefined || ledger === first ? [] : [ledger]));
+  const changed = lasting.filter((name) => others.some((ledger) => ledger[name] !== first[name]));
+  const expected = first.samplingRate * first.examples;
+  return [
+    ...(bare > 0 ? [`${bare} of the run's segments took steps without a ledger`] : []),
+    ...changed.map((name) => `${name} is not the same in all segments`),
+    ...([first, ...others].some(({ insecure }) => insecure)
+      ? ['draws and noise come from a known seed (privacy.insecureSeed): anybody can take the noise away']
+      : []),
+    ...(Math.abs(expected - first.expectedBatchSize) > TOLERANCE * expected
+      ? [`the expected batch of ${first.expectedBatchSize} is not the sampling rate times the examples, ${expected}`]
+      : []),
+  ];
+}
+
+function releaseFindings(events: readonly JournalEvent[]): readonly string[] {
+  const told = events.filter((event) => event.type === 'step' && event.loss !== null).length;
+  const chosen = events.some((event) => event.type === 'evaluation' && event.best);
+  const early = events.some((event) => event.type === 'finished' && event.reason === 'early-stopped');
+  return [
+    ...(told > 0 ? [`the journal tells the training loss of ${told} steps, which epsilon does not cover`] : []),
+    ...(chosen ? ['a checkpoint was chosen by its evaluation, which epsilon does not cover'] : []),
+    ...(early ? ['the run stopped early by its evaluations, which epsilon does not cover'] : []),
+  ];
+}
+
+/**
+ * Computes a private run's epsilon anew from its journal alone, and looks for what speaks against it: steps without a ledger, a known
+ * seed, repeated steps that were not counted, a recorded epsilon that is too small, data told without noise.
+ * @param events all of the journal
+ */
+export function auditPrivacy(events: readonly JournalEvent[]): PrivacyAudit {
+  const { steps, privacy } = replay(events);
+  const [first] = privacy;
+  if (first === undefined) {
+    return { verdict: 'not-private', findings: ['the run has no privacy ledger'], assumptions: [] };
+  }
+  const segments = segmentsOf(events);
+  const repeated = repeatedSteps(segments);
+  const released = steps.at(-1)?.step ?? 0;
+  const { samplingRate, noiseMultiplier, delta } = first;
+  const accountant = first.accountant === 'tightest' ? undefined : first.accountant;
+  const spentAfter = (count: number): ReturnType<typeof privacySpent> =>
+    privacySpent([{ samplingRate, noiseMultiplier, steps: count }], delta, accountant);
+  const spent = spentAfter(released + repeated);
+  const recorded = steps.findLast(({ epsilon }) => epsilon !== undefined);
+  const counted = privacy.at(-1)?.repeatedSteps ?? 0;
+  const findings = [
+    ...ledgerFindings(segments, first),
+    ...releaseFindings(events),
+    ...(counted === repeated
+      ? []
+      : [`the ledger counts ${counted} repeated steps; the journal shows that ${repeated} were released again`]),
+    ...recordedFindings(recorded, spentAfter, repeated),
+  ];
+  return {
+    verdict: findings.length === 0 ? 'holds' : 'fails',
+    epsilon: { computed: spent.epsilon, recorded: recorded?.epsilon ?? undefined, accountant: spent.accountant },
+    ledger: first,
+    steps: { recorded: released, repeated },
+    findings,
+    assumptions: [
+      `neighbouring data sets differ by one training example, there or not; somebody with several examples is covered less`,
+      `the number of training examples, ${first.examples}, is public`,
+      'draws and noise came from the stated generator, and nobody else had its key',
+      'only this run, of all that used the data, is counted; scores on a development set of the same people are not covered',
+    ],
+  };
+}
+
+function recordedFindings(
+  recorded: EventOf<'step'> | undefined,
+  spentAfter: (steps: number) => { readonly epsilon: number },
+  repeated: number,
+): readonly string[] {
+  if (recorded === undefined) return [];
+  const computed = spentAfter(recorded.step + repeated).epsilon;
+  const told = recorded.epsilon ?? Infinity;
+  if (Math.abs(told - computed) <= TOLERANCE * computed) return [];
+  return [`epsilon after step ${recorded.step} is recorded as ${told}; the record amounts to ${computed}`];
+}

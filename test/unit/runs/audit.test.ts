@@ -1,0 +1,120 @@
+import { describe, expect, it } from 'vitest';
+import { privacySpent } from '../../../src/privacy/accountant.ts';
+import { auditPrivacy } from '../../../src/runs/audit.ts';
+import type { JournalEvent } from '../../../src/runs/events.ts';
+
+type Ledger = Extract<JournalEvent, { type: 'privacy' }>;
+type Step = Extract<JournalEvent, { type: 'step' }>;
+
+const ledger: Omit<Ledger, 'segment' | 'seq' | 'time'> = {
+  type: 'privacy',
+  relation: 'add-or-remove-one',
+  unit: 'example',
+  sampling: 'poisson',
+  examples: 4000,
+  samplingRate: 0.02,
+  expectedBatchSize: 80,
+  chunkSize: 16,
+  noiseMultiplier: 0.9,
+  maxGradNorm: 0.1,
+  clipping: 'flat',
+  delta: 1 / 8000,
+  accountant: 'tightest',
+  plannedSteps: 20,
+  repeatedSteps: 0,
+  generator: 'ChaCha20',
+  keyId: '00ff',
+  insecure: false,
+};
+
+function epsilonAfter(steps: number): number {
+  return privacySpent([{ samplingRate: 0.02, noiseMultiplier: 0.9, steps }], 1 / 8000).epsilon;
+}
+
+/** A segment that opens with a ledger, starts at a step and goes to another, telling epsilon at its end. */
+function segment(
+  number: number,
+  from: number,
+  to: number,
+  changes: { readonly ledger?: Partial<Ledger> | undefined; readonly last?: Partial<Step> } = {},
+): readonly JournalEvent[] {
+  const stamp = { segment: number, seq: 0, time: 0 };
+  const parameters = { method: 1, head: 1, total: 2, frozen: 3 };
+  const started: JournalEvent = {
+    ...stamp,
+    seq: 1,
+    type: 'started',
+    processId: 1,
+    fromStep: from,
+    totalSteps: 20,
+    stepsPerEpoch: 10,
+    trainExamples: 4000,
+    parameters,
+    device: { provider: 'cpu', reason: 'test' },
+  };
+  const steps = Array.from({ length: to - from + 1 }, (_, index): JournalEvent => {
+    const step = from + index;
+    const repeated = changes.ledger?.repeatedSteps ?? 0;
+    return {
+      ...stamp,
+      seq: 2 + index,
+      type: 'step',
+      step,
+      epoch: step / 10,
+      loss: null,
+      learningRate: 1e-3,
+      gradientNorm: 0.1,
+      examplesPerSecond: 10,
+      tokensPerSecond: 0,
+      ...(step === to ? { epsilon: epsilonAfter(step + repeated), ...changes.last } : {}),
+    };
+  });
+  return [{ ...stamp, ...ledger, ...changes.ledger }, started, ...steps];
+}
+
+describe('an audit', () => {
+  it('finds that an honest record holds, whole or continued with its key', () => {
+    const whole = auditPrivacy(segment(0, 1, 20));
+    expect(whole).toMatchObject({ verdict: 'holds', findings: [], steps: { recorded: 20, repeated: 0 } });
+    expect(whole.epsilon?.computed).toBe(epsilonAfter(20));
+    expect(auditPrivacy([...segment(0, 1, 14), ...segment(1, 11, 20)])).toMatchObject({ verdict: 'holds' });
+  });
+
+  it('counts what was released again under another key, and finds it where the ledger does not', () => {
+    const counted = segment(1, 11, 20, { ledger: { keyId: 'aa', repeatedSteps: 4 } });
+    expect(auditPrivacy([...segment(0, 1, 14), ...counted])).toMatchObject({
+      verdict: 'holds',
+      steps: { recorded: 20, repeated: 4 },
+      epsilon: { computed: epsilonAfter(24) },
+    });
+    const hidden = auditPrivacy([...segment(0, 1, 14), ...segment(1, 11, 20, { ledger: { keyId: 'aa' } })]);
+    expect(hidden.verdict).toBe('fails');
+    expect(hidden.findings.join()).toContain('4 were released again');
+  });
+
+  it.each<[string, readonly JournalEvent[], string]>([
+    ['a smaller epsilon', segment(0, 1, 20, { last: { epsilon: 0.1 } }), 'recorded as 0.1'],
+    ['more noise than the accounting', segment(0, 1, 20, { ledger: { noiseMultiplier: 0.8 } }), 'amounts to'],
+    ['a known seed', segment(0, 1, 20, { ledger: { insecure: true } }), 'known seed'],
+    ['a training loss', segment(0, 1, 20, { last: { loss: 0.5 } }), 'training loss of 1 steps'],
+    ['another batch', segment(0, 1, 20, { ledger: { expectedBatchSize: 160 } }), 'expected batch of 160'],
+    [
+      'another noise in a later segment',
+      [...segment(0, 1, 10), ...segment(1, 11, 20, { ledger: { noiseMultiplier: 1.9 } })],
+      'noiseMultiplier is not the same',
+    ],
+    [
+      'steps without a ledger',
+      [...segment(0, 1, 10), ...segment(1, 11, 20).filter(({ type }) => type !== 'privacy')],
+      '1 of the run',
+    ],
+  ])('finds %s', (_, events, finding) => {
+    const audit = auditPrivacy(events);
+    expect(audit.verdict).toBe('fails');
+    expect(audit.findings.join()).toContain(finding);
+  });
+
+  it('says of an ordinary run that it is none', () => {
+    expect(auditPrivacy(segment(0, 1, 20).filter(({ type }) => type !== 'privacy')).verdict).toBe('not-private');
+  });
+});

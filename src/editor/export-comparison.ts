@@ -64,7 +64,6 @@ export async function pickSelection(app: ExtensionApp): Promise<ComparisonSelect
           selection: { kind: 'sweep', folder, sweep },
         };
       }),
-    { label: 'HTML', description: t('chart and tables in one file for a browser'), format: 'html', ending: 'html' },
   ];
   const chosen = await vscode.window.showQuickPick(items, {
     title: t('Compare Runs'),
@@ -105,6 +104,7 @@ export async function exportComparison(app: ExtensionApp): Promise<void> {
     { label: 'JSON', description: t('everything, every single score included'), format: 'json', ending: 'json' },
     { label: 'Markdown', description: t('a table for documents'), format: 'markdown', ending: 'md' },
     { label: t('Text'), description: t('a table in plain text'), format: 'table', ending: 'txt' },
+    { label: 'HTML', description: t('chart and tables in one file for a browser'), format: 'html', ending: 'html' },
   ];
   const chosen = await vscode.window.showQuickPick(formats, {
     title: t('Export Comparison'),

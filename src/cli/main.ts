@@ -250,7 +250,7 @@ function makeProgram(finish: (code: number) => void, complain: (message: string)
   add(
     'audit <run>',
     "compute a private run's epsilon anew from its record, and look for what speaks against it",
-  ).action(action(async (app, id: string) => (await import('./audit.ts')).auditCommand(app, id)));
+  ).action(action(async (app, command) => (await import('./audit.ts')).auditCommand(app, command.args[0] ?? '')));
   add('doctor', 'look at everything that a run depends on').action(
     action(async (app) => (await import('./doctor.ts')).doctorCommand(app)),
   );

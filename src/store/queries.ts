@@ -4,7 +4,7 @@ import { limitOf, runReader, standingOf, type EvaluationRow, type Standing } fro
 import { thin, type Thinning } from './downsample.ts';
 import { isMembers, parse, type Counts, type Mark, type Members } from './records.ts';
 import { every, first, numberOf, numberOrNull, textOf, textOrNull } from './rows.ts';
-import type { Database } from './sqlite.ts';
+import { allAsArrays, type Database } from './sqlite.ts';
 import { visible } from './visibility.ts';
 
 /** One row of a listing. Times are milliseconds since 1970; null stands for not known (yet). */
@@ -297,13 +297,6 @@ export function runPage({ rows, total }: RowPage): RunPage {
   return { runs: rows.map(summaryOf), total };
 }
 
-/** The rows of a query by position instead of by name; the caller says what its columns are. */
-function tuples(database: Database, sql: string, ...parameters: readonly (string | number)[]): readonly unknown[] {
-  const statement = database.prepare(sql);
-  statement.setReturnArrays(true);
-  return statement.all(...parameters);
-}
-
 /** The runs that meet the query, one page of them; {@link runPage} makes objects of them. */
 export function listRuns(database: Database, query: RunQuery = {}): RowPage {
   const { sql, parameters } = conditionOf(query);
@@ -314,7 +307,7 @@ export function listRuns(database: Database, query: RunQuery = {}): RowPage {
   const isWhole = limit === undefined && offset === 0;
   // Sorting whole rows costs four times what sorting their keys does.
   const chosen = isWhole ? sql : `key IN (SELECT key FROM runs WHERE ${sql} ${order} LIMIT ? OFFSET ?)`;
-  const rows = tuples(
+  const rows = allAsArrays(
     database,
     `SELECT ${summaryColumns} FROM runs WHERE ${chosen} ${order}`,
     ...parameters,
@@ -408,7 +401,7 @@ function metricNames(database: Database, key: number): readonly string[] {
 
 /** One run, or undefined where there is none of that id. Deleted runs are shown too, while their folder is there. */
 export function showRun(database: Database, id: string): RunDetail | undefined {
-  const [row] = tuples(database, `SELECT ${summaryColumns} FROM runs WHERE id = ?`, id) as readonly SummaryTuple[];
+  const [row] = allAsArrays(database, `SELECT ${summaryColumns} FROM runs WHERE id = ?`, id) as readonly SummaryTuple[];
   const document = first(
     database.prepare('SELECT key, config, environment FROM runs LEFT JOIN configurations ON run = key WHERE id = ?'),
     id,
@@ -460,7 +453,7 @@ export interface ComparisonRow extends RunSummary, Standing {
 /** The runs that meet the filter with their configurations and metrics, oldest first. */
 export function comparisonRows(database: Database, filter: RunFilter = {}): readonly ComparisonRow[] {
   const { sql, parameters } = conditionOf(filter);
-  const rows = tuples(
+  const rows = allAsArrays(
     database,
     `SELECT key, config, ${summaryColumns} FROM runs LEFT JOIN configurations ON run = key
      WHERE ${sql} ORDER BY created_at, id`,
@@ -532,7 +525,7 @@ export function curveOf(database: Database, query: CurveQuery): Curve {
     const last = Math.min(toStep, limitOf(horizon, segment) - 1);
     // An average depends on all that came before.
     const first = smoothing === undefined ? fromStep : 0;
-    const found = tuples(database, sql, key, metric, segment, first, last) as readonly PointTuple[];
+    const found = allAsArrays(database, sql, key, metric, segment, first, last) as readonly PointTuple[];
     return found.map(([step, epoch, time, value]): Point => ({
       segment,
       step,

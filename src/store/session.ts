@@ -5,7 +5,7 @@ import { messageOf } from '../base/errors.ts';
 import { DatabaseError, explain, isDamage, sqliteCode } from './errors.ts';
 import { finish, ingest, type IngestReport } from './ingest.ts';
 import { migrate } from './migrations.ts';
-import { connect, loadSqlite, type Database, type JournalMode } from './sqlite.ts';
+import { connect, copyContent, type Database, type JournalMode } from './sqlite.ts';
 
 /**
  * The open database of a workspace, and how it is made whole again. The file holds nothing that the run folders can't rebuild,
@@ -185,8 +185,7 @@ async function replaceContent(source: Database, path: string): Promise<void> {
   const deadline = Date.now() + waitMs;
   for (;;) {
     try {
-      // All pages in one step: the step holds the write lock, and readers keep the old content until it is done.
-      await loadSqlite().backup(source, path, { rate: 0x7fffffff });
+      await copyContent(source, path);
       return;
     } catch (thrown) {
       // Node reports a busy target as result code 0.

@@ -59,7 +59,7 @@ function maskPositions({ inputIds, special, shape }: Batch, token: number): Tens
   const first = firstPositions(inputIds, shape, token);
   const data = Int32Array.from(first.data, (at, row) => {
     const marked = special.subarray(row * shape[1], (row + 1) * shape[1]).indexOf(READ_MASK);
-    return marked < 0 ? Number(at) : marked;
+    return marked < 0 ? at : marked;
   });
   return { ...first, dtype: 'int32', data };
 }

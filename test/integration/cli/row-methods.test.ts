@@ -35,7 +35,7 @@ describe('methods that add rows and shifts', () => {
     expect(bench.ids()).toHaveLength(method.length);
     for (const id of bench.ids()) {
       const events = bench.events(id);
-      const losses = events.flatMap((event) => (event.type === 'step' ? [event.loss] : []));
+      const losses = events.flatMap((event) => (event.type === 'step' ? [event.loss ?? NaN] : []));
       const mean = (of: readonly number[]): number => of.reduce((sum, loss) => sum + loss, 0) / of.length;
       expect(losses).toHaveLength(300);
       expect(mean(losses.slice(-60))).toBeLessThan(mean(losses.slice(0, 60)));

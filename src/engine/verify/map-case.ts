@@ -147,7 +147,7 @@ export function mapCase(facts: CaseFacts): CaseMapping {
   if (typeof objective === 'string') return unsupported(`head: ${objective}`);
   return {
     kind: 'mapped',
-    method: { id: mapping.id, options: method.options },
+    method: { id: method.id ?? mapping.id, options: method.options },
     objective,
     names: new Map([...baseNames(facts), ...(method.names ?? [])]),
   };

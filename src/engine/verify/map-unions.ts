@@ -29,7 +29,7 @@ interface MappedPart {
 const layerTensor = /^method\.layer\.(?<layer>\d+)\.(?<rest>.+)$/;
 const gateTensor = /^(?:(?<prefix>prefix)_gate|(?<module>.+)\.gate)\.(?<tensor>weight|bias)$/;
 const scaleTensor = /^(?<module>.+)\.(?:lora_(?<factor>[AB])|(?<vector>ia3_l))(?:\.weight)?$/;
-const adapterTensor = /^(?<module>\w+)\.adapter_(?:down|up)\b/;
+const adapterTensor = /^(?<module>\w+)\.(?:adapter_)?(?:down|up)\b/;
 
 /** Which part a tensor of a layer belongs to; a map with `lora_B` alone is scaled, one with `lora_A` too gets a low-rank update. */
 function layerPart(facts: CaseFacts, name: string): PartKind | undefined {
@@ -42,10 +42,8 @@ function layerPart(facts: CaseFacts, name: string): PartKind | undefined {
   if (gate['prefix'] !== undefined) return 'prefix';
   const module = gate['module'] ?? '';
   const mates = (pattern: RegExp): boolean =>
-    namesOf(facts, 'method').some(
-      (mate) => mate.startsWith(`method.layer.${layer}.${module}.`) && pattern.test(mate.slice(layer.length)),
-    );
-  if (mates(/\.adapter_/)) return 'adapter';
+    namesOf(facts, 'method').some((mate) => mate.startsWith(`method.layer.${layer}.${module}.`) && pattern.test(mate));
+  if (mates(/\.(?:adapter_)?(?:down|up)\b/)) return 'adapter';
   if (mates(/\.lora_A/)) return 'lora';
   return mates(/\.lora_B|\.ia3_l/) ? 'ia3' : undefined;
 }
@@ -57,6 +55,7 @@ function hasFactorA(facts: CaseFacts, layer: string, module: string): boolean {
 function partOf(facts: CaseFacts, name: string): PartKind | undefined {
   if (/^method\.prefix\./.test(name)) return 'prefix';
   if (/^method\.prompt\b/.test(name)) return 'prompt';
+  if (/^method\.(?:shared_parameters\.|phm_rule)/.test(name)) return 'adapter';
   return layerPart(facts, name);
 }
 
@@ -123,7 +122,7 @@ function mapAdapterPart(part: PartFacts): MappedPart | string {
   const { activation = 'relu', scaling = 1 } = facts.hyperparameters;
   const id = tensors.some((name) => /\.W_left$/.test(name)) ? 'compacter' : 'adapter-pfeiffer';
   const parallel = /parallel|parbn|\bmam\b/i.test(facts.method);
-  const attends = tensors.some((name) => /\.attention\.adapter_/.test(name));
+  const attends = tensors.some((name) => /\.attention\.(?:adapter_)?(?:down|up)\b/.test(name));
   const mapped = adapterMappings
     .find((mapping) => mapping.id === id)
     ?.map({
@@ -253,30 +252,36 @@ function mapUnion(facts: CaseFacts): MappedMethod {
   if (typeof parts === 'string') return unsupported(parts);
   return {
     kind: 'method',
+    id: 'union',
     options: { parts: parts.map(({ id, options }) => ({ id, ...options })) },
     names: unitedNames(parts),
   };
 }
 
-/** UniPELT by its own options: the parts have to be its parts, every one but the prompt gated. */
-function mapUniPelt(facts: CaseFacts, prompts: boolean): MappedMethod {
+/** UniPELT by its own options where the parts are its parts, each but the prompt gated; as a union of what is there otherwise. */
+function mapUniPelt(facts: CaseFacts): MappedMethod {
   const parts = findParts(facts);
   if (typeof parts === 'string') return unsupported(parts);
-  const wanted = ['prefix-tuning', 'adapter-pfeiffer', 'lora', ...(prompts ? ['prompt-tuning'] : [])];
-  if (parts.map(({ id }) => id).join() !== wanted.join()) {
-    return unsupported(`has the parts ${parts.map(({ id }) => id).join(', ')}`);
-  }
   const options = (id: string): MappedPart['options'] => parts.find((part) => part.id === id)?.options ?? {};
   const { length: prefixLength, bottleneck: prefixBottleneck, reparametrise } = options('prefix-tuning');
-  const { bottleneck, positions, reads } = options('adapter-pfeiffer');
+  const { bottleneck, positions, layers, reads, activation, scaling } = options('adapter-pfeiffer');
   const { rank, targets } = options('lora');
-  const { length: promptLength, place, headReads } = options('prompt-tuning');
+  const ids = parts.map(({ id }) => id).join();
   const gated = parts.filter(({ options: own }) => own['gated'] === true).length;
-  if (gated !== 3) return unsupported(`has gates on ${gated} of its parts`);
-  if (String(positions) !== 'feedForward' || reads !== 'normalised') return unsupported('has adapters elsewhere');
-  if (String(targets) !== 'query,value') return unsupported(`has LoRA on ${String(targets)}`);
+  const usual =
+    ids.replace(/,prompt-tuning$/, '') === 'prefix-tuning,adapter-pfeiffer,lora' &&
+    gated === 3 &&
+    String(positions) === 'feedForward' &&
+    layers === undefined &&
+    reads === 'normalised' &&
+    activation === 'relu' &&
+    scaling === 1 &&
+    String(targets) === 'query,value';
+  if (!usual) return mapUnion(facts);
+  const { length: promptLength, place, headReads } = options('prompt-tuning');
   return {
     kind: 'method',
+    id: promptLength === undefined ? 'unipelt' : 'unipelt-prompt',
     options: {
       prefixLength,
       ...(prefixBottleneck === undefined ? {} : { prefixBottleneck }),
@@ -284,7 +289,7 @@ function mapUniPelt(facts: CaseFacts, prompts: boolean): MappedMethod {
       bottleneck,
       rank,
       maskedGateMean: false,
-      ...(prompts ? { promptLength, place, headReads } : {}),
+      ...(promptLength === undefined ? {} : { promptLength, place, headReads }),
     },
     names: unitedNames(parts),
   };
@@ -300,12 +305,7 @@ function mapIa3(facts: CaseFacts): MappedMethod {
 
 /** Unions and IA3, the more special names first. */
 export const unionMappings: readonly MethodMapping[] = [
-  { id: 'unipelt', called: /^unipelt$/i, map: (facts) => mapUniPelt(facts, false) },
-  {
-    id: 'unipelt-prompt',
-    called: /^(?:pt ?\+ ?unipelt|unipelt ?\+ ?prompt(?: tuning)?)$/i,
-    map: (facts) => mapUniPelt(facts, true),
-  },
-  { id: 'union', called: /^unipelt\b|\w ?\+ ?\w|\bmam\b|\bgated\b|\bunion\b/i, map: mapUnion },
+  { id: 'unipelt', called: /\bunipelt\b/i, map: mapUniPelt },
+  { id: 'union', called: /\w ?\+ ?\w|\bmam\b|\bgated\b|\bunion\b/i, map: mapUnion },
   { id: 'ia3', called: /^\(?ia\)?\^?3\b/i, map: mapIa3 },
 ];

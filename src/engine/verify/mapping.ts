@@ -22,7 +22,13 @@ export interface CaseFacts {
 
 /** What a case's method is here: options, and our names of tensors that are called otherwise. */
 export type MappedMethod =
-  | { readonly kind: 'method'; readonly options: ModelPlan['method']['options']; readonly names?: Renaming }
+  | {
+      readonly kind: 'method';
+      /** Where it is another one than the mapping's own. */
+      readonly id?: string;
+      readonly options: ModelPlan['method']['options'];
+      readonly names?: Renaming;
+    }
   | { readonly kind: 'unsupported'; readonly reason: string };
 
 /** Our names by the case's. */

@@ -114,6 +114,8 @@ export async function packageExtension(target: string, out: string): Promise<str
   for (const folder of ['dist', 'media', 'l10n'])
     for (const file of filesBelow(join(root, folder)))
       if (builtEndings.has(extname(file))) copy(file, join(stage, relative(root, file)));
+  // The data of the sample tasks, with where it comes from.
+  for (const file of filesBelow(join(root, 'samples'))) copy(file, join(stage, relative(root, file)));
   copyRuntime(stage, libraries);
   writeFileSync(
     join(stage, '.vscodeignore'),

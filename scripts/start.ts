@@ -2,19 +2,21 @@
 // A comparison of five methods on data that ships with the project, through the command line that everyone uses. With
 // --open, VS Code in the browser with the extension and the runs in it; runs of an earlier start are taken as they are.
 import { spawn } from 'node:child_process';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { listRuns, runFolder, workspaceAt } from '../src/runs/run-folder.ts';
 import { runState } from '../src/runs/run-state.ts';
+import { loadSplit } from '../src/tasks/read/load.ts';
+import { findTask } from '../src/tasks/registry.ts';
+import { sampleFolder } from '../src/tasks/sample-data.ts';
 import { openInBrowser } from './open.ts';
 import { ownTarget, packageForThisMachine } from './package.ts';
 import { writeRandomEncoder } from './random-encoder.ts';
 import { onPath } from './vscode/programs.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const data = join(root, 'examples', 'word-order');
 const workspace = join(root, '.cache', 'start');
 const encoderFolder = join(workspace, 'encoder');
 
@@ -37,9 +39,16 @@ function peftLab(...args: readonly string[]): Promise<number> {
   });
 }
 
+/** The sentences that are trained on. */
+async function sentences(): Promise<string> {
+  const task = findTask('word-order');
+  const { examples } = await loadSplit(task, sampleFolder(task) ?? '', 'train');
+  return examples.map(({ text }) => text).join('\n');
+}
+
 async function train(model: string | undefined): Promise<number> {
   // Enough to see every part at work, and honest about what it is.
-  if (model === undefined) await writeRandomEncoder(encoderFolder, await readFile(join(data, 'train.tsv'), 'utf8'));
+  if (model === undefined) await writeRandomEncoder(encoderFolder, await sentences());
   const files: string[] = [];
   for (const { method, learningRate } of methods) {
     const id = typeof method === 'string' ? method : method.id;
@@ -47,7 +56,7 @@ async function train(model: string | undefined): Promise<number> {
     const configuration = {
       name: `word-order ${id}`,
       model: model ?? encoderFolder,
-      task: { id: 'cola', data, maxLength: 64 },
+      task: { id: 'word-order', maxLength: 64 },
       method,
       training: { epochs: 6, batchSize: 32, learningRate, dropout: 0 },
       tags: ['start'],

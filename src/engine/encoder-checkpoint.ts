@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { FileError } from '../base/errors.ts';
+import { FileError, UserError } from '../base/errors.ts';
 import type { WeightLocation, WeightSource } from './backends/backend.ts';
 import { parseEncoderConfig, type EncoderConfig } from './encoders/config.ts';
 import { tensorName, tensorPrefix, tensorShape, wordHeadTensors } from './encoders/tensor-names.ts';
@@ -81,13 +81,8 @@ export function frozenWeights(model: ModelGraph, checkpoint: EncoderCheckpoint, 
   return source;
 }
 
-/** Rows of the word embeddings that the seed draws. */
-async function drawWords(
-  checkpoint: EncoderCheckpoint,
-  name: string,
-  [count = 0]: readonly number[],
-  seed: number,
-): Promise<Float32Array> {
+/** Rows of the word embeddings. @throws Error where one lies outside the table */
+async function wordRows(checkpoint: EncoderCheckpoint, rows: ArrayLike<number>): Promise<Float32Array> {
   const { config } = checkpoint;
   const table = { module: 'wordEmbeddings', layer: undefined, part: 'weight' } as const;
   const [inEncoder, width] = [tensorName(config, table), config.embeddingSize];
@@ -95,8 +90,9 @@ async function drawWords(
   const { file, name: inFile } = checkpoint.tensors.get(inEncoder) ?? { file: '', name: '' };
   const { data } = (await readTensors(file, [inFile])).get(inFile) ?? {};
   if (!(data instanceof Float32Array)) throw new Error(`${inFile} was not read as float32`);
-  const values = new Float32Array(count * width);
-  for (const [at, row] of drawRows(count, config.vocabularySize, name, seed).entries()) {
+  const values = new Float32Array(rows.length * width);
+  for (const [at, row] of Array.from(rows).entries()) {
+    if (row >= config.vocabularySize) throw new Error(`${inFile} has no row ${row}`);
     values.set(data.subarray(row * width, (row + 1) * width), at * width);
   }
   return values;
@@ -104,12 +100,14 @@ async function drawWords(
 
 /**
  * The start values of the trained tensors, by name.
- * @throws FileError when the checkpoint lacks one or has it in another shape
+ * @param maskToken where the head reads it
+ * @throws UserError when a tensor starts from the mask token, which is not given; FileError when the checkpoint lacks one or has it in another shape
  */
 export async function startValues(
   model: ModelGraph,
   checkpoint: EncoderCheckpoint,
   seed: number,
+  maskToken?: number,
 ): Promise<Map<string, Float32Array>> {
   const values = new Map<string, Float32Array>();
   const wanted = new Map<string, Map<string, string>>();
@@ -119,7 +117,18 @@ export async function startValues(
       continue;
     }
     if (initialiser.kind === 'wordEmbeddings') {
-      values.set(name, await drawWords(checkpoint, name, shape, seed));
+      const [count = 0] = shape;
+      if (initialiser.of === 'mask' && maskToken === undefined) {
+        throw new UserError(
+          'rows are to start from the mask token, but no head reads one here',
+          'Set method.head to "mask", or choose another method.init.',
+        );
+      }
+      const rows =
+        initialiser.of === 'mask'
+          ? new Uint32Array(count).fill(maskToken ?? 0)
+          : drawRows(count, checkpoint.config.vocabularySize, name, seed);
+      values.set(name, await wordRows(checkpoint, rows));
       continue;
     }
     locate(checkpoint, initialiser.tensor, shape);

@@ -125,7 +125,7 @@ async function openSession(setup: TrainingSetup, host: TrainingHost, from: Train
   const { settings, checkpoint, train: data } = setup;
   const model = buildModel(modelPlanOf(setup), { dropout: settings.dropout ?? 'model' });
   const lengths = lengthsOfTraining(settings, data.count, setup.privacy?.samplingRate);
-  const values = from?.values ?? (await startValues(model, checkpoint, settings.seed));
+  const values = from?.values ?? (await startValues(model, checkpoint, settings.seed, setup.maskToken));
   const trained = model.trained.map(({ name, shape }): Trained => {
     const value = values.get(name);
     const size = shape.reduce((product, dim) => product * dim, 1);

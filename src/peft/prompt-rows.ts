@@ -18,7 +18,7 @@ export const placeOptions = {
 };
 
 /** The law that prompt rows start from. */
-export const promptInit = ['uniform', 'normal', 'vocabulary', 'zeros'] as const;
+export const promptInit = ['uniform', 'normal', 'vocabulary', 'mask', 'zeros'] as const;
 
 export interface PromptChoice {
   readonly count: number;
@@ -37,7 +37,9 @@ function startOf({ init, initScale }: PromptChoice): Initialiser {
     case 'normal':
       return { kind: 'normal', deviation: initScale };
     case 'vocabulary':
-      return { kind: 'wordEmbeddings' };
+      return { kind: 'wordEmbeddings', of: 'drawn' };
+    case 'mask':
+      return { kind: 'wordEmbeddings', of: 'mask' };
     case 'zeros':
       return { kind: 'zeros' };
   }
@@ -57,7 +59,7 @@ export function declarePrompt(
 ): AddedRows {
   const { count, enter, place, headReads, init } = choice;
   const width = enter === 'before-layers' ? encoder.hiddenSize : encoder.embeddingSize;
-  if (init === 'vocabulary' && width !== encoder.embeddingSize) {
+  if ((init === 'vocabulary' || init === 'mask') && width !== encoder.embeddingSize) {
     throw new UserError(
       `${method}: rows that enter the layers are ${width} wide, but this encoder's word embeddings are ${encoder.embeddingSize}`,
       'Choose another init, or let the rows enter before the embedding layer.',

@@ -16,7 +16,9 @@ const options = z.strictObject({
   init: z
     .enum(promptInit)
     .default('normal')
-    .describe('What the rows start from: a law, the embeddings of words that the seed draws, or zeros.'),
+    .describe(
+      "What the rows start from: a law, the embeddings of words that the seed draws, the mask token's as in the paper, or zeros.",
+    ),
   initScale: z.number().positive().default(1).describe('Multiplies the deviation of both laws, 1/√h.'),
   transform: z
     .boolean()

@@ -16,8 +16,8 @@ export type Initialiser =
   | { readonly kind: 'identity' }
   /** The checkpoint's tensor of this name. */
   | { readonly kind: 'checkpoint'; readonly tensor: string }
-  /** Rows of the checkpoint's word embeddings, drawn without repetition as far as there are enough. */
-  | { readonly kind: 'wordEmbeddings' };
+  /** Rows of the checkpoint's word embeddings: drawn without repetition as far as there are enough, or the mask token's in every row. */
+  | { readonly kind: 'wordEmbeddings'; readonly of: 'drawn' | 'mask' };
 
 /** How a frozen tensor starts: as a trained one may, or as 0, 1, … in a random order, which makes it int32. */
 export type FixedInitialiser = Initialiser | { readonly kind: 'permutation' };

@@ -284,6 +284,18 @@ describe('rows that start from the vocabulary', () => {
     expect(other).not.toEqual(drawn);
   });
 
+  it("are the mask token's where it is read, as WARP has it", async () => {
+    const model = modelOf('warp', { prompts: 3, init: 'mask' });
+    const mask = tokenizer.specialTokens.mask?.id ?? 0;
+    const name = 'bert.embeddings.word_embeddings.weight';
+    const { data } = (await readTensors(`${folder}/model.safetensors`, [name])).get(name) ?? {};
+    const width = tinyConfigJson.hidden_size;
+    const own = Array.from((data ?? []).slice(mask * width, (mask + 1) * width), Number);
+    const started = (await startValues(model, checkpoint, 0, mask)).get('method.z') ?? new Float32Array();
+    expect([...started]).toEqual([...own, ...own, ...own]);
+    await expect(startValues(model, checkpoint, 0)).rejects.toThrow(UserError);
+  });
+
   it('have the width of what they enter', () => {
     const encoder = { ...checkpoint.config, family: 'electra' as const, embeddingSize: 8 };
     const shapeOf = (id: string, options: Options): readonly number[] | undefined =>

@@ -155,7 +155,11 @@ async function looped(setup: TrainingSetup, drawn: readonly number[]): Promise<R
         ...batchFeeds(batch, checkpoint.config, setup.maskToken, model.specialTokens),
         [LOSS_SCALE]: { dtype: 'float32', shape: [], data: Float32Array.of(1) },
       });
-      const gradients = model.trained.map(({ name }) => ({ name, data: Float64Array.from(results[name]?.data ?? []) }));
+      const gradients = model.trained.map(({ name }) => {
+        const gradient = results[name];
+        if (gradient?.dtype !== 'float32') throw new Error(`${name} has no gradient`);
+        return { name, data: Float64Array.from(gradient.data) };
+      });
       const norm = Math.sqrt(gradients.flatMap(({ data }) => [...data]).reduce((sum, x) => sum + x * x, 0));
       for (const { name, data } of gradients) {
         const sum = sums.get(name) ?? new Float64Array(data.length);

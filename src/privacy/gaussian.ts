@@ -25,7 +25,8 @@ export function solveEpsilon(deltaOf: (epsilon: number) => number, delta: number
   if (deltaOf(0) <= delta) return { lower: 0, upper: 0 };
   let low = 0;
   let high = 1e-12;
-  while (deltaOf(high) > delta) {
+  // What is no number certifies nothing.
+  while (!(deltaOf(high) <= delta)) {
     low = high;
     high *= 2;
     if (high === Infinity) return { lower: low, upper: Infinity };
@@ -33,8 +34,8 @@ export function solveEpsilon(deltaOf: (epsilon: number) => number, delta: number
   for (;;) {
     const middle = low + (high - low) / 2;
     if (middle <= low || middle >= high) break;
-    if (deltaOf(middle) > delta) low = middle;
-    else high = middle;
+    if (deltaOf(middle) <= delta) high = middle;
+    else low = middle;
   }
   const slack = 1e-11;
   return { lower: low * (1 - slack), upper: high * (1 + slack) };

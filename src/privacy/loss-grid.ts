@@ -118,6 +118,7 @@ export function divideLosses(q: number, sigma: number, step: number, { from, to 
         atLow += weight * distance;
         atHigh += weight * Math.max(0, greatest - distance);
       }
+      if (!(until > left)) throw new RangeError(`the loss at noise multiplier ${sigma} can't be resolved`);
       left = until;
     }
     low[i] = atLow;

@@ -19,16 +19,21 @@ export interface Phase {
   readonly steps: number;
 }
 
+/** The least rate and delta that are accounted; the square of less would not be a number above 0. */
+export const leastRate = 1e-30;
+export const leastDelta = 1e-100;
+
 /** A phase whose values make no sense. Callers check what users give; this is the last line. */
 export function checkPhase({ samplingRate, noiseMultiplier, steps }: Phase): void {
-  if (!(samplingRate >= 0 && samplingRate <= 1)) throw new RangeError(`sampling rate ${samplingRate} is not in [0, 1]`);
+  if (!(samplingRate === 0 || (samplingRate >= leastRate && samplingRate <= 1)))
+    throw new RangeError(`sampling rate ${samplingRate} is neither 0 nor in [${leastRate}, 1]`);
   if (!(noiseMultiplier >= 0 && noiseMultiplier < Infinity))
     throw new RangeError(`noise multiplier ${noiseMultiplier} is not a number from 0`);
   if (!Number.isSafeInteger(steps) || steps < 0) throw new RangeError(`steps ${steps} is not a whole number from 0`);
 }
 
 export function checkDelta(delta: number): void {
-  if (!(delta > 0 && delta < 1)) throw new RangeError(`delta ${delta} is not between 0 and 1`);
+  if (!(delta >= leastDelta && delta < 1)) throw new RangeError(`delta ${delta} is not in [${leastDelta}, 1)`);
 }
 
 /**
@@ -51,6 +56,7 @@ export function normalise(phases: readonly Phase[]): readonly Phase[] | undefine
     const key = `${samplingRate} ${noiseMultiplier}`;
     joined.set(key, { ...phase, steps: steps + (joined.get(key)?.steps ?? 0) });
   }
+  if (precision === Infinity) return undefined;
   const sampled = [...joined.values()];
   return precision === 0
     ? sampled

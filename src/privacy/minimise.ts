@@ -23,14 +23,15 @@ export function minimisePositive(
   start: number,
   { tolerance = 1e-7, lowest = 1e-9, highest = 1e9 }: MinimumOptions = {},
 ): Minimum {
-  let best: Minimum = { at: start, value: f(start) };
+  const begin = Math.min(highest, Math.max(lowest, start));
+  let best: Minimum = { at: begin, value: f(begin) };
   const visit = (x: number): number => {
     const value = f(x);
     if (value < best.value) best = { at: x, value };
     return value;
   };
   const step = Math.log(2);
-  let centre = Math.log(start);
+  let centre = Math.log(begin);
   let low = Math.max(centre - step, Math.log(lowest));
   let high = Math.min(centre + step, Math.log(highest));
   let middle = best.value;

@@ -7,7 +7,7 @@ import {
   transformError,
   type Roots,
 } from './fft.ts';
-import { gaussianEpsilon, singleStepEpsilon, type EpsilonBounds } from './gaussian.ts';
+import { gaussianDelta, gaussianEpsilon, singleStepEpsilon, type EpsilonBounds } from './gaussian.ts';
 import {
   connectTheDots,
   divideLosses,
@@ -115,6 +115,18 @@ function momentOf(sketches: readonly Sketch[]): (theta: number) => number {
   return (theta) => sketches.reduce((sum, { steps, losses, masses }) => sum + steps * logSum(losses, masses, theta), 0);
 }
 
+/** The standard deviation of the composed loss. */
+function deviationOf(sketches: readonly Sketch[]): number {
+  let variance = 0;
+  for (const { steps, losses, masses } of sketches) {
+    let [mean, square] = [0, 0];
+    for (let i = 0; i < losses.length; i++) mean += (masses[i] as number) * (losses[i] as number);
+    for (let i = 0; i < losses.length; i++) square += (masses[i] as number) * ((losses[i] as number) - mean) ** 2;
+    variance += steps * square;
+  }
+  return Math.sqrt(variance);
+}
+
 /** The Rényi bound within the range: above ε, but of its size where nothing else is known. */
 function firstGuess(sketches: readonly Sketch[], delta: number): Guess & { readonly tilt: number } {
   const moment = momentOf(sketches);
@@ -165,7 +177,10 @@ function planOf(
   const moment = momentOf(sketches);
   const steps = sketches.reduce((sum, sketched) => sum + sketched.steps, 0);
   const exponent = (theta: number): number => moment(theta) - theta * guess.epsilon;
-  const saddle = minimisePositive(exponent, start, { tolerance: 1e-2, lowest: 1e-12, highest: 1e12 }).at;
+  const deviation = deviationOf(sketches);
+  const point = minimisePositive(exponent, start, { tolerance: 1e-2, lowest: 1e-12, highest: 1e12 }).at;
+  // Where ε is next to nothing the saddle point is too, and a law that is hardly tilted needs an endless window.
+  const saddle = guess.epsilon < deviation ? Math.max(point, Math.min(1e12, 0.5 / deviation)) : point;
   /** About the share of δ that rounding and the grid cost. */
   const cost = ({ tilt, high, low }: Plan): number => {
     const weight = tilt * (1 + tilt);
@@ -454,6 +469,8 @@ export interface PrvOptions {
 
 /** Of one step's loss, for each point of the window; where more would be wanted, the grid is coarser. */
 const mostCells = 16;
+/** Below it, amplification by sampling is left out of account. */
+const leastNoise = 0.01;
 const fewestPoints = 2 ** 11;
 
 function powerOfTwoFrom(value: number): number {
@@ -552,6 +569,18 @@ export function prvEpsilon(
   if (parts === undefined) return { lower: Infinity, upper: Infinity };
   const [only] = parts;
   if (only === undefined) return { lower: 0, upper: 0 };
+  // A step's total variation is q·(2Φ(1/2σ) − 1), and no composition's is more than the sum.
+  const variation = parts.reduce(
+    (sum, { samplingRate, noiseMultiplier, steps }) =>
+      sum + steps * samplingRate * gaussianDelta(1 / noiseMultiplier, 0),
+    0,
+  );
+  if (variation * (1 + 1e-9) <= delta) return { lower: 0, upper: 0 };
+  if (parts.some(({ samplingRate, noiseMultiplier }) => samplingRate < 1 && noiseMultiplier < leastNoise)) {
+    // Sampling never makes it worse; with next to no noise it hardly makes it better, and quadratures grow as 1/σ².
+    const bound = parts.map((part) => (part.noiseMultiplier < leastNoise ? { ...part, samplingRate: 1 } : part));
+    return { lower: 0, upper: prvEpsilon(bound, delta, { tolerance, mostPoints }).upper };
+  }
   if (parts.length === 1 && only.steps === 1) {
     return only.samplingRate === 1
       ? gaussianEpsilon(1 / only.noiseMultiplier, delta)

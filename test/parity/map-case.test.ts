@@ -186,6 +186,22 @@ describe('what is built for a golden case', () => {
     expectUnsupported({ method: 'adapter (Houlsby positions)', hyperparameters, trainable: uneven }, 'method');
   });
 
+  it("adapters with layer norms of their own, and the reference's activation where none is named", () => {
+    const norms = Object.fromEntries(
+      [0, 1].flatMap((layer) => [
+        [`method.layer.${layer}.ffn.post_layer_norm.weight`, [32]],
+        [`method.layer.${layer}.ffn.post_layer_norm.bias`, [32]],
+      ]),
+    );
+    const trainable = { ...adapters([0, 1], ['ffn'], controller), ...norms, ...head };
+    const { method, names } = mapped(mapCase(facts({ method: 'adapter (Houlsby positions)', trainable })));
+    expect(method.options).toMatchObject({ layerNormAfter: true, activation: 'gelu-tanh' });
+    expect(names.get('method.layer.1.ffn.post_layer_norm.bias')).toBe('method.layer.1.feedForward.normAfter.bias');
+    const pfeiffer = { ...adapters([0, 1], ['ffn'], library), ...head };
+    const other = mapped(mapCase(facts({ method: 'adapter, Pfeiffer', trainable: pfeiffer })));
+    expect(other.method.options).toMatchObject({ reads: 'normalised', activation: 'relu' });
+  });
+
   it('all norms trained or none, and nothing else of the base model', () => {
     const encoder = tiny('distilbert');
     const norm = (name: string): Shapes => ({ [`base.${name}.weight`]: [32], [`base.${name}.bias`]: [32] });

@@ -32,6 +32,10 @@ export function activationIn(text: string): Activation | undefined {
 const adapterTensor =
   /^method\.layer\.(?<layer>\d+)\.(?<position>[a-zA-Z_]+)\.(?:(?<compacter>down|up)|adapter_(?<library>down|up)(?:\.\d+)?)\.(?<tensor>\w+)$/;
 
+/** A layer norm of an adapter's own, as Compacter's code calls it. */
+const normTensor =
+  /^method\.layer\.(?<layer>\d+)\.(?<position>[a-zA-Z_]+)\.(?<place>pre|post)_layer_norm\.(?<part>weight|bias)$/;
+
 /** Tensors for all projections: in the library under the name of what is shared. */
 const sharedTensor = /^method\.(?:shared_parameters\.[\w-]+\.)?(?<tensor>phm_rule(?:_left|_right)?)$/;
 
@@ -58,6 +62,8 @@ interface FoundAdapters {
   /** Shapes of the tensors of one adapter, by `down.weight` and the like. */
   readonly shapes: Shapes;
   readonly shared: Shapes;
+  /** Spelled as in the adapters library rather than in Compacter's code. */
+  readonly library: boolean;
 }
 
 /** Reads the adapters off the case's trained tensors; a text says what is odd. */
@@ -66,6 +72,7 @@ function findAdapters(facts: CaseFacts): FoundAdapters | string {
   const names = new Map<string, string>();
   const shapes: Record<string, readonly number[]> = {};
   const shared: Record<string, readonly number[]> = {};
+  let spelledAsLibrary = false;
   for (const name of namesOf(facts, 'method')) {
     const shape = facts.trainable[name] ?? [];
     const common = sharedTensor.exec(name)?.groups?.['tensor'];
@@ -74,10 +81,13 @@ function findAdapters(facts: CaseFacts): FoundAdapters | string {
       names.set(name, `method.${common}`);
       continue;
     }
-    const { layer, position: spelled = '', compacter, library, tensor = '' } = adapterTensor.exec(name)?.groups ?? {};
+    const groups = adapterTensor.exec(name)?.groups ?? normTensor.exec(name)?.groups ?? {};
+    const { layer, position: spelled = '', compacter, library, tensor = '', place, part = '' } = groups;
     const position = positionSpellings[spelled.toLowerCase()];
     if (layer === undefined || position === undefined) return `trains ${name}, which adapters do not have`;
-    const own = `${compacter ?? library ?? ''}.${tensor}`;
+    const norm = place === 'pre' ? 'normBefore' : 'normAfter';
+    const own = place === undefined ? `${compacter ?? library ?? ''}.${tensor}` : `${norm}.${part}`;
+    spelledAsLibrary ||= library !== undefined;
     const known = shapes[own];
     if (known !== undefined && known.join() !== shape.join()) return `has adapters of several shapes: ${name}`;
     shapes[own] = shape;
@@ -85,7 +95,7 @@ function findAdapters(facts: CaseFacts): FoundAdapters | string {
     names.set(name, `method.layer.${layer}.${position}.${own}`);
   }
   if (adapters.size === 0) return 'has no tensors of adapters';
-  return { adapters: [...adapters.values()], names, shapes, shared };
+  return { adapters: [...adapters.values()], names, shapes, shared, library: spelledAsLibrary };
 }
 
 /** Where the adapters stand, as options; a text says what is odd. */
@@ -139,20 +149,25 @@ interface Said {
 }
 
 /** The library's adapters of the kinds named Pfeiffer read behind the norm; the parallel ones beside the sub-layer; all others its output. */
-function sourceOf({ method }: CaseFacts): AdapterSource {
+function sourceOf(method: string, library: boolean): AdapterSource {
   if (/parallel|parbn/i.test(method)) return 'input';
-  const library = /seqbn|\(library\)/i.test(method);
-  const pfeiffer = /pfeiffer|compacter\+\+/i.test(method) && !/double|houlsby/i.test(method);
+  const pfeiffer = /pfeiffer|seqbn|compacter ?\+\+/i.test(method) && !/double|houlsby/i.test(method);
   return library && pfeiffer ? 'normalised' : 'output';
 }
 
-function said(facts: CaseFacts): Said | string {
-  const { activation: named, scaling = 1 } = facts.hyperparameters;
-  if (typeof named !== 'string') return 'names no activation';
-  const activation = activationIn(named);
+/** What the reference has where the case names no activation. */
+function usualActivation(method: string, library: boolean): string {
+  if (!library) return 'gelu_new';
+  if (/compacter/i.test(method)) return 'gelu';
+  return /double|houlsby/i.test(method) ? 'swish' : 'relu';
+}
+
+function said({ method, hyperparameters }: CaseFacts, library: boolean): Said | string {
+  const { activation: named = usualActivation(method, library), scaling = 1 } = hyperparameters;
+  const activation = typeof named === 'string' ? activationIn(named) : undefined;
   if (activation === undefined) return `has the activation ${JSON.stringify(named)}`;
   if (typeof scaling !== 'number') return `has the scaling ${JSON.stringify(scaling)}`;
-  return { activation, reads: sourceOf(facts), scaling };
+  return { activation, reads: sourceOf(method, library), scaling };
 }
 
 type MappedOptions = Readonly<Record<string, unknown>>;
@@ -204,16 +219,20 @@ function mapAdapters(facts: CaseFacts, kind: ProjectionKind): MappedMethod {
   if (typeof place === 'string') return unsupported(place);
   const trainNorms = trainedNorms(facts);
   if (typeof trainNorms === 'string') return unsupported(trainNorms);
-  const other = said(facts);
+  const other = said(facts, found.library);
   if (typeof other === 'string') return unsupported(other);
   const [down, up] = [projectionFacts(sideOf(found, 'down')), projectionFacts(sideOf(found, 'up'))];
   if (down?.kind !== kind || up?.kind !== kind || up.from !== down.to) {
     return unsupported(`has projections of another kind: ${Object.keys(found.shapes).join(', ')}`);
   }
   const sharedRule = kind === 'phm' || kind === 'lphm' ? { sharedRule: Object.keys(found.shared).length > 0 } : {};
+  const ownNorms = {
+    ...('normBefore.weight' in found.shapes ? { layerNormBefore: true } : {}),
+    ...('normAfter.weight' in found.shapes ? { layerNormAfter: true } : {}),
+  };
   return {
     kind: 'method',
-    options: { bottleneck: down.to, ...place, ...other, trainNorms, ...down.options, ...sharedRule },
+    options: { bottleneck: down.to, ...place, ...other, ...ownNorms, trainNorms, ...down.options, ...sharedRule },
     names: found.names,
   };
 }

@@ -9,6 +9,9 @@ import { isTrusted } from './report.ts';
 
 /** Every command: what it does, and what it asks for when it is called from the palette. Rarely used code loads when it is called. */
 
+/** Tells that a tree's item was clicked. */
+export const fromTree = 'tree';
+
 type Handler = (...given: readonly unknown[]) => unknown;
 
 function canStop({ state }: RunSummary): boolean {
@@ -141,7 +144,8 @@ export function registerCommands(app: ExtensionApp): vscode.Disposable {
     [Command.compareRuns]: (...given) => compare(given),
     [Command.openRun]: async (...given) => {
       const run = await one(given, { title: t('Open Run'), placeholder: t('The run to look at') });
-      if (run !== undefined) await app.openRun(run);
+      // A click in a tree leaves the keyboard there.
+      if (run !== undefined) await app.openRun(run, { preserveFocus: given[1] === fromTree });
     },
     [Command.showLogs]: async (...given) => {
       const run = await one(given, { title: t('Show Logs'), placeholder: t('The run whose log is shown') });

@@ -1,5 +1,6 @@
 import * as vscode from 'vscode';
 import type { DiskUse } from '../../runs/checkpoints.ts';
+import { fromTree } from '../commands.ts';
 import { t } from '../core/l10n.ts';
 import { queueNodes, shownTree, type QueueNode, type ShownNode } from '../core/queue-tree.ts';
 import type { ExtensionApp } from '../extension-app.ts';
@@ -79,7 +80,7 @@ export function registerQueueView(app: ExtensionApp): vscode.Disposable {
         item.contextValue = contextValue;
         item.accessibilityInformation = { label: [label, description].filter((part) => part !== '').join(', ') };
         if (node.ref !== undefined)
-          item.command = { command: Command.openRun, title: t('Open Run'), arguments: [node.ref] };
+          item.command = { command: Command.openRun, title: t('Open Run'), arguments: [node.ref, fromTree] };
         return item;
       },
     },

@@ -1,6 +1,7 @@
 import * as vscode from 'vscode';
 import type { RunRef } from '../app.ts';
 import { knownTags } from '../ask-tags.ts';
+import { fromTree } from '../commands.ts';
 import { filterFrom, filterText, isFiltering, noFilter, runStates, type ExplorerFilter } from '../core/filter.ts';
 import { t } from '../core/l10n.ts';
 import { runItem, runTooltip, stateIcon, stateText } from '../core/run-item.ts';
@@ -108,7 +109,7 @@ export function registerRunExplorer(app: ExtensionApp): RunExplorer {
         result.iconPath = themeIcon(icon);
         result.contextValue = contextValue;
         result.accessibilityInformation = { label: spoken };
-        result.command = { command: Command.openRun, title: t('Open Run'), arguments: [node] };
+        result.command = { command: Command.openRun, title: t('Open Run'), arguments: [node, fromTree] };
         return result;
       }
     }

@@ -40,7 +40,6 @@ const light = {
   'charts-red': '#c72e0f',
   'charts-blue': '#1a85ff',
   'charts-yellow': '#a07300',
-  'charts-orange': '#c4660a',
   'charts-green': '#388a34',
   'charts-purple': '#652d90',
 };
@@ -69,7 +68,6 @@ const dark: typeof light = {
   'charts-red': '#f14c4c',
   'charts-blue': '#3794ff',
   'charts-yellow': '#cca700',
-  'charts-orange': '#d18616',
   'charts-green': '#89d185',
   'charts-purple': '#b180d7',
 };

@@ -28,10 +28,13 @@ const shapes: readonly SymbolType[] = [
   symbolWye,
 ];
 
-/** The series colours of VS Code's themes that stand out from their backgrounds. */
-export const seriesColours = ['blue', 'orange', 'green', 'purple', 'red', 'yellow'] as const;
+/**
+ * The series colours of VS Code's themes. Orange is none of them: it is by default the colour of a search result in the minimap, which
+ * is all but transparent in some themes.
+ */
+export const seriesColours = ['blue', 'green', 'purple', 'red', 'yellow'] as const;
 
-/** A mark for each method; the same for the same set of methods. Seven shapes and six colours give 42 pairs. */
+/** A mark for each method; the same for the same set of methods. Seven shapes and five colours give 35 pairs. */
 export function marksOf(methods: Iterable<string>, size = 64): ReadonlyMap<string, Mark> {
   const names = [...new Set(methods)].sort((a, b) => (a < b ? -1 : Number(a > b)));
   return new Map(

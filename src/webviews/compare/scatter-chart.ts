@@ -75,7 +75,8 @@ export class ScatterChart extends LitElement {
         font-variant-numeric: tabular-nums;
       }
       .grid {
-        stroke: var(--vscode-editorIndentGuide-background1, var(--vscode-widget-border));
+        stroke: var(--vscode-foreground);
+        opacity: 0.14;
         shape-rendering: crispEdges;
       }
       .axis {
@@ -172,7 +173,8 @@ export class ScatterChart extends LitElement {
     super.connectedCallback();
     this.observer = new ResizeObserver((entries) => {
       const width = Math.floor(entries[0]?.contentRect.width ?? 0);
-      if (width > 0) this.width = width;
+      // Drawn in the next frame: what is drawn now is what was measured.
+      if (width > 0) requestAnimationFrame(() => (this.width = width));
     });
     this.observer.observe(this);
   }

@@ -96,6 +96,10 @@ export const base = css`
     outline: 1px solid var(--vscode-focusBorder);
     outline-offset: 1px;
   }
+  /* The editor draws its own secondary buttons without the border of primary ones. */
+  vscode-button[secondary] {
+    --vscode-button-border: var(--vscode-button-secondaryBorder, var(--vscode-contrastBorder, transparent));
+  }
   .notice {
     padding: 8px 12px;
     border-left: 3px solid var(--vscode-editorInfo-foreground);
@@ -140,9 +144,6 @@ export const base = css`
   }
   .colour-blue {
     --series: var(--vscode-charts-blue);
-  }
-  .colour-orange {
-    --series: var(--vscode-charts-orange);
   }
   .colour-green {
     --series: var(--vscode-charts-green);

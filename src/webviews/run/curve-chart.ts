@@ -140,11 +140,13 @@ export class CurveChart extends LitElement {
   override connectedCallback(): void {
     super.connectedCallback();
     this.endTheme = onThemeChange(() => this.rebuild());
-    this.observer = new ResizeObserver(() => {
-      const width = this.target?.clientWidth ?? 0;
-      if (width > 0 && this.plot !== undefined && this.plot.width !== width) this.plot.setSize({ width, height });
-      else if (width > 0 && this.plot === undefined) this.requestUpdate();
-    });
+    this.observer = new ResizeObserver(() =>
+      requestAnimationFrame(() => {
+        const width = this.target?.clientWidth ?? 0;
+        if (width > 0 && this.plot !== undefined && this.plot.width !== width) this.plot.setSize({ width, height });
+        else if (width > 0 && this.plot === undefined) this.requestUpdate();
+      }),
+    );
     if (this.target !== undefined) this.observer.observe(this.target);
   }
 
@@ -227,7 +229,7 @@ export class CurveChart extends LitElement {
     const { formats, strings, plan, axis } = model;
     const font = `11px ${themeColour('--vscode-font-family')}`;
     const grid = {
-      stroke: () => themeColour('--vscode-editorIndentGuide-background1', '--vscode-widget-border'),
+      stroke: () => `color-mix(in srgb, ${themeColour('--vscode-foreground')} 14%, transparent)`,
       width: 1,
     };
     const ink = (): string => themeColour('--vscode-descriptionForeground');

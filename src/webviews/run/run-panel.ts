@@ -130,7 +130,7 @@ export class RunPanel extends LitElement {
       }
       dl.facts {
         display: grid;
-        grid-template-columns: repeat(auto-fill, minmax(130px, 1fr));
+        grid-template-columns: repeat(auto-fill, minmax(118px, 1fr));
         gap: 12px 20px;
         margin: 0;
       }

@@ -1,7 +1,7 @@
-import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import { chromium, type Browser, type Page } from 'playwright-core';
+import { findChromium, Unavailable } from '../../../scripts/vscode/programs.ts';
 import { makeCompareSession, type CompareSession } from '../../../src/editor/panels/compare-session.ts';
 import { pageHtml } from '../../../src/editor/panels/page.ts';
 import { makeRunSession, type RunSession } from '../../../src/editor/panels/run-session.ts';
@@ -16,17 +16,14 @@ import { themes, variablesOf, type ThemeName } from './themes.ts';
 
 const root = join(import.meta.dirname, '..', '..', '..');
 
-/** A Chromium or Chrome of this machine, or undefined. */
-export function findBrowser(): string | undefined {
-  const { PEFT_CHROMIUM: own } = process.env;
-  const places = [
-    own,
-    '/usr/bin/chromium',
-    '/usr/bin/chromium-browser',
-    '/usr/bin/google-chrome',
-    '/opt/google/chrome/chrome',
-  ];
-  return places.find((path) => path !== undefined && existsSync(path));
+/** A Chromium or Chrome, or in words why there is none. */
+export async function findBrowser(): Promise<{ readonly path: string } | { readonly missing: string }> {
+  try {
+    return { path: await findChromium() };
+  } catch (error) {
+    if (error instanceof Unavailable) return { missing: error.message };
+    throw error;
+  }
 }
 
 export async function openBrowser(path: string): Promise<Browser> {
@@ -265,9 +262,4 @@ export function openComparePanel(options: ComparePanelOptions): Promise<OpenPane
     onSession?.(session);
     return session;
   });
-}
-
-/** A file of the repository. */
-export function projectFile(...parts: readonly string[]): string {
-  return readFileSync(join(root, ...parts), 'utf8');
 }

@@ -12,18 +12,15 @@ import { line, segmentOf, step } from '../../unit/store/workspace.ts';
 import { buildPages, findBrowser, openBrowser, openComparePanel, openRunPanel, type OpenPanel } from './panel-page.ts';
 import { hostile, hostileRun, idOf, manyRuns, methodsByTasks, storeOf, type OpenedRuns } from './some-runs.ts';
 
-const chromium = findBrowser();
-if (chromium === undefined)
-  console.warn(
-    'The panels were not tried in a browser: there is no Chromium. Install one, or set PEFT_CHROMIUM to its path.',
-  );
+const chromium = await findBrowser();
+if ('missing' in chromium) console.warn(`The panels were not tried in a browser: ${chromium.missing}.`);
 
 const recorded = '20261121-053220069-5kzrkh';
 const running = idOf(900);
 const attacked = idOf(901);
 
 /** The panels' own pages in a browser, with the host's sessions and a store behind them. */
-describe.skipIf(chromium === undefined)('in a browser', () => {
+describe.skipIf('missing' in chromium)('in a browser', () => {
   let browser: Browser;
   let pages: Readonly<Record<'run' | 'comparison' | 'report', string>>;
   let runs: OpenedRuns;
@@ -32,7 +29,7 @@ describe.skipIf(chromium === undefined)('in a browser', () => {
 
   beforeAll(async () => {
     [browser, pages, runs, records, methods] = await Promise.all([
-      openBrowser(chromium ?? ''),
+      openBrowser('path' in chromium ? chromium.path : ''),
       buildPages(),
       storeOf([
         { id: running, name: 'a run', steps: 40, ending: 'none' },

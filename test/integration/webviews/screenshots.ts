@@ -10,9 +10,9 @@ import type { ThemeName } from './themes.ts';
 
 const [folder = 'screenshots', ...wanted] = process.argv.slice(2);
 mkdirSync(folder, { recursive: true });
-const path = findBrowser();
-if (path === undefined) throw new Error('there is no Chromium: set PEFT_CHROMIUM, or install the package chromium');
-const [browser, pages] = [await openBrowser(path), await buildPages()];
+const found = await findBrowser();
+if ('missing' in found) throw new Error(found.missing);
+const [browser, pages] = [await openBrowser(found.path), await buildPages()];
 
 const recorded = '20261121-053220069-5kzrkh';
 const running = idOf(900);

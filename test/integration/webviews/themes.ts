@@ -58,7 +58,6 @@ const dark = {
   'charts-red': '#f14c4c',
   'charts-blue': '#3794ff',
   'charts-yellow': '#cca700',
-  'charts-orange': '#d18616',
   'charts-green': '#89d185',
   'charts-purple': '#b180d7',
 };
@@ -113,7 +112,6 @@ const light = {
   'charts-red': '#e51400',
   'charts-blue': '#1a85ff',
   'charts-yellow': '#bf8803',
-  'charts-orange': '#d18616',
   'charts-green': '#388a34',
   'charts-purple': '#652d90',
 };

@@ -84,13 +84,17 @@ export function noticesOf(
     inState('interrupted'),
     (run) => ({
       level: 'warning',
-      message: t('{0} was interrupted: {1}', withoutLinks(runName(run)), reason(run)),
+      // Why, is often known only a moment later; the run's panel tells it.
+      message: t('{0} was interrupted. It can go on from its last checkpoint.', withoutLinks(runName(run))),
       runs: [run],
       offer: 'resume',
     }),
     () => ({
       level: 'warning',
-      message: t('{0} runs were interrupted.', inState('interrupted').length),
+      message: t(
+        '{0} runs were interrupted. They can go on from their last checkpoints.',
+        inState('interrupted').length,
+      ),
       runs: inState('interrupted'),
       offer: 'resume',
     }),

@@ -70,6 +70,28 @@ describe('padding', () => {
 });
 
 describe('gates', () => {
+  it('start near a half: small weights, biases by the law of the module', () => {
+    const { trained } = buildModel(planOf(checkpoint, 'unipelt', { bottleneck: 4, rank: 2 }), { dropout: 'off' });
+    const startOf = (name: string): unknown => trained.find((tensor) => tensor.name === name)?.initialiser;
+    const torch = { kind: 'uniform', bound: 1 / Math.sqrt(checkpoint.config.hiddenSize) };
+    for (const layer of [0, 1]) {
+      const gates = [
+        ['lora', 'query', torch],
+        ['lora', 'value', torch],
+        ['prefix-tuning', 'prefix', torch],
+        ['adapter-pfeiffer', 'feedForward', { kind: 'zeros' }],
+      ] as const;
+      for (const [part, module, bias] of gates) {
+        const name = `method.${part}.layer.${layer}.${module}.gate`;
+        expect(startOf(`${name}.weight`)).toEqual({ kind: 'normal', deviation: 0.02 });
+        expect(startOf(`${name}.bias`)).toEqual(bias);
+      }
+      expect(startOf(`method.lora.layer.${layer}.query.lora_A`)).toEqual(torch);
+      expect(startOf(`method.lora.layer.${layer}.query.lora_B`)).toEqual({ kind: 'zeros' });
+    }
+    expect(startOf('method.prefix-tuning.prefix.embedding')).toEqual({ kind: 'normal', deviation: 1 });
+  });
+
   it('give each example a number in 0..1 and so less than the whole change', async () => {
     const [plain, whole, gated] = [
       await logits('head', {}, { deviation: 0 }),

@@ -44,6 +44,7 @@ function number(above: number, most: number, expected: string): (value: string) 
 }
 
 const samplingRate = number(1e-30, 1, 'a probability above 0 and at most 1');
+const deltaValue = number(1e-100, 1 - 2 ** -53, 'a number between 0 and 1, such as 1e-5');
 const noiseMultiplier = number(0, Number.MAX_VALUE, 'a number above 0, such as 1.1');
 
 /** `--spent 0.01,1.1,1000`: earlier steps on the same data, also given several times. */
@@ -230,9 +231,7 @@ function makeProgram(finish: (code: number) => void, complain: (message: string)
       .option('--examples <n>', 'how many examples there are to train on', whole(1))
       .option('--steps <n>', 'optimiser steps', whole(0))
       .option('--epochs <n>', 'passes over the data instead', number(0, 1e12, 'a number above 0'))
-      .option('--delta <delta>', 'the probability that epsilon may fail; 1/(2·examples) when absent', (value: string) =>
-        number(1e-100, 1 - 2 ** -53, 'a number between 0 and 1, such as 1e-5')(value),
-      )
+      .option('--delta <delta>', 'the probability that epsilon may fail; 1/(2·examples) when absent', deltaValue)
       .addOption(
         new Option('--accountant <name>', 'whose bound to report; the smaller one when absent').choices(['prv', 'rdp']),
       )

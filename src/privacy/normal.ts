@@ -24,7 +24,7 @@ export function millsRatio(x: number): number {
     return 0.5 / normalDensity(x) - sum;
   }
   let tail = 0;
-  for (let n = Math.ceil(10 + 200 / (x * x)); n > 0; n--) tail = n / (x + tail);
+  for (let n = Math.ceil(20 + 600 / (x * x)); n > 0; n--) tail = n / (x + tail);
   return 1 / (x + tail);
 }
 

@@ -68,7 +68,7 @@ export type Question = z.infer<typeof question>;
 const ask = z.strictObject({ type: z.literal('ask'), id: revision, question });
 
 /** What a panel can ask the editor to do, all of it by name. */
-export const runCommands = ['stop', 'resume', 'clone', 'compare', 'logs', 'reveal', 'configuration', 'copyId'] as const;
+export const runCommands = ['stop', 'resume', 'clone', 'logs', 'reveal', 'configuration'] as const;
 
 const runCommand = z.strictObject({ type: z.literal('command'), command: z.enum(runCommands) });
 

@@ -3,6 +3,7 @@ import * as z from 'zod/mini';
 import type { Scope } from '../../webviews/compare/messages.ts';
 import { runId } from '../../webviews/protocol.ts';
 import type { App, ComparisonSelection, RunRef } from '../app.ts';
+import { sweepTitle } from '../core/run-tree.ts';
 import { Command, PanelType } from '../ids.ts';
 import { makeCompareSession, type CompareSession, type CompareSource } from './compare-session.ts';
 import { fillWebview, nonce } from './web-page.ts';
@@ -54,9 +55,7 @@ export function makeComparePanels(app: App, openRun: (run: RunRef) => void): Com
   function scopeOf(selection: ComparisonSelection): Scope {
     if (selection.kind === 'everything') return { kind: 'all' };
     if (selection.kind === 'runs') return { kind: 'runs', count: selection.runs.length };
-    const runs = app.folder(selection.folder)?.runs.values() ?? [];
-    const name = [...runs].find(({ sweep }) => sweep === selection.sweep)?.name;
-    return { kind: 'sweep', name: name ?? selection.sweep };
+    return { kind: 'sweep', name: sweepTitle(selection.sweep).name };
   }
 
   function fill(panel: WebviewPanel, selection: ComparisonSelection): void {

@@ -1,8 +1,8 @@
-import { commands, env, l10n, Uri, ViewColumn, window, workspace, type WebviewPanel } from 'vscode';
+import { commands, l10n, Uri, ViewColumn, window, workspace, type WebviewPanel } from 'vscode';
 import * as z from 'zod/mini';
 import { runId, type RunCommand } from '../../webviews/protocol.ts';
 import type { App, RunRef, RunsChange } from '../app.ts';
-import { Command, PanelType } from '../ids.ts';
+import { PanelType } from '../ids.ts';
 import { runFiles } from './run-files.ts';
 import { makeRunSession, type RunSession } from './run-session.ts';
 import { fillWebview, nonce } from './web-page.ts';
@@ -35,10 +35,8 @@ export function makeRunPanels(app: App): RunPanels {
       stop: () => actions.stop([run]),
       resume: () => actions.resume([run]),
       clone: () => actions.clone(run),
-      compare: () => commands.executeCommand(Command.compareRuns, run),
       logs: () => actions.showLogs(run),
       reveal: () => actions.revealFolder(run),
-      copyId: () => env.clipboard.writeText(run.id),
       configuration: async () => {
         const uri = app.folder(run.folder)?.runUri(run.id);
         if (uri !== undefined) await window.showTextDocument(Uri.joinPath(uri, 'config.json'), { preview: true });

@@ -218,7 +218,9 @@ export function startApp(context: vscode.ExtensionContext): ExtensionApp {
   keep(vscode.workspace.onDidChangeWorkspaceFolders(() => void syncFolders().catch(report)));
   keep(
     vscode.workspace.onDidGrantWorkspaceTrust(() => {
-      for (const folder of folders.values()) void folder.refresh();
+      void Promise.all([...folders.values()].map((folder) => folder.refresh()))
+        .then(() => notify.adopted())
+        .catch(report);
     }),
   );
   keep(

@@ -18,6 +18,12 @@ export interface Notifier {
 }
 
 const patienceMs = 15_000;
+
+/** Not waited for beyond a moment: a notice that nobody closes must not hold back the next. */
+async function patiently(answered: Promise<void>): Promise<void> {
+  await Promise.race([answered, new Promise((resolve) => setTimeout(resolve, patienceMs))]);
+}
+
 const lastSeenKey = 'lastSeen';
 const seenEveryMs = 60_000;
 
@@ -34,6 +40,10 @@ function refs(folder: WatchedFolder, notice: Pick<Notice, 'runs'>): readonly Run
 }
 
 export function notifier(app: ExtensionApp): Notifier {
+  const { workspaceState, subscriptions } = app.context;
+  const lastSeen = workspaceState.get(lastSeenKey, Date.now());
+  const timer = setInterval(() => void workspaceState.update(lastSeenKey, Date.now()), seenEveryMs);
+  subscriptions.push({ dispose: () => clearInterval(timer) });
   let last: Promise<void> = Promise.resolve();
 
   function enqueue(show: () => Promise<void>): void {
@@ -84,23 +94,23 @@ export function notifier(app: ExtensionApp): Notifier {
       if (chosen === offer) await act(folder, notice);
       if (chosen === quiet) await setNoticeLevel(notice.level === 'information' ? 'problems' : 'none');
     });
-    // Not waited for beyond a moment: a notice that nobody closes must not hold back the next.
-    await Promise.race([answered, new Promise((resolve) => setTimeout(resolve, patienceMs))]);
+    await patiently(answered);
   }
 
   async function offerToGoOn(folder: WatchedFolder): Promise<void> {
-    if (!vscode.workspace.isTrusted || noticeLevel() === 'none' || !folder.isPaused()) return;
+    if (noticeLevel() === 'none' || !folder.isPaused()) return;
     const start = t('Start Queue');
     const count = folder.queue().waiting.length;
-    const chosen = await vscode.window.showInformationMessage(
+    const message =
       count === 1
         ? t('1 run waits in the queue of {0}.', folder.name)
-        : t('{0} runs wait in the queue of {1}.', count, folder.name),
-      start,
-    );
-    if (chosen !== start) return;
-    folder.startQueue();
-    await folder.refresh();
+        : t('{0} runs wait in the queue of {1}.', count, folder.name);
+    const answered = Promise.resolve(vscode.window.showInformationMessage(message, start)).then(async (chosen) => {
+      if (chosen !== start) return;
+      folder.startQueue();
+      await folder.refresh();
+    });
+    await patiently(answered);
   }
 
   return {
@@ -108,15 +118,11 @@ export function notifier(app: ExtensionApp): Notifier {
       for (const notice of noticesOf(transitions, folder.runs, noticeLevel())) enqueue(() => show(folder, notice));
     },
     adopted() {
-      const lastSeen = app.context.workspaceState.get(lastSeenKey, Date.now());
-      const seen = (): Thenable<void> => app.context.workspaceState.update(lastSeenKey, Date.now());
-      void seen();
-      const timer = setInterval(() => void seen(), seenEveryMs);
-      app.context.subscriptions.push({ dispose: () => clearInterval(timer) });
+      if (!vscode.workspace.isTrusted) return;
       for (const folder of app.folders) {
         const runs = interruptedSince(folder, lastSeen);
         const [only, another] = runs;
-        if (only !== undefined && vscode.workspace.isTrusted && noticeLevel() !== 'none')
+        if (only !== undefined && noticeLevel() !== 'none')
           enqueue(() =>
             show(folder, {
               level: 'warning',

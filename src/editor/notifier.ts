@@ -42,7 +42,9 @@ function refs(folder: WatchedFolder, notice: Pick<Notice, 'runs'>): readonly Run
 export function notifier(app: ExtensionApp): Notifier {
   const { workspaceState, subscriptions } = app.context;
   const lastSeen = workspaceState.get(lastSeenKey, Date.now());
-  const timer = setInterval(() => void workspaceState.update(lastSeenKey, Date.now()), seenEveryMs);
+  const see = (): void => void workspaceState.update(lastSeenKey, Date.now());
+  see();
+  const timer = setInterval(see, seenEveryMs);
   subscriptions.push({ dispose: () => clearInterval(timer) });
   let last: Promise<void> = Promise.resolve();
 

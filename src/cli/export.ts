@@ -1,12 +1,18 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { UserError } from '../base/errors.ts';
+import { onnxBackend } from '../engine/backends/onnx/onnx-backend.ts';
 import { readCheckpoint } from '../engine/checkpoint-file.ts';
-import { openEncoder } from '../engine/encoder-checkpoint.ts';
+import { openEncoder, type EncoderCheckpoint } from '../engine/encoder-checkpoint.ts';
+import { prefixedName } from '../engine/encoders/tensor-names.ts';
+import { foldingOf, foldModel } from '../engine/fold.ts';
 import { resolveModel } from '../engine/model-folder.ts';
 import { exportEncoder, type ExportOptions } from '../engine/pretraining/export-encoder.ts';
+import { modelPlanOf } from '../engine/training-setup.ts';
 import { installedCatalogue } from '../runs/catalogue.ts';
+import type { Configuration } from '../runs/configuration-schema.ts';
 import { readConfiguration, runFolder } from '../runs/run-folder.ts';
+import { findTask } from '../tasks/registry.ts';
 import { readWorkspace, type App } from './app.ts';
 import { plain, printJson } from './output.ts';
 import { findRuns } from './runs.ts';
@@ -15,7 +21,10 @@ export interface ExportCommandOptions extends ExportOptions {
   readonly at: 'best' | 'last';
 }
 
-/** Writes the encoder that a run trained. @throws UserError when the run trained none, or has no checkpoint */
+/**
+ * Writes the encoder that a run trained, its method worked into it where that is not the encoder itself.
+ * @throws UserError when the method does not fold into the encoder or changes nothing of it, or the run has no checkpoint
+ */
 export async function exportRun(
   app: App,
   id: string,
@@ -25,15 +34,49 @@ export async function exportRun(
   const run = runFolder(readWorkspace(app), id);
   const file = join(run, 'checkpoints', `${at}.safetensors`);
   if (!existsSync(file)) throw new UserError(`the run ${id} has no checkpoint "${at}"`);
-  const { model } = readConfiguration(run, installedCatalogue);
+  const configuration = readConfiguration(run, installedCatalogue);
+  const { model } = configuration;
   const { values } = await readCheckpoint(file);
-  if (![...values.keys()].some((name) => name.startsWith('base.')))
+  const source = await resolveModel(model.id, model.revision === undefined ? {} : { revision: model.revision });
+  const checkpoint = await openEncoder(source.path);
+  const encoder = [...values.keys()].some((name) => name.startsWith('method.'))
+    ? await foldedEncoder(id, configuration, checkpoint, values)
+    : values;
+  if (![...encoder.keys()].some((name) => name.startsWith('base.')))
     throw new UserError(
       `the run ${id} trained no tensor of the encoder`,
-      'Only runs that train the encoder itself can be written as one.',
+      'Only runs that train the encoder, or a method that folds into it, can be written as one.',
     );
-  const source = await resolveModel(model.id, model.revision === undefined ? {} : { revision: model.revision });
-  await exportEncoder(resolve(folder), await openEncoder(source.path), values, { precision });
+  await exportEncoder(resolve(folder), checkpoint, encoder, { precision });
+}
+
+/** The encoder's changed tensors with the run's method in them, by the names of trained ones. */
+async function foldedEncoder(
+  id: string,
+  { method: { id: method, ...options }, task, training }: Configuration,
+  checkpoint: EncoderCheckpoint,
+  values: ReadonlyMap<string, Float32Array>,
+): Promise<ReadonlyMap<string, Float32Array>> {
+  const plan = modelPlanOf({ checkpoint, method: { id: method, options }, task: findTask(task.id) });
+  const folding = foldingOf(plan);
+  const why =
+    folding.kind === 'stays'
+      ? folding.reason
+      : folding.remainder === undefined
+        ? undefined
+        : 'leaves something beside the encoder';
+  if (why !== undefined)
+    throw new UserError(
+      `the run ${id} can't be written as an encoder: ${method} ${why}`,
+      'Methods that fold into the encoder are LoRA, IA3, SLaSh, BitFit and intrinsic SAID, without gates.',
+    );
+  const folded = await foldModel(
+    { plan, checkpoint, values, seed: training.seed },
+    { backend: onnxBackend, device: { provider: 'cpu', threads: 0 } },
+  );
+  return new Map(
+    [...folded.encoder].map(([name, data]) => [`base.${prefixedName(checkpoint.config, name)}`, data] as const),
+  );
 }
 
 /** `peft-lab export RUN FOLDER`: the trained encoder as a model folder in Hugging Face layout. */

@@ -63,6 +63,7 @@ describe('pretrain', () => {
     const tagging = bench.configure('tagging', {
       model: 'encoder',
       task: { id: 'usage-tagging', maxLength: 40 },
+      method: 'head',
       training: { steps: 3, batchSize: 4, evaluateEvery: 3, examples: 40 },
     });
     const trained = await bench.run('run', tagging);

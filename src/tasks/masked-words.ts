@@ -3,7 +3,7 @@ import type { MaskedWordsTask } from './task.ts';
 /** Masked words in plain text: pretraining and continued pretraining (DAPT and TAPT, Gururangan et al. 2020). */
 export const maskedWords: MaskedWordsTask = {
   id: 'mlm',
-  title: 'Masked-words',
+  title: 'MLM',
   description: 'Which words were masked? Pretraining, and continued pretraining on text or on the texts of a task.',
   kind: 'masked-words',
   labels: [],

@@ -4,7 +4,7 @@ import { findTask, listTasks } from '../../../src/tasks/registry.ts';
 import { isPair, outputCount } from '../../../src/tasks/task.ts';
 
 describe('the task registry', () => {
-  it('lists the nine GLUE tasks and those that ship', () => {
+  it('lists the nine GLUE tasks, those that ship, and masked words', () => {
     expect(listTasks().map(({ id }) => id)).toEqual([
       'cola',
       'sst2',
@@ -19,6 +19,7 @@ describe('the task registry', () => {
       'wordnet-relation',
       'word-order',
       'usage-tagging',
+      'mlm',
     ]);
   });
 
@@ -43,12 +44,13 @@ describe('the task registry', () => {
       'wordnet-relation': 2,
       'word-order': 2,
       'usage-tagging': 3,
+      mlm: 0,
     });
     expect(
       listTasks()
         .filter((task) => !isPair(task))
         .map(({ id }) => id),
-    ).toEqual(['cola', 'sst2', 'wordnet-supersense', 'word-order']);
+    ).toEqual(['cola', 'sst2', 'wordnet-supersense', 'word-order', 'mlm']);
   });
 
   it('scores every task by metrics that it reports', () => {

@@ -83,7 +83,7 @@ const snippets: readonly unknown[] = [
       model: '${1:sentence-transformers/all-MiniLM-L6-v2}',
       task: { id: '${2:sst2}', data: '${3:./data}' },
       method: '${4:lora}',
-      training: { epochs: '^${5:3}', learningRate: '^${6:0.0005}' },
+      training: { epochs: '^${5:3}' },
     },
   },
 ];

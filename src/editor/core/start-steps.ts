@@ -486,7 +486,6 @@ export function configurationText(
     method,
     training: {
       epochs: 3,
-      learningRate: method === 'full' ? 5e-5 : 5e-4,
       batchSize: 32,
       ...(seeds.length > 1 ? {} : { seed }),
     },

@@ -18,6 +18,8 @@ export interface Catalogue {
     ids(): readonly string[];
     /** The id of the task that goes by `name` (`SST-2` is `sst2`). @throws UserError when there is none */
     find(name: string): string;
+    /** Whether the data of task `id` ships, so that it need not be named. */
+    ships?(id: string): boolean;
   };
 }
 
@@ -32,5 +34,6 @@ export const installedCatalogue: Catalogue = {
   tasks: {
     ids: () => listTasks().map((task) => task.id),
     find: (name) => findTask(name).id,
+    ships: (id) => findTask(id).sample === true,
   },
 };

@@ -476,11 +476,12 @@ export function startProblems(
   const parsed = configurationSchema(catalogue).safeParse(first);
   if (!parsed.success) return [];
   const found = [...resolvePaths(parsed.data, file, probe).problems];
-  if (parsed.data.task.data === undefined)
+  const { id, textsOf = id, data } = parsed.data.task;
+  if (data === undefined && catalogue.tasks.ships?.(textsOf) !== true)
     found.push({
       path: ['task'],
       at: 'value',
-      message: `names no data: where the files of ${parsed.data.task.id} are`,
+      message: `names no data: where the files of ${id} are`,
       hint: 'Write { "id": …, "data": "the folder that holds train.tsv and dev.tsv" }.',
     });
   const root = parseTree(plain, [], { allowTrailingComma: true });

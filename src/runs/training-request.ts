@@ -19,9 +19,16 @@ function settingsOf({ training }: Configuration): TrainingSettings {
 }
 
 /** What only masked words need. @throws UserError where another task is given it */
-function textOptions({ task }: Configuration): Pick<TrainingRequest['task'], 'masking' | 'textsOf'> {
+function textOptions({ task, privacy }: Configuration): Pick<TrainingRequest['task'], 'masking' | 'textsOf'> {
   const { masking, textsOf } = task;
-  if (findTask(task.id).kind === 'masked-words') return { textsOf, ...(masking === undefined ? {} : { masking }) };
+  if (findTask(task.id).kind === 'masked-words') {
+    if (privacy !== undefined)
+      throw new UserError(
+        'private training of masked words is not supported',
+        'What would be protected is a packed sequence, not a document. Take privacy out, or choose another task.',
+      );
+    return { textsOf, ...(masking === undefined ? {} : { masking }) };
+  }
   const given = masking === undefined ? (textsOf === undefined ? undefined : 'textsOf') : 'masking';
   if (given !== undefined)
     throw new UserError(`task.${given} is only for the task mlm`, `Take it out, or set task.id to "mlm".`);
@@ -34,11 +41,14 @@ function textOptions({ task }: Configuration): Pick<TrainingRequest['task'], 'ma
  */
 export function trainingRequest(configuration: Configuration): TrainingRequest {
   const { model, task, method, training, device } = configuration;
+  const text = textOptions(configuration);
   const data = task.data ?? sampleFolder(findTask(task.textsOf ?? task.id));
   if (data === undefined) {
     throw new UserError(
       `task.data is missing: where the files of ${task.id} are`,
-      'Set it to the folder that holds train.tsv and dev.tsv (or .jsonl, .csv, .parquet), or to an object with train and dev.',
+      findTask(task.id).kind === 'masked-words' && task.textsOf === undefined
+        ? 'Set it to a text with one document a line, or to an object with train and dev.'
+        : 'Set it to the folder that holds train.tsv and dev.tsv (or .jsonl, .csv, .parquet), or to an object with train and dev.',
     );
   }
   const { id, ...options } = method;
@@ -49,7 +59,7 @@ export function trainingRequest(configuration: Configuration): TrainingRequest {
       data,
       maxLength: task.maxLength,
       malformedRows: task.malformedRows,
-      ...textOptions(configuration),
+      ...text,
     },
     method: { id, options },
     settings: settingsOf(configuration),

@@ -1,4 +1,4 @@
-import { basename, dirname, join } from 'node:path';
+import { join } from 'node:path';
 import * as vscode from 'vscode';
 import type { Untimed } from '../runs/marks.ts';
 import type { RunActions, RunRef, StartOptions } from './app.ts';
@@ -137,10 +137,8 @@ export function runActions(app: ExtensionApp): RunActions {
       const folder = app.folder(run.folder);
       if (folder === undefined) return false;
       try {
-        const { text, origin } = await worker.ask('clone', { folder: folder.path, id: run.id });
-        const base = origin === undefined ? folder.path : dirname(origin);
-        const name = origin === undefined ? run.id.slice(-6) : basename(origin).replace(/(\.peft)?\.json$/, '');
-        await openNewConfiguration(await freePath(base, `${name}-copy`), text);
+        const clone = await worker.ask('clone', { folder: folder.path, id: run.id });
+        await openNewConfiguration(await freePath(clone.folder, `${clone.name}-copy`), clone.text);
         return true;
       } catch (problem) {
         void app.report(problem);
@@ -210,6 +208,9 @@ export async function openNewConfiguration(file: vscode.Uri, text: string): Prom
   const editor = await vscode.window.showTextDocument(document, { preview: false });
   const all = new vscode.Range(new vscode.Position(0, 0), document.lineAt(document.lineCount - 1).range.end);
   await editor.edit((edit) => edit.replace(all, text));
+  const top = new vscode.Position(0, 0);
+  editor.selection = new vscode.Selection(top, top);
+  editor.revealRange(new vscode.Range(top, top));
   await vscode.languages.setTextDocumentLanguage(document, 'jsonc');
   return editor;
 }

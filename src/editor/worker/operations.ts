@@ -167,10 +167,10 @@ export interface Operations {
   readonly resume: Operation<In<{ readonly ids: readonly string[] }>, undefined>;
   readonly remove: Operation<In<{ readonly ids: readonly string[] }>, undefined>;
   readonly mark: Operation<In<{ readonly ids: readonly string[]; readonly marks: readonly Untimed[] }>, undefined>;
-  /** The configuration of a run as a person would write it, and the file that it came from. */
+  /** The configuration of a run as a person would write it, and the folder and name for its file. */
   readonly clone: Operation<
     In<{ readonly id: string }>,
-    { readonly text: string; readonly origin: string | undefined }
+    { readonly text: string; readonly folder: string; readonly name: string }
   >;
   readonly log: Operation<In<{ readonly id: string }>, string>;
   readonly catalogue: Operation<undefined, Catalogue>;

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { availableParallelism, cpus, totalmem } from 'node:os';
-import { dirname } from 'node:path';
+import { basename, dirname, relative } from 'node:path';
 import { promisify } from 'node:util';
 import { parentPort, workerData } from 'node:worker_threads';
 import { compareRuns } from '../../analysis/comparison.ts';
@@ -247,8 +247,11 @@ const answers: { readonly [N in OperationName]: Answer<N> } = {
   clone: ({ folder, id }) => {
     const place = runFolder(workspaceAt(folder), id);
     const { file } = readEnvironment(place).origin ?? {};
-    const base = file === undefined ? folder : dirname(file);
-    return { text: cloneText(readConfiguration(place, installedCatalogue), base), origin: file };
+    // A file elsewhere, or of a folder that was moved since, is no place to write to.
+    const isNear = file !== undefined && !/^\.\.|^[A-Za-z]:/.test(relative(folder, file));
+    const home = isNear ? dirname(file) : folder;
+    const name = file === undefined ? id.slice(-6) : basename(file).replace(/(\.peft)?\.json$/, '');
+    return { text: cloneText(readConfiguration(place, installedCatalogue), home), folder: home, name };
   },
   log: ({ folder, id }) => logText(folder, id),
   catalogue: () => ({

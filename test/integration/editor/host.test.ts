@@ -93,8 +93,8 @@ test('what is started is trained by a process that nobody here holds, seen to it
   expect(curve?.step).toHaveLength(30);
   expect(await worker.ask('log', { folder, id })).toMatch(/30 steps on cpu[\s\S]*finished after/);
 
-  const { text, origin } = await worker.ask('clone', { folder, id });
-  expect(origin).toBe(file);
+  const { text, ...place } = await worker.ask('clone', { folder, id });
+  expect(place).toEqual({ folder, name: 'first' });
   expect((await worker.ask('inspect', { file, text })).problems).toEqual([]);
   const { ids } = { ids: await worker.ask('submit', { folder, file, text }) };
   await watch.refresh();

@@ -9,7 +9,7 @@ export default defineConfig({
     fileParallelism: false,
     // A person's steps follow one another: after one failed, the next mean nothing.
     bail: 1,
-    testTimeout: 180_000,
+    testTimeout: 400_000,
     hookTimeout: 300_000,
   },
 });

@@ -1,7 +1,7 @@
 // Usage: npm run build
 // Each program of dist/ is one file that loads no other of this project while it runs, so a run in progress survives a
 // newer build or an update of the extension laid over it.
-import { rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
@@ -73,12 +73,41 @@ const groups = [
   },
 ];
 
+/**
+ * The names, versions and licences of the packages whose code is in the bundles, and of the runtime beside them.
+ *
+ * @param {readonly import('esbuild').Metafile[]} metafiles
+ * @returns {string}
+ */
+function thirdPartyNotices(metafiles) {
+  const inputs = metafiles.flatMap(({ inputs }) => Object.keys(inputs));
+  const bundled = inputs.flatMap((file) => /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file)?.[0] ?? []);
+  const folders = new Set([...bundled, 'node_modules/onnxruntime-node', 'node_modules/onnxruntime-common']);
+  return [...folders]
+    .sort()
+    .map((folder) => {
+      const { name, version, license } = JSON.parse(readFileSync(join(root, folder, 'package.json'), 'utf8'));
+      const file = readdirSync(join(root, folder)).find((entry) => /^licen[cs]e(?:\.(?:md|txt))?$/i.test(entry));
+      const text = file === undefined ? '' : `\n\n${readFileSync(join(root, folder, file), 'utf8').trim()}`;
+      return `${name} ${version} (${license})${text}\n`;
+    })
+    .join(`\n${'-'.repeat(80)}\n\n`);
+}
+
 rmSync(join(root, 'dist'), { recursive: true, force: true });
 try {
-  await Promise.all(groups.map((group) => build({ ...common, outdir: 'dist', ...group })));
+  const results = await Promise.all(
+    groups.map((group) => build({ ...common, metafile: true, outdir: 'dist', ...group })),
+  );
+  writeFileSync(
+    join(root, 'dist', 'third-party-notices.txt'),
+    thirdPartyNotices(results.flatMap(({ metafile }) => metafile ?? [])),
+  );
   // What the manifest's jsonValidation points to: made from the schema that the runtime checks by.
   const schema = editorSchema(installedCatalogue);
   writeFileSync(join(root, 'dist', 'configuration.schema.json'), `${JSON.stringify(schema)}\n`);
-} catch {
-  process.exitCode = 1; // esbuild has printed what is wrong and where.
+} catch (error) {
+  // esbuild has printed what is wrong and where.
+  if (!(error instanceof Error && 'errors' in error)) throw error;
+  process.exitCode = 1;
 }

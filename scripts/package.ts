@@ -47,7 +47,19 @@ const development = [
 ];
 
 const texts = ['CHANGELOG.md', 'LICENSE', 'package.nls.json'] as const;
-const builtEndings = new Set(['.js', '.cjs', '.mjs', '.css', '.json', '.html', '.ttf', '.woff2', '.svg', '.png']);
+const builtEndings = new Set([
+  '.txt',
+  '.js',
+  '.cjs',
+  '.mjs',
+  '.css',
+  '.json',
+  '.html',
+  '.ttf',
+  '.woff2',
+  '.svg',
+  '.png',
+]);
 
 function filesBelow(folder: string): readonly string[] {
   if (!existsSync(folder)) return [];

@@ -83,8 +83,8 @@ describe.each(Object.keys(targets))('the package for %s', (target) => {
         .map((name) => name.replace(/^extension\//, ''))
         .map((name) => (name.includes('/') ? name.split('/')[0] : '')),
     );
-    expect([...places].sort()).toEqual(expect.arrayContaining(['', 'dist', 'media']));
-    expect([...places].filter((place) => !['', 'dist', 'media', 'l10n'].includes(place ?? ''))).toEqual([]);
+    expect([...places].sort()).toEqual(expect.arrayContaining(['', 'dist', 'media', 'samples']));
+    expect([...places].filter((place) => !['', 'dist', 'media', 'l10n', 'samples'].includes(place ?? ''))).toEqual([]);
     const modules = names.flatMap((name) => /node_modules\/([^/]+)/.exec(name)?.[1] ?? []);
     expect([...new Set(modules)].sort()).toEqual(['onnxruntime-common', 'onnxruntime-node']);
   });
@@ -116,6 +116,12 @@ describe.each(Object.keys(targets))('the package for %s', (target) => {
     expect(readme.match(/\]\((?!https:|mailto:|data:|#)[^)]{1,200}\)/g) ?? []).toEqual([]);
     expect(text('extension/changelog.md')).toContain('0.1.0');
     expect(text('extension/LICENSE.txt')).toContain('Apache License');
+  });
+
+  it('says whose code it holds, and under which licences', () => {
+    const notices = text('extension/dist/third-party-notices.txt');
+    for (const name of ['zod', 'lit', 'uplot', 'onnxruntime-node', '@vscode-elements/elements'])
+      expect(notices).toMatch(new RegExp(`^${name} \\d+\\.\\d+\\.\\d+ \\((?:MIT|BSD-3-Clause|Apache-2.0)\\)`, 'm'));
   });
 
   it.runIf(target === 'linux-x64')('is below 40 MB', () => {

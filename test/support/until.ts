@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 export async function until<T>(
   what: string,
   probe: () => T | undefined | false | null | Promise<T | undefined | false | null>,
-  seconds = 60,
+  seconds = 120,
 ): Promise<T> {
   for (const end = Date.now() + seconds * 1000; Date.now() < end;) {
     const value = await probe();

@@ -63,6 +63,8 @@ export async function openWindow(options: WindowOptions): Promise<Workbench> {
     reducedMotion: 'reduce',
     permissions: ['clipboard-read', 'clipboard-write'],
   });
+  // A machine that is busy with training takes its time; nothing here is about speed.
+  context.setDefaultTimeout(120_000);
   const page = await context.newPage();
   const lines: string[] = [];
   page.on('console', (message) => lines.push(`[${message.type()}] ${message.text()}`));
@@ -85,9 +87,9 @@ export async function openWindow(options: WindowOptions): Promise<Workbench> {
     for (let attempt = 0; attempt < attempts; attempt++) {
       await page.keyboard.press('F1');
       try {
-        await input.waitFor({ state: 'visible', timeout: 2_000 });
+        await input.waitFor({ state: 'visible', timeout: 5_000 });
         await input.fill(`>${title}`);
-        await row.waitFor({ timeout: 1_500 });
+        await row.waitFor({ timeout: 4_000 });
         return row;
       } catch {
         // The palette lists the commands known when it opened; an extension's come later.
@@ -101,9 +103,9 @@ export async function openWindow(options: WindowOptions): Promise<Workbench> {
     page,
     lines,
     async ready() {
-      await page.locator('.monaco-workbench').waitFor({ timeout: 60_000 });
-      await page.locator('.part.activitybar .action-item').first().waitFor({ timeout: 60_000 });
-      await page.locator('#status\\.host').waitFor({ timeout: 60_000 });
+      await page.locator('.monaco-workbench').waitFor({ timeout: 120_000 });
+      await page.locator('.part.activitybar .action-item').first().waitFor({ timeout: 120_000 });
+      await page.locator('#status\\.host').waitFor({ timeout: 120_000 });
     },
     async runCommand(title) {
       const row = await inPalette(title, 20);

@@ -1,0 +1,242 @@
+// Usage: npm run screenshots [-- NAME...]
+// Pictures of every state, in light, dark and high contrast, for the README and for looking at: docs/screenshots/. What they
+// show are real runs: those in the folder that PEFT_SCREENSHOT_RUNS names (the README's are the ones of docs/results.md),
+// or else short ones of the sentences in examples/, kept in .cache/screenshots for the next time.
+import { spawnSync } from 'node:child_process';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ownTarget, packageForThisMachine } from '../../scripts/package.ts';
+import { writeRandomEncoder } from '../../scripts/random-encoder.ts';
+import { startServer } from '../../scripts/vscode/server.ts';
+import { listRuns, runFolder, workspaceAt } from '../../src/runs/run-folder.ts';
+import { runState } from '../../src/runs/run-state.ts';
+import { signalGroup } from '../../src/runs/process-identity.ts';
+import { leaseFile, readLease } from '../../src/runs/lease.ts';
+import { until } from '../support/until.ts';
+import { openWindow, type Workbench } from '../support/workbench.ts';
+
+const root = join(import.meta.dirname, '..', '..');
+const pictures = join(root, 'docs', 'screenshots');
+const folder = join(root, '.cache', 'screenshots', 'word-order');
+const empty = join(root, '.cache', 'screenshots', 'empty');
+
+const themes = {
+  light: 'Light 2026',
+  dark: 'Dark 2026',
+  'high-contrast': 'Default High Contrast',
+} as const;
+
+/** The methods of the sweep in the pictures, each with a learning rate that suits it. */
+const sweeps = {
+  'word-order': {
+    method: ['full', { id: 'lora', rank: 8 }, 'bitfit', 'slash', 'head'],
+    'training.seed': [0, 1, 2],
+  },
+} as const;
+
+function write(name: string, settings: Readonly<Record<string, unknown>>): void {
+  const configuration = {
+    name,
+    model: './models/bert-tiny-random',
+    task: { id: 'cola', data: './data', maxLength: 64 },
+    ...settings,
+  };
+  writeFileSync(join(folder, `${name}.peft.json`), `${JSON.stringify(configuration, undefined, 2)}\n`);
+}
+
+function peftLab(...args: readonly string[]): void {
+  const program = join(root, 'bin', 'peft-lab.mjs');
+  const { status } = spawnSync(process.execPath, [program, '--folder', folder, ...args], { stdio: ['ignore', 2, 2] });
+  if (status !== 0) throw new Error(`peft-lab ${args.join(' ')} ended with ${status ?? 'a signal'}`);
+}
+
+/** The folder with its runs, unless an earlier call made it. */
+async function prepare(): Promise<void> {
+  mkdirSync(empty, { recursive: true });
+  const workspace = workspaceAt(folder);
+  const given = process.env['PEFT_SCREENSHOT_RUNS'];
+  const wanted = given === undefined ? 15 : readdirSync(given).length;
+  if (listRuns(workspace).filter((id) => runState(runFolder(workspace, id)).state === 'finished').length >= wanted)
+    return;
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(join(folder, 'data'), { recursive: true });
+  const examples = join(root, 'examples', 'word-order');
+  for (const name of ['train.tsv', 'dev.tsv'])
+    writeFileSync(join(folder, 'data', name), readFileSync(join(examples, name)));
+  await writeRandomEncoder(
+    join(folder, 'models', 'bert-tiny-random'),
+    readFileSync(join(examples, 'train.tsv'), 'utf8'),
+    128,
+  );
+  const training = { epochs: 4, batchSize: 32, learningRate: 2e-3, dropout: 0, examples: 800 };
+  write('word-order', { method: 'lora', training, matrix: sweeps['word-order'] });
+  write('long-run', {
+    method: { id: 'lora', rank: 16 },
+    training: { ...training, epochs: 400, learningRate: 5e-4, examples: 2000, evaluateEvery: 50, checkpointEvery: 100 },
+  });
+  write('with-a-mistake', { method: { id: 'lorra', rank: 8 }, training: { epochs: 3, learningrate: 1e-3 } });
+  if (given !== undefined) cpSync(given, workspace.runs, { recursive: true });
+  else peftLab('run', join(folder, 'word-order.peft.json'));
+}
+
+/** One picture: what has to be on the screen, given a window with nothing open. */
+interface Scene {
+  readonly name: string;
+  readonly folder?: string;
+  readonly trust?: true;
+  show(editor: Workbench): Promise<void>;
+}
+
+async function openRuns(editor: Workbench): Promise<void> {
+  await editor.openContainer('PEFT Lab');
+  await editor.treeRow('LoRA').or(editor.treeRow('lora')).first().waitFor();
+}
+
+const scenes: readonly Scene[] = [
+  {
+    name: 'welcome',
+    folder: empty,
+    async show(editor) {
+      await editor.openContainer('PEFT Lab');
+      await editor.page.locator('.part.sidebar').getByRole('button', { name: 'Start Run' }).first().waitFor();
+    },
+  },
+  {
+    name: 'restricted',
+    trust: true,
+    async show(editor) {
+      await openRuns(editor);
+    },
+  },
+  {
+    name: 'start-run',
+    async show(editor) {
+      await openRuns(editor);
+      await editor.runCommand('PEFT: Start Run');
+      await editor.pick('New configuration').click();
+      await editor.pick('bert-tiny-random').click();
+      await editor.pick('CoLA').click();
+      await editor.pick('data').click();
+      await until('the counts', async () => (await editor.page.getByText(/trained · /).count()) > 4);
+    },
+  },
+  {
+    name: 'configuration',
+    async show(editor) {
+      await openRuns(editor);
+      await editor.openFile('word-order.peft.json');
+      await editor.page.locator('.codelens-decoration').getByText('Sweep of 15 runs').waitFor();
+    },
+  },
+  {
+    name: 'configuration-problem',
+    async show(editor) {
+      await openRuns(editor);
+      await editor.openFile('with-a-mistake.peft.json');
+      await editor.page.locator('.codelens-decoration').getByText('keep it from').waitFor();
+      await editor.runCommand('View: Toggle Problems (Errors, Warnings, Infos)');
+    },
+  },
+  {
+    name: 'run',
+    async show(editor) {
+      await openRuns(editor);
+      await editor.runCommand('PEFT: Open Run');
+      await editor.pick('lora').click();
+      await (await editor.webview(/./)).getByRole('status').filter({ hasText: 'Finished' }).waitFor();
+    },
+  },
+  {
+    name: 'comparison',
+    async show(editor) {
+      await openRuns(editor);
+      await editor.runCommand('PEFT: Compare Runs');
+      await editor.pick('All runs').click();
+      await (await editor.webview('Comparison')).getByRole('row', { name: 'bitfit' }).first().waitFor();
+    },
+  },
+  {
+    name: 'environment',
+    async show(editor) {
+      await openRuns(editor);
+      await editor.runCommand('PEFT: Check Environment');
+      await editor.pick('Devices').waitFor();
+    },
+  },
+  {
+    name: 'walkthrough',
+    async show(editor) {
+      await editor.openContainer('PEFT Lab');
+      await editor.runCommand('PEFT: Open Walkthrough');
+      await editor.page.locator('.getting-started-step, .step-title').first().waitFor();
+    },
+  },
+  {
+    name: 'running',
+    async show(editor) {
+      await openRuns(editor);
+      await editor.openFile('long-run.peft.json');
+      await editor.page.locator('.codelens-decoration').getByText('Start', { exact: true }).click();
+      const panel = await editor.webview('long-run');
+      await panel.getByRole('status').filter({ hasText: 'Running' }).waitFor();
+      await editor.page.waitForTimeout(15_000);
+    },
+  },
+];
+
+function endTrainers(): void {
+  const workspace = workspaceAt(folder);
+  for (const id of listRuns(workspace)) {
+    const lease = readLease(leaseFile(runFolder(workspace, id)));
+    if (lease?.role === 'trainer') signalGroup(lease.holder, 'kill');
+    if (runState(runFolder(workspace, id)).state !== 'finished')
+      rmSync(runFolder(workspace, id), { recursive: true, force: true });
+  }
+}
+
+await prepare();
+const asked = process.argv.slice(2);
+const vsix = await packageForThisMachine(ownTarget() ?? '');
+for (const trust of [false, true]) {
+  const chosen = scenes.filter(
+    (scene) => (scene.trust === true) === trust && (asked.length === 0 || asked.includes(scene.name)),
+  );
+  if (chosen.length === 0) continue;
+  const directory = mkdtempSync(join(tmpdir(), 'peft-screenshots-'));
+  const server = await startServer({
+    directory,
+    vsix: [vsix],
+    trust,
+    environment: { HF_HUB_OFFLINE: '1' },
+    settings: { 'peft.modelFolders': ['models'], 'peft.runs.groupBy': 'method', 'workbench.colorTheme': themes.light },
+  });
+  try {
+    for (const scene of chosen) {
+      const editor = await openWindow({ url: server.url, folder: scene.folder ?? folder });
+      try {
+        await editor.ready();
+        await scene.show(editor);
+        for (const [name, theme] of Object.entries(themes)) {
+          server.configure({ 'workbench.colorTheme': theme });
+          const id = theme.toLowerCase().includes('contrast') ? 'hc_black' : `2026-${name}`;
+          await editor.page.locator(`.monaco-workbench[class*="${id}"]`).waitFor();
+          await editor.screenshot(join(pictures, `${scene.name}-${name}.png`));
+        }
+        server.configure({ 'workbench.colorTheme': themes.light });
+        process.stdout.write(`${scene.name}\n`);
+      } catch (error) {
+        await editor.screenshot(join(root, '.cache', 'screenshots', `${scene.name}-failed.png`));
+        process.stdout.write(`${scene.name} failed: ${error instanceof Error ? error.message : String(error)}\n`);
+        process.exitCode = 1;
+      } finally {
+        await editor.close();
+      }
+    }
+  } finally {
+    await server.stop();
+    endTrainers();
+    rmSync(directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
+  }
+}
+if (!existsSync(pictures)) throw new Error('no pictures were made');

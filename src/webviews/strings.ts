@@ -38,7 +38,7 @@ export const english = {
   // Run panel
   artifacts: 'Files',
   at: 'at step {step}',
-  bestMark: 'best so far',
+  bestMark: 'the best',
   bytes: 'Size',
   checkpoint: 'Checkpoint',
   clone: 'Clone with Changes…',

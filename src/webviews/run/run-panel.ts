@@ -529,6 +529,7 @@ export class RunPanel extends LitElement {
     const rows = model.evaluations();
     if (rows.length === 0) return html`<p class="empty">${strings.noEvaluations}</p>`;
     const splits = new Set(rows.map(({ split }) => split));
+    const best = rows.findLast((row) => row.best);
     const metrics = [...new Set(rows.flatMap((row) => Object.keys(row.metrics)))];
     const numeric = (
       id: string,
@@ -567,7 +568,7 @@ export class RunPanel extends LitElement {
           cell: (row: Evaluation) => {
             const value = row.metrics[name];
             const text = value === null || value === undefined ? strings.noValue : formats.number(value);
-            return name === 'score' && row.best
+            return name === 'score' && row === best
               ? html`<span class="best">${text}<span class="hidden-visually"> ${strings.bestMark}</span></span>`
               : text;
           },

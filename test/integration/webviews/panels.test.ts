@@ -19,6 +19,9 @@ const recorded = '20261121-053220069-5kzrkh';
 const running = idOf(900);
 const attacked = idOf(901);
 
+/** As `expect`, of what becomes true sooner or later. */
+const eventually = <T>(value: () => T | Promise<T>) => expect.poll(value, { timeout: 30_000 });
+
 /** The panels' own pages in a browser, with the host's sessions and a store behind them. */
 describe.skipIf('missing' in chromium)('in a browser', () => {
   let browser: Browser;
@@ -97,7 +100,7 @@ describe.skipIf('missing' in chromium)('in a browser', () => {
       }),
       async (panel) => {
         const plot = chart(panel, 'Loss').getByRole('group');
-        await expect.poll(() => plot.getAttribute('aria-label'), { timeout: 20_000 }).toContain('at step 40');
+        await eventually(() => plot.getAttribute('aria-label')).toContain('at step 40');
         const asked = panel.asked.length;
         const events = segmentOf(
           0,
@@ -106,7 +109,7 @@ describe.skipIf('missing' in chromium)('in a browser', () => {
         runs.workspace.append(running, 'journal.jsonl', events.slice(-350, -340).map(line).join(''));
         await runs.store.ingest([running]);
         await session?.refresh();
-        await expect.poll(() => plot.getAttribute('aria-label'), { timeout: 20_000 }).toContain('at step 59');
+        await eventually(() => plot.getAttribute('aria-label')).toContain('at step 59');
         const questions = JSON.stringify(panel.asked.slice(asked));
         expect(questions).toContain('"metric":"loss","points":2000,"fromStep":41');
       },
@@ -120,9 +123,9 @@ describe.skipIf('missing' in chromium)('in a browser', () => {
       await loss.locator('canvas').waitFor();
       await loss.getByRole('group').focus();
       await page.keyboard.press('Home');
-      await expect.poll(() => loss.locator('[aria-live]').textContent()).toMatch(/^\s*Step 1: train 0\.6925/);
+      await eventually(() => loss.locator('[aria-live]').textContent()).toMatch(/^\s*Step 1: train 0\.6925/);
       await page.keyboard.press('ArrowRight');
-      await expect.poll(() => loss.locator('[aria-live]').textContent()).toMatch(/^\s*Step 2: train 0\.7108/);
+      await eventually(() => loss.locator('[aria-live]').textContent()).toMatch(/^\s*Step 2: train 0\.7108/);
       await loss.getByRole('button', { name: 'Show as Table' }).click();
       await loss.getByRole('columnheader', { name: 'Step' }).waitFor();
       expect(await panel.kept()).toMatchObject({ identity: { id: recorded }, layout: { tables: ['loss'] } });
@@ -145,9 +148,9 @@ describe.skipIf('missing' in chromium)('in a browser', () => {
       await page.getByRole('button', { name: 'Reset Zoom' }).waitFor();
       const label = (): Promise<string | null> => chart(panel, 'Loss').getByRole('group').getAttribute('aria-label');
       // A quarter of the sixty steps, give or take where the pointer was seen last.
-      await expect.poll(label).toMatch(/highest 0.\d+, (\d|1\d) points/);
+      await eventually(label).toMatch(/highest 0.\d+, (\d|1\d) points/);
       await page.getByRole('button', { name: 'Reset Zoom' }).click();
-      await expect.poll(label).toMatch(/, 60 points/);
+      await eventually(label).toMatch(/, 60 points/);
     }));
 
   it('tabs work by arrow keys and are kept with nothing but the identity', () =>
@@ -213,17 +216,17 @@ describe.skipIf('missing' in chromium)('in a browser', () => {
       expect(await page.locator('.point[tabindex="0"]').count()).toBe(1);
       await page.locator('.point[tabindex="0"]').focus();
       await page.keyboard.press('Home');
-      await expect
-        .poll(() => page.locator('.point:focus').getAttribute('aria-label'))
-        .toMatch(/^head, sst2: 68\.2 ± 0\.5 \(n = 3\); 770 parameters/);
+      await eventually(() => page.locator('.point:focus').getAttribute('aria-label')).toMatch(
+        /^head, sst2: 68\.2 ± 0\.5 \(n = 3\); 770 parameters/,
+      );
       await page.keyboard.press('End');
-      await expect.poll(() => page.locator('.point:focus').getAttribute('aria-label')).toMatch(/^full, /);
+      await eventually(() => page.locator('.point:focus').getAttribute('aria-label')).toMatch(/^full, /);
       await page.keyboard.press('Enter');
       const list = page.getByRole('group', { name: 'full: 3 runs' });
       await list.waitFor();
       await list.getByRole('button').first().click();
       await page.keyboard.press('Escape');
-      await expect.poll(() => list.count()).toBe(0);
+      await eventually(() => list.count()).toBe(0);
     });
     expect(opened).toHaveLength(1);
   });
@@ -233,7 +236,7 @@ describe.skipIf('missing' in chromium)('in a browser', () => {
     await during(comparison({ onOpen: (run: string) => opened.push(run) }, { points: 'runs' }), async ({ page }) => {
       await page.locator('.point[tabindex="0"]').focus();
       await page.keyboard.press('Enter');
-      await expect.poll(() => opened.length).toBe(1);
+      await eventually(() => opened.length).toBe(1);
     });
   });
 
@@ -259,9 +262,11 @@ describe.skipIf('missing' in chromium)('in a browser', () => {
       await page.locator('svg.chart text', { hasText: 'no privacy' }).waitFor();
     });
     await during(comparison({}, { facet: 'privacy' }), async ({ page }) => {
-      await expect
-        .poll(() => page.locator('figcaption').allTextContents())
-        .toEqual(['ε ≤ 1', '3 < ε ≤ 8', 'no privacy']);
+      await eventually(() => page.locator('figcaption').allTextContents()).toEqual([
+        'ε ≤ 1',
+        '3 < ε ≤ 8',
+        'no privacy',
+      ]);
     });
   });
 
@@ -269,7 +274,7 @@ describe.skipIf('missing' in chromium)('in a browser', () => {
     const many = await storeOf(manyRuns(1000));
     try {
       await during(comparison({ store: many.store }, { points: 'runs' }), async ({ page }) => {
-        await expect.poll(() => page.locator('.point').count(), { timeout: 30_000 }).toBe(1000);
+        await eventually(() => page.locator('.point').count()).toBe(1000);
         const grid = page.getByRole('grid', { name: 'Method by task' });
         expect(await grid.getAttribute('aria-rowcount')).toBe('257');
         expect(await grid.locator('tbody tr').count()).toBeLessThan(80);

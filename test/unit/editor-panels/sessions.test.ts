@@ -17,6 +17,9 @@ import {
   type Workspace,
 } from '../store/workspace.ts';
 
+/** As `expect`, of what becomes true sooner or later. */
+const eventually = <T>(value: () => T | Promise<T>) => expect.poll(value, { timeout: 30_000 });
+
 /** Host's session and webview's model over a real store, with the messages between them carried by hand. */
 
 const id = '20261121-050000000-abc123';
@@ -108,7 +111,7 @@ function runBench(over: Pick<Store, 'show' | 'curves' | 'logs'> = store, run = i
 
 /** Waits until the panel knows this many steps of the loss. */
 async function untilSteps(model: RunModel, count: number): Promise<void> {
-  await expect.poll(() => model.curves().get('loss')?.step.length, { timeout: 20_000 }).toBe(count);
+  await eventually(() => model.curves().get('loss')?.step.length).toBe(count);
 }
 
 describe('a run panel', () => {
@@ -125,7 +128,7 @@ describe('a run panel', () => {
     expect(posted).toEqual([]);
     connection.start();
     await untilSteps(model, 5);
-    await expect.poll(() => model.log().map(({ message }) => message)).toEqual(['hello']);
+    await eventually(() => model.log().map(({ message }) => message)).toEqual(['hello']);
     expect(model.summary()).toMatchObject({
       id,
       state: 'running',
@@ -209,9 +212,7 @@ describe('a run panel', () => {
     model.setSmoothing(0.9);
     connection.start();
     await session.refresh();
-    await expect
-      .poll(() => model.curves().get('loss')?.smoothed?.value.length, { timeout: 20_000 })
-      .toBeGreaterThan(100);
+    await eventually(() => model.curves().get('loss')?.smoothed?.value.length).toBeGreaterThan(100);
     const held = model.curves().get('loss');
     expect(held?.total).toBe(6000);
     expect(held?.step.length).toBeLessThanOrEqual(2000);

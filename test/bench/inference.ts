@@ -5,6 +5,7 @@ import type { NamedTensors } from '../../src/engine/feeds.ts';
 import { foldedWeights, foldingOf, foldModel } from '../../src/engine/fold.ts';
 import { buildModel, type ModelGraph, type ModelPlan } from '../../src/engine/model-graph.ts';
 import { trainedFeeds } from '../../src/engine/training-step.ts';
+import { cpuSecondsSince } from './answer.ts';
 import { median } from './comparison.ts';
 import { modelPlanOf, SEED, type StepPlan } from './step-plan.ts';
 
@@ -26,6 +27,8 @@ export interface InferenceTimes {
   readonly folded?: number;
   /** The greatest difference that folding made to a logit. */
   readonly foldingError?: number;
+  /** Processor time of the folded pass, or of the trained one where nothing folds, over the plain one's. */
+  readonly cpuToPlain: number;
   /** Why there is nothing to fold. */
   readonly stays?: string;
 }
@@ -34,6 +37,7 @@ interface Runner {
   readonly executable: Executable;
   readonly feeds: NamedTensors;
   readonly seconds: number[];
+  readonly cpuSeconds: number[];
   logits: Float32Array;
 }
 
@@ -51,7 +55,7 @@ export async function measureInference(stepped: Stepped, rounds: number): Promis
     if (logits === undefined) throw new Error('the model has no logits');
     const executable = await onnxBackend.compile({ logits }, weights, { provider: 'cpu', threads: plan.threads });
     const fed = { ...feeds, ...trainedFeeds(model, trained) };
-    return { executable, feeds: fed, seconds: [], logits: new Float32Array() };
+    return { executable, feeds: fed, seconds: [], cpuSeconds: [], logits: new Float32Array() };
   };
   const frozen = (model: ModelGraph): WeightSource => frozenWeights(model, checkpoint, SEED);
   const [plain, model] = [buildModel(plainPlan, { dropout: 'off' }), buildModel(own, { dropout: 'off' })];
@@ -70,9 +74,13 @@ export async function measureInference(stepped: Stepped, rounds: number): Promis
   }
   for (let round = -1; round < rounds; round++) {
     for (const each of runners) {
-      const start = performance.now();
+      const [start, used] = [performance.now(), process.cpuUsage()];
       const { logits } = await each.executable.run(each.feeds);
-      if (round >= 0) each.seconds.push((performance.now() - start) / 1000); // The first round only warms up.
+      // The first round only warms up.
+      if (round >= 0) {
+        each.seconds.push((performance.now() - start) / 1000);
+        each.cpuSeconds.push(cpuSecondsSince(used));
+      }
       if (logits?.dtype !== 'float32') throw new Error('the graph gives no logits');
       each.logits = logits.data;
     }
@@ -83,6 +91,7 @@ export async function measureInference(stepped: Stepped, rounds: number): Promis
   return {
     plain: median(plainTimes.seconds),
     trained: median(trained.seconds),
+    cpuToPlain: median((folded ?? trained).cpuSeconds) / median(plainTimes.cpuSeconds),
     ...(folded === undefined
       ? { stays: folding.kind === 'stays' ? folding.reason : '' }
       : {

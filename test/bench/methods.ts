@@ -20,7 +20,7 @@ export interface MethodCase {
 }
 
 const encoder = 'minilm-l6';
-const shape = { batch: 32, tokens: 64, stepsPerRound: 3 } as const;
+const shape = { batch: 32, tokens: 64, stepsPerRound: 1 } as const;
 
 /** A step of these costs at most so much of a LoRA step. */
 const PROMISED = 1.15;
@@ -71,6 +71,8 @@ export interface MeasuredMethod extends MethodCase {
   /** This step over LoRA's: the median of the rounds, and their range. */
   readonly toLora: number;
   readonly toLoraRange: readonly [least: number, greatest: number];
+  /** The same of the processor time that steps take: what to go by on a busy machine. */
+  readonly cpuToLora: number;
   readonly trained: number;
   readonly peakBytes: number;
   readonly inference: InferenceTimes;
@@ -79,13 +81,14 @@ export interface MeasuredMethod extends MethodCase {
 }
 
 const described = z.object({ trained: z.int() });
-const stepped = z.object({ seconds: z.number(), losses: z.array(z.number()) });
+const stepped = z.object({ seconds: z.number(), cpuSeconds: z.number(), losses: z.array(z.number()) });
 const remembered = z.object({ bytes: z.int() });
 const inferred = z.object({
   plain: z.number(),
   trained: z.number(),
   folded: z.number().exactOptional(),
   foldingError: z.number().exactOptional(),
+  cpuToPlain: z.number(),
   stays: z.string().exactOptional(),
 });
 
@@ -118,6 +121,7 @@ interface Runner {
   readonly each: MethodCase;
   readonly child: Child;
   readonly seconds: number[];
+  readonly cpuSeconds: number[];
 }
 
 /** Measures methods in groups, each beside a LoRA of its own, all of a group alternating round by round. */
@@ -135,19 +139,21 @@ export async function* measureMethods(
     const runners: Runner[] = [];
     try {
       for (const each of [reference, ...group]) {
-        runners.push({ each, child: await start(each, folder, threads), seconds: [] });
+        runners.push({ each, child: await start(each, folder, threads), seconds: [], cpuSeconds: [] });
       }
       for (let round = -1; round < rounds; round++) {
-        for (const { each, child, seconds } of runners) {
+        for (const { each, child, seconds, cpuSeconds } of runners) {
           await pause(SETTLE_MS);
           const took = stepped.parse(await child.ask({ do: 'steps', count: shape.stepsPerRound }));
           if (!took.losses.every(Number.isFinite)) throw new Error(`${each.name}: the loss is no number`);
-          if (round >= 0) seconds.push(took.seconds); // The first round only warms up.
+          if (round < 0) continue; // It only warms up.
+          seconds.push(took.seconds);
+          cpuSeconds.push(took.cpuSeconds);
         }
       }
       const [lora, ...measured] = runners;
       if (lora === undefined) throw new Error('LoRA was not measured');
-      for (const runner of measured) yield await describe(runner, lora.seconds, rounds);
+      for (const runner of measured) yield await describe(runner, lora, rounds);
     } finally {
       await Promise.all(runners.map(({ child }) => child.end()));
     }
@@ -155,20 +161,23 @@ export async function* measureMethods(
 }
 
 async function describe(
-  { each, child, seconds }: Runner,
-  lora: readonly number[],
+  { each, child, seconds, cpuSeconds }: Runner,
+  lora: Runner,
   rounds: number,
 ): Promise<MeasuredMethod> {
-  const ratios = seconds.map((own, round) => own / (lora[round] ?? NaN));
+  const over = (own: readonly number[], other: readonly number[]): readonly number[] =>
+    own.map((value, round) => value / (other[round] ?? NaN));
+  const ratios = over(seconds, lora.seconds);
   const { trained } = described.parse(await child.ask({ do: 'describe' }));
   const { bytes } = remembered.parse(await child.ask({ do: 'memory' }));
   return {
     ...each,
     unit: 'seconds',
     ours: median(seconds),
-    lora: median(lora),
+    lora: median(lora.seconds),
     toLora: median(ratios),
     toLoraRange: [Math.min(...ratios), Math.max(...ratios)],
+    cpuToLora: median(over(cpuSeconds, lora.cpuSeconds)),
     trained,
     peakBytes: bytes,
     inference: inferred.parse(await child.ask({ do: 'inference', rounds: 2 * rounds })),
@@ -183,11 +192,13 @@ const columns = [
   ['step', 9],
   ['to LoRA', 8],
   ['by round', 13],
+  ['CPU', 5],
   ['memory', 9],
   ['plain', 8],
   ['trained', 8],
   ['folded', 8],
   ['to plain', 8],
+  ['CPU', 5],
 ] as const;
 
 function row(cells: readonly string[]): string {
@@ -198,7 +209,7 @@ function row(cells: readonly string[]): string {
     .join(' ');
 }
 
-/** The heads of the table's columns; the last four are passes of inference. */
+/** The heads of the table's columns; the last five are passes of inference; CPU is processor time, to LoRA's and to the plain encoder's. */
 export const methodHeader = row(columns.map(([title]) => title));
 
 function milliseconds(seconds: number): string {
@@ -207,7 +218,7 @@ function milliseconds(seconds: number): string {
 
 /** A method as a row of the table for people. */
 export function formatMethod(measured: MeasuredMethod): string {
-  const { name, bar, trained, ours, toLora, toLoraRange, peakBytes, inference } = measured;
+  const { name, bar, trained, ours, toLora, toLoraRange, cpuToLora, peakBytes, inference } = measured;
   const final = inference.folded ?? inference.trained;
   return row([
     name.replace('methods/', ''),
@@ -215,10 +226,12 @@ export function formatMethod(measured: MeasuredMethod): string {
     milliseconds(ours),
     `${toLora.toFixed(2)}${bar !== undefined && toLora > bar ? '!' : ''}`,
     toLoraRange.map((ratio) => ratio.toFixed(2)).join(' to '),
+    cpuToLora.toFixed(2),
     `${(peakBytes / 2 ** 20).toFixed(0)} MiB`,
     milliseconds(inference.plain),
     milliseconds(inference.trained),
     inference.folded === undefined ? '-' : milliseconds(inference.folded),
     (final / inference.plain).toFixed(2),
+    inference.cpuToPlain.toFixed(2),
   ]);
 }

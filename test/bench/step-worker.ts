@@ -8,7 +8,7 @@ import { gradientsOf, LOSS_SCALE } from '../../src/engine/model-graph.ts';
 import { createAdamW, defaultAdamW, stepAdamW, type Trained } from '../../src/engine/optimisers/adamw.ts';
 import { weightDecayOf } from '../../src/engine/optimisers/weight-decay.ts';
 import { readTensors } from '../../src/engine/safetensors.ts';
-import { answerQuestions, peakResidentBytes } from './answer.ts';
+import { answerQuestions, cpuSecondsSince, peakResidentBytes } from './answer.ts';
 import { measureInference } from './inference.ts';
 import { modelOf, SEED, stepPlan } from './step-plan.ts';
 
@@ -91,9 +91,10 @@ await answerQuestions(async (asked) => {
       return { ...(await measureInference({ plan, checkpoint, model, values, feeds }, wanted.rounds)) };
     case 'steps': {
       const losses: number[] = [];
-      const start = performance.now();
+      const [start, used] = [performance.now(), process.cpuUsage()];
       for (let i = 0; i < wanted.count; i++) losses.push(await step());
-      return { seconds: (performance.now() - start) / 1000 / wanted.count, losses };
+      const seconds = (performance.now() - start) / 1000 / wanted.count;
+      return { seconds, cpuSeconds: cpuSecondsSince(used) / wanted.count, losses };
     }
   }
 });

@@ -21,9 +21,10 @@ describe('the table of all methods', () => {
       lora: 0.5,
       toLora: 1.2,
       toLoraRange: [1.1, 1.3],
+      cpuToLora: 1.17,
       trained: 1234,
       peakBytes: 2 ** 29,
-      inference: { plain: 0.1, trained: 0.2, folded: 0.101 },
+      inference: { plain: 0.1, trained: 0.2, folded: 0.101, cpuToPlain: 1.02 },
       batch: 32,
       tokens: 64,
     };
@@ -31,9 +32,11 @@ describe('the table of all methods', () => {
       formatMethod(measured)
         .split(/ {2,}| (?=\d)/)
         .map((cell) => cell.trim()),
-    ).toEqual(expect.arrayContaining(['pasta', '1,234', '1.20!', '512 MiB', '101.0 ms', '1.01']));
+    ).toEqual(expect.arrayContaining(['pasta', '1,234', '1.20!', '512 MiB', '101.0 ms', '1.01', '1.02']));
     expect(formatMethod({ ...measured, toLora: 1.15 })).toContain('1.15 ');
-    expect(formatMethod({ ...measured, inference: { plain: 0.1, trained: 0.2, stays: 'why' } })).toMatch(/- +2\.00$/);
+    expect(formatMethod({ ...measured, inference: { plain: 0.1, trained: 0.2, stays: 'why', cpuToPlain: 2 } })).toMatch(
+      /- +2\.00 +2\.00$/,
+    );
     expect(methodHeader).toHaveLength(formatMethod(measured).length);
   });
 });

@@ -77,7 +77,7 @@ function taskSchema(catalogue: Catalogue) {
       .describe('For masked words (mlm): which tokens are to be predicted.'),
     textsOf: id
       .exactOptional()
-      .describe("For masked words (mlm): the task whose data this is, to learn from its texts without their labels."),
+      .describe('For masked words (mlm): the task whose data this is, to learn from its texts without their labels.'),
   });
   return z
     .union([id.transform((id) => options.parse({ id })), options])

@@ -38,7 +38,8 @@ export function checkDelta(delta: number): void {
 
 /**
  * The phases in the fewest terms that compose to the same: equal ones joined, those that release nothing left out, and all
- * unsampled ones (q = 1) as a single Gaussian of multiplier (Σ steps/σ²)^−½, which is exact (Dong, Roth, Su 2019, corollary 3.3).
+ * unsampled ones (q = 1) as steps of one noise with the same Σ steps/σ², which is exact since Gaussians compose to Gaussians (Dong, Roth, Su
+ * 2019, corollary 3.3), and so many of them that none has less noise than a twentieth of the sensitivity, which would take long to integrate.
  * @returns undefined where some phase adds no noise at all, so that nothing is guaranteed
  */
 export function normalise(phases: readonly Phase[]): readonly Phase[] | undefined {
@@ -58,9 +59,9 @@ export function normalise(phases: readonly Phase[]): readonly Phase[] | undefine
   }
   if (precision === Infinity) return undefined;
   const sampled = [...joined.values()];
-  return precision === 0
-    ? sampled
-    : [...sampled, { samplingRate: 1, noiseMultiplier: 1 / Math.sqrt(precision), steps: 1 }];
+  if (precision === 0) return sampled;
+  const steps = Math.max(1, Math.ceil(precision / 400));
+  return [...sampled, { samplingRate: 1, noiseMultiplier: Math.sqrt(steps / precision), steps }];
 }
 
 /**

@@ -51,7 +51,7 @@ import { rdpEpsilonOfAdding } from './rdp.ts';
 
 const unit = 2 ** -53;
 
-/** What can be off, relatively, in a mass that is a sum of positive terms with two exponentials each, and in its tilting. */
+/** What can be off, relatively, in a mass that is a sum of positive terms with two exponentials each. */
 function massError({ noiseMultiplier }: Phase): number {
   return unit * (2000 + 16 / noiseMultiplier ** 2);
 }
@@ -508,7 +508,7 @@ function boundsOnGrid(
     upperParts.push({ steps, law: connectTheDots(q, sigma, cells, range)[direction] });
     lowerParts.push({ steps, law: mergeLosses(direction === 'removed' ? cells : mirrorCells(cells)) });
     const greatest = Math.max(Math.abs(cells.first), Math.abs(cells.first + cells.low.length)) * step;
-    relativeError += steps * massError(phase);
+    relativeError += steps * (massError(phase) + 8 * unit * plan.tilt * greatest);
     slack += steps * 32 * unit * (1 + greatest);
   }
   const upper: Signal = { side: 'upper', plan, parts: upperParts };
@@ -581,11 +581,9 @@ export function prvEpsilon(
     const bound = parts.map((part) => (part.noiseMultiplier < leastNoise ? { ...part, samplingRate: 1 } : part));
     return { lower: 0, upper: prvEpsilon(bound, delta, { tolerance, mostPoints }).upper };
   }
-  if (parts.length === 1 && only.steps === 1) {
-    return only.samplingRate === 1
-      ? gaussianEpsilon(1 / only.noiseMultiplier, delta)
-      : singleStepEpsilon(only.samplingRate, only.noiseMultiplier, delta);
-  }
+  if (parts.length === 1 && only.samplingRate === 1)
+    return gaussianEpsilon(Math.sqrt(only.steps) / only.noiseMultiplier, delta);
+  if (parts.length === 1 && only.steps === 1) return singleStepEpsilon(only.samplingRate, only.noiseMultiplier, delta);
   return composedEpsilon(parts, delta, { tolerance, mostPoints });
 }
 

@@ -190,7 +190,7 @@ export function createTokenizer(parts: TokenizerParts): Tokenizer {
   function arrange(
     sequences: readonly (readonly number[])[],
     maxLength: number,
-  ): FastEncoding & { readonly first: { readonly start: number; readonly count: number } } {
+  ): { readonly encoding: FastEncoding; readonly first: { readonly start: number; readonly count: number } } {
     const layout = sequences.length === 1 ? template.single : template.pair;
     const added = addedCount(layout);
     const kept = keptLengths(
@@ -212,7 +212,7 @@ export function createTokenizer(parts: TokenizerParts): Tokenizer {
       if (part.kind === 'special') special.fill(1, at, at + count);
       for (let i = 0; i < count; i++) ids[at++] = from[i] ?? 0;
     }
-    return { ids, typeIds, special, first };
+    return { encoding: { ids, typeIds, special }, first };
   }
 
   return {
@@ -236,18 +236,18 @@ export function createTokenizer(parts: TokenizerParts): Tokenizer {
       });
     },
     encodeFast: (text, pair, maxLength) =>
-      arrange(pair === undefined ? [idsOf(text)] : [idsOf(text), idsOf(pair)], maxLength),
+      arrange(pair === undefined ? [idsOf(text)] : [idsOf(text), idsOf(pair)], maxLength).encoding,
     encodeWords(words, pair, maxLength) {
       // Byte-level words carry the blank before them.
       const before = parts.family === 'byte-level-bpe' ? ' ' : '';
       const pieces = words.map((word) => idsOf(before + word));
-      const encoded = arrange([pieces.flat(), ...(pair === undefined ? [] : [idsOf(pair)])], maxLength);
+      const { encoding, first } = arrange([pieces.flat(), ...(pair === undefined ? [] : [idsOf(pair)])], maxLength);
       const owners = pieces.flatMap((ids, word) => ids.map(() => word));
-      const { start, count } = encoded.first;
-      const wordOf = Int32Array.from(encoded.ids, (_, at) =>
+      const { start, count } = first;
+      const wordOf = Int32Array.from(encoding.ids, (_, at) =>
         at < start || at >= start + count ? -1 : (owners[at - start] ?? -1),
       );
-      return { ...encoded, wordOf };
+      return { ...encoding, wordOf };
     },
     decode(ids, options = {}) {
       const tokens: string[] = [];

@@ -114,15 +114,15 @@ describe.each([['bert_uncased'], ['bert_cased'], ['roberta_bpe']])('%s', (family
     tokenizer = await loadTokenizer(join(fixtures, family));
   });
 
-  it('gives the same ids and types fast, whatever was encoded before', () => {
+  it('gives the same ids, types and special tokens fast, whatever was encoded before', () => {
     fc.assert(
       fc.property(
         texts,
         fc.option(texts, { nil: undefined }),
         fc.integer({ min: 4, max: 40 }),
         (text, pair, maxLength) => {
-          const { ids, typeIds } = tokenizer.encode(text, pair, { maxLength });
-          expect(tokenizer.encodeFast(text, pair, maxLength)).toEqual({ ids, typeIds });
+          const { ids, typeIds, specialTokensMask: special } = tokenizer.encode(text, pair, { maxLength });
+          expect(tokenizer.encodeFast(text, pair, maxLength)).toEqual({ ids, typeIds, special });
         },
       ),
       { numRuns: 600 },

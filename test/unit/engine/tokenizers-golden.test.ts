@@ -163,13 +163,13 @@ describe.each(sources)('$family from $from', ({ family, files }) => {
     for (const { ids, text } of golden.decoded) expect(tokenizer.decode(ids)).toBe(text);
   });
 
-  it('gives the same ids and types fast', () => {
+  it('gives the same ids, types and special tokens fast', () => {
     const texts = [...golden.single.map(({ text }) => text), ...golden.pairs.flatMap(({ text, pair }) => [text, pair])];
     for (const maxLength of [6, 17, 512])
       texts.forEach((text, i) => {
         const pair = i % 3 === 0 ? texts[(i * 7) % texts.length] : undefined;
-        const { ids, typeIds } = tokenizer.encode(text, pair, { maxLength });
-        expect(tokenizer.encodeFast(text, pair, maxLength)).toEqual({ ids, typeIds });
+        const { ids, typeIds, specialTokensMask: special } = tokenizer.encode(text, pair, { maxLength });
+        expect(tokenizer.encodeFast(text, pair, maxLength)).toEqual({ ids, typeIds, special });
       });
   });
 });

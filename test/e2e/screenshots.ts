@@ -3,7 +3,7 @@
 // show are real runs: those in the folder that PEFT_SCREENSHOT_RUNS names (the README's are the ones of docs/results.md),
 // or else short ones of the sentences in examples/, kept in .cache/screenshots for the next time.
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ownTarget, packageForThisMachine } from '../../scripts/package.ts';
@@ -21,11 +21,18 @@ const pictures = join(root, 'docs', 'screenshots');
 const folder = join(root, '.cache', 'screenshots', 'word-order');
 const empty = join(root, '.cache', 'screenshots', 'empty');
 
-const themes = {
-  light: 'Light 2026',
-  dark: 'Dark 2026',
-  'high-contrast': 'Default High Contrast',
-} as const;
+/** Windows that follow the system change between light and dark by themselves; high contrast is a setting. */
+const passes = [
+  {
+    settings: {
+      'window.autoDetectColorScheme': true,
+      'workbench.preferredLightColorTheme': 'Light 2026',
+      'workbench.preferredDarkColorTheme': 'Dark 2026',
+    },
+    schemes: ['light', 'dark'],
+  },
+  { settings: { 'workbench.colorTheme': 'Default High Contrast' }, schemes: ['high-contrast'] },
+] as const;
 
 /** The methods of the sweep in the pictures, each with a learning rate that suits it. */
 const sweeps = {
@@ -198,18 +205,27 @@ function endTrainers(): void {
 await prepare();
 const asked = process.argv.slice(2);
 const vsix = await packageForThisMachine(ownTarget() ?? '');
-for (const trust of [false, true]) {
-  const chosen = scenes.filter(
-    (scene) => (scene.trust === true) === trust && (asked.length === 0 || asked.includes(scene.name)),
-  );
-  if (chosen.length === 0) continue;
+for (const { settings, schemes } of passes)
+  for (const trust of [false, true]) {
+    const chosen = scenes.filter(
+      (scene) => (scene.trust === true) === trust && (asked.length === 0 || asked.includes(scene.name)),
+    );
+    if (chosen.length > 0) await take(chosen, trust, settings, schemes);
+  }
+
+async function take(
+  chosen: readonly Scene[],
+  trust: boolean,
+  settings: Readonly<Record<string, unknown>>,
+  schemes: readonly ('light' | 'dark' | 'high-contrast')[],
+): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), 'peft-screenshots-'));
   const server = await startServer({
     directory,
     vsix: [vsix],
     trust,
     environment: { HF_HUB_OFFLINE: '1' },
-    settings: { 'peft.modelFolders': ['models'], 'peft.runs.groupBy': 'method', 'workbench.colorTheme': themes.light },
+    settings: { 'peft.modelFolders': ['models'], 'peft.runs.groupBy': 'method', ...settings },
   });
   try {
     for (const scene of chosen) {
@@ -217,14 +233,14 @@ for (const trust of [false, true]) {
       try {
         await editor.ready();
         await scene.show(editor);
-        for (const [name, theme] of Object.entries(themes)) {
-          server.configure({ 'workbench.colorTheme': theme });
-          const id = theme.toLowerCase().includes('contrast') ? 'hc_black' : `2026-${name}`;
-          await editor.page.locator(`.monaco-workbench[class*="${id}"]`).waitFor();
-          await editor.screenshot(join(pictures, `${scene.name}-${name}.png`));
+        for (const scheme of schemes) {
+          const dark = scheme !== 'light';
+          await editor.page.emulateMedia({ colorScheme: dark ? 'dark' : 'light', reducedMotion: 'reduce' });
+          const kind = { light: 'vs', dark: 'vs-dark', 'high-contrast': 'hc-black' }[scheme];
+          await editor.page.locator(`.monaco-workbench.${kind}`).first().waitFor();
+          await editor.screenshot(join(pictures, `${scene.name}-${scheme}.png`));
         }
-        server.configure({ 'workbench.colorTheme': themes.light });
-        process.stdout.write(`${scene.name}\n`);
+        process.stdout.write(`${scene.name}: ${schemes.join(', ')}\n`);
       } catch (error) {
         await editor.screenshot(join(root, '.cache', 'screenshots', `${scene.name}-failed.png`));
         process.stdout.write(`${scene.name} failed: ${error instanceof Error ? error.message : String(error)}\n`);
@@ -239,4 +255,3 @@ for (const trust of [false, true]) {
     rmSync(directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
   }
 }
-if (!existsSync(pictures)) throw new Error('no pictures were made');

@@ -30,7 +30,9 @@ export async function openInBrowser(folder: string): Promise<void> {
     patient: true,
   });
   const url = `${server.url}/?${new URLSearchParams({ folder }).toString()}`;
-  process.stdout.write(`\nVS Code: ${url}\nPEFT Lab stands in the activity bar at its left. Ctrl-C ends it; runs go on.\n`);
+  process.stdout.write(
+    `\nVS Code: ${url}\nPEFT Lab stands in the activity bar at its left. Ctrl-C ends it; runs go on.\n`,
+  );
   show(url);
   await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM'), server.ended]);
   await server.stop();

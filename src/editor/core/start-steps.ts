@@ -209,7 +209,11 @@ function taskStep({ catalogue, memory }: StartFacts): Step<StartState> {
 function dataStep(facts: StartFacts): Step<StartState> {
   return {
     id: 'data',
-    isNeeded: (state) => state.source?.kind === 'new' && state.data === undefined,
+    // Data that comes with the program need not be looked for.
+    isNeeded: (state) =>
+      state.source?.kind === 'new' &&
+      state.data === undefined &&
+      facts.catalogue.tasks.find(({ id }) => id === state.task)?.sample !== true,
     question: (state) => {
       if (state.via === 'browse')
         return { kind: 'browse', title: t('Use this data'), apply: (before, path) => answer({ data: path })(before) };

@@ -1,5 +1,7 @@
 import { methods } from '../../peft/registry.ts';
-import type { MethodChoice } from './operations.ts';
+import { listTasks } from '../../tasks/registry.ts';
+import { outputCount } from '../../tasks/task.ts';
+import type { MethodChoice, TaskChoice } from './operations.ts';
 
 /** The methods as "Start Run" offers them. */
 export function methodChoices(): readonly MethodChoice[] {
@@ -9,5 +11,17 @@ export function methodChoices(): readonly MethodChoice[] {
     description,
     citation,
     needsOptions: !options.safeParse({}).success,
+  }));
+}
+
+/** The tasks as "Start Run" offers them. */
+export function taskChoices(): readonly TaskChoice[] {
+  return listTasks().map((task) => ({
+    id: task.id,
+    title: task.title,
+    description: task.description,
+    labels: outputCount(task),
+    sample: task.sample === true,
+    trainExamples: task.splits.train,
   }));
 }

@@ -94,6 +94,8 @@ export interface TaskChoice {
   readonly description: string;
   /** Outputs of its head; 1 for a regression. */
   readonly labels: number;
+  /** Its data comes with the program. */
+  readonly sample: boolean;
   readonly trainExamples: number | undefined;
 }
 

@@ -45,10 +45,8 @@ import { createSupervisor } from '../../runs/supervisor.ts';
 import { sweepSize } from '../../runs/sweep.ts';
 import { databaseLocation } from '../../store/location.ts';
 import { packError } from '../../store/operations.ts';
-import { listTasks } from '../../tasks/registry.ts';
-import { outputCount } from '../../tasks/task.ts';
 import { cloneText } from '../core/clone.ts';
-import { methodChoices } from './catalogue.ts';
+import { methodChoices, taskChoices } from './catalogue.ts';
 import type {
   ClaimedLook,
   Diagnosis,
@@ -256,13 +254,7 @@ const answers: { readonly [N in OperationName]: Answer<N> } = {
   log: ({ folder, id }) => logText(folder, id),
   catalogue: () => ({
     methods: methodChoices(),
-    tasks: listTasks().map((task) => ({
-      id: task.id,
-      title: task.title,
-      description: task.description,
-      labels: outputCount(task),
-      trainExamples: task.splits.train,
-    })),
+    tasks: taskChoices(),
     providers: [...providers],
     privacy: configurationJsonSchema(installedCatalogue).properties?.['privacy'] !== undefined,
     knownModels: Object.keys(knownEncoders),

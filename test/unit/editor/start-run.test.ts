@@ -12,14 +12,17 @@ import {
 } from '../../../src/editor/core/start-steps.ts';
 import { askSteps, type Answer, type Ask, type Choice, type Position } from '../../../src/editor/core/steps.ts';
 import { editorSchema } from '../../../src/editor/core/editor-schema.ts';
-import { inspectConfiguration, parseConfiguration, resolveConfiguration } from '../../../src/runs/configuration.ts';
+import {
+  inspectConfiguration,
+  parseConfiguration,
+  resolveConfiguration,
+  startProblems,
+} from '../../../src/runs/configuration.ts';
 import { configurationJsonSchema, settingPaths } from '../../../src/runs/configuration-json-schema.ts';
 import { installedCatalogue } from '../../../src/runs/catalogue.ts';
-import { methodChoices } from '../../../src/editor/worker/catalogue.ts';
+import { methodChoices, taskChoices } from '../../../src/editor/worker/catalogue.ts';
 import { planSweep } from '../../../src/runs/sweep.ts';
 import { countTrained, encoderSize, methodOptions, sizesOf } from '../../../src/runs/parameter-counts.ts';
-import { listTasks } from '../../../src/tasks/registry.ts';
-import { outputCount } from '../../../src/tasks/task.ts';
 
 const methods = methodChoices();
 const anywhere = { isFolder: () => false, exists: () => true };
@@ -31,13 +34,7 @@ function facts(memory: StartMemory = {}, changes: Partial<StartFacts> = {}): Sta
     memory,
     catalogue: {
       methods: methodChoices(),
-      tasks: listTasks().map((task) => ({
-        id: task.id,
-        title: task.title,
-        description: task.description,
-        labels: outputCount(task),
-        trainExamples: task.splits.train,
-      })),
+      tasks: taskChoices(),
       providers: ['auto', 'cpu', 'webgpu', 'cuda'],
       privacy: false,
       knownModels: [],
@@ -248,6 +245,16 @@ describe('Start Run', () => {
     expect(without.find(({ title }) => title === 'Privacy')?.labels).toEqual(['None']);
   });
 
+  it('does not ask for data that comes with the program', async () => {
+    const sample = taskChoices().find((task) => task.sample)?.title ?? '';
+    const { ask, asked } = person(['New configuration…', 'someone/model', sample, 'LoRA']);
+    await askSteps(startSteps(facts()), {}, ask);
+    expect(asked.map(({ title }) => title)).toEqual(['Configuration', 'Model', 'Task', 'Method', 'Seeds']);
+    const task = taskChoices().find(({ title }) => title === sample)?.id ?? '';
+    const text = configurationText({ model: 'someone/model', task, method: 'lora' }, facts().catalogue);
+    expect(startProblems(text, '/work/a.peft.json', installedCatalogue, anywhere)).toEqual([]);
+  });
+
   it('reads lists of seeds', () => {
     expect(parseSeeds('0, 1, 5-8')).toEqual([0, 1, 5, 6, 7, 8]);
     for (const text of ['', 'a', '1,1', '3-1', '1.5', '0-100000', '4294967296', '1,,2'])
@@ -284,6 +291,12 @@ describe('a new configuration', () => {
       expect(text).toContain('"training.seed": [0, 1]');
     },
   );
+
+  it('with a privacy budget has nothing wrong with it', () => {
+    const text = configurationText({ model: 'm', task: 'sst2', data: '/d', method: 'lora', epsilon: 4 }, catalogue);
+    expect(inspectConfiguration(text, installedCatalogue).problems).toEqual([]);
+    expect(JSON.parse(text)).toMatchObject({ privacy: { epsilon: 4 } });
+  });
 
   it('of one seed has no matrix', () => {
     const text = configurationText({ model: 'm', task: 'sst2', data: '/d', method: 'slash', seeds: [7] }, catalogue);

@@ -18,7 +18,7 @@ import { openWindow, type Workbench } from '../support/workbench.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 const pictures = join(root, 'docs', 'screenshots');
-const folder = join(root, '.cache', 'screenshots', 'word-order');
+const folder = join(root, '.cache', 'screenshots', 'peft-study');
 const empty = join(root, '.cache', 'screenshots', 'empty');
 
 /** Windows that follow the system change between light and dark by themselves; high contrast is a setting. */
@@ -142,7 +142,8 @@ const scenes: readonly Scene[] = [
       await openRuns(editor);
       await editor.openFile('with-a-mistake.peft.json');
       await editor.page.locator('.codelens-decoration').getByText('keep it from').waitFor();
-      await editor.runCommand('View: Toggle Problems (Errors, Warnings, Infos)');
+      await editor.page.keyboard.press('Control+Shift+M');
+      await editor.page.locator('.markers-panel .monaco-list-row').first().waitFor();
     },
   },
   {
@@ -161,14 +162,6 @@ const scenes: readonly Scene[] = [
       await editor.runCommand('PEFT: Compare Runs');
       await editor.pick('All runs').click();
       await (await editor.webview('Comparison')).getByRole('row', { name: 'bitfit' }).first().waitFor();
-    },
-  },
-  {
-    name: 'environment',
-    async show(editor) {
-      await openRuns(editor);
-      await editor.runCommand('PEFT: Check Environment');
-      await editor.pick('Devices').waitFor();
     },
   },
   {

@@ -155,7 +155,8 @@ export async function openWindow(options: WindowOptions): Promise<Workbench> {
       await page.locator('.tab.active').filter({ hasText: name }).waitFor();
     },
     async screenshot(file) {
-      await page.waitForTimeout(300); // Toasts and the palette fade.
+      await page.mouse.move(width - 20, height / 2); // No tooltip, and nothing that is hovered over.
+      await page.waitForTimeout(600); // Toasts, tooltips and the palette fade.
       mkdirSync(dirname(file), { recursive: true });
       await page.screenshot({ path: file, animations: 'disabled' });
     },

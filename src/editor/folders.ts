@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
 import * as vscode from 'vscode';
+import { UserError } from '../base/errors.ts';
 import { openStore, type Store } from '../store/store.ts';
 import type { App, FolderRuns } from './app.ts';
 import {
@@ -10,6 +11,8 @@ import {
   type Transition,
   type WatchChange,
 } from './core/folder-watch.ts';
+import { t } from './core/l10n.ts';
+import { supervision } from './core/supervision.ts';
 import { modelFolders, programSettings } from './settings.ts';
 import type { WorkerClient } from './worker/client.ts';
 import type { Look } from './worker/operations.ts';
@@ -36,9 +39,6 @@ export interface FolderEvents {
 
 const nothingThere: Look = { exists: false, claimed: [], waiting: [], appeared: [], gone: [], supervised: false };
 
-/** How long a supervisor that was started is given to show itself before another is. */
-const supervisorPatienceMs = 15_000;
-
 async function isThere(path: string): Promise<boolean> {
   try {
     return (await stat(path)).isDirectory();
@@ -58,10 +58,7 @@ export function watchedFolder(
   const path = uri.fsPath;
   const runsPath = join(path, '.peft', 'runs');
   let isKnown = false;
-  let startsQueued = false;
-  let supervisorStarted = -Infinity;
-  /** The last supervisor that was started from here leaves alone what waits. */
-  let onlyAdopts = false;
+  const supervisor = supervision();
 
   async function look(): Promise<Look> {
     // A folder without runs costs no thread.
@@ -81,22 +78,30 @@ export function watchedFolder(
     });
   }
 
-  /** Starts a supervisor where one is needed: for what runs always, for what waits where the user wants it started. */
-  function supervise({ claimed, waiting, supervised }: QueueState): void {
-    if (!vscode.workspace.isTrusted || supervised || Date.now() - supervisorStarted < supervisorPatienceMs) return;
-    // A run whose trainer lives was left running by an earlier session, with the queue behind it.
-    if (claimed.some(({ alive }) => alive)) startsQueued = true;
-    if (claimed.length === 0 && (waiting.length === 0 || !startsQueued)) return;
-    supervisorStarted = Date.now();
-    log.info(`Starting a supervisor for ${name}: ${claimed.length} claimed, ${waiting.length} waiting`);
-    onlyAdopts = !startsQueued;
+  function supervise(queue: QueueState): void {
+    if (!vscode.workspace.isTrusted) return;
+    const step = supervisor.next(queue, Date.now());
+    if (step === 'nothing') return;
+    if (step === 'give-up') {
+      const file = vscode.Uri.joinPath(uri, '.peft', 'supervisor.log').fsPath;
+      events.onProblem(
+        new UserError(
+          t('The process that looks after the runs of {0} does not start.', name),
+          t('What it told is in {0}. "PEFT: Check Environment" looks at the Node that it runs on.', file),
+        ),
+      );
+      return;
+    }
+    log.info(`Starting a supervisor for ${name}: ${queue.claimed.length} claimed, ${queue.waiting.length} waiting`);
     worker
-      .ask('supervise', { folder: path, ...programSettings(uri), startsQueued })
+      .ask('supervise', { folder: path, ...programSettings(uri), startsQueued: step === 'start' })
       .then((started) => {
-        // One lives that the look did not see yet; should it end, the next look starts another.
-        if (!started) supervisorStarted = -Infinity;
+        if (!started) supervisor.found();
       })
-      .catch(events.onProblem);
+      .catch((problem: unknown) => {
+        supervisor.failed();
+        events.onProblem(problem);
+      });
   }
 
   const watch = watchFolder({
@@ -105,8 +110,6 @@ export function watchedFolder(
     onChange: (change) => events.onChange(folder, change),
     onTransitions: (transitions) => events.onTransitions(folder, transitions),
     onLook: (queue) => {
-      // Once it shows itself, its end is for the next look to see.
-      if (queue.supervised) supervisorStarted = -Infinity;
       supervise(queue);
       events.onLook(folder);
     },
@@ -123,16 +126,9 @@ export function watchedFolder(
     watch,
     runUri: (id) => vscode.Uri.joinPath(uri, '.peft', 'runs', id),
     queue: () => watch.queue(),
-    isPaused: () => {
-      const { waiting, supervised } = watch.queue();
-      return waiting.length > 0 && !supervised && !startsQueued;
-    },
+    isPaused: () => supervisor.isPaused(watch.queue()),
     startQueue: () => {
-      startsQueued = true;
-      if (!onlyAdopts) return;
-      onlyAdopts = false;
-      supervisorStarted = -Infinity;
-      worker.ask('endSupervisor', path).catch(events.onProblem);
+      if (supervisor.startQueue()) worker.ask('endSupervisor', path).catch(events.onProblem);
     },
     refresh: (options) => watch.refresh(options),
     dispose: () => watch.dispose(),

@@ -3,6 +3,7 @@ import { batch } from '../../../src/editor/core/batch.ts';
 import { idleQueue, type Transition } from '../../../src/editor/core/folder-watch.ts';
 import { noticesOf } from '../../../src/editor/core/notices.ts';
 import { queueNodes, shownTree, type QueueFolder, type QueueNode } from '../../../src/editor/core/queue-tree.ts';
+import { supervision } from '../../../src/editor/core/supervision.ts';
 import { refsOf, selectionOf } from '../../../src/editor/core/targets.ts';
 import type { RunState } from '../../../src/runs/events.ts';
 import type { RunSummary } from '../../../src/store/queries.ts';
@@ -231,6 +232,61 @@ describe('the queue and the devices', () => {
       'other',
     ]);
     expect(queueNodes([], { cpu: '', threads: 1, memoryBytes: 1, freeBytes: 1 })).toEqual([]);
+  });
+});
+
+describe('a supervisor', () => {
+  const claimed = (alive: boolean) => [
+    {
+      id: 'a',
+      device: 'cpu',
+      state: alive ? ('running' as const) : ('interrupted' as const),
+      reason: undefined,
+      stopAsked: false,
+      alive,
+    },
+  ];
+  const waiting = [{ id: 'b', device: 'cpu' }];
+
+  it('is not started for what waits until the user wants it, and then once', () => {
+    const own = supervision();
+    const queue = { ...idleQueue, waiting };
+    expect(own.next(queue, 0)).toBe('nothing');
+    expect(own.isPaused(queue)).toBe(true);
+    expect(own.startQueue()).toBe(false);
+    expect(own.isPaused(queue)).toBe(false);
+    expect(own.next(queue, 1)).toBe('start');
+    expect(own.next(queue, 500)).toBe('nothing');
+    expect(own.next({ ...queue, supervised: true }, 1000)).toBe('nothing');
+    // It ended with something left: another is started at once.
+    expect(own.next(queue, 1500)).toBe('start');
+    expect(own.next(idleQueue, 60_000)).toBe('nothing');
+  });
+
+  it('goes on with the queue of a run that was left running, and only records what died', () => {
+    expect(supervision().next({ claimed: claimed(true), waiting, supervised: false }, 0)).toBe('start');
+    const own = supervision();
+    const queue = { claimed: claimed(false), waiting, supervised: false };
+    expect(own.next(queue, 0)).toBe('adopt');
+    expect(own.isPaused(queue)).toBe(true);
+    // The one that only adopts makes room for one that starts what waits.
+    expect(own.startQueue()).toBe(true);
+    expect(own.next(queue, 10)).toBe('start');
+  });
+
+  it('that never shows itself is given up after a few, and tried again when the user wants it', () => {
+    const own = supervision();
+    own.startQueue();
+    const queue = { ...idleQueue, waiting };
+    const steps = Array.from({ length: 40 }, (_, second) => own.next(queue, second * 5000)).filter(
+      (step) => step !== 'nothing',
+    );
+    expect(steps).toEqual(['start', 'start', 'start', 'give-up']);
+    expect(own.isPaused(queue)).toBe(true);
+    own.startQueue();
+    expect(own.next(queue, 300_000)).toBe('start');
+    own.failed();
+    expect(own.next(queue, 400_000)).toBe('nothing');
   });
 });
 

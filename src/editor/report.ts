@@ -17,7 +17,8 @@ export async function reportProblem(log: App['log'], problem: unknown): Promise<
   log.warn(message);
   const open = t('Open File');
   const offers = problem instanceof FileError ? [open] : [];
-  const chosen = await vscode.window.showErrorMessage(withoutLinks(message), ...offers);
+  const sentence = withoutLinks(message);
+  const chosen = await vscode.window.showErrorMessage(sentence.charAt(0).toUpperCase() + sentence.slice(1), ...offers);
   if (chosen === open && problem instanceof FileError) await openAt(problem.file, problem.line);
 }
 

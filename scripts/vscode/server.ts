@@ -21,6 +21,7 @@ export const quietSettings: Readonly<Record<string, unknown>> = {
   'extensions.ignoreRecommendations': true,
   'chat.disableAIFeatures': true,
   'git.enabled': false,
+  'remote.autoForwardPorts': false,
   'window.autoDetectColorScheme': false,
   'window.autoDetectHighContrast': false,
 };

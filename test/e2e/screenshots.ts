@@ -11,14 +11,15 @@ import { writeRandomEncoder } from '../../scripts/random-encoder.ts';
 import { startServer } from '../../scripts/vscode/server.ts';
 import { listRuns, runFolder, workspaceAt } from '../../src/runs/run-folder.ts';
 import { runState } from '../../src/runs/run-state.ts';
-import { signalGroup } from '../../src/runs/process-identity.ts';
+import { processExists, processState, signalGroup } from '../../src/runs/process-identity.ts';
 import { leaseFile, readLease } from '../../src/runs/lease.ts';
 import { until } from '../support/until.ts';
 import { openWindow, type Workbench } from '../support/workbench.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 const pictures = join(root, 'docs', 'screenshots');
-const folder = join(root, '.cache', 'screenshots', 'peft-study');
+/** PEFT_SCREENSHOT_FOLDER: another place, because the pictures show where models lie. */
+const folder = process.env['PEFT_SCREENSHOT_FOLDER'] ?? join(root, '.cache', 'screenshots', 'peft-study');
 const empty = join(root, '.cache', 'screenshots', 'empty');
 
 /** Windows that follow the system change between light and dark by themselves; high contrast is a setting. */
@@ -185,11 +186,14 @@ const scenes: readonly Scene[] = [
   },
 ];
 
-function endTrainers(): void {
+async function endTrainers(): Promise<void> {
   const workspace = workspaceAt(folder);
   for (const id of listRuns(workspace)) {
     const lease = readLease(leaseFile(runFolder(workspace, id)));
-    if (lease?.role === 'trainer') signalGroup(lease.holder, 'kill');
+    if (lease?.role === 'trainer' && processState(lease.holder) === 'alive') {
+      signalGroup(lease.holder, 'kill');
+      await until('the trainer to end', () => !processExists(lease.holder.processId));
+    }
     if (runState(runFolder(workspace, id)).state !== 'finished')
       rmSync(runFolder(workspace, id), { recursive: true, force: true });
   }
@@ -244,7 +248,7 @@ async function take(
     }
   } finally {
     await server.stop();
-    endTrainers();
+    await endTrainers();
     rmSync(directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
   }
 }

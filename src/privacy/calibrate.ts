@@ -71,7 +71,7 @@ function search(excess: (at: number) => number, { start, tolerance, bothSides, r
 }
 
 /**
- * The least noise whose epsilon stays within the goal, to about 1e-4 of epsilon. Rényi divergences tell roughly where it lies, a coarse
+ * The least noise whose epsilon stays within the goal, to about 5e-4 of epsilon. Rényi divergences tell roughly where it lies, a coarse
  * grid more closely, and the last rounds use the very accountant that reports: the result is one that was evaluated and found within
  * the goal, never one between two that were.
  * @throws UserError where no noise is enough, because what has been spent already exceeds the goal
@@ -99,10 +99,10 @@ export function calibrateNoise(goal: CalibrationGoal): Calibration {
   );
   if (accountant !== 'rdp')
     at = search(
-      excessOf((noise) => prvEpsilon(phasesAt(noise), delta, { tolerance: 3e-2 }).upper),
+      excessOf((noise) => prvEpsilon(phasesAt(noise), delta, { tolerance: 3e-2, mostPoints: 2 ** 15 }).upper),
       { start: at, tolerance: 5e-3, bothSides: true, rounds: 20 },
     );
-  at = search(excessOf(exact), { start: at, tolerance: 2e-4, bothSides: false, rounds: 8 });
+  at = search(excessOf(exact), { start: at, tolerance: 5e-4, bothSides: false, rounds: 5 });
   for (let noise = Math.exp(at); found === undefined && noise <= mostNoise; noise *= 1.02) exact(noise);
   if (found === undefined)
     throw new UserError(

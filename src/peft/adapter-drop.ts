@@ -42,7 +42,7 @@ export const adapterDrop: Method<z.infer<typeof options>> = {
   citation: 'Rücklé et al., AdapterDrop: On the Efficiency of Adapters in Transformers, 2021, arXiv 2010.11918',
   description: 'Adapters in the upper layers only.',
   options,
-  training: { learningRate: 3e-4 },
+  training: { learningRate: 1e-3 },
   build: ({ drop, ...chosen }, encoder, scope) => {
     const first = drop ?? Math.floor((5 * encoder.layers) / 12);
     if (first >= encoder.layers) {

@@ -35,7 +35,7 @@ export const adapterHoulsby: Method<z.infer<typeof options>> = {
   citation: 'Houlsby et al., Parameter-Efficient Transfer Learning for NLP, 2019, arXiv 1902.00751',
   description: 'Puts a trained bottleneck after the attention and after the feed-forward block of every layer.',
   options,
-  training: { learningRate: 3e-4 },
+  training: { learningRate: 1e-3 },
   build: (chosen, encoder, scope) => {
     const map = denseMap((from, to) => matrixLaw(chosen, from, to), scope);
     return adapterPlan({ method: 'adapter-houlsby', options: chosen, usual, maps: () => alike(map) }, encoder, scope);

@@ -39,7 +39,7 @@ export const adapterParallel: Method<z.infer<typeof options>> = {
   citation: 'He et al., Towards a Unified View of Parameter-Efficient Transfer Learning, 2022, arXiv 2110.04366',
   description: 'Puts a trained bottleneck beside the feed-forward block of every layer.',
   options,
-  training: { learningRate: 3e-4 },
+  training: { learningRate: 1e-3 },
   build: (chosen, encoder, scope) => {
     const down = denseMap((from, to) => matrixLaw(chosen, from, to), scope);
     const up = chosen.upInit === 'same' ? down : denseMap(() => ({ kind: 'zeros' }), scope);

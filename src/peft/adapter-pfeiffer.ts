@@ -37,7 +37,7 @@ export const adapterPfeiffer: Method<z.infer<typeof options>> = {
     'Pfeiffer et al., AdapterFusion: Non-Destructive Task Composition for Transfer Learning, 2021, arXiv 2005.00247',
   description: 'Puts one trained bottleneck after the feed-forward block of every layer.',
   options,
-  training: { learningRate: 3e-4 },
+  training: { learningRate: 1e-3 },
   build: (chosen, encoder, scope) => {
     const map = denseMap((from, to) => matrixLaw(chosen, from, to), scope);
     return adapterPlan({ method: 'adapter-pfeiffer', options: chosen, usual, maps: () => alike(map) }, encoder, scope);

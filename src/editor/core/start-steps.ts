@@ -247,7 +247,7 @@ function dataStep(facts: StartFacts): Step<StartState> {
 }
 
 function countText({ method, head, total, encoder }: Counted): string {
-  const share = encoder === 0 ? '' : ` · ${percent(total, encoder)}`;
+  const share = encoder === 0 ? '' : ` · ${percent(total, encoder + head)}`;
   return `${t('{0} trained', grouped(total))}${share} · ${t('{0} method + {1} head', grouped(method), grouped(head))}`;
 }
 

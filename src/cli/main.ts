@@ -202,6 +202,10 @@ function makeProgram(finish: (code: number) => void, complain: (message: string)
       '--from-scratch <config>',
       'begin with random weights and a new vocabulary: a config.json with the sizes of a BERT',
     )
+    .option(
+      '--words-of <name>',
+      'with --from-scratch: begin with the word embeddings of this encoder, a folder or hub id',
+    )
     .option('--vocabulary-size <n>', 'pieces of the new vocabulary', whole(100), 8192)
     .option('--whole-words', 'mask whole words rather than tokens', false)
     .option('--set <key=value>', 'override a setting by its dotted path; may be repeated', collect, [])

@@ -9,6 +9,7 @@ import { startRuns } from './run.ts';
 export interface PretrainOptions {
   readonly model?: string;
   readonly fromScratch?: string;
+  readonly wordsOf?: string;
   readonly vocabularySize: number;
   readonly wholeWords: boolean;
   readonly set: readonly string[];
@@ -18,9 +19,14 @@ export interface PretrainOptions {
 
 /** `peft-lab pretrain FILE`: learns masked words, as a run like any other. @returns the exit code */
 export async function pretrainCommand(app: App, file: string, options: PretrainOptions): Promise<number> {
-  const { model, fromScratch, out, detach } = options;
+  const { model, fromScratch, wordsOf, out, detach } = options;
   if (model !== undefined && fromScratch !== undefined)
     throw new UserError('--model and --from-scratch exclude one another');
+  if (wordsOf !== undefined && fromScratch === undefined)
+    throw new UserError(
+      '--words-of needs --from-scratch',
+      'An encoder that is there already has its own word embeddings.',
+    );
   if (out !== undefined && detach)
     throw new UserError(
       '--out needs the end of the run, which --detach does not wait for',
@@ -29,7 +35,7 @@ export async function pretrainCommand(app: App, file: string, options: PretrainO
   const start =
     fromScratch === undefined
       ? model
-      : await makeStartEncoder(makeWorkspace(app), fromScratch, file, options.vocabularySize, 0);
+      : await makeStartEncoder(makeWorkspace(app), fromScratch, file, options.vocabularySize, 0, wordsOf);
   const written = pretrainingConfiguration({ file, model: start, wholeWords: options.wholeWords }, installedCatalogue);
   const { ids, code } = await startRuns(app, await planRuns(written, options.set), detach);
   const [id] = ids;

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { UserError } from '../base/errors.ts';
+import { resolveModel } from '../engine/model-folder.ts';
 import { writeStartEncoder } from '../engine/pretraining/start-encoder.ts';
 import { readJson } from '../engine/text-files.ts';
 import { createWordCounter, learnWordPieces } from '../engine/tokenizers/learn-word-pieces.ts';
@@ -59,6 +60,7 @@ export function pretrainingConfiguration(wish: PretrainingWish, catalogue: Catal
  * Learns a vocabulary from text and writes an encoder with random weights for it below the workspace; the same text, sizes and seed give
  * the same folder, which is not made again.
  * @param configFile the sizes, as a BERT's `config.json`
+ * @param teacher a model that the word embeddings are taken from: a folder or hub id
  * @returns the encoder's folder
  * @throws FileError for sizes or a text that do not fit
  */
@@ -68,6 +70,7 @@ export async function makeStartEncoder(
   textFile: string,
   vocabularySize: number,
   seed: number,
+  teacher?: string,
 ): Promise<string> {
   if (textFile.endsWith('.peft.json'))
     throw new UserError('--from-scratch needs plain text', "A task's own texts are too few to learn a language from.");
@@ -76,12 +79,13 @@ export async function makeStartEncoder(
   const counter = createWordCounter();
   for (const text of train) counter.add(text);
   const vocabulary = learnWordPieces(counter.counts(), { size: vocabularySize });
+  const teacherFolder = teacher === undefined ? undefined : (await resolveModel(teacher)).path;
   const key = createHash('sha256')
-    .update(JSON.stringify([sizes, vocabulary, seed]))
+    .update(JSON.stringify([sizes, vocabulary, seed, teacherFolder]))
     .digest('hex')
     .slice(0, 12);
   const folder = join(workspace.peft, 'encoders', key);
   if (!existsSync(join(folder, 'model.safetensors')))
-    await writeStartEncoder(folder, sizes, configFile, vocabulary, seed);
+    await writeStartEncoder(folder, sizes, configFile, vocabulary, seed, teacherFolder);
   return folder;
 }

@@ -7,6 +7,7 @@ import { encoderTensors, prefixedName, tensorName, tensorShape, wordHeadTensors 
 import { draw, type DrawnInitialiser } from '../initialise.ts';
 import { writeSafetensors, type WritableTensor } from '../safetensors.ts';
 import { tokenizerFiles } from '../tokenizers/learn-word-pieces.ts';
+import { teacherEmbeddings } from './teacher-embeddings.ts';
 
 /** BERT's start values: weights from N(0, 0.02²), biases zero, norms the identity. */
 function lawOf({ module, part }: EncoderTensor): DrawnInitialiser {
@@ -19,7 +20,8 @@ function lawOf({ module, part }: EncoderTensor): DrawnInitialiser {
  * masked words would not train.
  * @param sizes the parsed `config.json` of a BERT; its `vocab_size` is replaced
  * @param file where the sizes come from, for messages
- * @throws FileError when the sizes are not those of a BERT
+ * @param teacher the folder of an encoder that word embeddings are taken from ({@link teacherEmbeddings}); drawn like the rest when absent
+ * @throws FileError when the sizes are not those of a BERT, or the teacher does not fit
  */
 export async function writeStartEncoder(
   folder: string,
@@ -27,6 +29,7 @@ export async function writeStartEncoder(
   file: string,
   vocabulary: readonly string[],
   seed: number,
+  teacher?: string,
 ): Promise<void> {
   const json = {
     ...(sizes as object),
@@ -43,7 +46,11 @@ export async function writeStartEncoder(
   for (const tensor of [...encoderTensors(config).filter(({ module }) => module !== 'pooler'), ...wordHeadTensors()]) {
     const name = prefixedName(config, tensorName(config, tensor));
     const shape = tensorShape(config, tensor);
-    tensors.set(name, { shape, data: draw(lawOf(tensor), name, shape, seed) });
+    const data =
+      tensor.module === 'wordEmbeddings' && teacher !== undefined
+        ? await teacherEmbeddings(teacher, vocabulary, config.hiddenSize)
+        : draw(lawOf(tensor), name, shape, seed);
+    tensors.set(name, { shape, data });
   }
   await mkdir(folder, { recursive: true });
   await writeFile(join(folder, 'config.json'), `${JSON.stringify(json, undefined, 2)}\n`);

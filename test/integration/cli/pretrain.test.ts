@@ -100,6 +100,12 @@ describe('pretrain', () => {
     expect(none.err).toContain('--from-scratch');
     const both = await bench.run('pretrain', 'text.txt', '--model', 'model', '--from-scratch', 'sizes.json');
     expect(both.code).toBe(2);
+    const words = await bench.run('pretrain', 'text.txt', '--model', 'model', '--words-of', 'model');
+    expect(words.code).toBe(2);
+    expect(words.err).toContain('--words-of needs --from-scratch');
+    const nowhere = await bench.run('pretrain', 'text.txt', '--from-scratch', 'sizes.json', '--words-of', 'nowhere');
+    expect(nowhere.code).toBe(2);
+    expect(nowhere.err).toContain('no such folder');
     const wrong = bench.configure('wrong', { task: { id: 'sst2', data: 'data', masking: { rate: 0.2 } } });
     const refused = await bench.run('run', wrong);
     expect(refused.code).toBe(2);

@@ -19,6 +19,8 @@ import { exportEncoder } from '../../../src/engine/pretraining/export-encoder.ts
 import { maskBatch, maskText, type Masking } from '../../../src/engine/pretraining/masking.ts';
 import { maskingOf, packDocuments } from '../../../src/engine/pretraining/packing.ts';
 import { writeStartEncoder } from '../../../src/engine/pretraining/start-encoder.ts';
+import { teacherEmbeddings } from '../../../src/engine/pretraining/teacher-embeddings.ts';
+import { readTensors, writeSafetensors } from '../../../src/engine/safetensors.ts';
 import { createWordCounter, learnWordPieces } from '../../../src/engine/tokenizers/learn-word-pieces.ts';
 import { loadTokenizer } from '../../../src/engine/tokenizers/load.ts';
 import type { Tokenizer } from '../../../src/engine/tokenizers/tokenizer.ts';
@@ -106,6 +108,71 @@ describe('a learnt vocabulary', () => {
 
   it('refuses a size without room for the characters', () => {
     expect(() => learnWordPieces(new Map([['abc', 100]]), { size: 8 })).toThrow(RangeError);
+  });
+});
+
+describe('word embeddings of a teacher', () => {
+  const wordsOf = async (encoder: string): Promise<Float32Array> => {
+    const name = 'bert.embeddings.word_embeddings.weight';
+    const { data } = (await readTensors(join(encoder, 'model.safetensors'), [name])).get(name) ?? {};
+    return data as Float32Array;
+  };
+  const inner = (table: Float32Array, width: number, a: number, b: number): number => {
+    let sum = 0;
+    for (let i = 0; i < width; i++) sum += (table[a * width + i] ?? 0) * (table[b * width + i] ?? 0);
+    return sum;
+  };
+
+  it('are taken as they are at the same width, and the mean of what a piece is cut into where the teacher lacks it', async () => {
+    const missing = vocabulary.findIndex((piece) => /^[a-z]{4,}$/u.test(piece));
+    const lacking = vocabulary.map((piece, id) => (id === missing ? 'qqqq' : piece));
+    const word = vocabulary[missing] ?? '';
+    const teacher = join(scratch, 'lacking');
+    await writeStartEncoder(teacher, sizes, 'sizes.json', lacking, 0);
+    const student = await teacherEmbeddings(teacher, vocabulary, 32);
+    const table = await wordsOf(teacher);
+    const parts = [...(await loadTokenizer(teacher)).encode(word).ids].slice(1, -1);
+    expect(parts.length).toBeGreaterThan(1);
+    for (let i = 0; i < 32; i++) {
+      const mean = parts.reduce((sum, id) => sum + (table[id * 32 + i] ?? 0), 0) / parts.length;
+      expect(student[missing * 32 + i]).toBeCloseTo(mean, 6);
+    }
+    expect(student.subarray(0, missing * 32)).toEqual(table.subarray(0, missing * 32));
+  });
+
+  it('keep their inner products when the directions that they differ in fit the narrower encoder', async () => {
+    const teacher = join(scratch, 'flat');
+    await writeStartEncoder(teacher, sizes, 'sizes.json', vocabulary, 0);
+    // A table of rank 8: the first 8 columns, mixed into all 32.
+    const own = await wordsOf(teacher);
+    const flat = new Float32Array(own.length);
+    for (let row = 0; row < vocabulary.length; row++)
+      for (let column = 0; column < 32; column++)
+        for (let rank = 0; rank < 8; rank++)
+          flat[row * 32 + column] =
+            (flat[row * 32 + column] ?? 0) + (own[row * 32 + rank] ?? 0) * Math.cos(rank * 7 + column);
+    const all = await readTensors(join(teacher, 'model.safetensors'));
+    const changed = new Map([...all].map(([name, { shape, data }]) => [name, { shape, data: data as Float32Array }]));
+    changed.set('bert.embeddings.word_embeddings.weight', { shape: [vocabulary.length, 32], data: flat });
+    await writeSafetensors(join(teacher, 'model.safetensors'), changed, { format: 'pt' });
+    const mean = Array.from({ length: 32 }, (_, column) =>
+      vocabulary.reduce((sum, __, row) => sum + (flat[row * 32 + column] ?? 0) / vocabulary.length, 0),
+    );
+    const centred = flat.map((value, i) => value - (mean[i % 32] ?? 0));
+
+    const student = await teacherEmbeddings(teacher, vocabulary, 10);
+    for (const [a, b] of [
+      [5, 5],
+      [6, 300],
+      [17, 599],
+    ] as const)
+      expect(inner(student, 10, a, b)).toBeCloseTo(inner(centred, 32, a, b), 6);
+  });
+
+  it('of a narrower teacher are refused', async () => {
+    await expect(teacherEmbeddings(folder, vocabulary, 64)).rejects.toThrow(
+      /embeddings of 32, and the new encoder needs 64/,
+    );
   });
 });
 

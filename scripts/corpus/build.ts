@@ -16,7 +16,7 @@ import {
   paragraphsOfHtml,
   paragraphsOfPlain,
   paragraphsOfPod,
-  quotations,
+  sentencesOf,
   wmlTexts,
 } from './extract.ts';
 import { sources, type Source } from './sources.ts';
@@ -36,9 +36,10 @@ function run(program: string, args: readonly string[], cwd: string): boolean {
 }
 
 async function archiveOf({ registry, package: name }: Source, cache: string): Promise<string | undefined> {
-  const ending = registry === 'npm' ? '.tgz' : '.deb';
-  const separator = registry === 'npm' ? '-' : '_';
-  return (await readdir(cache)).sort().find((file) => file.startsWith(`${name}${separator}`) && file.endsWith(ending));
+  const isNpm = registry === 'npm';
+  const start = isNpm ? `${name.replace(/^@/u, '').replace('/', '-')}-` : `${name}_`;
+  const ending = isNpm ? '.tgz' : '.deb';
+  return (await readdir(cache)).sort().find((file) => file.startsWith(start) && file.endsWith(ending));
 }
 
 /** Fetches and unpacks a package, unless the cache has it. Nothing where its registry does not have it. */
@@ -97,8 +98,10 @@ async function documentsOf({ format }: Source, file: string): Promise<readonly D
       return [paragraphsOfPod(await readText(file)).filter(isProse)];
     case 'plain':
       return [paragraphsOfPlain(await readText(file)).filter(isProse)];
-    case 'fortunes':
-      return quotations(await readText(file)).map((quotation) => [quotation].filter(isProse));
+    case 'json-text': {
+      const { text } = JSON.parse(await readText(file)) as { readonly text: string };
+      return [sentencesOf(text).filter(isProse)];
+    }
     case 'wml':
       return [wmlTexts(await readText(file)).filter(isProse)];
     case 'dictd': {

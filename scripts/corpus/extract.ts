@@ -73,9 +73,9 @@ export function paragraphsOfPod(pod: string): readonly string[] {
     });
 }
 
-/** Quotations of a fortune file. */
-export function quotations(text: string): readonly string[] {
-  return text.split(/^%$/mu).map((quotation) => joined(quotation.replaceAll(/^\s*--.*$/gmu, '')));
+/** Sentences of a text whose paragraphs are lost. */
+export function sentencesOf(text: string): readonly string[] {
+  return joined(text).split(/(?<=[.!?]["']?) (?=["']?[A-Z])/u);
 }
 
 /** Texts to translate in Wesnoth's markup language: what characters say and what is told. */

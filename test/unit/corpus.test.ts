@@ -5,7 +5,7 @@ import {
   isProse,
   paragraphsOfHtml,
   paragraphsOfPod,
-  quotations,
+  sentencesOf,
   wmlTexts,
 } from '../../scripts/corpus/extract.ts';
 
@@ -25,11 +25,15 @@ describe('texts of packages', () => {
     expect(paragraphsOfPod(pod)).toEqual(['Use perlop/operators or print <here>.']);
   });
 
-  it('are what is said in a campaign and in fortunes, without who said it', () => {
+  it('are what is said in a campaign, and the sentences of a speech', () => {
     expect(
       wmlTexts('[message]\nspeaker=Delfador\nmessage= _ "We must <i>hurry</i>, my ""king""."\n[/message]'),
     ).toEqual(['We must hurry, my "king".']);
-    expect(quotations('A good\nsaying.\n\t\t-- Somebody\n%\nAnother.\n')).toEqual(['A good saying.', 'Another.']);
+    expect(sentencesOf('A good\nsaying.  "Another!" he said. Call me Ishmael.')).toEqual([
+      'A good saying.',
+      '"Another!" he said.',
+      'Call me Ishmael.',
+    ]);
   });
 
   it('are a dictionary’s senses without heads, pronunciations, sources, and what comes from WordNet', () => {

@@ -126,8 +126,9 @@ export async function packageExtension(target: string, out: string): Promise<str
   for (const folder of ['dist', 'media', 'l10n'])
     for (const file of filesBelow(join(root, folder)))
       if (builtEndings.has(extname(file))) copy(file, join(stage, relative(root, file)));
-  // The data of the sample tasks, with where it comes from.
-  for (const file of filesBelow(join(root, 'samples'))) copy(file, join(stage, relative(root, file)));
+  // The data of the sample tasks and the encoder for them, with where they come from.
+  for (const folder of ['samples', 'models'])
+    for (const file of filesBelow(join(root, folder))) copy(file, join(stage, relative(root, file)));
   copyRuntime(stage, libraries);
   writeFileSync(
     join(stage, '.vscodeignore'),

@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path';
 import { FileError, UserError } from '../base/errors.ts';
 import { cachedRepositories, hubCacheFolder, hubSnapshot, isHubId } from './hub.ts';
 import type { HubOptions } from './hub.ts';
+import { shippedModelFolder, shippedModels } from './shipped-models.ts';
 import { fileProblem, readJson, systemErrorCode } from './text-files.ts';
 
 /** The files that a tokeniser is read from, as full paths. */
@@ -24,6 +25,7 @@ export interface ModelFolder {
   readonly path: string;
   readonly origin:
     | { readonly kind: 'folder' }
+    | { readonly kind: 'shipped' }
     | { readonly kind: 'hub'; readonly id: string; readonly revision: string; readonly commit: string };
   readonly config: string;
   /** `model.safetensors`, or the shards; none if the folder has none and none were required. */
@@ -42,7 +44,7 @@ export interface ResolveOptions extends HubOptions {
 }
 
 /**
- * Finds a model. A name that is a folder is that folder; a name of the hub is looked up there (see `hubSnapshot`), and the files that
+ * Finds a model. A name that is a folder is that folder; that of an encoder that ships with this program is that one; a name of the hub is looked up there (see `hubSnapshot`), and the files that
  * are needed are downloaded.
  * @throws FileError for a folder that lacks a part; UserError for whatever keeps the hub from giving it
  */
@@ -57,6 +59,9 @@ export async function resolveModel(nameOrPath: string, options: ResolveOptions =
       'is a file, not a folder with a model',
       'Name the folder that holds config.json.',
     );
+  const shipped = shippedModelFolder(nameOrPath);
+  if (shipped !== undefined)
+    return inspectModelFolder(shipped, { require, name: nameOrPath, origin: { kind: 'shipped' } });
   if (!isHubId(nameOrPath))
     throw new FileError(nameOrPath, undefined, 'no such folder', 'A model of the hub is named owner/name.');
   const { path, commit } = await hubSnapshot(
@@ -221,10 +226,10 @@ async function shardsOf(
 
 /** A model on this disk, as `models` lists it. */
 export interface LocalModel {
-  /** What to write as `model` in a configuration: the hub's name, or the folder's path. */
+  /** What to write as `model` in a configuration: the name of what ships or of the hub, or the folder's path. */
   readonly name: string;
   readonly path: string;
-  readonly source: 'hub' | 'folder';
+  readonly source: 'shipped' | 'hub' | 'folder';
   readonly commit: string | undefined;
   /** The branches and tags at which the hub showed this commit. */
   readonly revisions: readonly string[];
@@ -236,13 +241,17 @@ export interface LocalModel {
 }
 
 /**
- * The models in the hub's cache and in some folders. A folder is a model if it holds config.json; otherwise the folders in it are
+ * The models that ship, those in the hub's cache and those in some folders. A folder is a model if it holds config.json; otherwise the folders in it are
  * looked at.
  */
 export async function listLocalModels(
   options: { readonly cacheDir?: string; readonly folders?: readonly string[] } = {},
 ): Promise<readonly LocalModel[]> {
   const models: LocalModel[] = [];
+  for (const name of shippedModels()) {
+    const model = await describe(shippedModelFolder(name) ?? name, name, 'shipped', undefined, []);
+    if (model !== undefined) models.push(model);
+  }
   for (const { id, snapshots } of await cachedRepositories(options.cacheDir ?? hubCacheFolder()))
     for (const { path, commit, revisions } of snapshots) {
       const model = await describe(path, id, 'hub', commit, revisions);

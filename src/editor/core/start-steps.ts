@@ -175,9 +175,13 @@ async function loadModels(facts: StartFacts, show: Show): Promise<void> {
   const found = (await facts.models()).filter(({ name }) => !recentModels.includes(name));
   const usable = found.filter(({ problem }) => problem === undefined);
   const local = usable.map(({ name, source, family, weightBytes }) => {
-    const description = [family ?? '', weightBytes === 0 ? '' : bytes(weightBytes)].filter((part) => part !== '');
+    const description = [
+      source === 'shipped' ? t('ships with PEFT Lab') : '',
+      family ?? '',
+      weightBytes === 0 ? '' : bytes(weightBytes),
+    ].filter((part) => part !== '');
     return choice(source === 'folder' ? oneLine(basename(name)) : oneLine(name), answer({ model: name }), {
-      icon: source === 'hub' ? 'package' : 'folder',
+      icon: source === 'folder' ? 'folder' : 'package',
       description: description.join(' · '),
       ...(source === 'folder' ? { detail: oneLine(name) } : {}),
     });

@@ -73,7 +73,7 @@ export interface Inspection {
 export interface ModelChoice {
   /** What to write as `model`. */
   readonly name: string;
-  readonly source: 'hub' | 'folder';
+  readonly source: 'shipped' | 'hub' | 'folder';
   readonly family: string | undefined;
   readonly weightBytes: number;
   readonly problem: string | undefined;

@@ -234,7 +234,11 @@ function makeProgram(finish: (code: number) => void, complain: (message: string)
       .option('--batch-size <n>', 'the expected batch size instead; the rate is this over --examples', whole(1))
       .option('--examples <n>', 'how many examples there are to train on', whole(1))
       .option('--steps <n>', 'optimiser steps', whole(0))
-      .option('--epochs <n>', 'passes over the data instead', number(0, 1e12, 'a number above 0'))
+      .option(
+        '--epochs <n>',
+        'passes over the data instead, in as many steps as the trainer takes',
+        number(0, 1e12, 'a number above 0'),
+      )
       .option('--delta <delta>', 'the probability that epsilon may fail; 1/(2·examples) when absent', deltaValue)
       .addOption(
         new Option('--accountant <name>', 'whose bound to report; the smaller one when absent').choices(['prv', 'rdp']),

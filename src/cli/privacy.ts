@@ -4,6 +4,7 @@ import { privacySpent, type AccountantName, type PrivacySpent } from '../privacy
 import { calibrateNoise } from '../privacy/calibrate.ts';
 import { defaultDelta, deltaIsWeak } from '../privacy/delta.ts';
 import type { Phase } from '../privacy/mechanism.ts';
+import { scheduledSteps } from '../privacy/schedule.ts';
 import type { App } from './app.ts';
 import { facts } from './output.ts';
 
@@ -52,7 +53,7 @@ function compositionOf({ samplingRate, batchSize, examples, steps, epochs, delta
   const rate = samplingRate ?? (batchSize ?? 0) / (examples ?? 1);
   return {
     samplingRate: rate,
-    steps: steps ?? Math.ceil((epochs ?? 0) / rate - 1e-9),
+    steps: steps ?? scheduledSteps(rate, { kind: 'epochs', epochs: epochs ?? 0 }).totalSteps,
     delta: delta ?? defaultDelta(examples ?? 1),
     examples,
   };

@@ -23,6 +23,7 @@ import {
   type PrivateMechanism,
   type PrivateStepRecord,
 } from './private-step.ts';
+import { scheduledSteps } from '../privacy/schedule.ts';
 import { createThroughputMeter } from './throughput.ts';
 import { atStart, type Best, type Progress, type TrainerState } from './trainer-state.ts';
 import type { TrainingEvent } from './training-events.ts';
@@ -68,9 +69,12 @@ export function lengthsOfTraining(
   samplingRate?: number,
 ): Lengths {
   // In a private training an epoch is as many steps as draw each example once on average, and each step is one batch of the order.
-  const privateSteps = samplingRate === undefined ? undefined : Math.max(1, Math.round(1 / samplingRate));
-  const batchesPerEpoch = privateSteps ?? batchCount(examples, batchSize);
-  const stepsPerEpoch = privateSteps ?? Math.ceil(batchesPerEpoch / accumulation);
+  if (samplingRate !== undefined) {
+    const steps = scheduledSteps(samplingRate, length);
+    return { batchesPerEpoch: steps.stepsPerEpoch, ...steps };
+  }
+  const batchesPerEpoch = batchCount(examples, batchSize);
+  const stepsPerEpoch = Math.ceil(batchesPerEpoch / accumulation);
   const totalSteps = length.kind === 'steps' ? length.steps : Math.max(1, Math.round(length.epochs * stepsPerEpoch));
   return { batchesPerEpoch, stepsPerEpoch, totalSteps };
 }

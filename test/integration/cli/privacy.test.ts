@@ -55,7 +55,7 @@ describe('peft-lab privacy epsilon', () => {
     ) as Record<string, unknown>;
     expect(derived).toMatchObject({
       delta: 1 / (2 * 67_349),
-      phases: [{ samplingRate: 1000 / 67_349, noiseMultiplier: 0.7, steps: 203 }],
+      phases: [{ samplingRate: 1000 / 67_349, noiseMultiplier: 0.7, steps: 201 }],
     });
   });
 

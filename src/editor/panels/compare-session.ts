@@ -3,8 +3,8 @@ import { messageOf } from '../../base/errors.ts';
 import type { ComparisonRow, RunFilter } from '../../store/queries.ts';
 import type { Store } from '../../store/store.ts';
 import { runKeyPrefix, type Scope } from '../../webviews/compare/messages.ts';
-import { makeFeed } from '../../webviews/feed.ts';
 import { comparePanelMessage, type HostMessage } from '../../webviews/protocol.ts';
+import { shareFeed } from './feed-sender.ts';
 
 /** The host's side of a comparison, without the editor. */
 export interface CompareSession {
@@ -47,26 +47,12 @@ export interface CompareSessionOptions {
 /** Makes the session of one panel. */
 export function makeCompareSession(options: CompareSessionOptions): CompareSession {
   const { post, onProblem } = options;
-  const feed = makeFeed(options.feed);
+  const feed = shareFeed(options.feed, post);
   const ending = new AbortController();
   const sources = new Map<string, string>();
-  let listens = false;
-  let sent = 0;
   let queue: Promise<void> = Promise.resolve();
 
   const isOver = (): boolean => ending.signal.aborted;
-
-  function send(): void {
-    if (!listens || feed.revision() === sent) return;
-    const changes = feed.since(sent);
-    sent = changes.revision;
-    post({
-      type: 'changes',
-      ...changes,
-      changed: changes.changed.map(([key, value]) => [key, value]),
-      removed: [...changes.removed],
-    });
-  }
 
   async function rowsOf({ store, filter, accepts }: CompareSource, ids?: readonly string[]) {
     const wanted = filter.ids === undefined ? ids : ids?.filter((id) => filter.ids?.includes(id));
@@ -107,7 +93,7 @@ export function makeCompareSession(options: CompareSessionOptions): CompareSessi
       if (isOver()) return;
       feed.set([['trouble', { message: messageOf(error) }]]);
     }
-    send();
+    feed.send();
   }
 
   return {
@@ -120,13 +106,8 @@ export function makeCompareSession(options: CompareSessionOptions): CompareSessi
       const { data } = parsed;
       switch (data.type) {
         case 'ready':
-          listens = true;
-          sent = 0;
-          send();
-          return;
         case 'pull':
-          sent = data.feed === feed.id ? Math.min(data.since, feed.revision()) : 0;
-          send();
+          feed.hear(data);
           return;
         case 'problem':
           onProblem(data.message);

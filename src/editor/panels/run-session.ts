@@ -1,7 +1,7 @@
 import { messageOf } from '../../base/errors.ts';
 import type { Store } from '../../store/store.ts';
-import { makeFeed } from '../../webviews/feed.ts';
 import { runPanelMessage, type HostMessage, type Question, type RunCommand } from '../../webviews/protocol.ts';
+import { shareFeed } from './feed-sender.ts';
 import { artifactsOf, runValues, type RunFile } from './run-values.ts';
 
 /** The host's side of a run panel, without the editor: it reads the store and answers the page. */
@@ -34,26 +34,12 @@ export interface RunSessionOptions {
 /** Makes the session of one panel. */
 export function makeRunSession(options: RunSessionOptions): RunSession {
   const { id, post, onProblem } = options;
-  const feed = makeFeed(options.feed);
+  const feed = shareFeed(options.feed, post);
   const ending = new AbortController();
-  let listens = false;
-  let sent = 0;
   let files: readonly RunFile[] = [];
   let filesOf: string | undefined;
   let looking: Promise<void> | undefined;
   let lookAgain = false;
-
-  function send(): void {
-    if (!listens || feed.revision() === sent) return;
-    const changes = feed.since(sent);
-    sent = changes.revision;
-    post({
-      type: 'changes',
-      ...changes,
-      changed: changes.changed.map(([key, value]) => [key, value]),
-      removed: [...changes.removed],
-    });
-  }
 
   async function look(): Promise<void> {
     try {
@@ -80,7 +66,7 @@ export function makeRunSession(options: RunSessionOptions): RunSession {
     do {
       lookAgain = false;
       await look();
-      if (!ending.signal.aborted) send();
+      if (!ending.signal.aborted) feed.send();
     } while ((lookAgain as boolean) && !ending.signal.aborted);
   }
 
@@ -128,15 +114,11 @@ export function makeRunSession(options: RunSessionOptions): RunSession {
       const { data } = parsed;
       switch (data.type) {
         case 'ready':
-          // A page that has just been made has nothing, whatever an earlier one was sent.
-          listens = true;
-          sent = 0;
-          send();
+          feed.hear(data);
           void refresh();
           return;
         case 'pull':
-          sent = data.feed === feed.id ? Math.min(data.since, feed.revision()) : 0;
-          send();
+          feed.hear(data);
           return;
         case 'ask':
           answer(data.question).then(

@@ -42,8 +42,12 @@ export interface PreparedTraining {
   readonly setup: TrainingSetup;
   /** What the user should know before it starts. */
   readonly warnings: readonly string[];
-  /** The files that model and data were read from. */
-  readonly files: { readonly model: readonly string[]; readonly data: readonly string[] };
+  /** The files that model and data were read from; `train` are those of the data that hold training examples. */
+  readonly files: {
+    readonly model: readonly string[];
+    readonly data: readonly string[];
+    readonly train: readonly string[];
+  };
 }
 
 /** How a text becomes tokens: with the mask token after the first sentence where the head reads it. */
@@ -107,7 +111,11 @@ export async function prepareTraining(request: TrainingRequest): Promise<Prepare
       maskToken: undefined,
       masking,
     };
-    return { setup, warnings, files: { model: modelFiles(folder.config, checkpoint), data: texts.files } };
+    return {
+      setup,
+      warnings,
+      files: { model: modelFiles(folder.config, checkpoint), data: texts.files, train: texts.files },
+    };
   }
   const encode = encoder(tokenizer, readsMask);
   const data: string[] = [];
@@ -143,7 +151,7 @@ export async function prepareTraining(request: TrainingRequest): Promise<Prepare
     device: await chooseDevice(request.device),
     maskToken: readsMask ? tokenizer.specialTokens.mask?.id : undefined,
   };
-  return { setup, warnings, files: { model: modelFiles(folder.config, checkpoint), data } };
+  return { setup, warnings, files: { model: modelFiles(folder.config, checkpoint), data, train: whole.files } };
 }
 
 function modelFiles(config: string, { tensors }: EncoderCheckpoint): readonly string[] {

@@ -1,5 +1,7 @@
 import { privacySpent } from '../privacy/accountant.ts';
+import { areOtherData } from './data-id.ts';
 import type { JournalEvent } from './events.ts';
+import { releasedSteps, releasesOf, repeatedSteps } from './released-steps.ts';
 import { replay, type EventOf } from './replay.ts';
 
 type Ledger = EventOf<'privacy'>;
@@ -36,48 +38,42 @@ const lasting = [
 /** Relative differences below this are rounding. */
 const TOLERANCE = 1e-6;
 
-/** A start of the run, with what came before and after it. */
+/** A start of the run. */
 interface Segment {
+  readonly number: number;
   readonly ledger: Ledger | undefined;
-  readonly fromStep: number;
-  /** The last step of all earlier segments. */
-  readonly before: number;
+  /** What it has to add to its step numbers for what was released again before it. */
+  readonly repeated: number;
   readonly steps: readonly EventOf<'step'>[];
 }
 
 function segmentsOf(events: readonly JournalEvent[]): readonly Segment[] {
   const numbers = [...new Set(events.map(({ segment }) => segment))].sort((a, b) => a - b);
-  let before = 0;
   return numbers.map((number) => {
     const own = events.filter(({ segment }) => segment === number);
+    const before = releasesOf(events.filter(({ segment }) => segment < number));
     const steps = own.filter((event) => event.type === 'step');
-    const fromStep = own.find((event) => event.type === 'started')?.fromStep ?? steps[0]?.step ?? before + 1;
-    const segment: Segment = { ledger: own.find((event) => event.type === 'privacy'), fromStep, before, steps };
-    before = Math.max(before, ...steps.map(({ step }) => step), 0);
-    return segment;
+    const ledger = own.find((event) => event.type === 'privacy');
+    const fromStep = own.find((event) => event.type === 'started')?.fromStep ?? before.lastStep + 1;
+    return {
+      number,
+      ledger,
+      repeated: ledger === undefined ? 0 : repeatedSteps(before, ledger.keyId, fromStep),
+      steps,
+    };
   });
-}
-
-/** What is released again wherever a segment starts with another key than the one before. */
-function repeatedSteps(segments: readonly Segment[]): number {
-  let known: Ledger | undefined;
-  let repeated = 0;
-  for (const { ledger, fromStep, before } of segments) {
-    if (ledger === undefined) continue;
-    if (known !== undefined && known.keyId !== ledger.keyId) repeated += Math.max(0, before - (fromStep - 1));
-    known = ledger;
-  }
-  return repeated;
 }
 
 function ledgerFindings(segments: readonly Segment[], first: Ledger): readonly string[] {
   const bare = segments.filter(({ ledger, steps }) => ledger === undefined && steps.length > 0).length;
   const others = segments.flatMap(({ ledger }) => (ledger === undefined || ledger === first ? [] : [ledger]));
   const changed = lasting.filter((name) => others.some((ledger) => ledger[name] !== first[name]));
+  const otherData = others.some((ledger) => areOtherData(ledger.trainingData ?? [], first.trainingData ?? []));
   const expected = first.samplingRate * first.examples;
   return [
     ...(bare > 0 ? [`${bare} of the run's segments took steps without a ledger`] : []),
     ...changed.map((name) => `${name} is not the same in all segments`),
+    ...(otherData ? ['the training data are not the same in all segments'] : []),
     ...([first, ...others].some(({ insecure }) => insecure)
       ? ['draws and noise come from a known seed (privacy.insecureSeed): anybody can take the noise away']
       : []),
@@ -110,28 +106,32 @@ export function auditPrivacy(events: readonly JournalEvent[]): PrivacyAudit {
     return { verdict: 'not-private', findings: ['the run has no privacy ledger'], assumptions: [] };
   }
   const segments = segmentsOf(events);
-  const repeated = repeatedSteps(segments);
-  const released = steps.at(-1)?.step ?? 0;
+  const releases = releasesOf(events);
+  const released = releasedSteps(releases);
+  const repeated = released - releases.lastStep;
   const { samplingRate, noiseMultiplier, delta } = first;
   const accountant = first.accountant === 'tightest' ? undefined : first.accountant;
   const spentAfter = (count: number): ReturnType<typeof privacySpent> =>
     privacySpent([{ samplingRate, noiseMultiplier, steps: count }], delta, accountant);
-  const spent = spentAfter(released + repeated);
+  const spent = spentAfter(released);
   const recorded = steps.findLast(({ epsilon }) => epsilon !== undefined);
-  const counted = privacy.at(-1)?.repeatedSteps ?? 0;
+  const counting = segments.findLast(({ ledger }) => ledger !== undefined);
+  const counted = counting?.ledger?.repeatedSteps ?? 0;
+  const shown = counting?.repeated ?? 0;
+  const before = segments.find(({ number }) => number === recorded?.segment)?.repeated ?? 0;
   const findings = [
     ...ledgerFindings(segments, first),
     ...releaseFindings(events),
-    ...(counted === repeated
+    ...(counted === shown
       ? []
-      : [`the ledger counts ${counted} repeated steps; the journal shows that ${repeated} were released again`]),
-    ...recordedFindings(recorded, spentAfter, repeated),
+      : [`the ledger counts ${counted} repeated steps; the journal shows that ${shown} were released again`]),
+    ...recordedFindings(recorded, spentAfter, before),
   ];
   return {
     verdict: findings.length === 0 ? 'holds' : 'fails',
     epsilon: { computed: spent.epsilon, recorded: recorded?.epsilon ?? undefined, accountant: spent.accountant },
     ledger: first,
-    steps: { recorded: released, repeated },
+    steps: { recorded: releases.lastStep, repeated },
     findings,
     assumptions: [
       `neighbouring data sets differ by one training example, there or not; somebody with several examples is covered less`,

@@ -79,6 +79,11 @@ export const privacyEvent = z.object({
   sampling: z.literal('poisson'),
   /** The number of training examples. */
   examples: z.int().positive(),
+  /**
+   * For each file of training data a keyed hash of its content: equal ones hold the same data, and without the project's key nobody can
+   * tell which (see data-id.ts). Absent in records of earlier versions.
+   */
+  trainingData: z.array(z.string()).optional(),
   samplingRate: z.number(),
   /** What the noisy sum is divided by. */
   expectedBatchSize: z.number(),

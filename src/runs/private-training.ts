@@ -3,17 +3,18 @@ import { closeSync, constants, fsyncSync, mkdirSync, openSync, readFileSync, rmS
 import { join } from 'node:path';
 import { FileError, UserError } from '../base/errors.ts';
 import type { PrivateMechanism, PrivateStepRecord } from '../engine/private-step.ts';
-import { lengthsOfTraining } from '../engine/trainer.ts';
 import type { TrainingSettings } from '../engine/training-setup.ts';
 import { privacySpent } from '../privacy/accountant.ts';
 import { calibrateNoise } from '../privacy/calibrate.ts';
-import { defaultDelta, deltaIsWeak } from '../privacy/delta.ts';
+import { deltaIsWeak } from '../privacy/delta.ts';
+import { privateSchedule, type PrivateSchedule } from '../privacy/schedule.ts';
 import { generatorName, type PrivateStreams } from '../privacy/streams.ts';
 import { privateStreams } from '../privacy/streams.ts';
 import type { Configuration } from './configuration-schema.ts';
 import type { JournalEvent, Unstamped } from './events.ts';
+import { areOtherData } from './data-id.ts';
 import { appendLines, errorCode, writeFully } from './files.ts';
-import type { RunSummary } from './replay.ts';
+import { releasesOf, repeatedSteps } from './released-steps.ts';
 
 /**
  * A run's differential privacy on disk: the secret key of its draws and noise, the public ledger in its journal, and the record of what
@@ -23,6 +24,8 @@ import type { RunSummary } from './replay.ts';
 export type PrivacyLedger = Unstamped<Extract<JournalEvent, { type: 'privacy' }>>;
 
 type PrivacySettings = NonNullable<Configuration['privacy']>;
+
+type PrivateLengths = Pick<TrainingSettings, 'batchSize' | 'accumulation' | 'length'>;
 
 const FOLDER = 'private';
 const KEY_BYTES = 32;
@@ -68,12 +71,6 @@ function readKey(folder: string): Uint8Array | undefined {
   );
 }
 
-/** The steps that earlier segments released and a segment from `fromStep` on computes again. */
-function stepsComputedAgain(before: RunSummary, fromStep: number): number {
-  const last = before.steps.at(-1)?.step ?? 0;
-  return Math.max(0, last - (fromStep - 1));
-}
-
 export interface PrivateTraining {
   readonly mechanism: PrivateMechanism;
   readonly ledger: PrivacyLedger;
@@ -84,60 +81,92 @@ export interface PrivateTraining {
   readonly finish: () => void;
 }
 
-interface Chosen {
+/** The noise of a private training, chosen. */
+export interface PrivatePlan extends PrivateSchedule {
   readonly noiseMultiplier: number;
+  /** What the noise was calibrated to, if it was. */
   readonly targetEpsilon?: number;
 }
 
-function chooseNoise(
-  settings: PrivacySettings,
-  goal: { readonly delta: number; readonly samplingRate: number; readonly steps: number },
-): Chosen {
-  const { epsilon, noiseMultiplier, accountant } = settings;
-  if (noiseMultiplier !== undefined) return { noiseMultiplier };
-  if (epsilon === undefined) throw new Error('the schema asks for epsilon or noiseMultiplier');
-  const asked = accountant === 'tightest' ? undefined : accountant;
-  return {
-    noiseMultiplier: calibrateNoise({ ...goal, epsilon, accountant: asked }).noiseMultiplier,
-    targetEpsilon: epsilon,
-  };
-}
-
 /**
- * Makes a run's mechanism: calibrates the noise where a target epsilon is given, and opens the key. A segment that finds the key of the
- * one before repeats its draws and noise, so that nothing is released twice; without it the steps that it computes again count twice.
- * @param examples the number of training examples, taken to be public
- * @param before the run's journal up to now
- * @param fromStep the first step that is computed now, from 1
+ * What a configuration comes to on so many training examples: rate, steps, delta, and the noise, calibrated where a target epsilon is given.
+ * The trainer trains by it; whoever plans or budgets a run beforehand gets the very same.
  * @throws UserError when the batch is larger than the data, or no noise reaches the target
  */
-export function openPrivateTraining(
-  folder: string,
+export function planPrivateTraining(
   settings: PrivacySettings,
-  training: Pick<TrainingSettings, 'batchSize' | 'accumulation' | 'length'>,
+  { batchSize, accumulation, length }: PrivateLengths,
   examples: number,
-  before: RunSummary,
-  fromStep: number,
-): PrivateTraining {
-  const expectedBatchSize = training.batchSize * training.accumulation;
+): PrivatePlan {
+  const expectedBatchSize = batchSize * accumulation;
   if (expectedBatchSize > examples) {
     throw new UserError(
       `training.batchSize times accumulation is ${expectedBatchSize}, more than the ${examples} training examples`,
       'A private run draws that many examples in a step on average; make the batch smaller.',
     );
   }
-  const samplingRate = expectedBatchSize / examples;
-  const { totalSteps } = lengthsOfTraining(training, examples, samplingRate);
-  const earlier = before.privacy.at(-1);
-  const delta = settings.delta ?? defaultDelta(examples);
-  const { noiseMultiplier, targetEpsilon } =
-    earlier ?? chooseNoise(settings, { delta, samplingRate, steps: totalSteps });
+  const schedule = privateSchedule({ examples, expectedBatchSize, length, delta: settings.delta });
+  const { epsilon, noiseMultiplier, accountant } = settings;
+  if (noiseMultiplier !== undefined) return { ...schedule, noiseMultiplier };
+  if (epsilon === undefined) throw new Error('the schema asks for epsilon or noiseMultiplier');
+  const { samplingRate, totalSteps: steps, delta } = schedule;
+  const asked = accountant === 'tightest' ? undefined : accountant;
+  const calibrated = calibrateNoise({ epsilon, samplingRate, steps, delta, accountant: asked });
+  return { ...schedule, noiseMultiplier: calibrated.noiseMultiplier, targetEpsilon: epsilon };
+}
+
+/** A private training's data and where it stands. */
+export interface PrivateStart {
+  /** The number of training examples, taken to be public. */
+  readonly examples: number;
+  /** Tells the training data from others within the project; see data-id.ts. */
+  readonly trainingData: readonly string[];
+  /** The run's journal up to now. */
+  readonly before: readonly JournalEvent[];
+  /** The first step that is computed now, from 1. */
+  readonly fromStep: number;
+}
+
+/** The plan of an earlier segment, which the noise of a later one must not leave. */
+function plannedBefore(
+  earlier: PrivacyLedger,
+  settings: PrivacySettings,
+  training: PrivateLengths,
+  examples: number,
+): PrivatePlan {
+  const { noiseMultiplier, targetEpsilon } = earlier;
+  const { epsilon: _, ...others } = settings;
+  const plan = planPrivateTraining({ ...others, noiseMultiplier }, training, examples);
+  return targetEpsilon === undefined ? plan : { ...plan, targetEpsilon };
+}
+
+/**
+ * Makes a run's mechanism: calibrates the noise where a target epsilon is given, and opens the key. A segment that finds the key of the
+ * one before repeats its draws and noise, so that nothing is released twice; without it the steps that it computes again count twice.
+ * @throws UserError when the batch is larger than the data, no noise reaches the target, or the data are not those of earlier segments
+ */
+export function openPrivateTraining(
+  folder: string,
+  settings: PrivacySettings,
+  training: PrivateLengths,
+  { examples, trainingData, before, fromStep }: PrivateStart,
+): PrivateTraining {
+  const earlier = before.findLast((event) => event.type === 'privacy');
+  if (areOtherData(earlier?.trainingData ?? [], trainingData))
+    throw new UserError(
+      'the training data are not those that this run began with, so that its epsilon would mean nothing',
+      'Put the data back as they were, or start a new run.',
+    );
+  const { expectedBatchSize, samplingRate, delta, totalSteps, noiseMultiplier, targetEpsilon } =
+    earlier === undefined
+      ? planPrivateTraining(settings, training, examples)
+      : plannedBefore(earlier, settings, training, examples);
   const { insecureSeed } = settings;
   const seeded = insecureSeed !== undefined;
   const key = seeded ? seedKey(insecureSeed) : (readKey(folder) ?? createKey(folder));
   const keyId = createHash('sha256').update(key).digest('hex').slice(0, 16);
   const lost = earlier !== undefined && earlier.keyId !== keyId;
-  const repeatedSteps = (earlier?.repeatedSteps ?? 0) + (lost ? stepsComputedAgain(before, fromStep) : 0);
+  const repeated = repeatedSteps(releasesOf(before), keyId, fromStep);
   const streams: PrivateStreams = privateStreams(key);
   const accountant = settings.accountant === 'tightest' ? undefined : settings.accountant;
   const deviation = noiseMultiplier * settings.maxGradNorm;
@@ -150,7 +179,7 @@ export function openPrivateTraining(
       draw: (step) => streams.draw(step, examples, samplingRate),
       addNoise: (sum, step, tensor) => streams.addNoise(sum, step, tensor, deviation),
       spent: (steps) => {
-        const phases = [{ samplingRate, noiseMultiplier, steps: steps + repeatedSteps }];
+        const phases = [{ samplingRate, noiseMultiplier, steps: steps + repeated }];
         const spent = privacySpent(phases, delta, accountant);
         return { epsilon: spent.epsilon, delta, accountant: spent.accountant };
       },
@@ -161,6 +190,7 @@ export function openPrivateTraining(
       unit: 'example',
       sampling: 'poisson',
       examples,
+      trainingData: [...trainingData],
       samplingRate,
       expectedBatchSize,
       chunkSize: training.batchSize,
@@ -170,7 +200,7 @@ export function openPrivateTraining(
       delta,
       accountant: settings.accountant,
       plannedSteps: totalSteps,
-      repeatedSteps,
+      repeatedSteps: repeated,
       ...(targetEpsilon === undefined ? {} : { targetEpsilon }),
       generator: generatorName,
       keyId,

@@ -8,11 +8,11 @@ import type { TrainingSetup } from '../engine/training-setup.ts';
 import { train, type TrainingHost, type TrainingResult } from '../engine/trainer.ts';
 import { DivergedError } from '../engine/training-step.ts';
 import { installedCatalogue } from './catalogue.ts';
+import { dataIds, peftOfRun } from './data-id.ts';
 import { asDiskFull } from './files.ts';
 import { fingerprintFiles } from './fingerprint.ts';
 import { journalChunks } from './journal.ts';
 import { openPrivateTraining, type PrivateTraining } from './private-training.ts';
-import { replay } from './replay.ts';
 import { readEnvironment, writeEnvironment } from './run-folder.ts';
 import { openTrainerContext, type TrainerContext } from './trainer-context.ts';
 import { trainingRequest } from './training-request.ts';
@@ -63,17 +63,28 @@ function hostOf(context: TrainerContext, shapes: ReadonlyMap<string, readonly nu
   };
 }
 
+/** What tells a private run's training data from others in its project; nothing for other runs, and for one outside of a project. */
+async function trainingDataIds({ folder, configuration }: TrainerContext, files: readonly string[]) {
+  const peft = peftOfRun(folder);
+  return configuration.privacy === undefined || peft === undefined ? [] : dataIds(peft, files);
+}
+
 /** Adds to the run's environment what its model and data were, so that a change shows. */
 async function recordInputs(
   context: TrainerContext,
   inputs: { readonly model: readonly string[]; readonly data: readonly string[] },
+  trainingData: readonly string[],
 ): Promise<void> {
-  const { model, task } = context.configuration;
+  const { model, task, privacy } = context.configuration;
   const environment = readEnvironment(context.folder);
   writeEnvironment(context.folder, {
     ...environment,
     model: await fingerprintFiles(model.id, inputs.model),
-    data: await fingerprintFiles(task.id, inputs.data),
+    // The plain hash and the size of private data would tell whoever has a guess at them whether it is right.
+    data:
+      privacy === undefined
+        ? await fingerprintFiles(task.id, inputs.data)
+        : { source: task.id, digest: `hmac-sha256:${trainingData.join()}` },
   });
 }
 
@@ -109,18 +120,21 @@ function fail(context: TrainerContext, error: unknown, step: number): number {
 }
 
 /** What makes the run private, told in its journal before anything is released. */
-function openPrivacy(context: TrainerContext, setup: TrainingSetup, fromStep: number): PrivateTraining | undefined {
+function openPrivacy(
+  context: TrainerContext,
+  setup: TrainingSetup,
+  trainingData: readonly string[],
+  fromStep: number,
+): PrivateTraining | undefined {
   const { privacy } = context.configuration;
   if (privacy === undefined) return undefined;
-  const earlier = [...journalChunks(context.folder)].flatMap(({ events }) => events);
-  const opened = openPrivateTraining(
-    context.folder,
-    privacy,
-    setup.settings,
-    setup.train.count,
-    replay(earlier),
+  const before = [...journalChunks(context.folder)].flatMap(({ events }) => events);
+  const opened = openPrivateTraining(context.folder, privacy, setup.settings, {
+    examples: setup.train.count,
+    trainingData,
+    before,
     fromStep,
-  );
+  });
   context.journal.append(opened.ledger);
   context.journal.flush();
   return opened;
@@ -133,9 +147,10 @@ async function trainRun(context: TrainerContext): Promise<number> {
     const from = await savedState(context.folder);
     step = from?.progress.step ?? 0;
     const { setup, warnings, files } = await prepareTraining(request);
-    await recordInputs(context, files);
+    const trainingData = await trainingDataIds(context, files.train);
+    await recordInputs(context, files, trainingData);
     const host = hostOf(context, new Map());
-    const privacy = openPrivacy(context, setup, step + 1);
+    const privacy = openPrivacy(context, setup, trainingData, step + 1);
     for (const message of [...warnings, ...(privacy?.warnings ?? [])])
       host.emit({ type: 'log', level: 'warning', message });
     const counting: TrainingHost = {

@@ -11,7 +11,6 @@ import {
   type PrivateTraining,
 } from '../../../src/runs/private-training.ts';
 import type { JournalEvent } from '../../../src/runs/events.ts';
-import { emptySummary, replay, type RunSummary } from '../../../src/runs/replay.ts';
 
 let folder: string;
 
@@ -27,13 +26,23 @@ const settings = { epsilon: 3, maxGradNorm: 0.1, accountant: 'tightest', samplin
 const training = { batchSize: 32, accumulation: 4, length: { kind: 'epochs', epochs: 5 } } as const;
 const EXAMPLES = 4000;
 
-function open(before: RunSummary = emptySummary, fromStep = 1, changed = {}): PrivateTraining {
-  return openPrivateTraining(folder, { ...settings, ...changed }, training, EXAMPLES, before, fromStep);
+function open(
+  before: readonly JournalEvent[] = [],
+  fromStep = 1,
+  changed = {},
+  trainingData: readonly string[] = [],
+): PrivateTraining {
+  return openPrivateTraining(folder, { ...settings, ...changed }, training, {
+    examples: EXAMPLES,
+    trainingData,
+    before,
+    fromStep,
+  });
 }
 
-/** The journal after a segment that opened with this ledger and took that many steps. */
-function after(ledger: PrivateTraining['ledger'], steps: number): RunSummary {
-  const stamp = { segment: 0, time: 0 };
+/** The journal of a segment that opened with this ledger and took the steps from one to another. */
+function after(ledger: PrivateTraining['ledger'], last: number, first = 1, segment = 0): readonly JournalEvent[] {
+  const stamp = { segment, time: 0 };
   const step = (number: number): JournalEvent => ({
     ...stamp,
     seq: number,
@@ -46,7 +55,8 @@ function after(ledger: PrivateTraining['ledger'], steps: number): RunSummary {
     examplesPerSecond: 1,
     tokensPerSecond: 0,
   });
-  return replay([{ ...stamp, seq: 0, ...ledger }, ...Array.from({ length: steps }, (_, index) => step(index + 1))]);
+  const steps = Array.from({ length: last - first + 1 }, (_, index) => step(first + index));
+  return [{ ...stamp, seq: 0, ...ledger }, ...steps];
 }
 
 describe('a private training', () => {
@@ -94,7 +104,24 @@ describe('a private training', () => {
       privacySpent([{ samplingRate, noiseMultiplier, steps: 165 }], delta).epsilon,
     );
     rmSync(privateKeyFile(folder));
-    expect(open(after(again.ledger, 30), 21).ledger.repeatedSteps).toBe(20);
+    // The first key's 1 to 20, the second's 11 to 30: a third that goes on at 21 has 20 releases more behind it than its steps say.
+    const both = [...after(first.ledger, 20), ...after(again.ledger, 30, 11, 1)];
+    expect(open(both, 21).ledger.repeatedSteps).toBe(20);
+  });
+
+  it('whose key was lost after a resumed part that came less far counts all that was released before', () => {
+    const first = open();
+    // Steps 1 to 100, then 61 to 70 again under the same key, then the key is gone.
+    const before = [...after(first.ledger, 100), ...after(first.ledger, 70, 61, 1)];
+    rmSync(privateKeyFile(folder));
+    expect(open(before, 61).ledger.repeatedSteps).toBe(40);
+  });
+
+  it('refuses to go on with other data, where it can tell', () => {
+    const { ledger } = open([], 1, {}, ['k:1']);
+    expect(open(after(ledger, 20), 11, {}, ['k:1']).ledger.trainingData).toEqual(['k:1']);
+    expect(() => open(after(ledger, 20), 11, {}, ['k:2'])).toThrow('not those that this run began with');
+    expect(open(after(ledger, 20), 11, {}, ['other:2']).ledger.trainingData).toEqual(['other:2']);
   });
 
   it('with a damaged key says what to do, and loses nothing', () => {
@@ -116,15 +143,16 @@ describe('a private training', () => {
   });
 
   it('refuses a batch larger than the data', () => {
-    expect(() => openPrivateTraining(folder, settings, training, 100, emptySummary, 1)).toThrow(UserError);
+    const start = { examples: 100, trainingData: [], before: [], fromStep: 1 };
+    expect(() => openPrivateTraining(folder, settings, training, start)).toThrow(UserError);
   });
 
   it('warns of a delta that publishing a record would satisfy, and of a known seed', () => {
-    expect(open(emptySummary, 1, { delta: 1e-3 }).warnings.join()).toContain('1 / 4000');
+    expect(open([], 1, { delta: 1e-3 }).warnings.join()).toContain('1 / 4000');
     expect(open().warnings).toEqual([]);
-    const seeded = open(emptySummary, 1, { insecureSeed: 1 });
+    const seeded = open([], 1, { insecureSeed: 1 });
     expect(seeded.ledger.insecure).toBe(true);
     expect(seeded.warnings.join()).toContain('not private');
-    expect(seeded.mechanism.draw(1)).toEqual(open(emptySummary, 1, { insecureSeed: 1 }).mechanism.draw(1));
+    expect(seeded.mechanism.draw(1)).toEqual(open([], 1, { insecureSeed: 1 }).mechanism.draw(1));
   });
 });

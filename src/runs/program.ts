@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 
-/** Places of the project's own files, seen from a bundle in dist/ and from a source file in src/runs/. */
-const roots = ['../', '../../'];
+/** Places of the project's own files, seen from a bundle in dist/ and from a source file in src/runs/; in a package, the runtime's lie in dist/. */
+const roots = ['./', '../', '../../'];
 
 function versionIn(path: string): string | undefined {
   for (const root of roots) {

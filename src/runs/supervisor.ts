@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { messageOf, UserError } from '../base/errors.ts';
 import { wishStop } from './control.ts';
 import { claimLease, leaseFile, releaseLease } from './lease.ts';
@@ -221,6 +222,13 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
   /** Looks after one claimed run. @returns whether it is over and its device free */
   async function watch(entry: QueueEntry): Promise<boolean> {
     const folder = runFolder(workspace, entry.run);
+    if (!existsSync(folder)) {
+      // Deleted by hand: nothing is left to be recorded. A trainer that lives ends when it misses its lease.
+      const started = handedOver.get(entry.run);
+      handedOver.delete(entry.run);
+      if (started !== undefined) await launcher.cancel(started.handle, 'kill');
+      return true;
+    }
     const facts = runFacts(folder);
     const status = deriveState(facts);
     show(entry.run, status);

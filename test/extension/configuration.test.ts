@@ -21,17 +21,19 @@ suite('a configuration file in the editor', () => {
   });
   suiteTeardown(() => vscode.commands.executeCommand('workbench.action.closeAllEditors'));
 
+  async function completions(uri: vscode.Uri, position: vscode.Position): Promise<readonly string[]> {
+    const { items } = await vscode.commands.executeCommand<vscode.CompletionList>(
+      'vscode.executeCompletionItemProvider',
+      uri,
+      position,
+    );
+    return items.map(({ label }) => (typeof label === 'string' ? label : label.label).replaceAll('"', ''));
+  }
+
   test('completes keys and values from the schema that the runtime checks with', async () => {
     const uri = configure('completed', { method: '' });
     const document = await open(uri);
-    const labels = async (position: vscode.Position): Promise<readonly string[]> => {
-      const { items } = await vscode.commands.executeCommand<vscode.CompletionList>(
-        'vscode.executeCompletionItemProvider',
-        uri,
-        position,
-      );
-      return items.map(({ label }) => (typeof label === 'string' ? label : label.label).replaceAll('"', ''));
-    };
+    const labels = (position: vscode.Position): Promise<readonly string[]> => completions(uri, position);
     await until('the names of methods', async () => {
       const found = await labels(after(document, '"method": "'));
       return ['lora', 'bitfit', 'slash', 'full'].every((method) => found.includes(method));
@@ -40,6 +42,27 @@ suite('a configuration file in the editor', () => {
       const found = await labels(after(document, '"training": {'));
       return ['learningRate', 'seed', 'epochs'].every((key) => found.includes(key));
     });
+  });
+
+  test('completes a method in its long form: its name, and the options that this one has', async () => {
+    const named = configure('named', { method: { id: '' } });
+    const nameless = await open(named);
+    await until('the names of methods', async () => {
+      const found = await completions(named, after(nameless, '"method": {\n    "id": "'));
+      return ['lora', 'bitfit', 'slash', 'union'].every((method) => found.includes(method));
+    });
+    const uri = configure('options', { method: { id: 'lora', '': 8 } });
+    const document = await open(uri);
+    const found = await until('the options', async () => {
+      const labels = await completions(uri, after(document, '"id": "lora",\n    "'));
+      return labels.includes('rank') ? labels : undefined;
+    });
+    assert.ok(
+      ['alpha', 'targets', 'dropout'].every((option) => found.includes(option)),
+      found.join(' '),
+    );
+    // Those of other methods would be refused.
+    assert.ok(!found.includes('bottleneck'), found.join(' '));
   });
 
   test('says what a setting means', async () => {

@@ -6,7 +6,11 @@ import { configurationJsonSchema, settingPaths, type JsonSchema } from '../../ru
  * (unknown keys, bounds, missing settings) is told by the runtime's own check, in better words and only once.
  */
 
-type Loose = JsonSchema & { readonly markdownDescription?: string; readonly defaultSnippets?: readonly unknown[] };
+type Loose = JsonSchema & {
+  readonly markdownDescription?: string;
+  readonly enumDescriptions?: readonly string[];
+  readonly defaultSnippets?: readonly unknown[];
+};
 
 const checkedElsewhere: ReadonlySet<string> = new Set([
   ...[
@@ -40,6 +44,22 @@ function mapValues(
   change: (value: unknown) => unknown,
 ): Readonly<Record<string, unknown>> {
   return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, change(value)]));
+}
+
+/** The method in both forms, each name with its title beside it. */
+function titled(method: JsonSchema, { methods }: Catalogue): Loose {
+  const forms = method.anyOf?.map((form): Loose => {
+    const { id, ...options } = form.properties ?? {};
+    if (form.enum !== undefined)
+      return { ...form, enumDescriptions: form.enum.map((name) => methods.title(String(name))) };
+    if (id?.const === undefined) return form;
+    return { ...form, properties: { id: { ...id, description: methods.title(String(id.const)) }, ...options } };
+  });
+  return {
+    ...method,
+    ...(forms === undefined ? {} : { anyOf: forms }),
+    defaultSnippets: [{ label: '{ id, … }', description: 'a method with options', body: { id: '$1' } }],
+  };
 }
 
 /** What the schema says of the setting at a dotted path, in whichever form of its parents it stands. */
@@ -90,14 +110,16 @@ const snippets: readonly unknown[] = [
 
 /** The schema for editors. */
 export function editorSchema(catalogue: Catalogue): Loose {
-  const schema = configurationJsonSchema(catalogue);
-  const matrix = schema.properties?.['matrix'];
+  const { properties: written, ...rest } = configurationJsonSchema(catalogue);
+  const properties = { ...written, method: titled(written?.['method'] ?? {}, catalogue) };
+  const schema: JsonSchema = { ...rest, properties };
+  const matrix = written?.['matrix'];
   const axes = Object.fromEntries(settingPaths(schema).map((path) => [path, axis(schema, path)]));
   return {
     ...(loosened({
       ...schema,
       properties: {
-        ...schema.properties,
+        ...properties,
         matrix: { ...matrix, properties: { ...matrix?.properties, ...axes } },
       },
     }) as Loose),

@@ -40,7 +40,7 @@ function runNode(folder: QueueFolder, id: string, state: 'running' | 'waiting', 
   const where = run === undefined ? '' : progressText(run);
   return {
     id: `${folder.key} ${state} ${id}`,
-    label: run === undefined ? id : runName(run),
+    label: run === undefined ? t('Run {0}', id.slice(-6)) : runName(run),
     description: state === 'waiting' ? t('position {0}', position) : where,
     icon: stateIcon(run?.state ?? (state === 'running' ? 'running' : 'queued')),
     contextValue: state === 'running' ? 'queue+stoppable' : 'queue+cancellable',

@@ -89,8 +89,10 @@ function look(folder: string): Look {
     };
   }
   const before = seen.get(folder);
+  // In this order: a run is there before the queue hears of it. One that was deleted by hand may be queued for a while yet.
+  const queued = readQueue(workspace);
   const ids = new Set(listRuns(workspace));
-  const entries = readQueue(workspace);
+  const entries = queued.filter(({ run }) => ids.has(run));
   const claimed = entries
     .filter((entry) => entry.claimed)
     .map(({ run: id, device }): ClaimedLook => {

@@ -1,11 +1,12 @@
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { signalGroup } from '../../../src/runs/process-identity.ts';
 import { readQueue } from '../../../src/runs/queue.ts';
 import { runState } from '../../../src/runs/run-state.ts';
 import { endSupervisor, livingSupervisor, startSupervisor, superviseUntilIdle } from '../../../src/runs/supervise.ts';
 import { temporaryWorkspace } from '../../support/runs.ts';
-import { killAllAfterwards, launcherOf, miniTrainer, submit, until } from '../../support/supervised.ts';
+import { killAllAfterwards, launcherOf, miniTrainer, submit, trainerOf, until } from '../../support/supervised.ts';
 
 const program = {
   node: { path: process.execPath, version: process.versions.node, electron: false },
@@ -30,6 +31,32 @@ test('one that only adopts leaves what waits', async () => {
   const run = await submit(workspace);
   await superviseUntilIdle({ workspace, launcher: launcherOf(), entry: miniTrainer, pollMs: 20, startsQueued: false });
   expect(runState(run.folder).state).toBe('queued');
+});
+
+test('one whose run is deleted under it, trainer and all, starts what waits and ends', async () => {
+  const workspace = temporaryWorkspace();
+  killAllAfterwards(workspace);
+  const deleted = await submit(workspace, { steps: 1_000_000 });
+  const next = await submit(workspace);
+  const called = await submit(workspace);
+  const problems: unknown[] = [];
+  const working = superviseUntilIdle({
+    workspace,
+    launcher: launcherOf({ stepMs: 20 }),
+    entry: miniTrainer,
+    pollMs: 20,
+    onProblem: (problem) => problems.push(problem),
+  });
+  const trainer = await trainerOf(deleted.folder);
+  // At once, so that the supervisor finds neither of them.
+  signalGroup(trainer, 'kill');
+  rmSync(deleted.folder, { recursive: true, maxRetries: 10, retryDelay: 20 });
+  rmSync(called.folder, { recursive: true });
+  await working;
+  expect(runState(next.folder).state).toBe('finished');
+  expect(existsSync(deleted.folder)).toBe(false);
+  expect(readQueue(workspace)).toEqual([]);
+  expect(problems).toEqual([]);
 });
 
 test('one whose trainer was removed by an update makes room for a newer one', async () => {

@@ -347,6 +347,23 @@ describe('the schema for editors', () => {
       expect([...keys]).not.toContain(key);
   });
 
+  it('names each method in both of its forms, with its title', () => {
+    const forms = (schema.properties?.['method']?.anyOf ?? []) as readonly (typeof schema)[];
+    const titles = new Map(
+      forms.flatMap(({ properties = {} }) => {
+        const { id } = properties;
+        return id === undefined ? [] : [[id.const, id.description] as const];
+      }),
+    );
+    expect([...titles]).toEqual(
+      installedCatalogue.methods.ids().map((id) => [id, installedCatalogue.methods.title(id)]),
+    );
+    const short = forms.find((form) => form.enum !== undefined);
+    expect(short?.enumDescriptions).toEqual(short?.enum?.map((id) => titles.get(id)));
+    const lora = forms.find(({ properties }) => properties?.['id']?.const === 'lora');
+    expect(Object.keys(lora?.properties ?? {})).toEqual(expect.arrayContaining(['id', 'rank', 'alpha', 'targets']));
+  });
+
   it('describes every setting, and completes each as an axis of the matrix', () => {
     const paths = settingPaths(configurationJsonSchema(installedCatalogue));
     const axes = schema.properties?.['matrix']?.properties ?? {};

@@ -8,6 +8,7 @@ import { formatComparison, type Comparison } from './comparison.ts';
 import { endToEndName, findSst2, measureEndToEnd } from './end-to-end.ts';
 import { formatMethod, measureMethods, methodCases, methodHeader } from './methods.ts';
 import { parseOptions } from './options.ts';
+import { formatPrivacy, measurePrivacy, privacyCases, privacyHeader } from './privacy.ts';
 import { findPython, type Python } from './python.ts';
 import { encoders, writeRandomBert } from './random-checkpoint.ts';
 import { measureStep, stepCases } from './step.ts';
@@ -20,9 +21,10 @@ async function main(args: readonly string[]): Promise<void> {
   const steps = stepCases.filter(({ name }) => wanted(name));
   const compilations = compileCases.filter(({ name }) => wanted(name));
   const compared = methodCases.filter(({ name }) => wanted(name));
+  const privately = privacyCases.filter(({ name }) => wanted(name));
   const endToEnd = wanted(endToEndName);
   if (options.list) {
-    const names = [...compilations, ...steps, ...compared].map(({ name }) => name);
+    const names = [...compilations, ...steps, ...compared, ...privately].map(({ name }) => name);
     process.stdout.write(`${[...names, ...(endToEnd ? [endToEndName] : [])].join('\n')}\n`);
     return;
   }
@@ -52,7 +54,7 @@ async function main(args: readonly string[]): Promise<void> {
   };
   const folder = await mkdtemp(join(tmpdir(), 'peft-lab-bench-'));
   try {
-    for (const encoder of new Set([...compilations, ...steps, ...compared].map((step) => step.encoder))) {
+    for (const encoder of new Set([...compilations, ...steps, ...compared, ...privately].map((step) => step.encoder))) {
       await writeRandomBert(join(folder, encoder), encoders[encoder]);
     }
     for (const step of compilations) {
@@ -68,6 +70,16 @@ async function main(args: readonly string[]): Promise<void> {
       for await (const measured of measureMethods(compared, folder, options, note)) {
         process.stdout.write(
           `${options.json ? JSON.stringify({ ...measured, ...context }) : formatMethod(measured)}\n`,
+        );
+      }
+    }
+    if (privately.length > 0) {
+      if (!options.json) process.stdout.write(`${privacyHeader}\n`);
+      for (const each of privately) {
+        note(each.name);
+        const measured = await measurePrivacy(each, folder, options);
+        process.stdout.write(
+          `${options.json ? JSON.stringify({ ...measured, ...context }) : formatPrivacy(measured)}\n`,
         );
       }
     }

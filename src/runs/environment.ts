@@ -41,6 +41,8 @@ export const environmentSchema = z.looseObject({
     .optional(),
   model: fingerprint.optional(),
   data: fingerprint.optional(),
+  /** The user has said that the run may spend more than the project's privacy budget. */
+  exceedsBudget: z.boolean().optional(),
 });
 
 export type Environment = z.output<typeof environmentSchema>;

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { UserError } from '../base/errors.ts';
 import { claimLease, leaseFile, releaseLease } from './lease.ts';
 import { appendMarks } from './marks.ts';
+import { keepAccount } from './privacy-accounts.ts';
 import { cancelQueued, settle } from './queue.ts';
 import { runFolder } from './run-folder.ts';
 import type { Workspace } from './run-folder.ts';
@@ -24,6 +25,7 @@ export async function removeRun(workspace: Workspace, id: string): Promise<void>
     throw new UserError(`the run ${id} is ${state}`, 'Stop it before deleting it.');
   }
   try {
+    keepAccount(workspace, id);
     appendMarks(folder, [{ type: 'deleted' }]);
     await settle(workspace, [id]);
   } catch (error) {

@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { FileError, messageOf, UserError } from '../base/errors.ts';
 import { readCheckpoint, writeCheckpoint } from '../engine/checkpoint-file.ts';
 import { prepareTraining } from '../engine/prepare.ts';
@@ -13,7 +13,9 @@ import { asDiskFull } from './files.ts';
 import { fingerprintFiles } from './fingerprint.ts';
 import { journalChunks } from './journal.ts';
 import { openPrivateTraining, type PrivateTraining } from './private-training.ts';
-import { readEnvironment, writeEnvironment } from './run-folder.ts';
+import { placeOfData } from './privacy-accounts.ts';
+import { refuseBeyondBudget } from './privacy-budget.ts';
+import { readEnvironment, workspaceAt, writeEnvironment } from './run-folder.ts';
 import { openTrainerContext, type TrainerContext } from './trainer-context.ts';
 import { trainingRequest } from './training-request.ts';
 
@@ -140,6 +142,21 @@ function openPrivacy(
   return opened;
 }
 
+/** @throws UserError where the project's budget does not allow the run, and nobody has said that it may go beyond it */
+async function keepToBudget(
+  { folder, configuration }: TrainerContext,
+  privacy: PrivateTraining | undefined,
+): Promise<void> {
+  const peft = peftOfRun(folder);
+  if (peft === undefined || readEnvironment(folder).exceedsBudget === true) return;
+  await refuseBeyondBudget(
+    workspaceAt(dirname(peft)),
+    basename(folder),
+    placeOfData(configuration.task),
+    privacy?.ledger,
+  );
+}
+
 async function trainRun(context: TrainerContext): Promise<number> {
   let step = 0;
   try {
@@ -151,6 +168,7 @@ async function trainRun(context: TrainerContext): Promise<number> {
     await recordInputs(context, files, trainingData);
     const host = hostOf(context, new Map());
     const privacy = openPrivacy(context, setup, trainingData, step + 1);
+    await keepToBudget(context, privacy);
     for (const message of [...warnings, ...(privacy?.warnings ?? [])])
       host.emit({ type: 'log', level: 'warning', message });
     const counting: TrainingHost = {

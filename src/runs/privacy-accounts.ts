@@ -1,0 +1,202 @@
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import type { Phase } from '../privacy/mechanism.ts';
+import { sampleFolder } from '../tasks/sample-data.ts';
+import { findTask } from '../tasks/registry.ts';
+import { journalEvent, type JournalEvent, type RunState } from './events.ts';
+import { appendLines, parseJson, readIfThere } from './files.ts';
+import { journalFile } from './journal.ts';
+import { releasedSteps, releasesOf } from './released-steps.ts';
+import type { EventOf } from './replay.ts';
+import { listRuns, readRecordedConfiguration, runFolder, type Workspace } from './run-folder.ts';
+import { hasEnded, runState } from './run-state.ts';
+
+/** What each private run of a project has released, or may still release, from which data. */
+
+export type Ledger = EventOf<'privacy'>;
+
+/** `deleted`: the run is gone, what it released is not. */
+export type AccountState = RunState | 'deleted';
+
+export interface RunAccount {
+  readonly run: string;
+  readonly state: AccountState;
+  /** Where its training data lay: a folder or a file. */
+  readonly place: string | undefined;
+  /** What tells its training data from others; empty where nothing was recorded. */
+  readonly trainingData: readonly string[];
+  /** All its steps under its noise; undefined while nothing is known of them: the run waits, or ended before it began. */
+  readonly phase: Phase | undefined;
+  /** Whether the phase counts what was released, or what a run under way may come to. */
+  readonly counted: 'released' | 'planned';
+  /** The epsilon that its noise was calibrated to, and the delta that this is meant at. */
+  readonly target: number | undefined;
+  readonly delta: number | undefined;
+}
+
+/** A run of the project that is not private. */
+export interface OpenRun {
+  readonly run: string;
+  readonly place: string | undefined;
+  /** Whether it has trained, or is about to. */
+  readonly counts: boolean;
+}
+
+export interface ProjectAccounts {
+  readonly runs: readonly RunAccount[];
+  readonly open: readonly OpenRun[];
+}
+
+/** What of a journal the account needs, without reading each of its thousands of steps as an event. */
+function accountedEvents(text: string): readonly JournalEvent[] {
+  const events: JournalEvent[] = [];
+  let lastStep: string | undefined;
+  const take = (line: string | undefined): void => {
+    const parsed = line === undefined ? undefined : journalEvent.safeParse(parseJson(line));
+    if (parsed?.success === true) events.push(parsed.data);
+  };
+  for (let start = 0; start < text.length;) {
+    const end = text.indexOf('\n', start);
+    const line = text.slice(start, end < 0 ? text.length : end);
+    start = end < 0 ? text.length : end + 1;
+    // What an event says of itself is written like this; in a message the quotes would be escaped.
+    if (line.includes('"type":"step"')) lastStep = line;
+    else if (line.includes('"type":"privacy"') || line.includes('"type":"started"')) {
+      take(lastStep);
+      lastStep = undefined;
+      take(line);
+    }
+  }
+  take(lastStep);
+  return events;
+}
+
+const known = new Map<string, { readonly seen: string; readonly events: readonly JournalEvent[] }>();
+
+function eventsOf(folder: string): readonly JournalEvent[] {
+  const file = journalFile(folder);
+  const { size, mtimeMs } = statSync(file, { throwIfNoEntry: false }) ?? { size: 0, mtimeMs: 0 };
+  const seen = `${size} ${mtimeMs}`;
+  const before = known.get(file);
+  if (before?.seen === seen) return before.events;
+  const events = size === 0 ? [] : accountedEvents(readFileSync(file, 'utf8'));
+  known.set(file, { seen, events });
+  return events;
+}
+
+/** A phase that hides nothing: draws and noise of a known seed. */
+function phaseOf({ samplingRate, noiseMultiplier, insecure }: Ledger, steps: number): Phase {
+  return { samplingRate, noiseMultiplier: insecure ? 0 : noiseMultiplier, steps };
+}
+
+/** The place of a configuration's training data, as far as every version writes it. */
+export function placeOfData(task: { readonly id: string; readonly [key: string]: unknown }): string | undefined {
+  const { data } = task;
+  if (typeof data === 'string') return data;
+  if (typeof data === 'object' && data !== null && 'train' in data)
+    return typeof data.train === 'string' ? data.train : undefined;
+  try {
+    return sampleFolder(findTask(task.id));
+  } catch {
+    // A task of another version.
+    return undefined;
+  }
+}
+
+function accountOf(folder: string, run: string, place: string | undefined): RunAccount {
+  const events = eventsOf(folder);
+  const { state } = runState(folder);
+  const ledger = events.findLast((event) => event.type === 'privacy');
+  const ended = hasEnded({ state });
+  const base = { run, state, place, trainingData: ledger?.trainingData ?? [] };
+  if (ledger === undefined)
+    return { ...base, phase: undefined, counted: ended ? 'released' : 'planned', target: undefined, delta: undefined };
+  const released = releasedSteps(releasesOf(events));
+  const steps = ended ? released : Math.max(released, ledger.plannedSteps + ledger.repeatedSteps);
+  return {
+    ...base,
+    phase: phaseOf(ledger, steps),
+    counted: ended ? 'released' : 'planned',
+    target: ledger.targetEpsilon,
+    delta: ledger.delta,
+  };
+}
+
+const removedRun = z.object({
+  run: z.string(),
+  place: z.string().optional(),
+  trainingData: z.array(z.string()),
+  samplingRate: z.number(),
+  noiseMultiplier: z.number(),
+  steps: z.int().nonnegative(),
+  delta: z.number().optional(),
+  targetEpsilon: z.number().optional(),
+});
+
+function removedFile({ peft }: Workspace): string {
+  return join(peft, 'removed-private-runs.jsonl');
+}
+
+/** Keeps what a private run has released before its folder is deleted: deleting a record takes nothing back. */
+export function keepAccount(workspace: Workspace, run: string): void {
+  const folder = runFolder(workspace, run);
+  if (!existsSync(journalFile(folder))) return;
+  const { place, trainingData, phase, target, delta } = accountOf(folder, run, placeOfRun(folder));
+  if (phase === undefined || phase.steps === 0) return;
+  appendLines(removedFile(workspace), [
+    { run, place, trainingData, ...phase, delta, ...(target === undefined ? {} : { targetEpsilon: target }) },
+  ]);
+}
+
+function removedAccounts(workspace: Workspace): readonly RunAccount[] {
+  const lines = (readIfThere(removedFile(workspace)) ?? '').split('\n');
+  const found = new Map<string, RunAccount>();
+  for (const line of lines) {
+    const parsed = removedRun.safeParse(parseJson(line));
+    if (!parsed.success) continue;
+    const { run, place, trainingData, samplingRate, noiseMultiplier, steps, delta, targetEpsilon } = parsed.data;
+    found.set(run, {
+      run,
+      state: 'deleted',
+      place,
+      trainingData,
+      phase: { samplingRate, noiseMultiplier, steps },
+      counted: 'released',
+      target: targetEpsilon,
+      delta,
+    });
+  }
+  return [...found.values()];
+}
+
+function placeOfRun(folder: string): string | undefined {
+  try {
+    return placeOfData(readRecordedConfiguration(folder).task);
+  } catch {
+    return undefined;
+  }
+}
+
+/** What all runs of a project, deleted ones included, have released or may still release. Runs whose files are damaged are left out. */
+export function projectAccounts(workspace: Workspace): ProjectAccounts {
+  const runs: RunAccount[] = [];
+  const open: OpenRun[] = [];
+  for (const run of listRuns(workspace)) {
+    const folder = runFolder(workspace, run);
+    try {
+      const { privacy, task } = readRecordedConfiguration(folder);
+      const place = placeOfData(task);
+      if (privacy !== undefined) runs.push(accountOf(folder, run, place));
+      else {
+        const { state } = runState(folder);
+        const trained = (statSync(journalFile(folder), { throwIfNoEntry: false })?.size ?? 0) > 0;
+        open.push({ run, place, counts: trained || !hasEnded({ state }) });
+      }
+    } catch {
+      // A run whose configuration cannot be read has no trainer that would train by it.
+    }
+  }
+  const there = new Set(runs.map(({ run }) => run));
+  return { runs: [...removedAccounts(workspace).filter(({ run }) => !there.has(run)), ...runs], open };
+}

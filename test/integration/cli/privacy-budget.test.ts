@@ -1,0 +1,143 @@
+import { cpSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { privacySpent } from '../../../src/privacy/accountant.ts';
+import type { BudgetStatement } from '../../../src/runs/budget-statement.ts';
+import type { JournalEvent } from '../../../src/runs/events.ts';
+import { makeBench, type Bench } from '../../support/cli.ts';
+
+let bench: Bench;
+
+beforeEach(async () => {
+  bench = await makeBench();
+});
+
+afterEach(async () => {
+  for (const id of bench.ids()) await bench.run('stop', '--force', id);
+  bench.remove();
+});
+
+const training = { steps: 6, evaluateEvery: 6, checkpointEvery: 3 };
+
+function declare(epsilon: number, data = 'data'): void {
+  const text = `// of the committee\n${JSON.stringify({ budgets: [{ data, epsilon, delta: 1e-3 }] })}`;
+  writeFileSync(join(bench.folder, 'privacy-budget.json'), text);
+}
+
+async function statements(): Promise<readonly BudgetStatement[]> {
+  const { out, code } = await bench.run('privacy', 'budget', '--json');
+  expect(code).toBe(0);
+  return (JSON.parse(out) as { dataSets: BudgetStatement[] }).dataSets;
+}
+
+function ledgerOf(index: number): Extract<JournalEvent, { type: 'privacy' }> {
+  const found = bench.events(bench.ids()[index] ?? '').find((event) => event.type === 'privacy');
+  if (found === undefined) throw new Error('the run has no ledger');
+  return found;
+}
+
+describe('a project with a privacy budget', () => {
+  test('composes its runs, refuses one that would exceed it, and lets it through on the user’s word', async () => {
+    // Each of the two is within it by itself (0.44 and 1.51), their composition is not (1.58).
+    declare(1.55);
+    const first = bench.configure('first', { training, privacy: { noiseMultiplier: 2 } });
+    expect(await bench.run('run', first)).toMatchObject({ code: 0 });
+    // Other noise, another rate, and the same data under another name.
+    cpSync(join(bench.folder, 'data'), join(bench.folder, 'copy'), { recursive: true });
+    const second = bench.configure('second', {
+      training: { ...training, batchSize: 16 },
+      task: { id: 'sst2', data: 'copy' },
+      privacy: { noiseMultiplier: 1.5 },
+    });
+    const refused = await bench.run('run', second);
+    expect(refused.code).toBe(2);
+    expect(refused.err).toContain("the project's budget for data is epsilon 1.55 at delta 0.001");
+    expect(refused.err).toContain('--exceed-budget');
+    expect(bench.ids()).toHaveLength(1);
+
+    const before = await statements();
+    const phases = [{ samplingRate: 0.125, noiseMultiplier: 2, steps: 6 }];
+    expect(before).toMatchObject([
+      { data: 'data', budget: { epsilon: 1.55, delta: 1e-3 }, phases, withoutPrivacy: [] },
+    ]);
+    const alone = privacySpent(phases, 1e-3).epsilon;
+    expect(before[0]?.spent?.epsilon).toBe(alone);
+    expect(before[0]?.left).toBe(1.55 - alone);
+
+    expect(await bench.run('run', second, '--exceed-budget')).toMatchObject({ code: 0 });
+    const [after] = await statements();
+    const both = [...phases, { samplingRate: 0.25, noiseMultiplier: 1.5, steps: 6 }];
+    expect(after?.phases).toEqual(both);
+    expect(after?.spent?.epsilon).toBe(privacySpent(both, 1e-3).epsilon);
+    expect(after?.spent?.epsilon).toBeGreaterThan(1.55);
+    expect(after?.left).toBe(0);
+    expect(after?.runs.map(({ state, counted }) => [state, counted])).toEqual([
+      ['finished', 'released'],
+      ['finished', 'released'],
+    ]);
+
+    // The same file has the same id, which is no plain hash of it, and whose key only its owner can read.
+    expect(ledgerOf(0).trainingData).toEqual(ledgerOf(1).trainingData);
+    expect(ledgerOf(0).trainingData?.[0]).toMatch(/^[0-9a-f]{8}:[0-9a-f]{32}$/);
+    expect(statSync(join(bench.folder, '.peft', 'data-key')).mode & 0o777).toBe(0o600);
+
+    // Deleting a run takes nothing back.
+    expect((await bench.run('rm', ...bench.ids())).code).toBe(0);
+    const [kept] = await statements();
+    expect(kept?.phases).toEqual(both);
+    expect(kept?.runs.map(({ state }) => state)).toEqual(['deleted', 'deleted']);
+    expect((await bench.run('privacy', 'budget')).out).toMatch(/^data: budget epsilon 1\.55 at delta 0\.001, spent \d/);
+  });
+
+  test('refuses runs that no epsilon covers: without privacy, and with a known seed', async () => {
+    declare(8);
+    const open = await bench.run('run', bench.configure('open', { training }));
+    expect(open.code).toBe(2);
+    expect(open.err).toContain('not private');
+    const seeded = bench.configure('seeded', { training, privacy: { noiseMultiplier: 2, insecureSeed: 1 } });
+    const { code, err } = await bench.run('run', seeded);
+    expect(code).toBe(2);
+    expect(err).toContain('would make it unbounded');
+    expect(bench.ids()).toEqual([]);
+    // Data that no budget names are nobody's concern.
+    cpSync(join(bench.folder, 'data', 'dev.tsv'), join(bench.folder, 'other.tsv'));
+    const other = bench.configure('other', {
+      training,
+      task: { id: 'sst2', data: { train: 'other.tsv', dev: 'other.tsv' } },
+    });
+    expect(await bench.run('run', other)).toMatchObject({ code: 0 });
+  });
+
+  test('stops a run at its trainer that was queued before the budget was declared', async () => {
+    const file = bench.configure('queued', {
+      training: { ...training, steps: 4000, checkpointEvery: 20 },
+      privacy: { noiseMultiplier: 2 },
+    });
+    const life = bench.start('run', file);
+    const { id } = await bench.wait(0, (event) => event.type === 'step' && event.step >= 20);
+    await bench.run('stop', id);
+    await life.ended;
+    const steps = bench.events(id).filter(({ type }) => type === 'step').length;
+    declare(0.5);
+    const refused = await bench.run('resume', id);
+    expect(refused.code).toBe(2);
+    expect(refused.err).toContain('epsilon 0.5');
+    const [statement] = await statements();
+    expect(statement?.phases).toMatchObject([{ steps }]);
+    expect(statement?.runs).toMatchObject([{ state: 'stopped', counted: 'released' }]);
+  });
+
+  test('a budget that says something else is told of with its place, and nothing is started', async () => {
+    writeFileSync(join(bench.folder, 'privacy-budget.json'), '{\n  "budgets": [{ "data": "data", "epsilom": 3 }]\n}');
+    const { code, err } = await bench.run('run', bench.configure('a', { training, privacy: { epsilon: 1 } }));
+    expect(code).toBe(2);
+    expect(err).toContain('privacy-budget.json:2');
+    expect(existsSync(join(bench.folder, '.peft', 'runs')) ? bench.ids() : []).toEqual([]);
+  });
+
+  test('an empty project says so', async () => {
+    expect((await bench.run('privacy', 'budget')).out).toContain('No budget is declared');
+    expect(await statements()).toEqual([]);
+    expect(readFileSync(join(bench.folder, 'data', 'train.tsv'), 'utf8')).not.toBe('');
+  });
+});

@@ -13,6 +13,7 @@ import {
 } from './core/folder-watch.ts';
 import { t } from './core/l10n.ts';
 import { supervision } from './core/supervision.ts';
+import { useTitles } from './core/titles.ts';
 import { modelFolders, programSettings } from './settings.ts';
 import type { WorkerClient } from './worker/client.ts';
 import type { Look } from './worker/operations.ts';
@@ -67,6 +68,7 @@ export function watchedFolder(
   }
 
   async function open(): Promise<Store> {
+    useTitles(await worker.ask('titles', undefined));
     const { path: database, journalMode, reason, runsFolder } = await worker.ask('locate', path);
     if (reason !== undefined) log.info(`The database of ${name} is ${database}: ${reason}`);
     return openStore({

@@ -4,6 +4,7 @@ import type { RunRef } from './app.ts';
 import { t } from './core/l10n.ts';
 import { runItem, runName, stateText } from './core/run-item.ts';
 import { withoutIcons } from './core/text.ts';
+import { deedOf } from './core/titles.ts';
 import type { ExtensionApp } from './extension-app.ts';
 
 interface RunPick extends vscode.QuickPickItem {
@@ -32,7 +33,7 @@ function itemsOf(app: ExtensionApp, fits: (run: RunSummary) => boolean): readonl
     .slice(0, mostOffered)
     .map(({ run, folder, place }): RunPick => {
       const { icon, description } = runItem(run);
-      const detail = [run.method, run.task, run.model, place].filter((part) => part !== null && part !== '');
+      const detail = [deedOf(run), run.model, place].filter((part) => part !== null && part !== '');
       return {
         label: withoutIcons(runName(run)),
         description: withoutIcons([stateText(run.state), description].filter((part) => part !== '').join(' · ')),

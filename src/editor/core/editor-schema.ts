@@ -52,8 +52,8 @@ function titled(method: JsonSchema, { methods }: Catalogue): Loose {
     const { id, ...options } = form.properties ?? {};
     if (form.enum !== undefined)
       return { ...form, enumDescriptions: form.enum.map((name) => methods.title(String(name))) };
-    if (id?.const === undefined) return form;
-    return { ...form, properties: { id: { ...id, description: methods.title(String(id.const)) }, ...options } };
+    if (typeof id?.const !== 'string') return form;
+    return { ...form, properties: { id: { ...id, description: methods.title(id.const) }, ...options } };
   });
   return {
     ...method,

@@ -1,6 +1,7 @@
 import type { RunState } from '../../runs/events.ts';
 import type { RunSummary } from '../../store/queries.ts';
 import { labelLine } from '../../store/run-text.ts';
+import { deedOf } from './titles.ts';
 
 /** Which runs the explorer shows: every condition that is given must hold. */
 export interface ExplorerFilter {
@@ -23,7 +24,8 @@ const haystacks = new WeakMap<RunSummary, string>();
 function haystack(run: RunSummary): string {
   let text = haystacks.get(run);
   if (text === undefined) {
-    const parts = [run.id, run.name, run.model, run.task, run.method, run.note, ...run.tags, labelLine(run.label)];
+    const ids = [run.id, run.name, run.model, run.task, run.method];
+    const parts = [...ids, deedOf(run), run.note, ...run.tags, labelLine(run.label)];
     text = parts
       .filter((part) => part !== null)
       .join('\n')

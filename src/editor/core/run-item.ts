@@ -2,6 +2,7 @@ import { cut, duration, grouped, moment, percent, score } from '../../base/forma
 import type { RunSummary } from '../../store/queries.ts';
 import { labelLine, title } from '../../store/run-text.ts';
 import { t } from './l10n.ts';
+import { deedOf, methodTitle, taskTitle } from './titles.ts';
 import { compact, markdown, markdownLine, oneLine } from './text.ts';
 
 /** How a run is shown in trees, as plain data; views/ makes tree items of it. */
@@ -92,8 +93,7 @@ export function epsilonText(epsilon: number): string {
 /** What a run is called: what its sweep set for it, its name, or what it does. */
 export function runName(run: RunSummary, { inSweep = false } = {}): string {
   const own = inSweep ? labelLine(run.label) : title(run);
-  const fallback = [run.method, run.task].filter((part) => part !== null).join(' · ');
-  return oneLine(own) || oneLine(run.name ?? '') || oneLine(fallback) || run.id;
+  return oneLine(own) || oneLine(run.name ?? '') || oneLine(deedOf(run)) || run.id;
 }
 
 function describe(run: RunSummary): string {
@@ -135,8 +135,8 @@ export function runTooltip(run: RunSummary): string {
       : t('step {0} of {1}', grouped(run.step), grouped(run.totalSteps));
   const rows: readonly (readonly [name: string, value: string])[] = [
     [t('Model'), run.model ?? ''],
-    [t('Task'), run.task ?? ''],
-    [t('Method'), run.method ?? ''],
+    [t('Task'), run.task === null ? '' : taskTitle(run.task)],
+    [t('Method'), run.method === null ? '' : methodTitle(run.method)],
     [t('Seed'), run.seed === null ? '' : String(run.seed)],
     [t('Sweep'), labelLine(run.label)],
     [

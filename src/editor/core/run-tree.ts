@@ -5,6 +5,7 @@ import type { RunRef } from '../app.ts';
 import { noFilter, type ExplorerFilter, matcher } from './filter.ts';
 import { t } from './l10n.ts';
 import { stateText } from './run-item.ts';
+import { methodTitle, taskTitle } from './titles.ts';
 import { oneLine } from './text.ts';
 
 /**
@@ -233,7 +234,9 @@ export function runTree(initial: { readonly grouping: Grouping; readonly filter?
       if (rank(a) !== rank(b)) return rank(a) - rank(b);
       // Sweeps by age, runs by themselves last; everything else by name.
       if (a.node.value === null || b.node.value === null) return a.node.value === null ? 1 : -1;
-      return grouping === 'sweep' ? newerFirst(newest(a), newest(b)) : a.node.value.localeCompare(b.node.value);
+      return grouping === 'sweep'
+        ? newerFirst(newest(a), newest(b))
+        : groupName(grouping, a.node.value).localeCompare(groupName(grouping, b.node.value));
     });
   }
 
@@ -371,7 +374,7 @@ export interface GroupItem {
   readonly tooltip: string;
 }
 
-/** `/work/a.peft.json 2026-11-21T05:10:14.123Z`, which a sweep goes by, as its file's name and the moment. */
+/** `/project/a.peft.json 2026-11-21T05:10:14.123Z`, which a sweep goes by, as its file's name and the moment. */
 export function sweepTitle(sweep: string): { readonly name: string; readonly file: string; readonly made: string } {
   const space = sweep.lastIndexOf(' ');
   const [file, made] = space < 0 ? [sweep, ''] : [sweep.slice(0, space), sweep.slice(space + 1)];
@@ -398,7 +401,16 @@ function groupName(by: GroupNode['by'], value: string | null): string {
   if (by === 'queued') return t('Queued');
   if (by === 'sweep' && value === null) return t('Single runs');
   if (value === null) return t('Unknown');
-  return by === 'state' ? stateText(value) : oneLine(value);
+  switch (by) {
+    case 'state':
+      return stateText(value);
+    case 'method':
+      return oneLine(methodTitle(value));
+    case 'task':
+      return oneLine(taskTitle(value));
+    default:
+      return oneLine(value);
+  }
 }
 
 /** How a group is shown. */

@@ -2,6 +2,7 @@ import { commands, l10n, Uri, ViewColumn, window, workspace, type WebviewPanel }
 import * as z from 'zod/mini';
 import { runId, type RunCommand } from '../../webviews/protocol.ts';
 import type { App, RunRef, RunsChange } from '../app.ts';
+import { deedOf } from '../core/titles.ts';
 import { PanelType } from '../ids.ts';
 import { runFiles } from './run-files.ts';
 import { makeRunSession, type RunSession } from './run-session.ts';
@@ -119,7 +120,7 @@ export function makeRunPanels(app: App): RunPanels {
         return;
       }
       const row = app.run(run);
-      const title = row?.name ?? [row?.method, row?.task].filter((part) => typeof part === 'string').join(' · ');
+      const title = row === undefined ? '' : (row.name ?? deedOf(row));
       const panel = window.createWebviewPanel(
         PanelType.run,
         title === '' ? l10n.t('Run {0}', run.id.slice(-6)) : title,

@@ -1,6 +1,7 @@
 import { messageOf } from '../../base/errors.ts';
 import type { Store } from '../../store/store.ts';
 import { runPanelMessage, type HostMessage, type Question, type RunCommand } from '../../webviews/protocol.ts';
+import { deedOf } from '../core/titles.ts';
 import { shareFeed } from './feed-sender.ts';
 import { artifactsOf, runValues, type RunFile } from './run-values.ts';
 
@@ -55,7 +56,7 @@ export function makeRunSession(options: RunSessionOptions): RunSession {
         filesOf = mark;
       }
       feed.replace([...runValues(run, options.canStart()), ['artifacts', artifactsOf(files, run)]]);
-      options.onTitle(run.name ?? [run.method, run.task].filter((part) => part !== null).join(' · '));
+      options.onTitle(run.name ?? deedOf(run));
     } catch (error) {
       if (ending.signal.aborted) return;
       feed.set([['trouble', { kind: 'error', message: messageOf(error) }]]);

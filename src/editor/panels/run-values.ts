@@ -1,5 +1,6 @@
 import { flatten, isJsonObject, type Json } from '../../analysis/json.ts';
 import { settingText } from '../../analysis/comparison.ts';
+import { methodTitle, taskTitle } from '../core/titles.ts';
 import type { RunDetail } from '../../store/queries.ts';
 import type { Artifact, CurveNames, Evaluation, Settings, Summary } from '../../webviews/run/messages.ts';
 
@@ -30,8 +31,8 @@ function summaryOf(run: RunDetail, canStart: boolean): Summary {
     state: run.state,
     name: run.name,
     model: run.model,
-    task: run.task,
-    method: run.method,
+    task: run.task === null ? null : taskTitle(run.task),
+    method: run.method === null ? null : methodTitle(run.method),
     seed: run.seed,
     tags: [...run.tags],
     note: run.note,

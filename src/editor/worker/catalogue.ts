@@ -1,6 +1,7 @@
 import { methods } from '../../peft/registry.ts';
 import { listTasks } from '../../tasks/registry.ts';
 import { outputCount } from '../../tasks/task.ts';
+import type { Titles } from '../core/titles.ts';
 import type { MethodChoice, TaskChoice } from './operations.ts';
 
 /** The methods as "Start Run" offers them. */
@@ -24,4 +25,11 @@ export function taskChoices(): readonly TaskChoice[] {
     sample: task.sample === true,
     trainExamples: task.splits.train,
   }));
+}
+
+/** What methods and tasks are called. */
+export function titles(): Titles {
+  const byId = (named: readonly { readonly id: string; readonly title: string }[]): Readonly<Record<string, string>> =>
+    Object.fromEntries(named.map(({ id, title }) => [id, title]));
+  return { methods: byId(methods), tasks: byId(listTasks()) };
 }

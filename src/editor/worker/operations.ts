@@ -6,6 +6,7 @@ import type { DiskUse, KeptCheckpoints } from '../../runs/checkpoints.ts';
 import type { LocatedProblem } from '../../runs/configuration.ts';
 import type { RunState } from '../../runs/events.ts';
 import type { Untimed } from '../../runs/marks.ts';
+import type { Titles } from '../core/titles.ts';
 
 /**
  * What the extension's worker thread can be asked. Everything that reads or writes files of runs, plans sweeps, counts parameters or
@@ -175,6 +176,7 @@ export interface Operations {
     { readonly text: string; readonly folder: string; readonly name: string }
   >;
   readonly log: Operation<In<{ readonly id: string }>, string>;
+  readonly titles: Operation<undefined, Titles>;
   readonly catalogue: Operation<undefined, Catalogue>;
   readonly models: Operation<{ readonly folders: readonly string[] }, readonly ModelChoice[]>;
   readonly count: Operation<CountRequest, Counted>;

@@ -46,7 +46,7 @@ import { sweepSize } from '../../runs/sweep.ts';
 import { databaseLocation } from '../../store/location.ts';
 import { packError } from '../../store/operations.ts';
 import { cloneText } from '../core/clone.ts';
-import { methodChoices, taskChoices } from './catalogue.ts';
+import { methodChoices, taskChoices, titles } from './catalogue.ts';
 import type {
   ClaimedLook,
   Diagnosis,
@@ -254,6 +254,7 @@ const answers: { readonly [N in OperationName]: Answer<N> } = {
     return { text: cloneText(readConfiguration(place, installedCatalogue), home), folder: home, name };
   },
   log: ({ folder, id }) => logText(folder, id),
+  titles,
   catalogue: () => ({
     methods: methodChoices(),
     tasks: taskChoices(),

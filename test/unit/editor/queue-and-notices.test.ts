@@ -173,7 +173,7 @@ describe('the queue and the devices', () => {
       ...[
         'Queue: 2 waiting',
         ' C: position 1',
-        ' x: position 2',
+        ' Run x: position 2',
         'Disk: 2.5 GB, checkpoints 2.0 GB',
         'Memory: 4.0 GB of 16.0 GB free',
       ],

@@ -207,7 +207,7 @@ describe('groups', () => {
     ['running', null, 'Running'],
     ['queued', null, 'Queued'],
     ['sweep', null, 'Single runs'],
-    ['sweep', '/work/ranks.peft.json 2026-11-21T05:10:14.123Z', 'ranks'],
+    ['sweep', '/project/ranks.peft.json 2026-11-21T05:10:14.123Z', 'ranks'],
     ['sweep', 'C:\\work\\ranks.peft.json 2026-11-21T05:10:14.123Z', 'ranks'],
     ['task', 'sst2', 'sst2'],
     ['model', null, 'Unknown'],

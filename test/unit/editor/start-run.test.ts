@@ -40,7 +40,7 @@ function facts(memory: StartMemory = {}, changes: Partial<StartFacts> = {}): Sta
       knownModels: [],
     },
     configurations: () =>
-      Promise.resolve([{ path: 'file:///work/a.peft.json', label: 'a.peft.json', note: 'sweep of 6 runs' }]),
+      Promise.resolve([{ path: 'file:///project/a.peft.json', label: 'a.peft.json', note: 'sweep of 6 runs' }]),
     models: () =>
       Promise.resolve([
         { name: 'someone/model', source: 'hub', family: 'bert', weightBytes: 9e7, problem: undefined },
@@ -55,7 +55,7 @@ function facts(memory: StartMemory = {}, changes: Partial<StartFacts> = {}): Sta
         encoder: encoderSize(sized),
       };
     },
-    dataFolders: () => Promise.resolve(['/work/data/SST-2']),
+    dataFolders: () => Promise.resolve(['/project/data/SST-2']),
     providers: () => Promise.resolve(['cpu', 'webgpu']),
     ...changes,
   };
@@ -129,7 +129,7 @@ describe('Start Run', () => {
       source: { kind: 'new' },
       model: 'someone/model',
       task: 'sst2',
-      data: '/work/data/SST-2',
+      data: '/project/data/SST-2',
       method: 'lora',
       seeds: [0, 1, 2],
       epsilon: null,
@@ -163,7 +163,7 @@ describe('Start Run', () => {
   it('starts a file at once', async () => {
     const { ask, asked } = person(['a.peft.json']);
     expect(await askSteps(startSteps(facts()), {}, ask)).toMatchObject({
-      source: { kind: 'file', path: 'file:///work/a.peft.json' },
+      source: { kind: 'file', path: 'file:///project/a.peft.json' },
     });
     expect(asked).toHaveLength(1);
     expect(asked[0]?.descriptions).toContain('sweep of 6 runs');
@@ -252,7 +252,7 @@ describe('Start Run', () => {
     expect(asked.map(({ title }) => title)).toEqual(['Configuration', 'Model', 'Task', 'Method', 'Seeds']);
     const task = taskChoices().find(({ title }) => title === sample)?.id ?? '';
     const text = configurationText({ model: 'someone/model', task, method: 'lora' }, facts().catalogue);
-    expect(startProblems(text, '/work/a.peft.json', installedCatalogue, anywhere)).toEqual([]);
+    expect(startProblems(text, '/project/a.peft.json', installedCatalogue, anywhere)).toEqual([]);
   });
 
   it('reads lists of seeds', () => {
@@ -271,15 +271,15 @@ describe('a new configuration', () => {
       const state: StartState = {
         model: 'someone/model',
         task: 'sst2',
-        data: '/work/data',
+        data: '/project/data',
         method,
         seeds: [0, 1],
         device: 'cpu',
       };
-      const text = configurationText(state, catalogue, (path) => path.replace('/work', '.'));
+      const text = configurationText(state, catalogue, (path) => path.replace('/project', '.'));
       expect(inspectConfiguration(text, installedCatalogue).problems).toEqual([]);
       const plans = planSweep(
-        parseConfiguration(text, '/work/a.peft.json', installedCatalogue),
+        parseConfiguration(text, '/project/a.peft.json', installedCatalogue),
         installedCatalogue,
         anywhere,
       );
@@ -287,7 +287,7 @@ describe('a new configuration', () => {
         [method, 0],
         [method, 1],
       ]);
-      expect(plans[0]?.configuration.task.data).toBe(join('/work', 'data'));
+      expect(plans[0]?.configuration.task.data).toBe(join('/project', 'data'));
       expect(text).toContain('"training.seed": [0, 1]');
     },
   );
@@ -306,21 +306,21 @@ describe('a new configuration', () => {
 
   it('cloned from a run comes to the same run', () => {
     const settings = {
-      model: '/work/models/tiny',
+      model: '/project/models/tiny',
       task: { id: 'sst2', data: '/elsewhere/data' },
       method: { id: 'lora', rank: 3 },
       device: 'cpu',
     };
-    const probe = { isFolder: (path: string) => path === '/work/models/tiny', exists: () => true };
+    const probe = { isFolder: (path: string) => path === '/project/models/tiny', exists: () => true };
     const original = resolveConfiguration(
-      { file: '/work/a.peft.json', settings: { ...settings, tags: ['x'], note: 'n' } },
+      { file: '/project/a.peft.json', settings: { ...settings, tags: ['x'], note: 'n' } },
       installedCatalogue,
       probe,
     );
-    const text = cloneText(original, '/work');
+    const text = cloneText(original, '/project');
     expect(text).toContain('"./models/tiny"');
     const copy = resolveConfiguration(
-      parseConfiguration(text, '/work/b.peft.json', installedCatalogue),
+      parseConfiguration(text, '/project/b.peft.json', installedCatalogue),
       installedCatalogue,
       probe,
     );

@@ -448,10 +448,10 @@ describe('what is made from the schema', () => {
 });
 
 describe('what keeps a configuration from being trained here', () => {
-  const there = new Set(['/work/model', '/work/data']);
+  const there = new Set(['/project/model', '/project/data']);
   const probe = { isFolder: (path: string) => there.has(path), exists: (path: string) => there.has(path) };
   const problems = (text: string) =>
-    startProblems(text, '/work/a.peft.json', installedCatalogue, probe).map(
+    startProblems(text, '/project/a.peft.json', installedCatalogue, probe).map(
       ({ line, path, message }) => [line, path.join('.'), message] as const,
     );
 

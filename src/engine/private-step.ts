@@ -70,8 +70,9 @@ const ROUNDING_MARGIN = 1 - 1e-5;
 /** The outputs of a graph that a private step reads: losses, norms, and the sum of clipped gradients of each trained tensor. */
 export function privateOutputs(model: ModelGraph): Readonly<Record<string, Value>> {
   const leaves = model.trained.map(({ value }) => value);
+  const { losses, gradients } = perExampleGradients(model.losses, leaves, BATCH);
   const { norms, sums } = clippedSums(
-    perExampleGradients(model.losses, leaves, BATCH),
+    gradients,
     leaves,
     input(MAX_NORM, 'float32', []),
     input(EXAMPLE_WEIGHTS, 'float32', [BATCH]),
@@ -81,7 +82,7 @@ export function privateOutputs(model: ModelGraph): Readonly<Record<string, Value
     if (sum === undefined) throw new Error(`${name} has no gradient`);
     return [name, sum];
   });
-  return { losses: model.losses, norms, ...Object.fromEntries(named) };
+  return { losses, norms, ...Object.fromEntries(named) };
 }
 
 /** A pass through the graph: rows of examples, those beyond `real` being there only to fill it. */

@@ -1,4 +1,5 @@
 import { differentiate } from './differentiate.ts';
+import { standardised } from './gradients.ts';
 import { divideDims, multiplyDims, sameShape, sizeOf, symbolsOf, type Dim, type Shape } from './dims.ts';
 import {
   add,
@@ -53,10 +54,12 @@ type Carried =
   /** Depends on no parameter and no example. */
   | { readonly kind: 'fixed'; readonly value: Value };
 
-/** A product or look-up that takes a parameter as it is, so that its gradient needs no copy per example. */
+/** A product, look-up or norm that takes a parameter as it is, so that its gradient needs no copy per example. */
 interface DirectUse {
   readonly parameter: Value;
   readonly node: Value;
+  /** Which of the node's inputs it is. */
+  readonly index: number;
 }
 
 interface Rewriting {
@@ -334,7 +337,15 @@ function nativeAt(node: Value, inputs: readonly Carried[], index: number): Value
   return input?.kind === 'native' ? input.value : refuse(node, 'takes a value computed from shared parameters');
 }
 
-/** Whether this input is a parameter that the operation can take as it is, with a gradient in pair or rows form. */
+/** Whether a value is copied for each example wherever the operation that takes it does not take it directly. */
+function isCopied(value: Value | undefined, state: Rewriting): boolean {
+  return value !== undefined && (state.parameters.has(value.id) || state.carried.get(value.id)?.kind === 'tiled');
+}
+
+/**
+ * Whether this input is a parameter that the operation can take as it is: a matrix or table with a gradient in pair or rows form, or a bias
+ * or a norm's scale or shift, whose gradients are sums over an example's rows of what the ordinary rules compute anyway.
+ */
 function isDirectUse(node: Value, index: number, state: Rewriting): boolean {
   const leaf = node.inputs[index];
   if (
@@ -344,9 +355,23 @@ function isDirectUse(node: Value, index: number, state: Rewriting): boolean {
   )
     return false;
   const { operation } = node;
-  if (operation.kind === 'gemm')
-    return index === 1 && !operation.transposeA && carriesBatch(inputAt(node, 0), state.batch);
-  return operation.kind === 'gather' && index === 0 && carriesBatch(inputAt(node, 1), state.batch);
+  switch (operation.kind) {
+    case 'gemm': {
+      if (index === 0 || operation.transposeA || !carriesBatch(inputAt(node, 0), state.batch)) return false;
+      if (index === 1) return true;
+      const ofWidth = leaf.shape.length === 1 && leaf.shape[0] === dimAt(node, -1);
+      return ofWidth && (!isCopied(node.inputs[1], state) || isDirectUse(node, 1, state));
+    }
+    case 'layerNorm': {
+      if (index === 0 || !carriesBatch(inputAt(node, 0), state.batch) || node.shape.length < 2) return false;
+      const other = node.inputs[3 - index];
+      return !isCopied(other, state) || (other !== undefined && state.parameters.has(other.id));
+    }
+    case 'gather':
+      return index === 0 && carriesBatch(inputAt(node, 1), state.batch);
+    default:
+      return false;
+  }
 }
 
 function tileOf(leaf: Value, state: Rewriting): Value {
@@ -379,9 +404,9 @@ function checkFrozenPart(value: Value, batch: Dim): void {
 
 function rewrite(node: Value, state: Rewriting): Carried {
   const { batch } = state;
-  const directAt = node.inputs.findIndex((_, index) => isDirectUse(node, index, state));
+  const direct = node.inputs.map((_, index) => isDirectUse(node, index, state));
   const inputs = node.inputs.map((value, index): Carried => {
-    if (index === directAt) return { kind: 'fixed', value };
+    if (direct[index] === true) return { kind: 'fixed', value };
     if (state.parameters.has(value.id)) return { kind: 'tiled', value: tileOf(value, state) };
     const known = state.carried.get(value.id);
     if (known !== undefined) return known;
@@ -409,21 +434,34 @@ function rewrite(node: Value, state: Rewriting): Carried {
       ),
     };
   })();
-  const leaf = node.inputs[directAt];
-  if (leaf !== undefined) state.direct.push({ parameter: leaf, node: directNode(result.value, leaf) });
+  node.inputs.forEach((parameter, index) => {
+    if (direct[index] === true) state.direct.push({ parameter, node: directNode(result.value, parameter), index });
+  });
   return result;
 }
 
-/** The product or look-up itself, under the additions and views that the rewriting laid over it. */
+/** The operation itself, under the additions and views that the rewriting laid over it. */
 function directNode(result: Value, leaf: Value): Value {
   const found = topologicalOrder([result]).findLast((value) => value.inputs.some((input) => input.id === leaf.id));
   if (found === undefined) throw new Error(`${describeValue(leaf)} was lost`);
   return found;
 }
 
-function directGradient(use: Value, cotangent: Value, batch: Dim): PerExampleGradient {
+/** Σ over each example's rows of `x`, a vector an example: `[batch, width]`. */
+function sumRows(x: Value, batch: Dim): Value {
+  const width = dimAt(x, -1);
+  const rows = divideDims(sizeOf(x.shape), multiplyDims(batch, width)) ?? 1;
+  return reduceSum(reshape(x, [batch, rows, width]), [1]);
+}
+
+function directGradient({ node: use, index }: DirectUse, cotangent: Value, batch: Dim): PerExampleGradient {
   const operation: Operation = use.operation;
+  if (operation.kind === 'layerNorm') {
+    const value = index === 1 ? multiply(cotangent, standardised(use)) : cotangent;
+    return { form: 'materialised', value: sumRows(value, batch) };
+  }
   if (operation.kind === 'gemm') {
+    if (index === 2) return { form: 'materialised', value: sumRows(cotangent, batch) };
     const activations = splitRows(inputAt(use, 0), batch);
     const scaled = operation.scale === 1 ? cotangent : multiply(cotangent, operation.scale);
     const errors = splitRows(scaled, batch);
@@ -445,6 +483,13 @@ function directGradient(use: Value, cotangent: Value, batch: Dim): PerExampleGra
   };
 }
 
+export interface PerExampleGradients {
+  /** The losses as the gradients' own graph computes them: asked for in their place, the given ones would be a forward pass more. */
+  readonly losses: Value;
+  /** One for each parameter, in order. */
+  readonly gradients: readonly PerExampleGradient[];
+}
+
 /**
  * The gradient of each example's loss with respect to each parameter, without mixing examples: what differential privacy clips.
  *
@@ -455,14 +500,9 @@ function directGradient(use: Value, cotangent: Value, batch: Dim): PerExampleGra
  *
  * @param losses each example's loss, `[batch]`
  * @param batch the symbolic batch dimension
- * @returns one gradient for each parameter, in order
  * @throws GraphError where an operation mixes the examples of a batch, naming it; Error where a parameter reaches no loss
  */
-export function perExampleGradients(
-  losses: Value,
-  parameters: readonly Value[],
-  batch: Dim,
-): readonly PerExampleGradient[] {
+export function perExampleGradients(losses: Value, parameters: readonly Value[], batch: Dim): PerExampleGradients {
   if (!sameShape(losses.shape, [batch]))
     throw new GraphError(losses.operation.kind, 'losses must have one element an example', [losses]);
   const state: Rewriting = {
@@ -487,7 +527,7 @@ export function perExampleGradients(
   const cotangents = new Map(
     differentiate(rewritten.value, targets).map((cotangent, index) => [targets[index]?.id, cotangent]),
   );
-  return parameters.map((leaf) => {
+  const gradients = parameters.map((leaf): PerExampleGradient => {
     const forms: PerExampleGradient[] = [];
     const tile = state.tiles.get(leaf.id);
     const tileGradient = tile === undefined ? undefined : cotangents.get(tile.id);
@@ -495,7 +535,7 @@ export function perExampleGradients(
     for (const use of state.direct) {
       const cotangent = cotangents.get(use.node.id);
       if (use.parameter.id === leaf.id && cotangent !== undefined)
-        forms.push(directGradient(use.node, cotangent, batch));
+        forms.push(directGradient(use, cotangent, batch));
     }
     const [only, ...more] = forms;
     if (only === undefined) throw new Error(`${describeValue(leaf)} does not reach the losses`);
@@ -503,6 +543,7 @@ export function perExampleGradients(
     const sum = forms.map((form) => materialise(form, leaf.shape)).reduce((a, b) => add(a, b));
     return { form: 'materialised', value: sum };
   });
+  return { losses: rewritten.value, gradients };
 }
 
 /** The gradient as one tensor `[batch, ...shape]`. */
@@ -530,8 +571,19 @@ function iotaOf(length: number, like: Value): Value {
   );
 }
 
-/** Below this many numbers an example, a pair is multiplied out rather than measured through its Gram matrices. */
+/** Up to this many numbers an example, a pair is multiplied out rather than measured through its Gram matrices. */
 const MULTIPLY_OUT = 1 << 16;
+
+/**
+ * The gradient multiplied out where that takes little memory: the norm and the sum then share one product, which costs what an ordinary
+ * gradient's does.
+ */
+function multipliedOut(gradient: PerExampleGradient, shape: Shape): PerExampleGradient {
+  const size = sizeOf(shape);
+  return gradient.form === 'pair' && typeof size === 'number' && size <= MULTIPLY_OUT
+    ? { form: 'materialised', value: materialise(gradient, shape) }
+    : gradient;
+}
 
 /**
  * The squared norm of each example's gradient, `[batch]`. A pair is measured without forming it (Goodfellow 2015; Li et al. 2022):
@@ -605,10 +657,14 @@ export function clippedSums(
   maxNorm: Value,
   weights?: Value,
 ): ClippedSums {
-  const norms = sqrt(gradients.map(squaredNorm).reduce((a, b) => add(a, b)));
+  const formed = gradients.map((gradient, index) => {
+    const leaf = parameters[index];
+    return leaf === undefined ? gradient : multipliedOut(gradient, leaf.shape);
+  });
+  const norms = sqrt(formed.map(squaredNorm).reduce((a, b) => add(a, b)));
   const clipping = where(less(maxNorm, norms), divide(maxNorm, norms), 1);
   const factors = weights === undefined ? clipping : multiply(clipping, weights);
-  const sums = gradients.map((gradient, index) => {
+  const sums = formed.map((gradient, index) => {
     const leaf = parameters[index];
     if (leaf === undefined) throw new Error('one gradient a parameter');
     return weightedSum(gradient, factors, leaf.shape);

@@ -282,7 +282,7 @@ function headOutputs(model: ModelGraph): Record<string, Value> {
 function wholeOutputs(model: ModelGraph, meta: CaseMeta): Readonly<Record<string, Value>> {
   const perExample = meta.per_example
     ? Object.fromEntries(
-        perExampleGradients(model.losses, leaves(model), BATCH).map((gradient, index) => {
+        perExampleGradients(model.losses, leaves(model), BATCH).gradients.map((gradient, index) => {
           const tensor = model.trained[index];
           if (tensor === undefined) throw new Error('one gradient a trained tensor');
           return [`per_example_grad/${tensor.name}`, materialise(gradient, tensor.shape)];
@@ -304,7 +304,7 @@ const MAX_NORM = 'max_norm';
 function trainingOutputs(model: ModelGraph, clipping: Clipping | undefined): Readonly<Record<string, Value>> {
   const training = { ...headOutputs(model), loss: model.loss, ...named('grad/', gradientsOf(model)) };
   if (clipping === undefined) return training;
-  const gradients = perExampleGradients(model.losses, leaves(model), BATCH);
+  const { gradients } = perExampleGradients(model.losses, leaves(model), BATCH);
   const { norms, sums } = clippedSums(gradients, leaves(model), input(MAX_NORM, 'float32', []));
   const clipped = model.trained.flatMap(({ name }, index) => {
     const sum = sums[index];

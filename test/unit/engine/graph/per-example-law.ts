@@ -79,7 +79,7 @@ export function checkPerExample(model: Model, sizes: Bindings, seed: number): re
   const { losses, parameters } = model;
   const examples = sizes[batch.text] ?? NaN;
   const { feeds, weights } = drawModel(model, sizes, seed);
-  const gradients = perExampleGradients(losses, parameters, batch);
+  const { losses: rewritten, gradients } = perExampleGradients(losses, parameters, batch);
   expect(gradients).toHaveLength(parameters.length);
 
   const each = parameters.map((leaf, i) => {
@@ -91,7 +91,8 @@ export function checkPerExample(model: Model, sizes: Bindings, seed: number): re
     Object.values(interpret(named(values), { ...feeds, ...more }, weights, sizes)).map(({ data }) => data);
   const materialised = whole(each.map(({ leaf, gradient }) => materialise(gradient, leaf.shape)));
 
-  const [plain = new Float64Array()] = whole([losses]);
+  const [plain = new Float64Array(), again = new Float64Array()] = whole([losses, rewritten]);
+  expectClose(again, plain, 1e-9);
   const alone = Array.from({ length: examples }, (_, b) => {
     const own = feedsOfExample(losses, feeds, b, examples);
     const single = { ...sizes, [batch.text]: 1 };

@@ -454,7 +454,7 @@ describe('clipping', () => {
     const w = parameter('w', [1, 2]);
     const x = input('x', 'float32', [batch, 2]);
     const losses = reshape(linear(x, w), [batch]);
-    const { norms, sums } = clippedSums(perExampleGradients(losses, [w], batch), [w], constant([5], []));
+    const { norms, sums } = clippedSums(perExampleGradients(losses, [w], batch).gradients, [w], constant([5], []));
     const [sum] = sums;
     if (sum === undefined) throw new Error('one sum a parameter');
     const feeds = { w: { shape: [1, 2], data: [1, 1] }, x: { shape: [4, 2], data: [3, 4, 0, 0, 0.3, 0.4, 30, 40] } };
@@ -466,7 +466,7 @@ describe('clipping', () => {
   it('takes one norm over all parameters together', () => {
     const [p, q] = [parameter('p', [1]), parameter('q', [1])];
     const losses = add(multiply(input('x', 'float32', [batch]), p), multiply(input('y', 'float32', [batch]), q));
-    const { norms, sums } = clippedSums(perExampleGradients(losses, [p, q], batch), [p, q], constant([1], []));
+    const { norms, sums } = clippedSums(perExampleGradients(losses, [p, q], batch).gradients, [p, q], constant([1], []));
     const feeds = {
       p: { shape: [1], data: [0] },
       q: { shape: [1], data: [0] },

@@ -35,7 +35,7 @@ export interface PrivateMechanism {
   /** The examples drawn into a step (counted from 1), each at most once; there may be none. */
   readonly draw: (step: number) => Uint32Array;
   /** The sum of clipped gradients with its noise, on a public grid. `tensor` names the stream of noise. */
-  readonly addNoise: (sum: Float64Array, step: number, tensor: string) => Float64Array;
+  readonly addNoise: (sum: Float32Array | Float64Array, step: number, tensor: string) => Float64Array;
   readonly spent: (steps: number) => PrivacySpent;
 }
 
@@ -85,28 +85,37 @@ export function privateOutputs(model: ModelGraph): Readonly<Record<string, Value
   return { losses, norms, ...Object.fromEntries(named) };
 }
 
-/** A pass through the graph: rows of examples, those beyond `real` being there only to fill it. */
+/** A pass through the graph: rows of examples; those that are not `real` only stand where one had to be left out. */
 interface Chunk {
   readonly indices: Uint32Array;
   readonly real: readonly boolean[];
 }
 
-/** The drawn examples, longest first, in chunks of one size, so that neither memory nor the graph's shape grows with the draw. */
+/**
+ * The drawn examples, longest first, in as few chunks as have room for them and as even as can be: memory is bounded by the largest chunk,
+ * whatever is drawn, and no row is computed for nothing.
+ */
 function chunksOf(setup: TrainingSetup, drawn: Uint32Array): readonly Chunk[] {
   const length = (index: number): number => exampleAt(setup.train, index).ids.length;
   const sorted = Array.from(drawn).sort((a, b) => length(b) - length(a) || a - b);
-  const size = setup.settings.batchSize;
-  return Array.from({ length: Math.ceil(sorted.length / size) }, (_, chunk) => {
-    const members = sorted.slice(chunk * size, (chunk + 1) * size);
-    const filler = members.at(-1) ?? 0;
-    const indices = Uint32Array.from({ length: size }, (__, row) => members[row] ?? filler);
-    return { indices, real: Array.from({ length: size }, (__, row) => row < members.length) };
+  const count = Math.ceil(sorted.length / setup.settings.batchSize);
+  const start = (chunk: number): number => Math.round((chunk * sorted.length) / count);
+  return Array.from({ length: count }, (_, chunk) => {
+    const indices = Uint32Array.from(sorted.slice(start(chunk), start(chunk + 1)));
+    return { indices, real: Array.from(indices, () => true) };
   });
 }
 
 function floats(tensor: TensorData | undefined, name: string): Float32Array {
   if (tensor?.dtype !== 'float32') throw new Error(`the graph gives no ${name}`);
   return tensor.data;
+}
+
+/** The sum in float64, in place where it is one already: the first chunk's part is kept as it came. */
+function added(sum: Float32Array | Float64Array, part: Float32Array): Float64Array {
+  const total = sum instanceof Float64Array ? sum : Float64Array.from(sum);
+  for (let i = 0; i < total.length; i++) total[i] = (total[i] as number) + (part[i] as number);
+  return total;
 }
 
 /** Computes a chunk; an example without a finite gradient is replaced by a filler and computed again, so that it adds zero. */
@@ -144,9 +153,7 @@ export async function computePrivateGradient(
 ): Promise<PrivateGradient> {
   const { train, checkpoint, settings, maskToken } = setup;
   const drawn = mechanism.draw(step);
-  const sums = new Map(
-    model.trained.map(({ name, shape }) => [name, new Float64Array(shape.reduce((size, dim) => size * dim, 1))]),
-  );
+  const sums = new Map<string, Float32Array | Float64Array>();
   let tokens = 0;
   let lossSum = 0;
   let normSum = 0;
@@ -177,13 +184,17 @@ export async function computePrivateGradient(
       normSum += norms[row] ?? 0;
       if ((norms[row] ?? 0) > mechanism.maxGradNorm) clipped += 1;
     }
-    for (const [name, sum] of sums) {
+    for (const { name } of model.trained) {
       const part = floats(results[name], name);
-      for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] ?? 0) + (part[i] ?? 0);
+      const sum = sums.get(name);
+      sums.set(name, sum === undefined ? part : added(sum, part));
     }
   }
   const gradients = new Map<string, Float32Array>();
-  for (const [name, sum] of sums) {
+  for (const { name, shape } of model.trained) {
+    const sum = sums.get(name) ?? new Float64Array(shape.reduce((size, dim) => size * dim, 1));
+    // What is not needed any more makes room for the next tensor's noise.
+    sums.delete(name);
     const noisy = mechanism.addNoise(sum, step, name);
     gradients.set(
       name,

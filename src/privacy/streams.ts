@@ -17,7 +17,7 @@ export interface PrivateStreams {
    * {@link noiseGrid}.
    * @param name of the tensor; each has a stream of its own
    */
-  readonly addNoise: (sum: Float64Array, step: number, name: string, deviation: number) => Float64Array;
+  readonly addNoise: (sum: Float32Array | Float64Array, step: number, name: string, deviation: number) => Float64Array;
 }
 
 /** Said in a run's ledger. */
@@ -29,48 +29,49 @@ const TWO_53 = 2 ** 53;
 const MOST_BYTES = 1 << 16;
 const BLOCK = 64;
 
-/** 53 bits of key stream at a time, as whole numbers in [0, 2^53). @param count how many will be asked for, about */
-function wordsOf(subkey: Uint8Array, step: number, count: number): () => number {
+/**
+ * The key stream of a step, in blocks, as 32-bit words of little-endian bytes.
+ * @param count how many numbers of 53 bits, two words each, will be asked for, about
+ */
+function blocksOf(subkey: Uint8Array, step: number, count: number): () => DataView {
   if (!Number.isSafeInteger(step) || step < 0) throw new RangeError(`step ${step} is not a whole number from 0`);
   const nonce = new Uint8Array(12);
   new DataView(nonce.buffer).setBigUint64(4, BigInt(step), true);
   const size = Math.min(MOST_BYTES, Math.ceil((count * 8) / BLOCK + 1) * BLOCK);
   const zeros = new Uint8Array(size);
+  const stream = new Uint8Array(size);
+  const view = new DataView(stream.buffer);
   let counter = 0;
-  let view = new DataView(zeros.buffer);
-  let at = size;
   return () => {
-    if (at === size) {
-      const stream = chacha20(subkey, nonce, zeros, undefined, counter);
-      counter += size / BLOCK;
-      view = new DataView(stream.buffer, stream.byteOffset, size);
-      at = 0;
-    }
-    const low = view.getUint32(at, true);
-    const high = view.getUint32(at + 4, true);
-    at += 8;
-    return (high >>> 11) * 0x100000000 + low;
+    chacha20(subkey, nonce, zeros, stream, counter);
+    counter += size / BLOCK;
+    return view;
   };
+}
+
+/** 53 bits of key stream as a whole number in [0, 2^53). */
+function wordAt(block: DataView, at: number): number {
+  return (block.getUint32(at + 4, true) >>> 11) * 0x100000000 + block.getUint32(at, true);
 }
 
 /**
  * Standard normal numbers by Box-Muller. The uniforms have 53 bits and never are 0 or 1, so that tails reach 8.5 deviations, which no
- * number of draws that a training makes can miss.
+ * number of draws that a training makes can miss. (A loop over blocks rather than a function a number: full fine-tuning asks for
+ * as many as the encoder has.)
  */
-function normalsOf(word: () => number): () => number {
-  const uniform = (): number => (word() + 0.5) / TWO_53;
-  let spare: number | undefined;
-  return () => {
-    if (spare !== undefined) {
-      const value = spare;
-      spare = undefined;
-      return value;
+function fillNormal(into: Float64Array, nextBlock: () => DataView): void {
+  const { length } = into;
+  for (let i = 0; i < length;) {
+    const block = nextBlock();
+    // Whole blocks hold whole pairs.
+    const end = Math.min(length, i + block.byteLength / 8);
+    for (let at = 0; i < end; i += 2, at += 16) {
+      const radius = Math.sqrt(-2 * Math.log((wordAt(block, at) + 0.5) / TWO_53));
+      const angle = 2 * Math.PI * ((wordAt(block, at + 8) + 0.5) / TWO_53);
+      into[i] = radius * Math.cos(angle);
+      if (i + 1 < length) into[i + 1] = radius * Math.sin(angle);
     }
-    const radius = Math.sqrt(-2 * Math.log(uniform()));
-    const angle = 2 * Math.PI * uniform();
-    spare = radius * Math.sin(angle);
-    return radius * Math.cos(angle);
-  };
+  }
 }
 
 /**
@@ -96,19 +97,26 @@ export function privateStreams(key: Uint8Array): PrivateStreams {
   return {
     draw: (step, count, rate) => {
       if (!(rate >= 0 && rate <= 1)) throw new RangeError(`sampling rate ${rate} is not in [0, 1]`);
-      const word = wordsOf(subkey('draw'), step, count);
+      const nextBlock = blocksOf(subkey('draw'), step, count);
       // Rounded down, so that no example is drawn more often than the accountant assumes.
       const below = Math.floor(rate * TWO_53);
       const drawn: number[] = [];
-      for (let index = 0; index < count; index++) if (word() < below) drawn.push(index);
+      for (let index = 0; index < count;) {
+        const block = nextBlock();
+        for (let at = 0; at < block.byteLength && index < count; at += 8, index++)
+          if (wordAt(block, at) < below) drawn.push(index);
+      }
       return Uint32Array.from(drawn);
     },
     addNoise: (sum, step, name, deviation) => {
       if (!(deviation > 0 && deviation < Infinity))
         throw new RangeError(`deviation ${deviation} is not a number above 0`);
-      const normal = normalsOf(wordsOf(subkey(`noise ${name}`), step, sum.length + 1));
+      const noisy = new Float64Array(sum.length);
+      fillNormal(noisy, blocksOf(subkey(`noise ${name}`), step, sum.length + 1));
       const grid = noiseGrid(deviation);
-      return sum.map((value) => Math.round((value + deviation * normal()) / grid) * grid);
+      for (let i = 0; i < noisy.length; i++)
+        noisy[i] = Math.round(((sum[i] as number) + deviation * (noisy[i] as number)) / grid) * grid;
+      return noisy;
     },
   };
 }

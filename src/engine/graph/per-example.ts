@@ -534,8 +534,7 @@ export function perExampleGradients(losses: Value, parameters: readonly Value[],
     if (tileGradient !== undefined) forms.push({ form: 'materialised', value: tileGradient });
     for (const use of state.direct) {
       const cotangent = cotangents.get(use.node.id);
-      if (use.parameter.id === leaf.id && cotangent !== undefined)
-        forms.push(directGradient(use, cotangent, batch));
+      if (use.parameter.id === leaf.id && cotangent !== undefined) forms.push(directGradient(use, cotangent, batch));
     }
     const [only, ...more] = forms;
     if (only === undefined) throw new Error(`${describeValue(leaf)} does not reach the losses`);

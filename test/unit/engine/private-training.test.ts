@@ -64,7 +64,7 @@ function mechanismOf(draw: (step: number) => readonly number[], noise = 0): Priv
     maxGradNorm: CLIP,
     expectedBatchSize: 8,
     draw: (step) => Uint32Array.from(draw(step)),
-    addNoise: (sum) => sum.map((value) => value + noise),
+    addNoise: (sum) => Float64Array.from(sum, (value) => value + noise),
     spent: (steps) => ({ epsilon: steps, delta: 1e-5, accountant: 'test' }),
   };
 }
@@ -277,7 +277,7 @@ describe('a private training', () => {
     },
     addNoise: (sum, step, tensor) => {
       const random = randomStream(step, `noise.${tensor}`);
-      return sum.map((value) => value + CLIP * random.normal());
+      return Float64Array.from(sum, (value) => value + CLIP * random.normal());
     },
   };
 

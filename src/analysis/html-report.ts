@@ -10,6 +10,8 @@ export interface ReportOptions extends Pick<ComparisonOptions, 'rows' | 'metric'
   readonly runs: readonly RecordedRun[];
   /** Which count of trained numbers it begins with; the total unless said otherwise. */
   readonly parameters?: 'method' | 'head' | 'total';
+  /** How else the page looks at the comparison to begin with, in the page's own terms. */
+  readonly view?: Readonly<Record<string, unknown>>;
   /** Of this program. */
   readonly version: string;
   /** When it is made. */
@@ -96,12 +98,23 @@ async function hashSource(text: string): Promise<string> {
  * @throws RangeError for a script that can't stand in a page
  */
 export async function comparisonReport(options: ReportOptions): Promise<string> {
-  const { script, runs, rows, metric = 'score', at = 'best', interval, parameters = 'total', version, made } = options;
+  const {
+    script,
+    runs,
+    rows,
+    metric = 'score',
+    at = 'best',
+    interval,
+    parameters = 'total',
+    view,
+    version,
+    made,
+  } = options;
   if (/<\/script|<!--/i.test(script)) throw new RangeError('the script would end its own element');
   const data = {
     made: made.toISOString(),
     version,
-    view: { metric, at, count: parameters },
+    view: { metric, at, count: parameters, ...view },
     ...(rows === undefined ? {} : { rows }),
     ...(interval === undefined ? {} : { interval }),
     runs: runs.map(handedRun),

@@ -2,6 +2,7 @@ import type * as vscode from 'vscode';
 import type { RunState } from '../runs/events.ts';
 import type { RunSummary } from '../store/queries.ts';
 import type { Store } from '../store/store.ts';
+import type { View } from '../webviews/compare/messages.ts';
 
 /**
  * The seams of the extension: what its parts (views, commands, panels) are given and may rely on. Everything here is
@@ -48,14 +49,20 @@ export type ComparisonSelection =
   | { readonly kind: 'sweep'; readonly folder: string; readonly sweep: string }
   | { readonly kind: 'everything' };
 
+/** A comparison in a panel, and how the panel looks at it. */
+export interface ShownComparison {
+  readonly selection: ComparisonSelection;
+  readonly view: View;
+}
+
 /** Panels, as commands and views open them. src/editor/panels/register.ts makes them. */
 export interface Panels extends vscode.Disposable {
   /** Opens the run's panel, or brings the one that shows it to the front. */
   openRunPanel(run: RunRef, options?: { readonly preserveFocus?: boolean }): Promise<void>;
   /** Opens a comparison beside the active editor, or brings the one of the same selection to the front. */
   openComparePanel(selection: ComparisonSelection): Promise<void>;
-  /** What the comparison that is in front shows, for "Export Comparison". */
-  activeComparison(): ComparisonSelection | undefined;
+  /** What the comparison that is in front shows and how, for "Export Comparison". */
+  activeComparison(): ShownComparison | undefined;
 }
 
 /** `src/editor/panels/register.ts` exports a function `registerPanels` of this type. */

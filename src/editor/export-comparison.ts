@@ -2,6 +2,7 @@ import * as vscode from 'vscode';
 import { comparisonReport } from '../analysis/html-report.ts';
 import type { ComparisonFormat } from '../analysis/render.ts';
 import type { ComparisonRow } from '../store/queries.ts';
+import { firstView, type View } from '../webviews/compare/messages.ts';
 import type { ComparisonSelection } from './app.ts';
 import { t } from './core/l10n.ts';
 import { sweepTitle } from './core/run-tree.ts';
@@ -84,21 +85,24 @@ interface FormatItem extends vscode.QuickPickItem {
 }
 
 /** One file with the chart and the table of the panel, made by the panel's own code. */
-async function htmlOf(app: ExtensionApp, rows: readonly ComparisonRow[]): Promise<string> {
+async function htmlOf(app: ExtensionApp, rows: readonly ComparisonRow[], view: View): Promise<string> {
   const script = vscode.Uri.joinPath(app.context.extensionUri, 'dist', 'webviews', 'report.js');
   const manifest = app.context.extension.packageJSON as { readonly version?: unknown };
   return comparisonReport({
     script: new TextDecoder().decode(await vscode.workspace.fs.readFile(script)),
     runs: rows,
+    view,
     version: String(manifest.version),
     made: new Date(),
   });
 }
 
-/** "PEFT: Export Comparison": of the comparison that is in front, else of what is asked for. */
+/** "PEFT: Export Comparison": of the comparison that is in front, as it is shown there, else of what is asked for. */
 export async function exportComparison(app: ExtensionApp): Promise<void> {
-  const selection = (await app.panels()).activeComparison() ?? (await pickSelection(app));
+  const active = (await app.panels()).activeComparison();
+  const selection = active?.selection ?? (await pickSelection(app));
   if (selection === undefined) return;
+  const view = active?.view ?? firstView;
   const formats: readonly FormatItem[] = [
     { label: 'CSV', description: t('one row for each group, the numbers as they are'), format: 'csv', ending: 'csv' },
     { label: 'JSON', description: t('everything, every single score included'), format: 'json', ending: 'json' },
@@ -120,7 +124,11 @@ export async function exportComparison(app: ExtensionApp): Promise<void> {
   if (target === undefined) return;
   const rows = await rowsOf(app, selection);
   const { format } = chosen;
-  const text = format === 'html' ? await htmlOf(app, rows) : await app.worker.ask('render', { rows, format });
+  const { metric, at, count: parameters } = view;
+  const text =
+    format === 'html'
+      ? await htmlOf(app, rows, view)
+      : await app.worker.ask('render', { rows, format, metric, at, parameters });
   await vscode.workspace.fs.writeFile(target, new TextEncoder().encode(text));
   // A page of code is nothing to read in an editor; a browser on another machine could not reach it.
   if (format !== 'html') await vscode.window.showTextDocument(target, { preview: true });

@@ -74,9 +74,12 @@ async function dataFolders(task: string): Promise<readonly string[]> {
   return folders.sort((a, b) => fits(b) - fits(a) || a.localeCompare(b));
 }
 
-/** Folders of the workspace that hold a model. */
+/** The weights of a model, whole or in shards; whether a config.json lies beside them shows when the folder is looked at. */
+const weightFiles = '**/{model.safetensors,model.safetensors.index.json}';
+
+/** Folders of the workspace that hold a model, whatever they are called; found by the editor's own search, in a process of its own. */
 async function workspaceModels(): Promise<readonly string[]> {
-  const files = await vscode.workspace.findFiles('**/model.safetensors', ignored, mostFiles);
+  const files = await vscode.workspace.findFiles(weightFiles, ignored, mostFiles);
   return [...new Set(files.map(({ fsPath }) => dirname(fsPath)))].sort();
 }
 

@@ -1,4 +1,5 @@
 import * as z from 'zod/mini';
+import { view } from './compare/messages.ts';
 
 /**
  * What host and webview say to each other. Both panels share the envelope: the host sends changes of its feed (feed.ts) and
@@ -85,7 +86,17 @@ const openRun = z.strictObject({ type: z.literal('openRun'), run: runId });
 
 const exportComparison = z.strictObject({ type: z.literal('export') });
 
-export const comparePanelMessage = z.discriminatedUnion('type', [ready, pull, problem, openRun, exportComparison]);
+/** How the panel looks at the comparison, for an export that shows the same. */
+const viewed = z.strictObject({ type: z.literal('view'), view });
+
+export const comparePanelMessage = z.discriminatedUnion('type', [
+  ready,
+  pull,
+  problem,
+  openRun,
+  viewed,
+  exportComparison,
+]);
 
 export type ComparePanelMessage = z.infer<typeof comparePanelMessage>;
 

@@ -30,7 +30,6 @@ describe('a person with PEFT Lab', () => {
       directory,
       vsix: [vsix],
       environment: { HF_HUB_OFFLINE: '1' },
-      settings: { 'peft.modelFolders': ['models'] },
     });
     editor = await openWindow({ url: server.url, folder: workspace.folder });
     await editor.ready();

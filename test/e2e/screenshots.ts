@@ -222,7 +222,7 @@ async function take(
     vsix: [vsix],
     trust,
     environment: { HF_HUB_OFFLINE: '1' },
-    settings: { 'peft.modelFolders': ['models'], 'peft.runs.groupBy': 'method', ...settings },
+    settings: { 'peft.runs.groupBy': 'method', ...settings },
   });
   try {
     for (const scene of chosen) {

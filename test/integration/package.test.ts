@@ -1,10 +1,10 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { dirname, join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { fromBufferPromise } from 'yauzl';
-import { packageExtension, targets } from '../../scripts/package.ts';
+import { ownTarget, packageExtension, targets } from '../../scripts/package.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 
@@ -39,12 +39,18 @@ describe.each(Object.keys(targets))('the package for %s', (target) => {
   let folder: string;
   let size: number;
   const files = new Map<string, Buffer>();
+  const told: string[] = [];
 
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), 'peft-package-'));
     if (!existsSync(join(root, 'dist', 'extension.cjs')))
       expect(spawnSync(process.execPath, [join(root, 'scripts', 'build.mjs')]).status).toBe(0);
+    const listen = (...words: readonly unknown[]): void => void told.push(words.join(' '));
+    const ears = (['log', 'warn', 'error'] as const).map((level) =>
+      vi.spyOn(console, level).mockImplementation(listen),
+    );
     const file = await packageExtension(target, folder);
+    for (const ear of ears) ear.mockRestore();
     ({ size } = statSync(file));
     const archive = await fromBufferPromise(readFileSync(file));
     for await (const entry of archive.eachEntry()) {
@@ -86,7 +92,9 @@ describe.each(Object.keys(targets))('the package for %s', (target) => {
         .map((name) => (name.includes('/') ? name.split('/')[0] : '')),
     );
     expect([...places].sort()).toEqual(expect.arrayContaining(['', 'dist', 'media', 'samples']));
-    expect([...places].filter((place) => !['', 'dist', 'media', 'l10n', 'samples'].includes(place ?? ''))).toEqual([]);
+    expect(
+      [...places].filter((place) => !['', 'dist', 'media', 'l10n', 'samples', 'models'].includes(place ?? '')),
+    ).toEqual([]);
     const modules = names.flatMap((name) => /node_modules\/([^/]+)/.exec(name)?.[1] ?? []);
     expect([...new Set(modules)].sort()).toEqual(['onnxruntime-common', 'onnxruntime-node']);
   });
@@ -120,6 +128,33 @@ describe.each(Object.keys(targets))('the package for %s', (target) => {
     expect(readme.match(/\]\((?!https:|mailto:|data:|#)[^)]{1,200}\)/g) ?? []).toEqual([]);
     expect(text('extension/changelog.md')).toContain('# Changelog');
     expect(text('extension/LICENSE.txt')).toContain('Apache License');
+  });
+
+  it('is made without a warning', () => {
+    expect(told.filter((line) => /warn|error/i.test(line))).toEqual([]);
+    expect(told.join('\n')).toContain('Packaged');
+  });
+
+  it.runIf(target === ownTarget())('holds a program that runs by itself and knows its runtime', () => {
+    const place = join(folder, 'unpacked');
+    for (const [name, content] of files) {
+      if (!name.startsWith('extension/') || name.endsWith('/')) continue;
+      mkdirSync(dirname(join(place, name)), { recursive: true });
+      writeFileSync(join(place, name), content);
+    }
+    const program = join(place, 'extension', 'dist', 'cli.js');
+    const { stdout } = spawnSync(process.execPath, [program, '--folder', folder, 'doctor', '--json'], {
+      encoding: 'utf8',
+    });
+    const { checks } = JSON.parse(stdout) as { checks: readonly { name: string; level: string; message: string }[] };
+    const version = (
+      JSON.parse(text('extension/dist/node_modules/onnxruntime-node/package.json')) as { version: string }
+    ).version;
+    expect(checks.find(({ name }) => name === 'onnxruntime')).toMatchObject({
+      level: 'ok',
+      message: expect.stringMatching(`^${version.replaceAll('.', '\\.')}, providers: cpu`) as string,
+    });
+    expect(checks.find(({ name }) => name === 'computation')?.level).toBe('ok');
   });
 
   it('says whose code it holds, and under which licences', () => {

@@ -2,16 +2,16 @@ import { commands, l10n, ViewColumn, window, type WebviewPanel } from 'vscode';
 import * as z from 'zod/mini';
 import type { Scope } from '../../webviews/compare/messages.ts';
 import { runId } from '../../webviews/protocol.ts';
-import type { App, ComparisonSelection, RunRef } from '../app.ts';
+import type { App, ComparisonSelection, RunRef, ShownComparison } from '../app.ts';
 import { sweepTitle } from '../core/run-tree.ts';
 import { Command, PanelType } from '../ids.ts';
 import { makeCompareSession, type CompareSession, type CompareSource } from './compare-session.ts';
-import { fillWebview, nonce } from './web-page.ts';
+import { fillWebview, nonce, panelIcon } from './web-page.ts';
 
 /** The panels of comparisons, one for each selection of runs. */
 export interface ComparePanels {
   open(selection: ComparisonSelection): void;
-  active(): ComparisonSelection | undefined;
+  active(): ShownComparison | undefined;
   dispose(): void;
 }
 
@@ -86,6 +86,7 @@ export function makeComparePanels(app: App, openRun: (run: RunRef) => void): Com
       for (const part of parts) part.dispose();
       entries.delete(keyOf(selection));
     });
+    panel.iconPath = panelIcon(app.context, 'comparison');
     fillWebview(panel.webview, app.context, 'comparison', panel.title, { selection });
     void session.refresh();
   }
@@ -126,7 +127,10 @@ export function makeComparePanels(app: App, openRun: (run: RunRef) => void): Com
       });
       fill(panel, selection);
     },
-    active: () => [...entries.values()].find(({ panel }) => panel.active)?.selection,
+    active() {
+      const found = [...entries.values()].find(({ panel }) => panel.active);
+      return found === undefined ? undefined : { selection: found.selection, view: found.session.view() };
+    },
     dispose() {
       for (const listener of listeners) listener.dispose();
       for (const { panel } of [...entries.values()]) panel.dispose();

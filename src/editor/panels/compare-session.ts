@@ -2,7 +2,7 @@ import { handedRun } from '../../analysis/compared-run.ts';
 import { messageOf } from '../../base/errors.ts';
 import type { ComparisonRow, RunFilter } from '../../store/queries.ts';
 import type { Store } from '../../store/store.ts';
-import { runKeyPrefix, type Scope } from '../../webviews/compare/messages.ts';
+import { firstView, runKeyPrefix, type Scope, type View } from '../../webviews/compare/messages.ts';
 import { comparePanelMessage, type HostMessage } from '../../webviews/protocol.ts';
 import { shareFeed } from './feed-sender.ts';
 
@@ -14,6 +14,8 @@ export interface CompareSession {
    * another.
    */
   readonly refresh: (changes?: SourceChanges) => Promise<void>;
+  /** How the page looks at the comparison, as it last said. */
+  readonly view: () => View;
   /** Where a run of the comparison lies: the key of its source. */
   readonly sourceOf: (run: string) => string | undefined;
   readonly dispose: () => void;
@@ -50,6 +52,7 @@ export function makeCompareSession(options: CompareSessionOptions): CompareSessi
   const feed = shareFeed(options.feed, post);
   const ending = new AbortController();
   const sources = new Map<string, string>();
+  let view = firstView;
   let queue: Promise<void> = Promise.resolve();
 
   const isOver = (): boolean => ending.signal.aborted;
@@ -117,6 +120,9 @@ export function makeCompareSession(options: CompareSessionOptions): CompareSessi
           if (source !== undefined) options.onOpen(source, data.run);
           return;
         }
+        case 'view':
+          view = data.view;
+          return;
         case 'export':
           options.onExport();
           return;
@@ -126,6 +132,7 @@ export function makeCompareSession(options: CompareSessionOptions): CompareSessi
       queue = queue.then(() => look(changes));
       return queue;
     },
+    view: () => view,
     sourceOf: (run) => sources.get(run),
     dispose: () => ending.abort(),
   };

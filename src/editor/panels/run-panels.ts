@@ -6,7 +6,7 @@ import { deedOf } from '../core/titles.ts';
 import { PanelType } from '../ids.ts';
 import { runFiles } from './run-files.ts';
 import { makeRunSession, type RunSession } from './run-session.ts';
-import { fillWebview, nonce } from './web-page.ts';
+import { fillWebview, nonce, panelIcon } from './web-page.ts';
 
 /** The panels of runs, one for each run. */
 export interface RunPanels {
@@ -85,6 +85,7 @@ export function makeRunPanels(app: App): RunPanels {
       for (const part of parts) part.dispose();
       entries.delete(keyOf(run));
     });
+    panel.iconPath = panelIcon(app.context, 'run');
     fillWebview(panel.webview, app.context, 'run', panel.title, { ...run });
   }
 

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { env, Uri, type ExtensionContext, type Webview } from 'vscode';
+import { env, Uri, type ExtensionContext, type Webview, type WebviewPanel } from 'vscode';
 import { pageHtml } from './page.ts';
 import { translatedStrings } from './strings.ts';
 
@@ -13,6 +13,13 @@ function folderOfPages(context: ExtensionContext): Uri {
 /** A text that nobody can guess, and that was never used before. */
 export function nonce(): string {
   return randomBytes(18).toString('base64url');
+}
+
+/** The icon of a panel's tab. */
+export function panelIcon(context: ExtensionContext, page: PageName): NonNullable<WebviewPanel['iconPath']> {
+  const icon = (theme: 'light' | 'dark'): Uri =>
+    Uri.joinPath(context.extensionUri, 'media', 'panels', `${page}-${theme}.svg`);
+  return { light: icon('light'), dark: icon('dark') };
 }
 
 /** Puts a page into a webview; `identity` is all that the editor will keep of it. */

@@ -1,7 +1,8 @@
 import type { ComparisonRow } from '../../store/queries.ts';
 import type { DatabaseLocation } from '../../store/location.ts';
 import type { PortableError } from '../../store/operations.ts';
-import type { ComparisonFormat } from '../../analysis/render.ts';
+import type { ComparisonOptions } from '../../analysis/comparison.ts';
+import type { ComparisonFormat, RenderOptions } from '../../analysis/render.ts';
 import type { DiskUse, KeptCheckpoints } from '../../runs/checkpoints.ts';
 import type { LocatedProblem } from '../../runs/configuration.ts';
 import type { RunState } from '../../runs/events.ts';
@@ -184,7 +185,14 @@ export interface Operations {
   readonly machine: Operation<undefined, Machine>;
   readonly diskUse: Operation<string, DiskUse>;
   readonly prune: Operation<In<{ readonly ids: readonly string[]; readonly keep: KeptCheckpoints }>, number>;
-  readonly render: Operation<{ readonly rows: readonly ComparisonRow[]; readonly format: ComparisonFormat }, string>;
+  readonly render: Operation<
+    Pick<ComparisonOptions, 'metric' | 'at'> &
+      Pick<RenderOptions, 'parameters'> & {
+        readonly rows: readonly ComparisonRow[];
+        readonly format: ComparisonFormat;
+      },
+    string
+  >;
 }
 
 export type OperationName = keyof Operations;

@@ -292,12 +292,12 @@ const answers: { readonly [N in OperationName]: Answer<N> } = {
     const workspace = workspaceAt(folder);
     return ids.reduce((freed, id) => freed + pruneCheckpoints(workspace, id, keep), 0);
   },
-  render: ({ rows, format }) => {
+  render: ({ rows, format, parameters = 'total', ...options }) => {
     const runs = rows.map((row) => {
       const config: unknown = row.config;
       return { ...row, config: isJsonObject(config) ? config : null };
     });
-    return renderComparison(compareRuns(runs), { format });
+    return renderComparison(compareRuns(runs, options), { format, parameters });
   },
 };
 

@@ -2,7 +2,7 @@ import '@vscode-elements/elements/dist/vscode-button/index.js';
 import { css, html, LitElement, nothing, svg, type TemplateResult } from 'lit';
 import type { Comparison, ComparisonRow } from '../../analysis/comparison.ts';
 import { select, type Choice } from '../components/controls.ts';
-import { base } from '../components/styles.ts';
+import { base, panel } from '../components/styles.ts';
 import { table, type Column } from '../components/table.ts';
 import type { Formats } from '../format.ts';
 import { fill, type Strings } from '../strings.ts';
@@ -47,28 +47,12 @@ export class ComparePanel extends LitElement {
 
   static override styles = [
     base,
+    panel,
     css`
       main {
-        display: flex;
-        flex-direction: column;
         gap: 20px;
-        max-width: 1600px;
-        margin: 0 auto;
-        padding: 16px 20px 32px;
-      }
-      .title {
-        display: flex;
-        flex-wrap: wrap;
-        align-items: flex-start;
-        gap: 8px 16px;
-      }
-      .title > div {
-        flex: 1 1 16em;
-        min-width: 0;
       }
       .tools {
-        display: flex;
-        flex-wrap: wrap;
         gap: 12px 16px;
       }
       .tools .field {
@@ -139,9 +123,6 @@ export class ComparePanel extends LitElement {
         font-style: italic;
       }
       @media (max-width: 480px) {
-        main {
-          padding: 12px 12px 24px;
-        }
         .tools .field {
           flex: 1 1 8em;
         }
@@ -176,13 +157,18 @@ export class ComparePanel extends LitElement {
     });
   }
 
-  private look(change: Partial<View>): void {
+  private arrange(change: Partial<View>): void {
     const { properties } = this;
     if (properties === undefined) return;
     const view = { ...properties.view, ...change };
     this.properties = { ...properties, view };
-    this.chosen = undefined;
     properties.onView(view);
+  }
+
+  /** Looks at other points, among which the chosen one need not be. */
+  private look(change: Partial<View>): void {
+    this.chosen = undefined;
+    this.arrange(change);
   }
 
   private tools(comparison: Comparison, { model, view, strings }: ComparePanelProperties): TemplateResult {
@@ -339,7 +325,8 @@ export class ComparePanel extends LitElement {
       caption: strings.pointsCaption,
       rows: points,
       key: ({ key }) => key,
-      sort: { column: 'score', descending: true },
+      sort: view.pointSort ?? { column: 'score', descending: true },
+      onSort: (pointSort) => this.arrange({ pointSort }),
       ...(onOpen === undefined ? {} : { onOpen: (point) => this.openPoint(point) }),
       columns: [
         {
@@ -412,9 +399,12 @@ export class ComparePanel extends LitElement {
       caption: strings.tableCaption,
       rows,
       key: ({ label, settings }) => `${label} ${JSON.stringify(settings)}`,
-      ...(shown !== undefined && columns.includes(shown)
-        ? { sort: { column: `task ${shown}`, descending: true } }
-        : {}),
+      ...(view.sort !== null
+        ? { sort: view.sort }
+        : shown !== undefined && columns.includes(shown)
+          ? { sort: { column: `task ${shown}`, descending: true } }
+          : {}),
+      onSort: (sort) => this.arrange({ sort }),
       ...(onOpen === undefined
         ? {}
         : {

@@ -1,4 +1,5 @@
 import { html, render } from 'lit';
+import { oncePerFrame } from '../frames.ts';
 import { connectHost, readPage } from '../host-api.ts';
 import './compare-panel.ts';
 import './scatter-chart.ts';
@@ -16,8 +17,11 @@ const host = connectHost(page, (keys) => {
   schedule();
 });
 let view = host.layout(viewSchema, firstView);
-let revision = 0;
-let isScheduled = false;
+
+function keep(): void {
+  host.keepLayout(view);
+  host.post({ type: 'view', view });
+}
 
 const properties = (): ComparePanelProperties => ({
   model,
@@ -26,26 +30,19 @@ const properties = (): ComparePanelProperties => ({
   view,
   onView(next) {
     view = next;
-    host.keepLayout(next);
+    keep();
   },
   onOpen: (run) => host.post({ type: 'openRun', run }),
   onExport: () => host.post({ type: 'export' }),
 });
 
-/** Draws at most once a frame, whatever arrives meanwhile. */
-function schedule(): void {
-  if (isScheduled) return;
-  isScheduled = true;
-  requestAnimationFrame(() => {
-    isScheduled = false;
-    revision += 1;
-    render(
-      html`<peft-compare-panel .properties=${properties()} .revision=${revision}></peft-compare-panel>`,
-      document.body,
-    );
-  });
-}
+const schedule = oncePerFrame((revision) =>
+  render(
+    html`<peft-compare-panel .properties=${properties()} .revision=${revision}></peft-compare-panel>`,
+    document.body,
+  ),
+);
 
-host.keepLayout(view);
+keep();
 schedule();
 host.connection.start();

@@ -35,6 +35,8 @@ export type Scope = z.infer<typeof scope>;
 
 export const trouble = z.object({ message: z.string() });
 
+const sorted = z.nullable(z.object({ column: z.string(), descending: z.boolean() }));
+
 /** How the panel looks at the comparison; kept over a restart, and what a report begins with. */
 export const view = z.object({
   metric: z._default(z.string(), 'score'),
@@ -46,6 +48,9 @@ export const view = z.object({
   facet: z._default(z.enum(['none', 'privacy']), 'none'),
   points: z._default(z.enum(['means', 'runs']), 'means'),
   chartAsTable: z._default(z.boolean(), false),
+  /** What the tables of rows and of points are sorted by, where somebody has sorted them. */
+  sort: z._default(sorted, null),
+  pointSort: z._default(sorted, null),
 });
 
 export type View = z.infer<typeof view>;

@@ -158,3 +158,33 @@ export const base = css`
     --series: var(--vscode-charts-yellow);
   }
 `;
+
+/** The frame that every panel has: one column with its title, and tools that wrap. */
+export const panel = css`
+  main {
+    display: flex;
+    flex-direction: column;
+    max-width: 1600px;
+    margin: 0 auto;
+    padding: 16px 20px 32px;
+  }
+  .title {
+    display: flex;
+    flex-wrap: wrap;
+    align-items: flex-start;
+    gap: 8px 16px;
+  }
+  .title > div:first-child {
+    flex: 1 1 20em;
+    min-width: 0;
+  }
+  .tools {
+    display: flex;
+    flex-wrap: wrap;
+  }
+  @media (max-width: 480px) {
+    main {
+      padding: 12px 12px 24px;
+    }
+  }
+`;

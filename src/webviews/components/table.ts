@@ -27,6 +27,8 @@ export interface TableModel<Row = unknown> {
   readonly key: (row: Row) => string;
   /** The sort to begin with; without it the rows stand in their order. */
   readonly sort?: SortState;
+  /** Told when somebody sorts the table otherwise. */
+  readonly onSort?: (sort: SortState) => void;
   /** No higher than a chart. */
   readonly isLow?: boolean;
   /** What Enter or a double click on a row does. */
@@ -340,7 +342,9 @@ export class PeftTable extends LitElement {
   }
 
   private toggle(column: Column<unknown>, index: number): void {
-    this.sort = nextSort(this.sort ?? this.model?.sort, column.id, column.isNumeric === true);
+    const sort = nextSort(this.sort ?? this.model?.sort, column.id, column.isNumeric === true);
+    this.sort = sort;
+    this.model?.onSort?.(sort);
     this.focusedRow = -1;
     this.focusedColumn = index;
   }

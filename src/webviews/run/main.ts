@@ -1,4 +1,5 @@
 import { html, render } from 'lit';
+import { oncePerFrame } from '../frames.ts';
 import { connectHost, readPage } from '../host-api.ts';
 import { firstLayout, layout as layoutSchema, type Layout } from './layout.ts';
 import { makeRunModel } from './model.ts';
@@ -11,13 +12,11 @@ const page = readPage();
 const { strings, formats } = page;
 const host = connectHost(page, (keys) => model.update(host.connection.values(), keys));
 let layout = host.layout(layoutSchema, firstLayout);
-let revision = 0;
-let isScheduled = false;
 
 const model = makeRunModel({
   ask: host.connection.ask,
   smoothing: layout.smoothing,
-  onChange: schedule,
+  onChange: () => schedule(),
   onProblem: (problem) => host.post({ type: 'problem', message: String(problem).slice(0, 10_000) }),
 });
 
@@ -34,16 +33,9 @@ const properties = (): RunPanelProperties => ({
   onReveal: (path) => host.post({ type: 'revealFile', path }),
 });
 
-/** Draws at most once a frame, whatever arrives meanwhile. */
-function schedule(): void {
-  if (isScheduled) return;
-  isScheduled = true;
-  requestAnimationFrame(() => {
-    isScheduled = false;
-    revision += 1;
-    render(html`<peft-run-panel .properties=${properties()} .revision=${revision}></peft-run-panel>`, document.body);
-  });
-}
+const schedule = oncePerFrame((revision) =>
+  render(html`<peft-run-panel .properties=${properties()} .revision=${revision}></peft-run-panel>`, document.body),
+);
 
 host.keepLayout(layout);
 schedule();

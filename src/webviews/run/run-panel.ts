@@ -4,7 +4,7 @@ import { ref } from 'lit/directives/ref.js';
 import { repeat } from 'lit/directives/repeat.js';
 import { select } from '../components/controls.ts';
 import { icon } from '../components/icons.ts';
-import { base } from '../components/styles.ts';
+import { base, panel } from '../components/styles.ts';
 import { table, type Column } from '../components/table.ts';
 import type { Formats } from '../format.ts';
 import type { RunCommand } from '../protocol.ts';
@@ -47,24 +47,10 @@ export class RunPanel extends LitElement {
 
   static override styles = [
     base,
+    panel,
     css`
       main {
-        display: flex;
-        flex-direction: column;
         gap: 16px;
-        max-width: 1600px;
-        margin: 0 auto;
-        padding: 16px 20px 32px;
-      }
-      .title {
-        display: flex;
-        flex-wrap: wrap;
-        align-items: flex-start;
-        gap: 8px 16px;
-      }
-      .title > div:first-child {
-        flex: 1 1 20em;
-        min-width: 0;
       }
       .about {
         display: flex;
@@ -198,8 +184,6 @@ export class RunPanel extends LitElement {
         outline-offset: -1px;
       }
       .tools {
-        display: flex;
-        flex-wrap: wrap;
         align-items: flex-end;
         gap: 12px 20px;
         margin-bottom: 16px;
@@ -256,9 +240,6 @@ export class RunPanel extends LitElement {
         margin-top: 8px;
       }
       @media (max-width: 480px) {
-        main {
-          padding: 12px 12px 24px;
-        }
         .log li {
           grid-template-columns: 1fr;
           gap: 0;

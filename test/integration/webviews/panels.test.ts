@@ -2,9 +2,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import type { Browser, Locator } from 'playwright-core';
+import type { Browser, Locator, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { comparisonReport } from '../../../src/analysis/html-report.ts';
+import type { CompareSession } from '../../../src/editor/panels/compare-session.ts';
 import type { RunSession } from '../../../src/editor/panels/run-session.ts';
 import { firstView } from '../../../src/webviews/compare/messages.ts';
 import { firstLayout } from '../../../src/webviews/run/layout.ts';
@@ -256,6 +257,62 @@ describe.skipIf('missing' in chromium)('in a browser', () => {
       await focused.waitFor();
       expect(await focused.locator('..').getAttribute('aria-rowindex')).toBe('3');
     }));
+
+  it('what is shown is what a report begins with: axis, evaluation, count and both sorts', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'peft-report-'));
+    let session: CompareSession | undefined;
+    const facts = async (page: Page): Promise<unknown> => {
+      const grid = page.getByRole('grid', { name: 'Method by task' });
+      await grid.waitFor();
+      const points = page.getByRole('grid', { name: 'The points of the chart' });
+      await points.waitFor();
+      const sorted = (of: Locator): Promise<readonly string[]> =>
+        of
+          .locator('th[aria-sort]:not([aria-sort="none"])')
+          .evaluateAll((cells) =>
+            (cells as unknown as { getAttribute(name: string): string; textContent: string }[]).map(
+              (cell) => `${cell.textContent.trim()} ${cell.getAttribute('aria-sort')}`,
+            ),
+          );
+      return {
+        heading: await page.getByRole('heading', { level: 2 }).first().textContent(),
+        sorts: [await sorted(grid), await sorted(points)],
+        methods: await grid.locator('tbody tr td:first-child').allTextContents(),
+      };
+    };
+    try {
+      let shown: unknown;
+      const onSession = (made: CompareSession): void => {
+        session = made;
+      };
+      const looks = { axis: 'epsilon', at: 'last', count: 'method', chartAsTable: true } as const;
+      await during(comparison({ onSession }, looks), async ({ page }) => {
+        for (const [name, column] of [
+          ['Method by task', 'Method'],
+          ['The points of the chart', 'Method'],
+        ] as const) {
+          const header = page.getByRole('grid', { name }).getByRole('columnheader', { name: column, exact: true });
+          await header.getByRole('button').click();
+        }
+        await eventually(() => session?.view().pointSort).not.toBe(null);
+        shown = await facts(page);
+      });
+      expect(session?.view()).toMatchObject({ ...looks, sort: { column: 'method', descending: false } });
+      const rows = await methods.store.comparison();
+      const file = join(folder, 'comparison.html');
+      const view = session?.view() ?? firstView;
+      writeFileSync(
+        file,
+        await comparisonReport({ script: pages.report, runs: rows, view, version: '1.2.3', made: new Date(0) }),
+      );
+      const page = await browser.newPage();
+      await page.goto(pathToFileURL(file).href);
+      expect(await facts(page)).toEqual(shown);
+      await page.close();
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
 
   it('privacy is an axis with a category of its own, or a panel each', async () => {
     await during(comparison({}, { axis: 'epsilon' }), async ({ page }) => {

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { makeCompareSession, type CompareSession } from '../../../src/editor/panels/compare-session.ts';
 import { makeRunSession, type RunSession } from '../../../src/editor/panels/run-session.ts';
 import { openStore, type Store } from '../../../src/store/store.ts';
+import { firstView } from '../../../src/webviews/compare/messages.ts';
 import { makeCompareModel } from '../../../src/webviews/compare/model.ts';
 import { makeConnection, type Connection } from '../../../src/webviews/connection.ts';
 import type { HostMessage } from '../../../src/webviews/protocol.ts';
@@ -343,6 +344,22 @@ describe('a comparison', () => {
     await session.refresh();
     await session.refresh({ source: 'here', changed: [id, other], removed: [] });
     expect(model.runs().map(({ id: run }) => run)).toEqual([other]);
+  });
+
+  it('knows how the page looks at it, and takes nothing else for that', () => {
+    const { session, opened } = compareBench();
+    expect(session.view()).toEqual(firstView);
+    const view = {
+      ...firstView,
+      axis: 'epsilon',
+      at: 'last',
+      sort: { column: 'parameters', descending: false },
+    } as const;
+    session.receive({ type: 'view', view });
+    session.receive({ type: 'view', view: { ...view, axis: 'z' } });
+    session.receive({ type: 'view', view, more: 1 });
+    expect(session.view()).toEqual(view);
+    expect(opened).toHaveLength(2);
   });
 
   it('opens only runs that it shows', async () => {

@@ -59,11 +59,34 @@ const ofRun = fc.oneof(
   fc.record({ type: fc.constant('revealFile'), path: fc.string({ maxLength: 1000 }) }, { noNullPrototype: true }),
 );
 
+const sort = fc.record({ column: fc.string(), descending: fc.boolean() }, { noNullPrototype: true });
+
 const ofComparison = fc.oneof(
   ready,
   pull,
   problem,
   fc.constant({ type: 'export' }),
+  fc.record(
+    {
+      type: fc.constant('view'),
+      view: fc.record(
+        {
+          metric: fc.string(),
+          at: fc.constantFrom('best', 'last'),
+          column: fc.option(fc.string()),
+          axis: fc.constantFrom('parameters', 'epsilon'),
+          count: fc.constantFrom('method', 'head', 'total'),
+          facet: fc.constantFrom('none', 'privacy'),
+          points: fc.constantFrom('means', 'runs'),
+          chartAsTable: fc.boolean(),
+          sort: fc.option(sort),
+          pointSort: fc.option(sort),
+        },
+        { noNullPrototype: true },
+      ),
+    },
+    { noNullPrototype: true },
+  ),
   fc.record({ type: fc.constant('openRun'), run: id }, { noNullPrototype: true }),
 );
 

@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { editorSchema } from '../src/editor/core/editor-schema.ts';
+import { budgetJsonSchema } from '../src/runs/budget-file.ts';
 import { installedCatalogue } from '../src/runs/catalogue.ts';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -59,6 +60,7 @@ const groups = [
     entryPoints: {
       'webviews/run': 'src/webviews/run/main.ts',
       'webviews/comparison': 'src/webviews/compare/main.ts',
+      'webviews/plan': 'src/webviews/plan/main.ts',
       'webviews/report': 'src/webviews/compare/report.ts',
     },
     platform: 'browser',
@@ -106,6 +108,7 @@ try {
   // What the manifest's jsonValidation points to: made from the schema that the runtime checks by.
   const schema = editorSchema(installedCatalogue);
   writeFileSync(join(root, 'dist', 'configuration.schema.json'), `${JSON.stringify(schema)}\n`);
+  writeFileSync(join(root, 'dist', 'privacy-budget.schema.json'), `${JSON.stringify(budgetJsonSchema())}\n`);
 } catch (error) {
   // esbuild has printed what is wrong and where.
   if (!(error instanceof Error && 'errors' in error)) throw error;

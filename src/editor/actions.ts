@@ -10,6 +10,7 @@ import type { WatchedFolder } from './folders.ts';
 import { configurationEnding } from './ids.ts';
 import { logUri } from './log-documents.ts';
 import { isTrusted } from './report.ts';
+import { askBudget } from './ask-budget.ts';
 import { askForTags } from './ask-tags.ts';
 
 /** From so many runs on it is asked whether all of them were meant. */
@@ -63,7 +64,7 @@ export function runActions(app: ExtensionApp): RunActions {
   }
 
   /** The document of a configuration, saved where it can be; a new file is taken as the editor has it. */
-  async function submission(file: vscode.Uri): Promise<{ readonly file: string; readonly text?: string }> {
+  async function documentOf(file: vscode.Uri): Promise<{ readonly file: string; readonly text?: string }> {
     const document = vscode.workspace.textDocuments.find(({ uri }) => uri.toString() === file.toString());
     if (document?.isUntitled === true) return { file: file.fsPath, text: document.getText() };
     if (document?.isDirty === true) await document.save();
@@ -86,13 +87,16 @@ export function runActions(app: ExtensionApp): RunActions {
       return [];
     }
     try {
-      const given = await submission(file);
+      const given = await documentOf(file);
       const text = given.text ?? (await vscode.workspace.openTextDocument(file)).getText();
       const { runs = 1 } = await worker.ask('inspect', { file: given.file, text });
       if (!onlyFirst && runs >= manyRuns && !(await confirmMany(runs))) return [];
+      const submission = { folder: folder.path, ...given, overrides, onlyFirst };
+      const allowed = await askBudget(() => worker.ask('budgetBreaches', submission));
+      if (allowed === undefined) return [];
       const ids = await vscode.window.withProgress(
         { location: vscode.ProgressLocation.Window, title: t('Queueing runs…') },
-        () => worker.ask('submit', { folder: folder.path, ...given, overrides, onlyFirst }),
+        () => worker.ask('submit', { ...submission, exceedsBudget: allowed.exceeds }),
       );
       folder.startQueue();
       await folder.refresh();
@@ -130,7 +134,9 @@ export function runActions(app: ExtensionApp): RunActions {
       inEach(runs, ({ folder, ids }) => worker.ask('stop', { folder: folder.path, ids, force })),
     resume: (runs) =>
       inEach(runs, async ({ folder, ids }) => {
-        await worker.ask('resume', { folder: folder.path, ids });
+        const allowed = await askBudget(() => worker.ask('resumeBreaches', { folder: folder.path, ids }));
+        if (allowed === undefined) return;
+        await worker.ask('resume', { folder: folder.path, ids, exceedsBudget: allowed.exceeds });
         folder.startQueue();
       }),
     async clone(run) {
@@ -182,6 +188,7 @@ export function runActions(app: ExtensionApp): RunActions {
       return given === before ? true : mark([run], [{ type: 'note', text: given }]);
     },
     star: (runs, on) => mark(runs, [{ type: 'star', on }]),
+    openPlan: async (plan, begun) => (await import('./start-run.ts')).openPlan(app, plan, begun),
     async showLogs(run) {
       const document = await vscode.workspace.openTextDocument(logUri(run, nameOf(run)));
       await vscode.languages.setTextDocumentLanguage(document, 'log');

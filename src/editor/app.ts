@@ -3,6 +3,9 @@ import type { RunState } from '../runs/events.ts';
 import type { RunSummary } from '../store/queries.ts';
 import type { Store } from '../store/store.ts';
 import type { View } from '../webviews/compare/messages.ts';
+import type { StartState } from './core/start-steps.ts';
+import type { FinishedPlan } from './panels/plan-session.ts';
+import type { WorkerClient } from './worker/client.ts';
 
 /**
  * The seams of the extension: what its parts (views, commands, panels) are given and may rely on. Everything here is
@@ -63,6 +66,14 @@ export interface Panels extends vscode.Disposable {
   openComparePanel(selection: ComparisonSelection): Promise<void>;
   /** What the comparison that is in front shows and how, for "Export Comparison". */
   activeComparison(): ShownComparison | undefined;
+  /** Opens the privacy planner, for the answers of "Start Run" where there are any. */
+  openPlanPanel(begun?: BegunRun): Promise<void>;
+}
+
+/** Answers of "Start Run" that a plan completes. */
+export interface BegunRun extends StartState {
+  /** How many training examples the task has, where that is known. */
+  readonly examples?: number;
 }
 
 /** `src/editor/panels/register.ts` exports a function `registerPanels` of this type. */
@@ -70,6 +81,8 @@ export type RegisterPanels = (app: App) => Panels;
 
 export interface App {
   readonly context: vscode.ExtensionContext;
+  /** The thread for whatever computes, or reads files of runs. */
+  readonly worker: Pick<WorkerClient, 'ask'>;
   /** The one output channel. Never write run content into it above `trace`. */
   readonly log: vscode.LogOutputChannel;
   /** In the order of the workspace. */
@@ -108,6 +121,8 @@ export interface RunActions {
   tag(runs: readonly RunRef[], tags?: readonly string[]): Promise<boolean>;
   note(run: RunRef, text?: string): Promise<boolean>;
   star(runs: readonly RunRef[], on: boolean): Promise<boolean>;
+  /** Opens a configuration that trains as planned. */
+  openPlan(plan: FinishedPlan, begun: BegunRun): Promise<boolean>;
   showLogs(run: RunRef): Promise<boolean>;
   revealFolder(run: RunRef): Promise<boolean>;
 }

@@ -142,6 +142,7 @@ export function registerCommands(app: ExtensionApp): vscode.Disposable {
       if (run !== undefined) await app.actions.clone(run);
     },
     [Command.compareRuns]: (...given) => compare(given),
+    [Command.planPrivacyBudget]: () => app.openPlanner(),
     [Command.openRun]: async (...given) => {
       const run = await one(given, { title: t('Open Run'), placeholder: t('The run to look at') });
       // A click in a tree leaves the keyboard there.

@@ -1,5 +1,13 @@
 import * as vscode from 'vscode';
-import { activeStates, type App, type ComparisonSelection, type Panels, type RunRef, type RunsChange } from './app.ts';
+import {
+  activeStates,
+  type App,
+  type BegunRun,
+  type ComparisonSelection,
+  type Panels,
+  type RunRef,
+  type RunsChange,
+} from './app.ts';
 import { runActions } from './actions.ts';
 import { registerCommands } from './commands.ts';
 import { batch } from './core/batch.ts';
@@ -28,6 +36,7 @@ export interface ExtensionApp extends App {
   panels(): Promise<Panels>;
   openRun(run: RunRef, options?: { readonly preserveFocus?: boolean }): Promise<void>;
   openComparison(selection: ComparisonSelection): Promise<void>;
+  openPlanner(begun?: BegunRun): Promise<void>;
   readonly report: (problem: unknown) => Promise<void>;
 }
 
@@ -122,6 +131,7 @@ export function startApp(context: vscode.ExtensionContext): ExtensionApp {
     panels: () => (panels ??= import('./panels/register.ts').then(({ registerPanels }) => keep(registerPanels(app)))),
     openRun: async (run, options) => (await app.panels()).openRunPanel(run, options),
     openComparison: async (selection) => (await app.panels()).openComparePanel(selection),
+    openPlanner: async (begun) => (await app.panels()).openPlanPanel(begun),
     report,
   };
 

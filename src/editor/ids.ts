@@ -13,6 +13,7 @@ export const Command = {
   resumeRun: 'peft.resumeRun',
   cloneRun: 'peft.cloneRun',
   compareRuns: 'peft.compareRuns',
+  planPrivacyBudget: 'peft.planPrivacyBudget',
   openRun: 'peft.openRun',
   showLogs: 'peft.showLogs',
   revealRunFolder: 'peft.revealRunFolder',
@@ -49,6 +50,7 @@ export const View = {
 export const PanelType = {
   run: 'peft.run',
   comparison: 'peft.comparison',
+  privacyPlan: 'peft.privacyPlan',
 } as const;
 
 /** Settings, without the section's name. */

@@ -1,21 +1,26 @@
 import { basename, dirname, join, relative, sep } from 'node:path';
 import * as vscode from 'vscode';
-import type { RunRef, StartOptions } from './app.ts';
+import type { BegunRun, RunRef, StartOptions } from './app.ts';
 import { openNewConfiguration } from './actions.ts';
+import { askBudget } from './ask-budget.ts';
 import { t } from './core/l10n.ts';
 import {
   configurationText,
   remember,
   startSteps,
+  usualBatchSize,
+  usualEpochs,
   type StartFacts,
   type StartMemory,
   type StartState,
 } from './core/start-steps.ts';
+import { plannedState } from './core/plan-configuration.ts';
 import { askSteps } from './core/steps.ts';
 import type { ExtensionApp } from './extension-app.ts';
 import { absoluteModelFolders, type WatchedFolder } from './folders.ts';
 import { configurationEnding, configurationPattern } from './ids.ts';
 import { editorAsk } from './multi-step.ts';
+import type { FinishedPlan } from './panels/plan-session.ts';
 import { isTrusted } from './report.ts';
 import { programSettings } from './settings.ts';
 
@@ -100,6 +105,18 @@ async function factsOf(app: ExtensionApp, memory: StartMemory): Promise<StartFac
       return app.worker.ask('models', { folders: [...folders] });
     },
     count: (request) => app.worker.ask('count', request),
+    noise: async (examples, epsilon) => {
+      const { noiseMultiplier } = await app.worker.ask('planPrivacy', {
+        examples,
+        batchSize: Math.min(usualBatchSize, examples),
+        epochs: usualEpochs,
+        delta: undefined,
+        goal: { kind: 'epsilon', epsilon },
+        accountant: undefined,
+        spent: [],
+      });
+      return noiseMultiplier;
+    },
     dataFolders,
     providers: () => providers(app, first),
   };
@@ -196,6 +213,11 @@ async function finish(app: ExtensionApp, state: StartState): Promise<readonly Ru
   const folder = (state.folder === undefined ? undefined : app.folder(state.folder)) ?? app.folders[0];
   if (folder === undefined) return [];
   const catalogue = await app.worker.ask('catalogue', undefined);
+  if (state.finish === 'plan') {
+    const examples = catalogue.tasks.find(({ id }) => id === state.task)?.trainExamples;
+    await app.openPlanner({ ...state, ...(examples === undefined ? {} : { examples }) });
+    return [];
+  }
   const text = configurationText(state, catalogue, writtenIn(folder.path));
   const file = await freeName(folder.path, state);
   if (state.finish === 'open') {
@@ -203,7 +225,10 @@ async function finish(app: ExtensionApp, state: StartState): Promise<readonly Ru
     return [];
   }
   try {
-    const ids = await app.worker.ask('submit', { folder: folder.path, file: file.fsPath, text });
+    const submission = { folder: folder.path, file: file.fsPath, text };
+    const allowed = await askBudget(() => app.worker.ask('budgetBreaches', submission));
+    if (allowed === undefined) return [];
+    const ids = await app.worker.ask('submit', { ...submission, exceedsBudget: allowed.exceeds });
     folder.startQueue();
     await folder.refresh();
     const runs = ids.map((id) => ({ folder: folder.key, id }));
@@ -213,6 +238,17 @@ async function finish(app: ExtensionApp, state: StartState): Promise<readonly Ru
     void app.report(problem);
     return [];
   }
+}
+
+/** Opens a configuration that trains as the planner says. */
+export async function openPlan(
+  app: ExtensionApp,
+  { inputs, privacy }: FinishedPlan,
+  begun: BegunRun,
+): Promise<boolean> {
+  if (needsFolder(app)) return false;
+  await finish(app, plannedState(inputs, privacy, begun, memoryOf(app)));
+  return true;
 }
 
 interface SweepItem extends vscode.QuickPickItem {

@@ -35,6 +35,8 @@ export interface BudgetStatement {
   /** The budget's epsilon less what is spent, at least 0. Runs compose to less than the sum, so that more may fit into it. */
   readonly left: number | null;
   readonly phases: readonly Phase[];
+  /** The most training examples that a run on them had. */
+  readonly examples: number | null;
   readonly runs: readonly StatedRun[];
   /** Runs on the same data that are not private. */
   readonly withoutPrivacy: readonly string[];
@@ -73,6 +75,7 @@ export async function budgetStatements(workspace: Workspace): Promise<readonly B
           : { epsilon: finite(spent.epsilon), lower: finite(spent.lower), accountant: spent.accountant },
       left: budget === undefined || spent === undefined ? null : Math.max(0, budget.epsilon - spent.epsilon),
       phases: phasesOf(runs),
+      examples: runs.reduce<number | null>((most, run) => Math.max(most ?? 0, run.examples ?? 0) || null, null),
       runs: runs.map(({ run, state, counted, phase }) => ({
         run,
         state,

@@ -33,6 +33,8 @@ export interface RunAccount {
   /** The epsilon that its noise was calibrated to, and the delta that this is meant at. */
   readonly target: number | undefined;
   readonly delta: number | undefined;
+  /** The number of its training examples. */
+  readonly examples: number | undefined;
 }
 
 /** A run of the project that is not private. */
@@ -111,7 +113,14 @@ function accountOf(folder: string, run: string, place: string | undefined): RunA
   const ended = hasEnded({ state });
   const base = { run, state, place, trainingData: ledger?.trainingData ?? [] };
   if (ledger === undefined)
-    return { ...base, phase: undefined, counted: ended ? 'released' : 'planned', target: undefined, delta: undefined };
+    return {
+      ...base,
+      phase: undefined,
+      counted: ended ? 'released' : 'planned',
+      target: undefined,
+      delta: undefined,
+      examples: undefined,
+    };
   const released = releasedSteps(releasesOf(events));
   const steps = ended ? released : Math.max(released, ledger.plannedSteps + ledger.repeatedSteps);
   return {
@@ -120,6 +129,7 @@ function accountOf(folder: string, run: string, place: string | undefined): RunA
     counted: ended ? 'released' : 'planned',
     target: ledger.targetEpsilon,
     delta: ledger.delta,
+    examples: ledger.examples,
   };
 }
 
@@ -165,6 +175,7 @@ function removedAccounts(workspace: Workspace): readonly RunAccount[] {
       counted: 'released',
       target: targetEpsilon,
       delta,
+      examples: undefined,
     });
   }
   return [...found.values()];

@@ -322,24 +322,36 @@ export async function admitRuns(
   return withConsent(runs);
 }
 
+/** A run that goes on. */
+export interface ResumedRun {
+  readonly id: string;
+  readonly configuration: Configuration;
+}
+
+/** The budgets that runs would exceed that go on, each with all of its steps; those that may exceed it already are left out. */
+export async function resumeBreaches(
+  workspace: Workspace,
+  runs: readonly ResumedRun[],
+  waiting: WaitingConfigurations,
+): Promise<readonly BudgetBreach[]> {
+  const asked = runs.filter(({ id }) => readEnvironment(runFolder(workspace, id)).exceedsBudget !== true);
+  const configurations = asked.map(({ configuration }) => configuration);
+  return budgetBreaches(workspace, configurations, { without: asked.map(({ id }) => id), waiting });
+}
+
 /**
- * As {@link admitRuns}, for runs that go on: each counts with all of its steps. Consent is kept in their environment.
+ * As {@link admitRuns}, for runs that go on. Consent is kept in their environment.
  * @throws UserError
  */
 export async function admitResumed(
   workspace: Workspace,
-  runs: readonly { readonly id: string; readonly configuration: Configuration }[],
+  runs: readonly ResumedRun[],
   { exceed, waiting }: { readonly exceed: boolean; readonly waiting: WaitingConfigurations },
 ): Promise<void> {
-  const asked = runs.filter(({ id }) => readEnvironment(runFolder(workspace, id)).exceedsBudget !== true);
-  const breaches = await budgetBreaches(
-    workspace,
-    asked.map(({ configuration }) => configuration),
-    { without: asked.map(({ id }) => id), waiting },
-  );
+  const breaches = await resumeBreaches(workspace, runs, waiting);
   if (breaches.length === 0) return;
   if (!exceed) throw budgetError(breaches);
-  for (const { id } of asked) {
+  for (const { id } of runs) {
     const folder = runFolder(workspace, id);
     writeEnvironment(folder, { ...readEnvironment(folder), exceedsBudget: true });
   }

@@ -1,5 +1,6 @@
 import * as z from 'zod/mini';
 import { view } from './compare/messages.ts';
+import { planInputs } from './plan/messages.ts';
 
 /**
  * What host and webview say to each other. Both panels share the envelope: the host sends changes of its feed (feed.ts) and
@@ -99,6 +100,16 @@ export const comparePanelMessage = z.discriminatedUnion('type', [
 ]);
 
 export type ComparePanelMessage = z.infer<typeof comparePanelMessage>;
+
+const planned = z.strictObject({ type: z.literal('plan'), inputs: planInputs });
+
+/** The last plan, as the member of a configuration on the clipboard, or as a whole configuration in a new file. */
+const copyPlan = z.strictObject({ type: z.literal('copyPlan') });
+const openPlan = z.strictObject({ type: z.literal('openPlan') });
+
+export const planPanelMessage = z.discriminatedUnion('type', [ready, pull, problem, planned, copyPlan, openPlan]);
+
+export type PlanPanelMessage = z.infer<typeof planPanelMessage>;
 
 // What a page is made with
 

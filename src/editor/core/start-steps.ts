@@ -34,8 +34,16 @@ export interface StartState {
   readonly seeds?: readonly number[];
   readonly epsilon?: number | null;
   readonly device?: string;
-  readonly finish?: 'start' | 'open';
+  /** `plan`: the privacy planner is opened with the answers so far. */
+  readonly finish?: 'start' | 'open' | 'plan';
+  /** What the planner has settled. */
+  readonly training?: Readonly<Record<string, number>>;
+  readonly privacy?: Readonly<Record<string, unknown>>;
 }
+
+/** Batch size and epochs of a new configuration. */
+export const usualBatchSize = 32;
+export const usualEpochs = 3;
 
 /** Answers to what the steps have to know. None of them is asked before its step is reached. */
 export interface StartFacts {
@@ -48,6 +56,8 @@ export interface StartFacts {
   >;
   readonly models: () => Promise<readonly ModelChoice[]>;
   readonly count: (request: CountRequest) => Promise<Counted>;
+  /** The noise multiplier that keeps a training with the usual batch and epochs on so many examples within an epsilon. */
+  readonly noise: (examples: number, epsilon: number) => Promise<number>;
   /** Folders of the workspace that hold training data, best first for the task. */
   readonly dataFolders: (task: string) => Promise<readonly string[]>;
   /** What can compute here; asking takes a moment. */
@@ -351,7 +361,10 @@ function epsilonOf(text: string): number | undefined {
   return text.trim() !== '' && Number.isFinite(value) && value > 0 ? value : undefined;
 }
 
-function privacyStep({ catalogue, memory }: StartFacts): Step<StartState> {
+const targets = [1, 2, 4, 8];
+
+function privacyStep(facts: StartFacts): Step<StartState> {
+  const { catalogue, memory } = facts;
   return {
     id: 'privacy',
     isNeeded: (state) => state.source?.kind === 'new' && state.epsilon === undefined,
@@ -369,19 +382,46 @@ function privacyStep({ catalogue, memory }: StartFacts): Step<StartState> {
         icon: 'unlock',
         description: catalogue.privacy ? '' : t('this version trains without differential privacy only'),
       });
-      const budgets = [1, 2, 4, 8].map((epsilon) =>
-        choice(`ε = ${epsilon}`, answer({ epsilon }), {
-          icon: 'lock',
-          description: t('the noise is calibrated to it'),
-        }),
-      );
-      return pick(t('Privacy'), t('Differential privacy: the target ε'), (_, show) =>
-        show({
-          busy: false,
-          items: catalogue.privacy ? [none, ...budgets, choice(t('Other…'), via('other'), { icon: 'edit' })] : [none],
-          ...(memory.epsilon === undefined ? {} : { active: remembered({ epsilon: memory.epsilon }) }),
-        }),
-      );
+      const planning = choice(t('Plan…'), answer({ epsilon: null, device: 'auto', finish: 'plan' }), {
+        icon: 'graph-line',
+        description: t('noise and ε for any batch size and number of epochs, with curves'),
+      });
+      const active = memory.epsilon === undefined ? {} : { active: remembered({ epsilon: memory.epsilon }) };
+      return pick(t('Privacy'), t('Differential privacy: the target ε'), async ({ task }, show, signal) => {
+        if (!catalogue.privacy) {
+          show({ busy: false, items: [none], ...active });
+          return;
+        }
+        const examples = catalogue.tasks.find(({ id }) => id === task)?.trainExamples;
+        const noises = new Map<number, string>();
+        const draw = (busy: boolean): void =>
+          show({
+            busy,
+            items: [
+              none,
+              ...targets.map((epsilon) =>
+                choice(`ε = ${epsilon}`, answer({ epsilon }), {
+                  icon: 'lock',
+                  description: noises.get(epsilon) ?? t('the noise is calibrated to it'),
+                }),
+              ),
+              choice(t('Other…'), via('other'), { icon: 'edit' }),
+              planning,
+            ],
+            ...active,
+          });
+        draw(examples !== undefined);
+        for (const epsilon of examples === undefined ? [] : targets) {
+          if (signal.aborted || examples === undefined) return;
+          try {
+            const noise = Number((await facts.noise(examples, epsilon)).toPrecision(3));
+            noises.set(epsilon, t('a noise multiplier of {0} with {1} training examples', noise, grouped(examples)));
+          } catch {
+            // What cannot be told now is told when the run starts.
+          }
+          draw(epsilon !== targets.at(-1));
+        }
+      });
     },
   };
 }
@@ -453,7 +493,9 @@ const mostRecent = 5;
 
 /** What is kept of the answers for the next time. */
 export function remember(memory: StartMemory, state: StartState): StartMemory {
-  const { model, task, data, method, seeds, epsilon, device, source } = state;
+  const { model, task, data, method, seeds, source } = state;
+  // On the way to the planner neither was answered.
+  const { epsilon, device }: Pick<StartState, 'epsilon' | 'device'> = state.finish === 'plan' ? {} : state;
   return {
     ...memory,
     ...(source?.kind === 'file' ? { file: source.path } : {}),
@@ -485,19 +527,19 @@ export function configurationText(
   { tasks, methods }: Pick<Catalogue, 'tasks' | 'methods'>,
   relative: (path: string) => string = (path) => path,
 ): string {
-  const { model = '', task = '', data, method = '', seeds = [0], epsilon, device = 'auto' } = state;
+  const { model = '', task = '', data, method = '', seeds = [0], epsilon, device = 'auto', training } = state;
   const [seed = 0] = seeds;
+  const privacy = state.privacy ?? (epsilon === undefined || epsilon === null ? undefined : { epsilon });
   const written = {
     name: `${titleOf(tasks, task)}, ${titleOf(methods, method)}`,
     model: hubName.test(model) ? model : relative(model),
     task: data === undefined ? task : { id: task, data: relative(data) },
     method,
     training: {
-      epochs: 3,
-      batchSize: 32,
+      ...(training ?? { epochs: usualEpochs, batchSize: usualBatchSize }),
       ...(seeds.length > 1 ? {} : { seed }),
     },
-    ...(epsilon === undefined || epsilon === null ? {} : { privacy: { epsilon } }),
+    ...(privacy === undefined ? {} : { privacy }),
     ...(device === 'auto' ? {} : { device }),
     ...(seeds.length > 1 ? { matrix: { 'training.seed': seeds } } : {}),
   };

@@ -4,7 +4,7 @@ import { pageHtml } from './page.ts';
 import { translatedStrings } from './strings.ts';
 
 /** The bundles of pages, in dist/webviews. */
-export type PageName = 'run' | 'comparison';
+export type PageName = 'run' | 'comparison' | 'plan';
 
 function folderOfPages(context: ExtensionContext): Uri {
   return Uri.joinPath(context.extensionUri, 'dist', 'webviews');

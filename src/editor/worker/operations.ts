@@ -3,6 +3,13 @@ import type { DatabaseLocation } from '../../store/location.ts';
 import type { PortableError } from '../../store/operations.ts';
 import type { ComparisonOptions } from '../../analysis/comparison.ts';
 import type { ComparisonFormat, RenderOptions } from '../../analysis/render.ts';
+import type { AccountantName } from '../../privacy/accountant.ts';
+import type { Phase } from '../../privacy/mechanism.ts';
+import type { PrivateSchedule } from '../../privacy/schedule.ts';
+import type { PrivacyAudit } from '../../runs/audit.ts';
+import type { BudgetStatement } from '../../runs/budget-statement.ts';
+import type { BudgetBreach } from '../../runs/privacy-budget.ts';
+import type { RunPrivacy } from '../../runs/run-privacy.ts';
 import type { DiskUse, KeptCheckpoints } from '../../runs/checkpoints.ts';
 import type { LocatedProblem } from '../../runs/configuration.ts';
 import type { RunState } from '../../runs/events.ts';
@@ -60,6 +67,8 @@ export interface Submission {
   readonly overrides?: readonly string[];
   /** Only the first run of a sweep. */
   readonly onlyFirst?: boolean;
+  /** The user has said that the runs may go beyond the project's privacy budget. */
+  readonly exceedsBudget?: boolean;
 }
 
 export interface Inspection {
@@ -152,6 +161,43 @@ export interface Machine {
   readonly freeBytes: number;
 }
 
+/** A private training that is thought of. */
+export interface PlanRequest {
+  readonly examples: number;
+  /** Expected, at most the examples. */
+  readonly batchSize: number;
+  readonly epochs: number;
+  readonly delta: number | undefined;
+  readonly goal:
+    | { readonly kind: 'epsilon'; readonly epsilon: number }
+    | { readonly kind: 'noise'; readonly noiseMultiplier: number };
+  readonly accountant: AccountantName | undefined;
+  /** What was released from the same data before, and counts with it. */
+  readonly spent: readonly Phase[];
+}
+
+/** What it comes to. Infinite values are null. */
+export interface PlannedPrivacy extends PrivateSchedule {
+  readonly noiseMultiplier: number;
+  readonly epsilon: number | null;
+  readonly lower: number | null;
+  /** Whose bound is reported. */
+  readonly accountant: AccountantName;
+  readonly prv: number | null;
+  readonly rdp: number | null;
+  /** The steps at which epochs end, some of them where there are many. */
+  readonly epochEnds: readonly number[];
+}
+
+/** A curve of what a private run knows without noise. */
+export interface LocalCurve {
+  readonly metric: string;
+  readonly step: Float64Array;
+  readonly value: Float64Array;
+  /** Points before thinning. */
+  readonly total: number;
+}
+
 interface Operation<Input, Output> {
   readonly input: Input;
   readonly output: Output;
@@ -168,7 +214,10 @@ export interface Operations {
   readonly inspect: Operation<{ readonly file: string; readonly text: string }, Inspection>;
   readonly submit: Operation<Submission, readonly string[]>;
   readonly stop: Operation<In<{ readonly ids: readonly string[]; readonly force: boolean }>, undefined>;
-  readonly resume: Operation<In<{ readonly ids: readonly string[] }>, undefined>;
+  /** The budgets that a submission would exceed; nothing is made. */
+  readonly budgetBreaches: Operation<Submission, readonly BudgetBreach[]>;
+  readonly resume: Operation<In<{ readonly ids: readonly string[]; readonly exceedsBudget?: boolean }>, undefined>;
+  readonly resumeBreaches: Operation<In<{ readonly ids: readonly string[] }>, readonly BudgetBreach[]>;
   readonly remove: Operation<In<{ readonly ids: readonly string[] }>, undefined>;
   readonly mark: Operation<In<{ readonly ids: readonly string[]; readonly marks: readonly Untimed[] }>, undefined>;
   /** The configuration of a run as a person would write it, and the folder and name for its file. */
@@ -185,6 +234,17 @@ export interface Operations {
   readonly machine: Operation<undefined, Machine>;
   readonly diskUse: Operation<string, DiskUse>;
   readonly prune: Operation<In<{ readonly ids: readonly string[]; readonly keep: KeptCheckpoints }>, number>;
+  readonly planPrivacy: Operation<PlanRequest, PlannedPrivacy>;
+  /** A point of a curve of epsilon; null where it is infinite. */
+  readonly sketchEpsilon: Operation<
+    { readonly phases: readonly Phase[]; readonly delta: number; readonly accountant: AccountantName | undefined },
+    number | null
+  >;
+  /** What was spent on each data set of a folder. */
+  readonly dataSets: Operation<string, readonly BudgetStatement[]>;
+  readonly runPrivacy: Operation<In<{ readonly id: string }>, RunPrivacy | undefined>;
+  readonly localCurves: Operation<In<{ readonly id: string; readonly points: number }>, readonly LocalCurve[]>;
+  readonly audit: Operation<In<{ readonly id: string }>, PrivacyAudit>;
   readonly render: Operation<
     Pick<ComparisonOptions, 'metric' | 'at'> &
       Pick<RenderOptions, 'parameters'> & {

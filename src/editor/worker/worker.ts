@@ -28,6 +28,8 @@ import { appendMarks } from '../../runs/marks.ts';
 import { chooseNode, programEnvironment } from '../../runs/node-binary.ts';
 import { countTrained, encoderSize, methodOptions, sizesOf, type SizedModel } from '../../runs/parameter-counts.ts';
 import { planRuns } from '../../runs/plan-runs.ts';
+import { admitResumed, admitRuns, budgetBreaches, resumeBreaches } from '../../runs/privacy-budget.ts';
+import { readBudgets } from '../../runs/budget-file.ts';
 import { readQueue, resumeRun, submitRuns } from '../../runs/queue.ts';
 import { removeRuns } from '../../runs/remove-run.ts';
 import {
@@ -38,6 +40,7 @@ import {
   runFolder,
   workspaceAt,
   type NewRun,
+  type Workspace,
 } from '../../runs/run-folder.ts';
 import { hasEnded, runState } from '../../runs/run-state.ts';
 import { endSupervisor, livingSupervisor, startSupervisor } from '../../runs/supervise.ts';
@@ -55,8 +58,10 @@ import type {
   Operations,
   Reply,
   Request,
+  Submission,
   WorkerSetting,
 } from './operations.ts';
+import { privacyAnswers, waitingIn } from './privacy.ts';
 
 /** The extension's worker thread; operations.ts says what it is asked. */
 
@@ -156,6 +161,20 @@ function alone(run: NewRun): NewRun {
   return { ...run, environment: { ...run.environment, origin: rest } };
 }
 
+/** The runs that a submission describes. */
+async function planned({ file, text, overrides, onlyFirst = false }: Submission): Promise<readonly NewRun[]> {
+  const configuration =
+    text === undefined
+      ? loadConfiguration(file, installedCatalogue)
+      : parseConfiguration(text, file, installedCatalogue);
+  const runs = await planRuns(configuration, overrides);
+  return onlyFirst ? runs.slice(0, 1).map(alone) : runs;
+}
+
+function configurationsOf(workspace: Workspace, ids: readonly string[]) {
+  return ids.map((id) => ({ id, configuration: readConfiguration(runFolder(workspace, id), installedCatalogue) }));
+}
+
 const longestLog = 20_000;
 
 function logText(folder: string, id: string): string {
@@ -203,13 +222,17 @@ const answers: { readonly [N in OperationName]: Answer<N> } = {
       model: typeof name === 'string' ? name : undefined,
     };
   },
-  submit: async ({ folder, file, text, overrides, onlyFirst = false }) => {
-    const configuration =
-      text === undefined
-        ? loadConfiguration(file, installedCatalogue)
-        : parseConfiguration(text, file, installedCatalogue);
-    const planned = await planRuns(configuration, overrides);
-    return submitRuns(openWorkspace(folder), onlyFirst ? planned.slice(0, 1).map(alone) : planned);
+  submit: async (submission) => {
+    const workspace = openWorkspace(submission.folder);
+    const exceed = submission.exceedsBudget === true;
+    const runs = await admitRuns(workspace, await planned(submission), { exceed, waiting: waitingIn(workspace) });
+    return submitRuns(workspace, runs);
+  },
+  budgetBreaches: async (submission) => {
+    const workspace = workspaceAt(submission.folder);
+    if (readBudgets(workspace).length === 0) return [];
+    const configurations = (await planned(submission)).map(({ configuration }) => configuration);
+    return budgetBreaches(openWorkspace(submission.folder), configurations, { waiting: waitingIn(workspace) });
   },
   stop: async ({ folder, ids, force }) => {
     const workspace = workspaceAt(folder);
@@ -226,15 +249,17 @@ const answers: { readonly [N in OperationName]: Answer<N> } = {
     }
     return undefined;
   },
-  resume: async ({ folder, ids }) => {
+  resume: async ({ folder, ids, exceedsBudget = false }) => {
     const workspace = workspaceAt(folder);
-    const found = ids.map((id) => {
-      const { provider } = readConfiguration(runFolder(workspace, id), installedCatalogue).device;
-      return { id, provider };
-    });
+    const found = configurationsOf(workspace, ids);
+    await admitResumed(workspace, found, { exceed: exceedsBudget, waiting: waitingIn(workspace) });
     // All or none: what is wrong with one has shown by now.
-    for (const { id, provider } of found) await resumeRun(workspace, id, provider);
+    for (const { id, configuration } of found) await resumeRun(workspace, id, configuration.device.provider);
     return undefined;
+  },
+  resumeBreaches: async ({ folder, ids }) => {
+    const workspace = workspaceAt(folder);
+    return resumeBreaches(workspace, configurationsOf(workspace, ids), waitingIn(workspace));
   },
   remove: async ({ folder, ids }) => {
     await removeRuns(workspaceAt(folder), ids);
@@ -288,6 +313,7 @@ const answers: { readonly [N in OperationName]: Answer<N> } = {
     };
   },
   diskUse: (folder) => diskUse(workspaceAt(folder)),
+  ...privacyAnswers,
   prune: ({ folder, ids, keep }) => {
     const workspace = workspaceAt(folder);
     return ids.reduce((freed, id) => freed + pruneCheckpoints(workspace, id, keep), 0);

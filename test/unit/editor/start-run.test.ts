@@ -9,9 +9,13 @@ import {
   type StartFacts,
   type StartMemory,
   type StartState,
+  usualBatchSize,
+  usualEpochs,
 } from '../../../src/editor/core/start-steps.ts';
 import { askSteps, type Answer, type Ask, type Choice, type Position } from '../../../src/editor/core/steps.ts';
 import { editorSchema } from '../../../src/editor/core/editor-schema.ts';
+import { calibrateNoise } from '../../../src/privacy/calibrate.ts';
+import { privateSchedule } from '../../../src/privacy/schedule.ts';
 import {
   inspectConfiguration,
   parseConfiguration,
@@ -54,6 +58,18 @@ function facts(memory: StartMemory = {}, changes: Partial<StartFacts> = {}): Sta
         ...countTrained(sized, { method, options: methodOptions(method, {}), labels }),
         encoder: encoderSize(sized),
       };
+    },
+    noise: (examples, epsilon) => {
+      const {
+        samplingRate,
+        totalSteps: steps,
+        delta,
+      } = privateSchedule({
+        examples,
+        expectedBatchSize: usualBatchSize,
+        length: { kind: 'epochs', epochs: usualEpochs },
+      });
+      return Promise.resolve(calibrateNoise({ epsilon, samplingRate, steps, delta }).noiseMultiplier);
     },
     dataFolders: () => Promise.resolve(['/project/data/SST-2']),
     providers: () => Promise.resolve(['cpu', 'webgpu']),
@@ -238,11 +254,22 @@ describe('Start Run', () => {
       device: 'webgpu',
       finish: 'open',
     });
-    expect(asked.find(({ title }) => title === 'Privacy')?.labels).toContain('ε = 8');
+    const privacy = asked.find(({ title }) => title === 'Privacy');
+    expect(privacy?.labels).toEqual(['None', 'ε = 1', 'ε = 2', 'ε = 4', 'ε = 8', 'Other…', 'Plan…']);
+    expect(privacy?.descriptions[1]).toMatch(/^a noise multiplier of 0\.\d+ with 67,349 training examples$/);
     expect(person([]).asked).toEqual([]);
     const { ask: again, asked: without } = person(whole);
     await askSteps(startSteps(facts()), {}, again);
     expect(without.find(({ title }) => title === 'Privacy')?.labels).toEqual(['None']);
+  });
+
+  it('leads to the planner with what is answered, and remembers nothing that was not', async () => {
+    const catalogue = { ...facts().catalogue, privacy: true };
+    const { ask } = person([...whole.slice(0, 6), 'Plan…']);
+    const memory = { epsilon: 4, device: 'cpu' };
+    const state = await askSteps(startSteps(facts(memory, { catalogue })), {}, ask);
+    expect(state).toMatchObject({ task: 'sst2', method: 'lora', finish: 'plan' });
+    expect(remember(memory, state ?? {})).toMatchObject({ epsilon: 4, device: 'cpu', task: 'sst2' });
   });
 
   it('does not ask for data that comes with the program', async () => {

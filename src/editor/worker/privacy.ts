@@ -1,0 +1,86 @@
+import { privacySpent, sketchedEpsilon } from '../../privacy/accountant.ts';
+import { calibrateNoise } from '../../privacy/calibrate.ts';
+import { epochEnds, privateSchedule } from '../../privacy/schedule.ts';
+import { auditPrivacy } from '../../runs/audit.ts';
+import { budgetStatements } from '../../runs/budget-statement.ts';
+import { installedCatalogue } from '../../runs/catalogue.ts';
+import type { Configuration } from '../../runs/configuration-schema.ts';
+import { journalChunks } from '../../runs/journal.ts';
+import type { PlanRequest, PlannedPrivacy, LocalCurve, Operations } from './operations.ts';
+import { readConfiguration, runFolder, workspaceAt, type Workspace } from '../../runs/run-folder.ts';
+import { readLocalRecord, readRunPrivacy, type LocalStep } from '../../runs/run-privacy.ts';
+import { thin } from '../../store/downsample.ts';
+
+/** Answers of the worker about privacy: plans, curves, budgets, audits. Each takes a second at most, so that others get their turn. */
+
+/** So many ends of epochs are worth a point. */
+const mostEpochs = 24;
+
+function finite(value: number): number | null {
+  return Number.isFinite(value) ? value : null;
+}
+
+function planPrivacy({ examples, batchSize, epochs, delta, goal, accountant, spent }: PlanRequest): PlannedPrivacy {
+  const length = { kind: 'epochs', epochs } as const;
+  const schedule = privateSchedule({ examples, expectedBatchSize: batchSize, length, delta });
+  const { samplingRate, totalSteps: steps } = schedule;
+  const noiseMultiplier =
+    goal.kind === 'noise'
+      ? goal.noiseMultiplier
+      : calibrateNoise({ epsilon: goal.epsilon, delta: schedule.delta, samplingRate, steps, accountant, spent })
+          .noiseMultiplier;
+  const cost = privacySpent([...spent, { samplingRate, noiseMultiplier, steps }], schedule.delta, accountant);
+  return {
+    ...schedule,
+    noiseMultiplier,
+    epsilon: finite(cost.epsilon),
+    lower: finite(cost.lower),
+    accountant: cost.accountant,
+    prv: cost.prv === undefined ? null : finite(cost.prv.upper),
+    rdp: cost.rdp === undefined ? null : finite(cost.rdp.epsilon),
+    epochEnds: epochEnds(schedule, mostEpochs),
+  };
+}
+
+const localMetrics = ['loss', 'gradientNorm', 'clipped', 'drawn'] as const;
+
+/** The curves of a local record, thinned; epochs and times are not kept in it. */
+function localCurves(record: readonly LocalStep[], points: number): readonly LocalCurve[] {
+  const steps = record.map(({ step }) => step);
+  return localMetrics.map((metric) => {
+    const values = record.map((each) => each[metric] ?? NaN);
+    const kept = thin(steps, values, points, 'minmax');
+    const taken = (from: readonly number[]): Float64Array => Float64Array.from(kept, (index) => from[index] ?? NaN);
+    return { metric, step: taken(steps), value: taken(values), total: record.length };
+  });
+}
+
+/** The configurations of runs that wait, for budgets. */
+export function waitingIn(workspace: Workspace): (run: string) => Configuration | undefined {
+  return (run) => {
+    try {
+      return readConfiguration(runFolder(workspace, run), installedCatalogue);
+    } catch {
+      // What cannot be read cannot be trained either.
+      return undefined;
+    }
+  };
+}
+
+type Answers<N extends keyof Operations> = {
+  readonly [Name in N]: (
+    input: Operations[Name]['input'],
+  ) => Operations[Name]['output'] | Promise<Operations[Name]['output']>;
+};
+
+export const privacyAnswers: Answers<
+  'planPrivacy' | 'sketchEpsilon' | 'dataSets' | 'runPrivacy' | 'localCurves' | 'audit'
+> = {
+  planPrivacy,
+  sketchEpsilon: ({ phases, delta, accountant }) => finite(sketchedEpsilon(phases, delta, accountant)),
+  dataSets: (folder) => budgetStatements(workspaceAt(folder)),
+  runPrivacy: ({ folder, id }) => readRunPrivacy(runFolder(workspaceAt(folder), id)),
+  localCurves: ({ folder, id, points }) => localCurves(readLocalRecord(runFolder(workspaceAt(folder), id)), points),
+  audit: ({ folder, id }) =>
+    auditPrivacy([...journalChunks(runFolder(workspaceAt(folder), id))].flatMap(({ events }) => events)),
+};

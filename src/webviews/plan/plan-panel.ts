@@ -1,0 +1,437 @@
+import '@vscode-elements/elements/dist/vscode-button/index.js';
+import { css, html, LitElement, nothing, type TemplateResult } from 'lit';
+import { select, type Choice } from '../components/controls.ts';
+import { base, panel } from '../components/styles.ts';
+import type { Formats } from '../format.ts';
+import { fill, type Strings } from '../strings.ts';
+import { fieldsOf, inputsOf, numberOf, problemsOf, type Fields, type NumberField } from './fields.ts';
+import './line-chart.ts';
+import type { LineModel } from './line-chart.ts';
+import type { Curve, DataSet, Layout, Plan, PlanInputs } from './messages.ts';
+import type { PlanModel } from './model.ts';
+import {
+  accountantText,
+  curveText,
+  dataSetText,
+  epsilonText,
+  planText,
+  problemText,
+  sizeText,
+  weakText,
+} from './texts.ts';
+
+/** What the panel is given; `revision` tells it that the model has changed. */
+export interface PlanPanelProperties {
+  readonly model: PlanModel;
+  readonly strings: Strings;
+  readonly formats: Formats;
+  readonly layout: Layout;
+  readonly onLayout: (layout: Layout) => void;
+  readonly onCopy: () => void;
+  readonly onOpen: () => void;
+}
+
+type ChartName = Layout['tables'][number];
+
+/** So long after the last key a number counts as typed. */
+const typingMs = 350;
+
+const otherSize = 'other';
+const noneSpent = 'none';
+
+/** What a private training would cost, and what noise it takes. */
+export class PlanPanel extends LitElement {
+  static override properties = {
+    properties: { attribute: false },
+    revision: { type: Number },
+    fields: { state: true },
+  };
+
+  static override styles = [
+    base,
+    panel,
+    css`
+      main {
+        gap: 16px;
+      }
+      .columns {
+        display: grid;
+        grid-template-columns: minmax(220px, 280px) minmax(0, 1fr);
+        gap: 24px 32px;
+        align-items: start;
+      }
+      form {
+        display: flex;
+        flex-direction: column;
+        gap: 14px;
+      }
+      vscode-single-select {
+        width: 100%;
+      }
+      input {
+        width: 100%;
+        height: 26px;
+        padding: 3px 6px;
+        border: 1px solid var(--vscode-settings-textInputBorder, var(--vscode-input-border, transparent));
+        border-radius: 2px;
+        background: var(--vscode-settings-textInputBackground, var(--vscode-input-background));
+        color: var(--vscode-settings-textInputForeground, var(--vscode-input-foreground));
+        font: inherit;
+        font-variant-numeric: tabular-nums;
+      }
+      input::placeholder {
+        color: var(--vscode-input-placeholderForeground);
+      }
+      input:focus-visible {
+        outline: 1px solid var(--vscode-focusBorder);
+        outline-offset: -1px;
+      }
+      input[aria-invalid='true'] {
+        border-color: var(--vscode-inputValidation-errorBorder, var(--vscode-editorError-foreground));
+      }
+      .field > .problem {
+        color: var(--vscode-editorError-foreground);
+      }
+      .results {
+        display: flex;
+        flex-direction: column;
+        gap: 20px;
+        min-width: 0;
+      }
+      dl {
+        display: grid;
+        grid-template-columns: repeat(auto-fill, minmax(130px, 1fr));
+        gap: 12px 20px;
+        margin: 0;
+      }
+      dt {
+        color: var(--vscode-descriptionForeground);
+        font-size: 0.92em;
+      }
+      dd {
+        margin: 0;
+        overflow-wrap: anywhere;
+        font-variant-numeric: tabular-nums;
+      }
+      dd.value {
+        font-size: 1.15em;
+      }
+      dd.detail {
+        color: var(--vscode-descriptionForeground);
+        font-size: 0.92em;
+      }
+      .stale {
+        opacity: 0.6;
+      }
+      .charts {
+        display: grid;
+        grid-template-columns: repeat(auto-fill, minmax(min(360px, 100%), 1fr));
+        gap: 24px 28px;
+      }
+      .buttons {
+        display: flex;
+        flex-wrap: wrap;
+        gap: 6px;
+      }
+      @media (max-width: 640px) {
+        .columns {
+          grid-template-columns: minmax(0, 1fr);
+        }
+      }
+    `,
+  ];
+
+  declare properties: PlanPanelProperties | undefined;
+  declare revision: number;
+  /** What is written, while it says something else than the inputs do. */
+  declare private fields: Fields | undefined;
+  private typing: ReturnType<typeof setTimeout> | undefined;
+
+  constructor() {
+    super();
+    this.properties = undefined;
+    this.revision = 0;
+    this.fields = undefined;
+  }
+
+  /** Shows these inputs in place of what is written. */
+  take(inputs: PlanInputs): void {
+    this.fields = fieldsOf(inputs);
+  }
+
+  private get written(): Fields | undefined {
+    const { properties } = this;
+    return this.fields ?? (properties === undefined ? undefined : fieldsOf(properties.layout.inputs));
+  }
+
+  private write(change: Partial<Fields>, isTyped = false): void {
+    const { written } = this;
+    if (written === undefined) return;
+    this.fields = { ...written, ...change };
+    clearTimeout(this.typing);
+    if (isTyped) this.typing = setTimeout(() => this.plan(), typingMs);
+    else this.plan();
+  }
+
+  private plan(): void {
+    clearTimeout(this.typing);
+    const { properties, fields } = this;
+    const inputs = fields === undefined ? undefined : inputsOf(fields);
+    if (properties !== undefined && inputs !== undefined) properties.onLayout({ ...properties.layout, inputs });
+  }
+
+  private numberField(name: NumberField, label: string, fields: Fields, placeholder = ''): TemplateResult {
+    const { strings, formats } = this.properties ?? {};
+    const problem = problemsOf(fields).get(name);
+    const examples = numberOf(fields.examples);
+    const text =
+      problem === undefined || strings === undefined || formats === undefined
+        ? undefined
+        : problemText(problem, Number.isFinite(examples) ? formats.integer(examples) : '', strings);
+    return html`<div class="field">
+      <span><label for=${name}>${label}</label></span>
+      <input
+        id=${name}
+        type="text"
+        inputmode="decimal"
+        autocomplete="off"
+        spellcheck="false"
+        placeholder=${placeholder}
+        aria-invalid=${text !== undefined}
+        aria-describedby=${text === undefined ? '' : `${name}-problem`}
+        .value=${fields[name]}
+        @input=${(event: Event) => this.write({ [name]: (event.target as HTMLInputElement).value }, true)}
+        @change=${() => this.plan()}
+      />
+      ${text === undefined ? nothing : html`<span class="problem" id="${name}-problem" role="alert">${text}</span>`}
+    </div>`;
+  }
+
+  private sizeField(fields: Fields, { model, strings, formats }: PlanPanelProperties): TemplateResult {
+    const sizes = model.sizes();
+    const choices: readonly Choice<string>[] = [
+      ...sizes.map((size) => ({ value: size.id, label: sizeText(size, strings, formats) })),
+      { value: otherSize, label: strings.otherSize },
+    ];
+    const known = sizes.some(({ id }) => id === fields.task);
+    return select(strings.task, choices, known && fields.task !== null ? fields.task : otherSize, (value) => {
+      const size = sizes.find(({ id }) => id === value);
+      if (size === undefined) this.write({ task: null });
+      else this.write({ task: size.id, examples: String(size.examples) });
+    });
+  }
+
+  private form(fields: Fields, properties: PlanPanelProperties): TemplateResult {
+    const { model, strings, formats } = properties;
+    const dataSets = model.dataSets();
+    const examples = numberOf(fields.examples);
+    const usual = Number.isFinite(examples) && examples > 0 ? formats.number(1 / (2 * examples)) : '';
+    return html`<form
+      @submit=${(event: Event) => {
+        event.preventDefault();
+        this.plan();
+      }}
+    >
+      ${this.sizeField(fields, properties)}
+      ${
+        // A number that was typed is of no known task any more.
+        this.numberField('examples', strings.examplesField, fields)
+      }
+      ${this.numberField('batchSize', strings.batchSize, fields)} ${this.numberField('epochs', strings.epochs, fields)}
+      ${select(
+        strings.goal,
+        [
+          { value: 'epsilon', label: strings.givenEpsilon },
+          { value: 'noise', label: strings.givenNoise },
+        ],
+        fields.goal,
+        (goal) => this.write({ goal }),
+      )}
+      ${
+        fields.goal === 'epsilon'
+          ? this.numberField('epsilon', strings.targetEpsilon, fields)
+          : this.numberField('noiseMultiplier', strings.noiseMultiplier, fields)
+      }
+      ${this.numberField('delta', strings.deltaField, fields, fill(strings.deltaDefault, { delta: usual }))}
+      ${select(
+        strings.accountant,
+        [
+          { value: 'tightest', label: strings.accountantTightest },
+          { value: 'prv', label: strings.accountantPrv },
+          { value: 'rdp', label: strings.accountantRdp },
+        ],
+        fields.accountant,
+        (accountant) => this.write({ accountant }),
+      )}
+      ${
+        dataSets.length === 0
+          ? nothing
+          : select(
+              strings.alreadySpent,
+              [
+                { value: noneSpent, label: strings.noneSpent },
+                ...dataSets.map((each) => ({ value: each.id, label: dataSetText(each, strings, formats) })),
+              ],
+              dataSets.some(({ id }) => id === fields.spentOn) && fields.spentOn !== null ? fields.spentOn : noneSpent,
+              (value) => this.write({ spentOn: value === noneSpent ? null : value }),
+            )
+      }
+    </form>`;
+  }
+
+  private facts(plan: Plan, { strings, formats }: PlanPanelProperties, isStale: boolean): TemplateResult {
+    const lower = plan.lower === null ? null : fill(strings.epsilonLower, { lower: formats.number(plan.lower) });
+    const entries: readonly (readonly [title: string, value: string, detail: string | null])[] = [
+      [strings.noiseMultiplier, formats.number(plan.noiseMultiplier), strings.noiseMultiplierOf],
+      [
+        plan.inputs.spentOn === null ? strings.epsilon : strings.epsilonTogether,
+        epsilonText(plan.epsilon, strings, formats),
+        lower,
+      ],
+      [strings.delta, formats.number(plan.delta), null],
+      [
+        strings.sampling,
+        formats.number(plan.samplingRate),
+        fill(strings.samplingOf, {
+          batch: formats.integer(plan.expectedBatchSize),
+          examples: formats.integer(plan.inputs.examples),
+        }),
+      ],
+      [
+        strings.stepsPlanned,
+        formats.integer(plan.totalSteps),
+        fill(strings.stepsPlannedOf, { n: formats.integer(plan.stepsPerEpoch) }),
+      ],
+      [
+        strings.accountant,
+        accountantText(plan.accountant, strings),
+        [
+          ...(plan.prv === null ? [] : [`PRV ${formats.number(plan.prv)}`]),
+          ...(plan.rdp === null ? [] : [`RDP ${formats.number(plan.rdp)}`]),
+        ].join(' · '),
+      ],
+    ];
+    return html`<dl class=${isStale ? 'stale' : ''}>
+      ${entries.map(
+        ([title, value, detail]) =>
+          html`<div>
+            <dt>${title}</dt>
+            <dd class="value">${value}</dd>
+            ${detail === null || detail === '' ? nothing : html`<dd class="detail">${detail}</dd>`}
+          </div>`,
+      )}
+    </dl>`;
+  }
+
+  /** The budget that the plan would go beyond. */
+  private breach(plan: Plan, { model }: PlanPanelProperties): DataSet | undefined {
+    const found = model.dataSets().find(({ id }) => id === plan.inputs.spentOn);
+    if (found === undefined || found.budget === null) return undefined;
+    return plan.epsilon === null || plan.epsilon > found.budget.epsilon ? found : undefined;
+  }
+
+  private notices(plan: Plan, properties: PlanPanelProperties): TemplateResult {
+    const { strings, formats } = properties;
+    const weak = weakText(plan, strings, formats);
+    const breach = this.breach(plan, properties);
+    return html`${weak === '' ? nothing : html`<p class="notice warning" role="alert">${weak}</p>`}
+    ${
+      breach?.budget === undefined || breach.budget === null
+        ? nothing
+        : html`<p class="notice warning" role="alert">
+            ${fill(strings.overBudget, {
+              data: breach.data,
+              epsilon: formats.number(breach.budget.epsilon),
+              delta: formats.number(breach.budget.delta),
+            })}
+          </p>`
+    }`;
+  }
+
+  private chart(
+    name: ChartName,
+    properties: PlanPanelProperties,
+    about: Pick<LineModel, 'title' | 'xTitle' | 'x' | 'y' | 'xText' | 'mark' | 'target'> & { readonly curve: Curve },
+  ): TemplateResult {
+    const { strings, formats, layout, onLayout } = properties;
+    const asTable = layout.tables.includes(name);
+    const model: LineModel = {
+      ...about,
+      text: curveText(about.title, about.curve, (x) => `${about.xTitle} ${about.xText(x)}`, strings, formats),
+      asTable,
+      onAsTable: () =>
+        onLayout({
+          ...layout,
+          tables: asTable ? layout.tables.filter((each) => each !== name) : [...layout.tables, name],
+        }),
+      strings,
+      formats,
+    };
+    return html`<peft-line-chart .model=${model}></peft-line-chart>`;
+  }
+
+  private charts(plan: Plan, properties: PlanPanelProperties): TemplateResult {
+    const { model, strings, formats } = properties;
+    const { inputs, noiseMultiplier, epsilon, stepsPerEpoch, totalSteps } = plan;
+    const target = inputs.goal.kind === 'epsilon' ? inputs.goal.epsilon : null;
+    return html`<div class="charts">
+      ${this.chart('noise', properties, {
+        title: strings.epsilonByNoise,
+        xTitle: strings.noiseMultiplier,
+        curve: model.noise(),
+        x: 'log',
+        y: 'log',
+        xText: formats.number,
+        mark: { x: noiseMultiplier, epsilon },
+        target,
+      })}
+      ${this.chart('epochs', properties, {
+        title: strings.epsilonAfterEpochs,
+        xTitle: strings.epoch,
+        curve: model.epochs(),
+        x: 'linear',
+        y: 'linear',
+        xText: (x) => formats.number(Math.round(100 * x) / 100),
+        mark: { x: totalSteps / stepsPerEpoch, epsilon },
+        target,
+      })}
+    </div>`;
+  }
+
+  private results(properties: PlanPanelProperties): TemplateResult {
+    const { model, strings, formats, onCopy, onOpen } = properties;
+    const state = model.state();
+    const plan = model.plan();
+    if (state?.kind === 'refused')
+      return html`<div class="results"><p class="notice error" role="alert">${state.message}</p></div>`;
+    if (plan === undefined)
+      return html`<div class="results"><p class="empty" role="status">${strings.computing}</p></div>`;
+    const isStale = state?.kind === 'computing';
+    return html`<div class="results">
+      ${this.facts(plan, properties, isStale)}
+      <p class="hidden-visually" role="status">${isStale ? strings.computing : planText(plan, strings, formats)}</p>
+      ${this.notices(plan, properties)}
+      <div class="buttons" role="toolbar" aria-label=${strings.actions}>
+        <vscode-button @click=${onOpen}>${strings.openConfiguration}</vscode-button>
+        <vscode-button secondary @click=${onCopy}>${strings.copyConfiguration}</vscode-button>
+      </div>
+      ${this.charts(plan, properties)}
+    </div>`;
+  }
+
+  protected override render(): TemplateResult | typeof nothing {
+    const { properties, written } = this;
+    if (properties === undefined || written === undefined) return nothing;
+    const { strings } = properties;
+    return html`<main>
+      <header>
+        <h1>${strings.planTitle}</h1>
+        <p class="quiet">${strings.planIntroduction}</p>
+      </header>
+      <div class="columns">${this.form(written, properties)} ${this.results(properties)}</div>
+      <p class="quiet">${strings.planNotCovered}</p>
+    </main>`;
+  }
+}
+
+customElements.define('peft-plan-panel', PlanPanel);

@@ -11,6 +11,14 @@ const verdicts: Readonly<Record<PrivacyAudit['verdict'], string>> = {
   'not-private': 'this run is not private',
 };
 
+function clippingText({ clipping, maxGradNorm, adaptive }: NonNullable<PrivacyAudit['ledger']>): string {
+  if (clipping === 'automatic') return `each example's whole gradient divided by its own norm, times ${maxGradNorm}`;
+  const to = `each example's whole gradient to a norm of ${maxGradNorm}`;
+  return adaptive === undefined
+    ? to
+    : `${to} at first, then to the quantile ${adaptive.quantile}, counted with noise of ${adaptive.countDeviation} examples`;
+}
+
 function auditText({ verdict, epsilon, ledger, steps, findings, assumptions }: PrivacyAudit): string {
   const list = (title: string, lines: readonly string[]): string =>
     lines.length === 0 ? '' : `\n${title}\n${lines.map((line) => `  ${line}\n`).join('')}`;
@@ -24,7 +32,7 @@ function auditText({ verdict, epsilon, ledger, steps, findings, assumptions }: P
           ['training examples', grouped(ledger.examples)],
           ['sampling', `Poisson, rate ${ledger.samplingRate.toPrecision(4)}`],
           ['noise multiplier', String(ledger.noiseMultiplier)],
-          ['clipping', `each example's whole gradient to a norm of ${ledger.maxGradNorm}`],
+          ['clipping', clippingText(ledger)],
           [
             'steps',
             `${grouped(steps.recorded)}${steps.repeated === 0 ? '' : ` and ${grouped(steps.repeated)} released again`}`,

@@ -13,6 +13,7 @@ const progressSchema = z.object({
   evaluationsWithoutGain: z.int().nonnegative(),
   lastMetrics: metrics.optional(),
   trainSeconds: z.number().nonnegative(),
+  clippingNorm: z.number().positive().exactOptional(),
 });
 
 const metadataSchema = z.object({

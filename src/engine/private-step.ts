@@ -3,7 +3,7 @@ import { assembleBatch } from './data/batches.ts';
 import { exampleAt } from './data/dataset.ts';
 import { batchFeeds, dropoutWords, type NamedTensors } from './feeds.ts';
 import { input } from './graph/operations.ts';
-import { clippedSums, perExampleGradients } from './graph/per-example.ts';
+import { clippedSums, perExampleGradients, type ClippingFunction } from './graph/per-example.ts';
 import type { Value } from './graph/value.ts';
 import { BATCH } from './encoders/encoder.ts';
 import { LOSS_SCALE, type ModelGraph } from './model-graph.ts';
@@ -26,17 +26,25 @@ export interface PrivacySpent {
 export interface PrivateMechanism {
   /** q: with this probability each example is drawn into a step, independently of all others. */
   readonly samplingRate: number;
-  /** The deviation of the noise on the sum of clipped gradients, in units of `maxGradNorm`. */
+  /** The noise multiplier of all that a step releases. */
   readonly noiseMultiplier: number;
-  /** The bound on the norm of an example's gradient over all trained tensors together. */
+  readonly clipping: ClippingFunction;
+  /** The bound on the norm of an example's gradient over all trained tensors together; at the first step, where it adapts. */
   readonly maxGradNorm: number;
+  /**
+   * Where the norm adapts: the next step's, from this one's and Σ (½ for an example within it, −½ for one beyond it), to which it adds
+   * noise. It is computed from what is released, so it may be told.
+   */
+  readonly adapt?: (norm: number, centredCount: number, step: number) => number;
   /** q times the public number of examples: what the noisy sum is divided by, whatever the draw. */
   readonly expectedBatchSize: number;
   /** The examples drawn into a step (counted from 1), each at most once; there may be none. */
   readonly draw: (step: number) => Uint32Array;
-  /** The sum of clipped gradients with its noise, on a public grid. `tensor` names the stream of noise. */
-  readonly addNoise: (sum: Float32Array | Float64Array, step: number, tensor: string) => Float64Array;
+  /** The sum of gradients clipped to `norm` with its noise, on a public grid. `tensor` names the stream of noise. */
+  readonly addNoise: (sum: Float32Array | Float64Array, step: number, tensor: string, norm: number) => Float64Array;
   readonly spent: (steps: number) => PrivacySpent;
+  /** Whether what evaluates the model is public, so that a checkpoint may be chosen and training stopped by it. */
+  readonly publicEvaluation: boolean;
 }
 
 /** What a step knows of its examples without noise: it is not covered by epsilon, and stays where only the user can read it. */
@@ -56,6 +64,8 @@ export interface PrivateStepRecord {
 
 export interface PrivateGradient extends StepGradient {
   readonly record: PrivateStepRecord;
+  /** The clipping norm of the next step. */
+  readonly nextNorm: number;
 }
 
 const MAX_NORM = 'max_grad_norm';
@@ -68,15 +78,13 @@ const EXAMPLE_WEIGHTS = 'example_weights';
 const ROUNDING_MARGIN = 1 - 1e-5;
 
 /** The outputs of a graph that a private step reads: losses, norms, and the sum of clipped gradients of each trained tensor. */
-export function privateOutputs(model: ModelGraph): Readonly<Record<string, Value>> {
+export function privateOutputs(model: ModelGraph, clipping: ClippingFunction): Readonly<Record<string, Value>> {
   const leaves = model.trained.map(({ value }) => value);
   const { losses, gradients } = perExampleGradients(model.losses, leaves, BATCH);
-  const { norms, sums } = clippedSums(
-    gradients,
-    leaves,
-    input(MAX_NORM, 'float32', []),
-    input(EXAMPLE_WEIGHTS, 'float32', [BATCH]),
-  );
+  const { norms, sums } = clippedSums(gradients, leaves, input(MAX_NORM, 'float32', []), {
+    weights: input(EXAMPLE_WEIGHTS, 'float32', [BATCH]),
+    clipping,
+  });
   const named = model.trained.map(({ name }, index): readonly [string, Value] => {
     const sum = sums[index];
     if (sum === undefined) throw new Error(`${name} has no gradient`);
@@ -138,9 +146,10 @@ async function runChunk(
 
 /**
  * One step of DP-SGD (Abadi et al. 2016, algorithm 1): Poisson-drawn examples, each example's gradient clipped over all trained tensors
- * together, summed, noise added once, divided by the expected batch size. The gradient and its norm are private; `record` is not.
+ * together, summed, noise added once, divided by the expected batch size. The gradient, its norm and `nextNorm` are private; `record` is not.
  * @param executable gives the outputs of `privateOutputs`
  * @param step counted from 1
+ * @param maxGradNorm the step's clipping norm
  * @throws DivergedError when the noisy gradient is not finite
  */
 export async function computePrivateGradient(
@@ -150,6 +159,7 @@ export async function computePrivateGradient(
   executable: Executable,
   feeds: NamedTensors,
   step: number,
+  maxGradNorm = mechanism.maxGradNorm,
 ): Promise<PrivateGradient> {
   const { train, checkpoint, settings, maskToken } = setup;
   const drawn = mechanism.draw(step);
@@ -169,7 +179,7 @@ export async function computePrivateGradient(
         ...batchFeeds(batch, checkpoint.config, maskToken, model.specialTokens),
         ...dropoutWords(model.dropoutSites, sizes, { seed: settings.seed, step, microBatch }),
         [LOSS_SCALE]: { dtype: 'float32', shape: [], data: Float32Array.of(1) },
-        [MAX_NORM]: { dtype: 'float32', shape: [], data: Float32Array.of(mechanism.maxGradNorm * ROUNDING_MARGIN) },
+        [MAX_NORM]: { dtype: 'float32', shape: [], data: Float32Array.of(maxGradNorm * ROUNDING_MARGIN) },
         [EXAMPLE_WEIGHTS]: { dtype: 'float32', shape: [real.length], data: Float32Array.from(real, Number) },
       });
     };
@@ -182,7 +192,7 @@ export async function computePrivateGradient(
       counted += 1;
       lossSum += losses[row] ?? 0;
       normSum += norms[row] ?? 0;
-      if ((norms[row] ?? 0) > mechanism.maxGradNorm) clipped += 1;
+      if ((norms[row] ?? 0) > maxGradNorm) clipped += 1;
     }
     for (const { name } of model.trained) {
       const part = floats(results[name], name);
@@ -195,7 +205,7 @@ export async function computePrivateGradient(
     const sum = sums.get(name) ?? new Float64Array(shape.reduce((size, dim) => size * dim, 1));
     // What is not needed any more makes room for the next tensor's noise.
     sums.delete(name);
-    const noisy = mechanism.addNoise(sum, step, name);
+    const noisy = mechanism.addNoise(sum, step, name, maxGradNorm);
     gradients.set(
       name,
       Float32Array.from(noisy, (value) => value / mechanism.expectedBatchSize),
@@ -210,6 +220,7 @@ export async function computePrivateGradient(
     norm,
     examples: drawn.length,
     tokens,
+    nextNorm: mechanism.adapt?.(maxGradNorm, 0.5 * (counted - clipped) - 0.5 * clipped, step) ?? maxGradNorm,
     record: {
       step,
       drawn: drawn.length,

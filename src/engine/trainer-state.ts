@@ -21,6 +21,8 @@ export interface Progress {
   readonly lastMetrics: Readonly<Record<string, number>> | undefined;
   /** Seconds spent training in all segments. */
   readonly trainSeconds: number;
+  /** The next step's clipping norm, in a private training that adapts it. */
+  readonly clippingNorm?: number;
 }
 
 export const atStart: Progress = {

@@ -104,7 +104,10 @@ interface Session {
 export async function train(setup: TrainingSetup, host: TrainingHost, from?: TrainerState): Promise<TrainingResult> {
   const session = await openSession(setup, host, from);
   const { model, lengths } = session;
-  const outputs = setup.privacy === undefined ? { loss: model.loss, ...gradientsOf(model) } : privateOutputs(model);
+  const outputs =
+    setup.privacy === undefined
+      ? { loss: model.loss, ...gradientsOf(model) }
+      : privateOutputs(model, setup.privacy.clipping);
   const weights = frozenWeights(model, setup.checkpoint, setup.settings.seed);
   const executable = await setup.backend.compile(outputs, weights, setup.device);
   const frozen = model.frozen.reduce((sum, { shape }) => sum + shape.reduce((size, dim) => size * dim, 1), 0);
@@ -169,12 +172,15 @@ async function trainSteps(session: Session, executable: Executable): Promise<Tra
 
     const began = host.now();
     const step = session.progress.step + 1;
-    const { gradient, batches } = await compute(step);
+    const { gradient, batches, norms } = await compute(step);
     const learningRate = learningRateAt(session.schedule, session.progress.step);
     const scale = setup.privacy === undefined ? clipFactor(gradient.norm, settings.maxGradNorm) : 1;
     stepAdamW(session.optimiser, session.trained, gradient.gradients, learningRate, settings.adam, scale);
     const milliseconds = host.now() - began;
-    session.progress = advance(session.progress, batches, lengths, milliseconds);
+    session.progress = {
+      ...advance(session.progress, batches, lengths, milliseconds),
+      ...(norms === undefined ? {} : { clippingNorm: norms.next }),
+    };
 
     const rates = measure({ examples: gradient.examples, tokens: gradient.tokens, milliseconds });
     host.emit({
@@ -188,6 +194,7 @@ async function trainSteps(session: Session, executable: Executable): Promise<Tra
       tokensPerSecond: rates.tokensPerSecond,
       remainingMs: rates.millisecondsPerStep * (lengths.totalSteps - step),
       ...(setup.privacy !== undefined && isDue(session, 'epoch') ? { epsilon: setup.privacy.spent(step).epsilon } : {}),
+      ...(norms === undefined ? {} : { clippingNorm: norms.used }),
     });
     if (isDue(session, settings.evaluateEvery)) await evaluateAll(session);
     const patience = settings.earlyStopping?.patience ?? Infinity;
@@ -202,7 +209,12 @@ async function trainSteps(session: Session, executable: Executable): Promise<Tra
 }
 
 /** Computes the gradient of a step; `batches` says how far it went in the order of the epoch. */
-type ComputeStep = (step: number) => Promise<{ readonly gradient: StepGradient; readonly batches: number }>;
+type ComputeStep = (step: number) => Promise<{
+  readonly gradient: StepGradient;
+  readonly batches: number;
+  /** Clipping norms that adapt. */
+  readonly norms?: { readonly used: number; readonly next: number };
+}>;
 
 function orderedSteps(session: Session, executable: Executable): ComputeStep {
   const { setup, model, lengths } = session;
@@ -218,10 +230,15 @@ function orderedSteps(session: Session, executable: Executable): ComputeStep {
 function privateSteps(session: Session, executable: Executable, mechanism: PrivateMechanism): ComputeStep {
   const { setup, host, model, feeds } = session;
   return async (step) => {
-    const gradient = await computePrivateGradient(setup, mechanism, model, executable, feeds, step);
+    const used = session.progress.clippingNorm ?? mechanism.maxGradNorm;
+    const gradient = await computePrivateGradient(setup, mechanism, model, executable, feeds, step, used);
     host.recordPrivate?.(gradient.record);
     // How many examples and tokens were drawn is not covered by epsilon; rates speak of the expected number.
-    return { gradient: { ...gradient, examples: mechanism.expectedBatchSize, tokens: 0 }, batches: 1 };
+    return {
+      gradient: { ...gradient, examples: mechanism.expectedBatchSize, tokens: 0 },
+      batches: 1,
+      ...(mechanism.adapt === undefined ? {} : { norms: { used, next: gradient.nextNorm } }),
+    };
   };
 }
 
@@ -297,7 +314,8 @@ async function evaluateAll(session: Session): Promise<void> {
   const score = metrics[metric];
   if (score === undefined) throw new Error(`the task has no metric ${metric}`);
   // To choose a checkpoint by private data's own evaluation would release more than epsilon says: the last one counts.
-  const improved = setup.privacy === undefined && (progress.best === undefined || score > progress.best.score);
+  const mayChoose = setup.privacy?.publicEvaluation ?? true;
+  const improved = mayChoose && (progress.best === undefined || score > progress.best.score);
   session.progress = {
     ...progress,
     lastMetrics: metrics,

@@ -25,6 +25,8 @@ export type TrainingEvent =
       readonly remainingMs?: number;
       /** The privacy loss of all steps so far, at the end of each epoch of a private training. */
       readonly epsilon?: number;
+      /** The norm to which each example was clipped, in a private training that adapts it. */
+      readonly clippingNorm?: number;
     }
   | {
       readonly type: 'evaluation';

@@ -1,4 +1,5 @@
 import { privacySpent } from '../privacy/accountant.ts';
+import { composedNoiseMultiplier } from '../privacy/adaptive-clipping.ts';
 import { areOtherData } from './data-id.ts';
 import type { JournalEvent } from './events.ts';
 import { releasedSteps, releasesOf, repeatedSteps } from './released-steps.ts';
@@ -34,6 +35,34 @@ const lasting = [
   'clipping',
   'delta',
 ] as const satisfies readonly (keyof Ledger)[];
+
+/** What of the ledger's adaptive clipping is the same in all segments. */
+const lastingAdaptive = ['quantile', 'rate', 'countDeviation', 'gradientNoiseMultiplier'] as const;
+
+/** The noise multiplier of all that a step releases, computed from its parts. */
+function noiseOf({ noiseMultiplier, adaptive }: Ledger): number {
+  return adaptive === undefined
+    ? noiseMultiplier
+    : composedNoiseMultiplier(adaptive.gradientNoiseMultiplier, adaptive.countDeviation);
+}
+
+function clippingFindings(ledgers: readonly Ledger[]): readonly string[] {
+  const [first] = ledgers;
+  if (first === undefined) return [];
+  const composed = noiseOf(first);
+  const changed = lastingAdaptive.filter((name) =>
+    ledgers.some(({ adaptive }) => adaptive?.[name] !== first.adaptive?.[name]),
+  );
+  return [
+    ...((first.clipping === 'adaptive') === (first.adaptive !== undefined)
+      ? []
+      : ['the ledger does not tell how its clipping norm adapts']),
+    ...(Math.abs(composed - first.noiseMultiplier) > TOLERANCE * composed
+      ? [`gradients and count together have noise multiplier ${composed}, the ledger says ${first.noiseMultiplier}`]
+      : []),
+    ...changed.map((name) => `adaptive.${name} is not the same in all segments`),
+  ];
+}
 
 /** Relative differences below this are rounding. */
 const TOLERANCE = 1e-6;
@@ -73,6 +102,7 @@ function ledgerFindings(segments: readonly Segment[], first: Ledger): readonly s
   return [
     ...(bare > 0 ? [`${bare} of the run's segments took steps without a ledger`] : []),
     ...changed.map((name) => `${name} is not the same in all segments`),
+    ...clippingFindings([first, ...others]),
     ...(otherData ? ['the training data are not the same in all segments'] : []),
     ...([first, ...others].some(({ insecure }) => insecure)
       ? ['draws and noise come from a known seed (privacy.insecureSeed): anybody can take the noise away']
@@ -83,14 +113,14 @@ function ledgerFindings(segments: readonly Segment[], first: Ledger): readonly s
   ];
 }
 
-function releaseFindings(events: readonly JournalEvent[]): readonly string[] {
+function releaseFindings(events: readonly JournalEvent[], publicEvaluation: boolean): readonly string[] {
   const told = events.filter((event) => event.type === 'step' && event.loss !== null).length;
   const chosen = events.some((event) => event.type === 'evaluation' && event.best);
   const early = events.some((event) => event.type === 'finished' && event.reason === 'early-stopped');
   return [
     ...(told > 0 ? [`the journal tells the training loss of ${told} steps, which epsilon does not cover`] : []),
-    ...(chosen ? ['a checkpoint was chosen by its evaluation, which epsilon does not cover'] : []),
-    ...(early ? ['the run stopped early by its evaluations, which epsilon does not cover'] : []),
+    ...(chosen && !publicEvaluation ? ['a checkpoint was chosen by its evaluation, which epsilon does not cover'] : []),
+    ...(early && !publicEvaluation ? ['the run stopped early by its evaluations, which epsilon does not cover'] : []),
   ];
 }
 
@@ -109,7 +139,9 @@ export function auditPrivacy(events: readonly JournalEvent[]): PrivacyAudit {
   const releases = releasesOf(events);
   const released = releasedSteps(releases);
   const repeated = released - releases.lastStep;
-  const { samplingRate, noiseMultiplier, delta } = first;
+  const { samplingRate, delta } = first;
+  const noiseMultiplier = noiseOf(first);
+  const publicEvaluation = privacy.every((ledger) => ledger.publicEvaluation === true);
   const accountant = first.accountant === 'tightest' ? undefined : first.accountant;
   const spentAfter = (count: number): ReturnType<typeof privacySpent> =>
     privacySpent([{ samplingRate, noiseMultiplier, steps: count }], delta, accountant);
@@ -121,7 +153,7 @@ export function auditPrivacy(events: readonly JournalEvent[]): PrivacyAudit {
   const before = segments.find(({ number }) => number === recorded?.segment)?.repeated ?? 0;
   const findings = [
     ...ledgerFindings(segments, first),
-    ...releaseFindings(events),
+    ...releaseFindings(events, publicEvaluation),
     ...(counted === shown
       ? []
       : [`the ledger counts ${counted} repeated steps; the journal shows that ${shown} were released again`]),
@@ -137,7 +169,10 @@ export function auditPrivacy(events: readonly JournalEvent[]): PrivacyAudit {
       `neighbouring data sets differ by one training example, there or not; somebody with several examples is covered less`,
       `the number of training examples, ${first.examples}, is public`,
       'draws and noise came from the stated generator, and nobody else had its key',
-      'only this run, of all that used the data, is counted; scores on a development set of the same people are not covered',
+      'only this run, of all that used the data, is counted',
+      publicEvaluation
+        ? 'the evaluation data are public, as the user declared; scores on them may have stopped the training or chosen a checkpoint'
+        : 'scores on a development set of the same people are not covered',
     ],
   };
 }

@@ -229,6 +229,31 @@ const privacy = z
       .positive()
       .default(0.1)
       .describe("The norm to which each example's gradient over all trained tensors together is clipped."),
+    clipping: z
+      .enum(['flat', 'automatic', 'adaptive'])
+      .default('flat')
+      .describe(
+        "How: gradients beyond maxGradNorm are cut to it; or each is divided by its own norm, so that all count alike (AUTO-S); or the norm begins at maxGradNorm and follows a quantile of the examples' norms, whose noise is part of epsilon.",
+      ),
+    adaptive: z
+      .strictObject({
+        quantile: z
+          .number()
+          .positive()
+          .lt(1)
+          .default(0.5)
+          .describe('The share of the examples whose gradients shall stay unclipped.'),
+        rate: z.number().positive().default(0.2).describe('How fast the norm follows: the exponent of a step.'),
+        countNoise: z
+          .number()
+          .positive()
+          .exactOptional()
+          .describe(
+            'The deviation of the noise on the number of unclipped examples; a twentieth of the expected batch when absent, at least twice the noise multiplier.',
+          ),
+      })
+      .exactOptional()
+      .describe('With adaptive clipping: how the norm follows.'),
     accountant: z
       .enum(['tightest', 'rdp', 'prv'])
       .default('tightest')
@@ -239,6 +264,12 @@ const privacy = z
       .literal('poisson')
       .default('poisson')
       .describe('Each example enters each step with the same probability, independently: what the accountants assume.'),
+    publicEvaluation: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Declares that the evaluation data are public: about nobody whom the training examples are about. Only then may training stop early, or a checkpoint be chosen, by a score.',
+      ),
     insecureSeed: z
       .int()
       .min(0)
@@ -259,6 +290,14 @@ const privacy = z
             : 'epsilon and noiseMultiplier exclude one another',
         path: epsilon === undefined ? [] : ['noiseMultiplier'],
         input: context.value,
+      });
+    const { clipping, adaptive } = context.value;
+    if (adaptive !== undefined && clipping !== 'adaptive')
+      context.issues.push({
+        code: 'custom',
+        message: `is only for clipping "adaptive", not "${clipping}"`,
+        path: ['adaptive'],
+        input: adaptive,
       });
   })
   .describe(
@@ -321,12 +360,15 @@ export type Matrix = z.output<typeof matrixSchema>;
 function refuseVoidPrivacy({
   value,
   issues,
-}: z.core.ParsePayload<{ readonly privacy?: unknown; readonly training: { readonly earlyStopping?: unknown } }>): void {
-  if (value.privacy === undefined || value.training.earlyStopping === undefined) return;
+}: z.core.ParsePayload<{
+  readonly privacy?: { readonly publicEvaluation: boolean };
+  readonly training: { readonly earlyStopping?: unknown };
+}>): void {
+  if (value.privacy?.publicEvaluation !== false || value.training.earlyStopping === undefined) return;
   issues.push({
     code: 'custom',
     message:
-      'a private run may not stop by an evaluation: the number of steps would tell of data that epsilon does not cover; remove earlyStopping',
+      'a private run may not stop by an evaluation: the number of steps would tell of data that epsilon does not cover; remove earlyStopping, or set privacy.publicEvaluation if the evaluation data are public',
     path: ['training', 'earlyStopping'],
     input: value.training.earlyStopping,
   });

@@ -47,6 +47,8 @@ export const stepEvent = z.object({
   remainingMs: z.number().optional(),
   /** The privacy loss of all steps so far, at the end of each epoch of a private training; null when it is infinite. */
   epsilon: value.optional(),
+  /** The norm to which each example was clipped, in a private training that adapts it; it follows from what was released before. */
+  clippingNorm: z.number().optional(),
 });
 
 export const evaluationEvent = z.object({
@@ -89,11 +91,25 @@ export const privacyEvent = z.object({
   expectedBatchSize: z.number(),
   /** Examples computed at once; the draw is not cut to it. */
   chunkSize: z.int().positive(),
-  /** Deviation of the noise on the sum in units of `maxGradNorm`. */
+  /** The noise multiplier of all that a step releases: without adaptive clipping, the deviation of the noise on the sum in units of `maxGradNorm`. */
   noiseMultiplier: z.number(),
+  /** The norm at the first step, where it adapts. */
   maxGradNorm: z.number(),
-  /** Over all trained tensors of an example together. */
-  clipping: z.literal('flat'),
+  /** Over all trained tensors of an example together: cut to the norm, divided by the example's own, or cut to a norm that adapts. */
+  clipping: z.enum(['flat', 'automatic', 'adaptive']),
+  /** How the norm adapts, and what of the noise its count leaves to the gradients. */
+  adaptive: z
+    .object({
+      quantile: z.number(),
+      rate: z.number(),
+      /** Deviation of the noise on the count of examples that are not clipped, each of which moves it by ½. */
+      countDeviation: z.number(),
+      /** Deviation of the noise on the sum of gradients in units of the step's norm. */
+      gradientNoiseMultiplier: z.number(),
+    })
+    .optional(),
+  /** Whether the user declared the evaluation data public, so that training may be stopped and a checkpoint chosen by it. */
+  publicEvaluation: z.boolean().optional(),
   delta: z.number(),
   accountant: z.enum(['tightest', 'rdp', 'prv']),
   plannedSteps: z.int().positive(),

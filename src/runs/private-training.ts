@@ -5,6 +5,7 @@ import { FileError, UserError } from '../base/errors.ts';
 import type { PrivateMechanism, PrivateStepRecord } from '../engine/private-step.ts';
 import type { TrainingSettings } from '../engine/training-setup.ts';
 import { privacySpent } from '../privacy/accountant.ts';
+import { gradientNoiseMultiplier, nextClippingNorm, usualCountDeviation } from '../privacy/adaptive-clipping.ts';
 import { calibrateNoise } from '../privacy/calibrate.ts';
 import { deltaIsWeak } from '../privacy/delta.ts';
 import { privateSchedule, type PrivateSchedule } from '../privacy/schedule.ts';
@@ -140,6 +141,32 @@ function plannedBefore(
   return targetEpsilon === undefined ? plan : { ...plan, targetEpsilon };
 }
 
+/** How the clipping norm adapts. @throws UserError where its count alone costs more than the noise allows */
+function adaptiveOf(
+  { clipping, adaptive }: PrivacySettings,
+  noiseMultiplier: number,
+  expectedBatchSize: number,
+): PrivacyLedger['adaptive'] {
+  if (clipping !== 'adaptive') return undefined;
+  const { quantile = 0.5, rate = 0.2, countNoise } = adaptive ?? {};
+  const countDeviation = countNoise ?? usualCountDeviation(expectedBatchSize, noiseMultiplier);
+  if (2 * countDeviation <= noiseMultiplier) {
+    throw new UserError(
+      `privacy.adaptive.countNoise is ${countDeviation}, which alone costs more than the noise multiplier ${noiseMultiplier} allows`,
+      `It has to be above ${noiseMultiplier / 2}; four times that leaves the gradients nearly all of the budget.`,
+    );
+  }
+  return {
+    quantile,
+    rate,
+    countDeviation,
+    gradientNoiseMultiplier: gradientNoiseMultiplier(noiseMultiplier, countDeviation),
+  };
+}
+
+/** The stream of the noise on the count of unclipped examples; no tensor is called so. */
+const COUNT_STREAM = 'clipping count';
+
 /**
  * Makes a run's mechanism: calibrates the noise where a target epsilon is given, and opens the key. A segment that finds the key of the
  * one before repeats its draws and noise, so that nothing is released twice; without it the steps that it computes again count twice.
@@ -169,15 +196,28 @@ export function openPrivateTraining(
   const repeated = repeatedSteps(releasesOf(before), keyId, fromStep);
   const streams: PrivateStreams = privateStreams(key);
   const accountant = settings.accountant === 'tightest' ? undefined : settings.accountant;
-  const deviation = noiseMultiplier * settings.maxGradNorm;
+  const { clipping, maxGradNorm, publicEvaluation } = settings;
+  const adaptive = earlier === undefined ? adaptiveOf(settings, noiseMultiplier, expectedBatchSize) : earlier.adaptive;
+  const gradientNoise = adaptive?.gradientNoiseMultiplier ?? noiseMultiplier;
   return {
     mechanism: {
       samplingRate,
       noiseMultiplier,
-      maxGradNorm: settings.maxGradNorm,
+      clipping: clipping === 'automatic' ? 'automatic' : 'flat',
+      maxGradNorm,
       expectedBatchSize,
       draw: (step) => streams.draw(step, examples, samplingRate),
-      addNoise: (sum, step, tensor) => streams.addNoise(sum, step, tensor, deviation),
+      addNoise: (sum, step, tensor, norm) => streams.addNoise(sum, step, tensor, gradientNoise * norm),
+      ...(adaptive === undefined
+        ? {}
+        : {
+            adapt: (norm, centredCount, step) => {
+              const exact = Float64Array.of(centredCount);
+              const [noisy = NaN] = streams.addNoise(exact, step, COUNT_STREAM, adaptive.countDeviation);
+              return nextClippingNorm(norm, noisy, expectedBatchSize, adaptive);
+            },
+          }),
+      publicEvaluation,
       spent: (steps) => {
         const phases = [{ samplingRate, noiseMultiplier, steps: steps + repeated }];
         const spent = privacySpent(phases, delta, accountant);
@@ -195,8 +235,10 @@ export function openPrivateTraining(
       expectedBatchSize,
       chunkSize: training.batchSize,
       noiseMultiplier,
-      maxGradNorm: settings.maxGradNorm,
-      clipping: 'flat',
+      maxGradNorm,
+      clipping,
+      ...(adaptive === undefined ? {} : { adaptive }),
+      publicEvaluation,
       delta,
       accountant: settings.accountant,
       plannedSteps: totalSteps,

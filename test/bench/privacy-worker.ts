@@ -67,6 +67,8 @@ const mechanism: PrivateMechanism = {
   samplingRate: 0.5,
   noiseMultiplier: 1,
   maxGradNorm: noise,
+  clipping: 'flat',
+  publicEvaluation: false,
   expectedBatchSize: batch,
   draw: (step) => {
     const size = batch + Math.round((drawn[step % drawn.length] ?? 0) * Math.sqrt(batch));
@@ -77,7 +79,7 @@ const mechanism: PrivateMechanism = {
 };
 
 const model = buildModel(modelPlanOf(setup), { dropout: 'off' });
-const outputs = plan.private ? privateOutputs(model) : { loss: model.loss, ...gradientsOf(model) };
+const outputs = plan.private ? privateOutputs(model, 'flat') : { loss: model.loss, ...gradientsOf(model) };
 const executable = await onnxBackend.compile(outputs, frozenWeights(model, checkpoint, 0), setup.device);
 const values = await startValues(model, checkpoint, 0);
 const feeds = trainedFeeds(model, values);

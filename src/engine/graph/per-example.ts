@@ -641,32 +641,46 @@ export function weightedSum(gradient: PerExampleGradient, weights: Value, shape:
 export interface ClippedSums {
   /** Norm of each example's gradient over all parameters together, before clipping; `[batch]`. */
   readonly norms: Value;
-  /** Σ_b min(1, maxNorm / norm_b) · gradient of example b, one a parameter. */
+  /** Σ_b factor_b · gradient of example b, one a parameter. */
   readonly sums: readonly Value[];
 }
 
 /**
- * Flat clipping (Abadi et al. 2016, algorithm 1): one norm over all parameters jointly, each example scaled to at most `maxNorm`
- * (a scalar), summed over the batch. Only the sums and the norms leave the graph.
- * @param weights `[batch]`: multiplies each example's clipped gradient; 0 leaves out an example that only fills the batch
+ * What each example's gradient g is multiplied with, such that its norm stays within C:
+ * - `flat`: min(1, C/‖g‖) (Abadi et al. 2016);
+ * - `automatic`: C/(‖g‖ + γ) with γ = 0.01 (Bu, Wang, Zha, Karypis 2023, AUTO-S): all directions count alike, and C only scales the sum.
+ */
+export type ClippingFunction = 'flat' | 'automatic';
+
+/** γ of automatic clipping: the authors' own. */
+const STABILITY = 0.01;
+
+export interface ClippingOptions {
+  /** `[batch]`: multiplies each example's clipped gradient; 0 leaves out an example that only fills the batch. */
+  readonly weights?: Value;
+  readonly clipping?: ClippingFunction;
+}
+
+/**
+ * Clipping by one norm over all parameters jointly (Abadi et al. 2016, algorithm 1): each example is scaled to at most `maxNorm`
+ * (a scalar) and summed over the batch. Only the sums and the norms leave the graph.
  */
 export function clippedSums(
   gradients: readonly PerExampleGradient[],
   parameters: readonly Value[],
   maxNorm: Value,
-  weights?: Value,
+  { weights, clipping = 'flat' }: ClippingOptions = {},
 ): ClippedSums {
   const formed = gradients.map((gradient, index) => {
     const leaf = parameters[index];
-    return leaf === undefined ? gradient : multipliedOut(gradient, leaf.shape);
-  });
-  const norms = sqrt(formed.map(squaredNorm).reduce((a, b) => add(a, b)));
-  const clipping = where(less(maxNorm, norms), divide(maxNorm, norms), 1);
-  const factors = weights === undefined ? clipping : multiply(clipping, weights);
-  const sums = formed.map((gradient, index) => {
-    const leaf = parameters[index];
     if (leaf === undefined) throw new Error('one gradient a parameter');
-    return weightedSum(gradient, factors, leaf.shape);
+    return { leaf, gradient: multipliedOut(gradient, leaf.shape) };
   });
-  return { norms, sums };
+  const norms = sqrt(formed.map(({ gradient }) => squaredNorm(gradient)).reduce((a, b) => add(a, b)));
+  const scale =
+    clipping === 'automatic'
+      ? divide(maxNorm, add(norms, STABILITY))
+      : where(less(maxNorm, norms), divide(maxNorm, norms), 1);
+  const factors = weights === undefined ? scale : multiply(scale, weights);
+  return { norms, sums: formed.map(({ gradient, leaf }) => weightedSum(gradient, factors, leaf.shape)) };
 }

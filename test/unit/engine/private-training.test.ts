@@ -62,6 +62,8 @@ function mechanismOf(draw: (step: number) => readonly number[], noise = 0): Priv
     samplingRate: 0.2,
     noiseMultiplier: 1,
     maxGradNorm: CLIP,
+    clipping: 'flat',
+    publicEvaluation: false,
     expectedBatchSize: 8,
     draw: (step) => Uint32Array.from(draw(step)),
     addNoise: (sum) => Float64Array.from(sum, (value) => value + noise),
@@ -132,7 +134,8 @@ async function privateStep(
   const values = new Map(await startValues(model, checkpoint, 0));
   spoil(values);
   const weights = frozenWeights(model, checkpoint, 0);
-  const executable = await onnxBackend.compile(privateOutputs(model), weights, setup.device);
+  const outputs = privateOutputs(model, mechanism.clipping);
+  const executable = await onnxBackend.compile(outputs, weights, setup.device);
   try {
     return await computePrivateGradient(setup, mechanism, model, executable, trainedFeeds(model, values), 1);
   } finally {
@@ -256,6 +259,47 @@ describe('a private step', () => {
   });
 });
 
+describe('a clipping norm', () => {
+  it('is told how many examples were within it and beyond it', async () => {
+    const drawn = [3, 8, 9, 15, 22];
+    const told: (readonly number[])[] = [];
+    const adapt: PrivateMechanism['adapt'] = (norm, count, step) => {
+      told.push([norm, count, step]);
+      return norm * 2;
+    };
+    const { norms, nextNorm } = await withNorms(drawn, { ...mechanismOf(() => drawn), adapt });
+    const within = norms.filter((norm) => norm <= CLIP).length;
+    expect(told).toEqual([[CLIP, within - drawn.length / 2, 1]]);
+    expect(nextNorm).toBe(2 * CLIP);
+  });
+
+  it('that is automatic lets every example weigh alike, within the bound', async () => {
+    const setup = makeSetup('lora', 4);
+    const mechanism: PrivateMechanism = { ...mechanismOf(() => [5]), clipping: 'automatic', maxGradNorm: 50 };
+    const { gradients, record } = await privateStep(setup, mechanism);
+    const norm = Math.hypot(...[...gradients.values()].flatMap((values) => [...values])) * 8;
+    expect(record.gradientNorm).toBeLessThan(50);
+    expect(norm).toBeCloseTo((50 * record.gradientNorm) / (record.gradientNorm + 0.01), 2);
+    expect(norm).toBeLessThan(50);
+  });
+});
+
+/** The norms of single examples beside a step over all of them. */
+async function withNorms(
+  drawn: readonly number[],
+  mechanism: PrivateMechanism,
+): Promise<{ readonly norms: readonly number[]; readonly nextNorm: number }> {
+  const norms: number[] = [];
+  for (const index of drawn) {
+    const { record } = await privateStep(
+      makeSetup('lora', 4),
+      mechanismOf(() => [index]),
+    );
+    norms.push(record.gradientNorm);
+  }
+  return { norms, nextNorm: (await privateStep(makeSetup('lora', 4), mechanism)).nextNorm };
+}
+
 function wordsOf(index: number): readonly number[] {
   const batch = assembleBatch(data, Uint32Array.of(index), { padId: 0 });
   return [...batch.inputIds];
@@ -284,6 +328,7 @@ describe('a private training', () => {
   async function run(
     stopAfter: number,
     from?: TrainerState,
+    mechanism = streams,
   ): Promise<{
     readonly events: readonly TrainingEvent[];
     readonly records: readonly PrivateStepRecord[];
@@ -293,12 +338,12 @@ describe('a private training', () => {
     const records: PrivateStepRecord[] = [];
     const states: TrainerState[] = [];
     await train(
-      makeSetup('lora', 4, streams),
+      makeSetup('lora', 4, mechanism),
       {
         emit: (event) => events.push(event),
         wish: () => (events.filter((event) => event.type === 'step').length === stopAfter ? 'stop' : 'continue'),
         save: (kind, state) => {
-          expect(kind).toBe('last');
+          expect(mechanism.publicEvaluation ? ['last', 'best'] : ['last']).toContain(kind);
           const values = new Map([...state.values].map(([name, value]) => [name, value.slice()]));
           const optimiser = new Map([...state.optimiser].map(([name, value]) => [name, value.slice()]));
           states.push({ ...state, values, optimiser });
@@ -331,5 +376,27 @@ describe('a private training', () => {
     const rest = await run(-1, half.state);
     expect([...half.records, ...rest.records]).toEqual(whole.records);
     expect(rest.state.values).toEqual(whole.state.values);
+  });
+
+  it('whose norm adapts tells it, and continues with it after a stop', async () => {
+    const adapting: PrivateMechanism = {
+      ...streams,
+      adapt: (norm, count, step) => norm * Math.exp(-0.05 * count + 0.01 * randomStream(step, 'count').normal()),
+    };
+    const whole = await run(-1, undefined, adapting);
+    const half = await run(7, undefined, adapting);
+    const rest = await run(-1, half.state, adapting);
+    const normsOf = ({ events }: typeof whole): readonly unknown[] =>
+      events.filter((event) => event.type === 'step').map(({ clippingNorm }) => clippingNorm);
+    expect(normsOf(whole)[0]).toBe(CLIP);
+    expect(new Set(normsOf(whole)).size).toBe(15);
+    expect([...normsOf(half), ...normsOf(rest)]).toEqual(normsOf(whole));
+    expect(rest.state.values).toEqual(whole.state.values);
+  });
+
+  it('chooses a checkpoint by its score only where the evaluation data were declared public', async () => {
+    const { events } = await run(-1, undefined, { ...streams, publicEvaluation: true });
+    expect(events.some((event) => event.type === 'evaluation' && event.best)).toBe(true);
+    expect(events.some((event) => event.type === 'checkpoint' && event.kind === 'best')).toBe(true);
   });
 });

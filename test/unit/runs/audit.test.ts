@@ -114,6 +114,35 @@ describe('an audit', () => {
     expect(audit.findings.join()).toContain(finding);
   });
 
+  it('takes the noise of adaptive clipping from its parts, and finds a ledger that claims more', () => {
+    // z = 0.9 of gradients with 0.95 and a count with σ_b: (1/0.9² − 1/0.95²)^−½/2.
+    const countDeviation = 0.5 / Math.sqrt(0.9 ** -2 - 0.95 ** -2);
+    const adaptive = { quantile: 0.5, rate: 0.2, countDeviation, gradientNoiseMultiplier: 0.95 };
+    const adapts = (changes: object): readonly JournalEvent[] =>
+      segment(0, 1, 20, { ledger: { clipping: 'adaptive', adaptive: { ...adaptive, ...changes } } });
+    expect(auditPrivacy(adapts({}))).toMatchObject({ verdict: 'holds', findings: [] });
+    const cheap = auditPrivacy(adapts({ countDeviation: countDeviation / 2 }));
+    expect(cheap.verdict).toBe('fails');
+    expect(cheap.epsilon?.computed).toBeGreaterThan(epsilonAfter(20));
+    expect(cheap.findings.join()).toContain('gradients and count together');
+    const silent = auditPrivacy(segment(0, 1, 20, { ledger: { clipping: 'adaptive' } }));
+    expect(silent.findings.join()).toContain('how its clipping norm adapts');
+  });
+
+  it('lets a checkpoint be chosen where the evaluation data were declared public, and says so', () => {
+    const chosen = (ledger: Partial<Ledger>): readonly JournalEvent[] => [
+      ...segment(0, 1, 20, { ledger }),
+      {
+        ...{ segment: 0, seq: 30, time: 0, type: 'evaluation', step: 20, epoch: 2, split: 'dev' },
+        ...{ examples: 10, loss: 1, metrics: { score: 0.5 }, seconds: 1, best: true },
+      },
+    ];
+    expect(auditPrivacy(chosen({})).findings.join()).toContain('chosen by its evaluation');
+    const declared = auditPrivacy(chosen({ publicEvaluation: true }));
+    expect(declared.verdict).toBe('holds');
+    expect(declared.assumptions.join()).toContain('as the user declared');
+  });
+
   it('says of an ordinary run that it is none', () => {
     expect(auditPrivacy(segment(0, 1, 20).filter(({ type }) => type !== 'privacy')).verdict).toBe('not-private');
   });

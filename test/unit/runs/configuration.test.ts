@@ -38,6 +38,24 @@ function thrown(action: () => unknown): FileError {
 }
 
 describe('reading a configuration', () => {
+  it('lets a private run stop early only where its evaluation data are declared public', () => {
+    const text = (privacy: string): string =>
+      `{ "model": "a/b", "task": "sst2", "method": "lora", "training": { "earlyStopping": {} }, "privacy": ${privacy} }`;
+    const refused = thrown(() => parse(text('{ "epsilon": 1 }')));
+    expect(refused.message).toContain('privacy.publicEvaluation');
+    const declared = parse(text('{ "epsilon": 1, "publicEvaluation": true }'));
+    expect(resolveConfiguration(declared, catalogue, nothing)).toMatchObject({ privacy: { publicEvaluation: true } });
+  });
+
+  it('takes settings of adaptive clipping only with it', () => {
+    const text = (clipping: string): string =>
+      `{ "model": "a/b", "task": "sst2", "method": "lora", "privacy": { "epsilon": 1, "clipping": "${clipping}", "adaptive": { "quantile": 0.7 } } }`;
+    expect(thrown(() => parse(text('automatic'))).message).toContain('only for clipping "adaptive"');
+    expect(resolveConfiguration(parse(text('adaptive')), catalogue, nothing)).toMatchObject({
+      privacy: { adaptive: { quantile: 0.7, rate: 0.2 } },
+    });
+  });
+
   it('fills in every default', () => {
     expect(resolveConfiguration(parse(smallest), catalogue, nothing)).toEqual({
       model: { id: 'bert-base-uncased' },

@@ -22,7 +22,14 @@ afterEach(() => {
   rmSync(folder, { recursive: true });
 });
 
-const settings = { epsilon: 3, maxGradNorm: 0.1, accountant: 'tightest', sampling: 'poisson' } as const;
+const settings = {
+  epsilon: 3,
+  maxGradNorm: 0.1,
+  clipping: 'flat',
+  accountant: 'tightest',
+  sampling: 'poisson',
+  publicEvaluation: false,
+} as const;
 const training = { batchSize: 32, accumulation: 4, length: { kind: 'epochs', epochs: 5 } } as const;
 const EXAMPLES = 4000;
 
@@ -87,7 +94,7 @@ describe('a private training', () => {
     const again = open(after(first.ledger, 20), 11);
     expect(again.mechanism.draw(15)).toEqual(first.mechanism.draw(15));
     const sum = Float64Array.of(1, 2, 3);
-    expect(again.mechanism.addNoise(sum, 15, 'z')).toEqual(first.mechanism.addNoise(sum, 15, 'z'));
+    expect(again.mechanism.addNoise(sum, 15, 'z', 0.1)).toEqual(first.mechanism.addNoise(sum, 15, 'z', 0.1));
     expect(again.ledger).toEqual(first.ledger);
   });
 
@@ -129,6 +136,34 @@ describe('a private training', () => {
     writeFileSync(privateKeyFile(folder), 'short');
     expect(() => open()).toThrow(FileError);
     expect(readFileSync(privateKeyFile(folder), 'utf8')).toBe('short');
+  });
+
+  it('whose norm adapts pays for the count out of the same budget, and follows the norms', () => {
+    const { ledger, mechanism } = open([], 1, { clipping: 'adaptive', insecureSeed: 1 });
+    expect(ledger).toMatchObject({ clipping: 'adaptive', adaptive: { quantile: 0.5, rate: 0.2, countDeviation: 6.4 } });
+    expect(ledger.noiseMultiplier).toBe(open([], 1, { insecureSeed: 1 }).ledger.noiseMultiplier);
+    const { gradientNoiseMultiplier = NaN, countDeviation = NaN } = ledger.adaptive ?? {};
+    expect(gradientNoiseMultiplier ** -2 + (2 * countDeviation) ** -2).toBeCloseTo(ledger.noiseMultiplier ** -2, 12);
+    const zeros = new Float64Array(20_000);
+    for (const norm of [0.1, 7]) {
+      const noisy = mechanism.addNoise(zeros, 3, 'z', norm);
+      const deviation = Math.sqrt(noisy.reduce((sum, x) => sum + x * x, 0) / noisy.length);
+      expect(deviation / (gradientNoiseMultiplier * norm)).toBeGreaterThan(0.97);
+      expect(deviation / (gradientNoiseMultiplier * norm)).toBeLessThan(1.03);
+    }
+    // All 128 that are expected beyond the norm, or all within it: more than any noise on their number.
+    expect(mechanism.adapt?.(1, -64, 5)).toBeGreaterThan(1.05);
+    expect(mechanism.adapt?.(1, 64, 5)).toBeLessThan(0.95);
+    expect(mechanism.adapt?.(1, 3, 5)).toBe(mechanism.adapt?.(1, 3, 5));
+    const changes = Array.from({ length: 500 }, (_, step) => Math.log(mechanism.adapt?.(1, 0, step) ?? NaN));
+    const spread = Math.sqrt(changes.reduce((sum, x) => sum + x * x, 0) / 500);
+    expect(spread / ((0.2 * countDeviation) / 128)).toBeGreaterThan(0.85);
+    expect(spread / ((0.2 * countDeviation) / 128)).toBeLessThan(1.15);
+  });
+
+  it('refuses a count that alone would cost more than the budget', () => {
+    const changed = { clipping: 'adaptive', adaptive: { quantile: 0.5, rate: 0.2, countNoise: 0.1 } };
+    expect(() => open([], 1, changed)).toThrow(UserError);
   });
 
   it('keeps what epsilon does not cover in a file of its own', () => {

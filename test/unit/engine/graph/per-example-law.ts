@@ -133,5 +133,16 @@ export function checkPerExample(model: Model, sizes: Bindings, seed: number): re
   gotSums.forEach((sum, i) => {
     expectClose(sum, weighted(clipFactors, i), 1e-9);
   });
+  const automatic = clippedSums(gradients, parameters, constant([MAX_NORM], []), { clipping: 'automatic' });
+  whole(automatic.sums).forEach((sum, i) => {
+    expectClose(
+      sum,
+      weighted(
+        norms.map((norm) => MAX_NORM / (norm + 0.01)),
+        i,
+      ),
+      1e-9,
+    );
+  });
   return gradients.map(({ form }) => form);
 }

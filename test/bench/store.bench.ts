@@ -1,11 +1,15 @@
 import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { watchFolder } from '../../src/editor/core/folder-watch.ts';
+import { runTree } from '../../src/editor/core/run-tree.ts';
 import type { RunQuery } from '../../src/store/queries.ts';
 import { openStore, type Store } from '../../src/store/store.ts';
 
 /**
- * How fast the store reads journals and lists runs, through its thread as the editor uses it. Usage: node store.bench.ts [RUNS].
+ * How fast the store reads journals and lists runs, through its thread as the editor uses it, and how long the explorer's thread is
+ * held up by it. Usage: node store.bench.ts [RUNS].
  * Prints one JSON line {name, value, unit} a measurement; of several rounds the median counts.
  */
 
@@ -144,6 +148,8 @@ async function withStore(work: (store: Store, root: string, runs: string) => Pro
   }
 }
 
+const nothingNew = { changed: [], removed: [], events: 0, points: 0, unreadable: 0, problems: [] };
+
 await withStore(async (store, root, runs) => {
   const steps = 6315;
   for (let index = 0; index < 20; index++) writeRun(runs, index, steps);
@@ -177,4 +183,50 @@ await withStore(async (store, _, runs) => {
     await medianOf(() => store.comparison({ ids: listed.map(({ id }) => id) })),
     `ms for ${listed.length} runs`,
   );
+  await fillExplorer(store);
 });
+
+/** What the explorer does when a window opens on a folder with these runs, and when one of them goes on. */
+async function fillExplorer(store: Store): Promise<void> {
+  const [first, all, held, update]: [number[], number[], number[], number[]] = [[], [], [], []];
+  for (let round = 0; round < rounds; round++) {
+    const tree = runTree({ grouping: 'method' });
+    const delay = monitorEventLoopDelay({ resolution: 1 });
+    const begin = performance.now();
+    let shown: number | undefined;
+    delay.enable();
+    const watch = watchFolder({
+      look: () =>
+        Promise.resolve({ exists: true, claimed: [], waiting: [], appeared: [], gone: [], supervised: false }),
+      openStore: () =>
+        Promise.resolve({ ...store, ingest: () => Promise.resolve(nothingNew), close: () => Promise.resolve() }),
+      onChange: ({ changed, removed, everything }) => {
+        if (everything) tree.load('here', watch.runs.values());
+        else tree.update('here', changed, removed);
+        shown ??= performance.now() - begin;
+      },
+      onTransitions: () => undefined,
+      onLook: () => undefined,
+      onProblem: (problem) => {
+        throw problem;
+      },
+      timing: { idleMs: 1e9 },
+    });
+    await watch.ready;
+    all.push(performance.now() - begin);
+    first.push(shown ?? NaN);
+    delay.disable();
+    held.push(delay.max / 1e6);
+    const [run] = watch.runs.values();
+    if (run !== undefined) {
+      const changing = performance.now();
+      tree.update('here', [{ ...run, score: 1 }], []);
+      update.push(performance.now() - changing);
+    }
+    await watch.dispose();
+  }
+  print('explorer.first', median(first), `ms until the first of ${listedRuns} runs are shown`);
+  print('explorer.all', median(all), `ms until all of ${listedRuns} runs are`);
+  print('explorer.held', median(held), 'ms that the thread is held up at most meanwhile');
+  print('explorer.update', median(update), `ms to take in a change of one of ${listedRuns} runs`);
+}

@@ -107,20 +107,27 @@ export function watchFolder(options: WatchOptions): FolderWatch {
     runs.set(run.id, run);
   }
 
+  const newestFirst = { sort: { by: 'id', descending: true }, limit: rowsTogether } as const;
+
+  /** The newest runs as the database has them from before: something to look at while the files are read. */
+  async function showKnown(opened: Store): Promise<void> {
+    const { runs: known } = await opened.list(newestFirst);
+    for (const run of known) runs.set(run.id, present(run));
+    if (known.length > 0) options.onChange({ changed: [], removed: [], everything: true });
+  }
+
   async function loadEverything(opened: Store): Promise<void> {
     const present_ = new Set<string>();
-    const transitions: Transition[] = [];
     for (let offset = 0; ; offset += rowsTogether) {
-      const page = await opened.list({ sort: { by: 'id', descending: true }, limit: rowsTogether, offset });
+      const page = await opened.list({ ...newestFirst, offset });
       for (const run of page.runs) {
         present_.add(run.id);
-        tell(transitions, present(run));
+        runs.set(run.id, present(run));
       }
       if (page.runs.length < rowsTogether) break;
     }
     for (const id of [...runs.keys()]) if (!present_.has(id)) runs.delete(id);
     options.onChange({ changed: [], removed: [], everything: true });
-    if (transitions.length > 0) options.onTransitions(transitions);
   }
 
   async function loadSome(opened: Store, ids: readonly string[], removed: readonly string[]): Promise<void> {
@@ -164,6 +171,7 @@ export function watchFolder(options: WatchOptions): FolderWatch {
       }
     } else if (store === undefined) {
       store = await options.openStore();
+      await showKnown(store);
       await store.ingest();
       lastEverything = Date.now();
       await loadEverything(store);

@@ -1,0 +1,95 @@
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import {
+  watchFolder,
+  type FolderWatch,
+  type Transition,
+  type WatchChange,
+} from '../../../src/editor/core/folder-watch.ts';
+import { openStore, type Store } from '../../../src/store/store.ts';
+import { configuration, line, makeWorkspace, segmentOf, started, step, type Workspace } from '../store/workspace.ts';
+import { until } from '../../support/until.ts';
+
+let workspace: Workspace;
+
+beforeEach(() => {
+  workspace = makeWorkspace();
+});
+afterEach(() => workspace.remove());
+
+const open = (): Promise<Store> =>
+  openStore({ path: workspace.databasePath, journalMode: 'wal', runsFolder: workspace.runsFolder });
+
+const idOf = (index: number): string => `20261121-${String(index).padStart(9, '0')}-abcdef`;
+
+function makeRun(id: string, ...more: Parameters<typeof segmentOf>[1]): void {
+  workspace.write(id, 'config.json', configuration());
+  workspace.write(
+    id,
+    'marks.jsonl',
+    line({ type: 'queued', time: 1 }) + line({ type: 'claimed', time: 2, segment: 0, host: 'here', launcher: 'local' }),
+  );
+  workspace.write(
+    id,
+    'journal.jsonl',
+    segmentOf(0, [started(1), step(1), ...more])
+      .map(line)
+      .join(''),
+  );
+}
+
+test('a window shows at once what the database has, then what the files have, and calls none of it news', async () => {
+  const count = 1203;
+  for (let index = 0; index < count; index++) makeRun(idOf(index));
+  const before = await open();
+  await before.ingest();
+  await before.close();
+  // While no window was open one run ended, one came and one went.
+  const newest = idOf(count - 1);
+  const end = { type: 'stopped', step: 1, trainSeconds: 1, peakResidentBytes: 1 } as const;
+  makeRun(newest, end);
+  makeRun(idOf(count));
+
+  let release: () => void = () => undefined;
+  const held = new Promise<void>((resolve) => (release = resolve));
+  const changes: WatchChange[] = [];
+  const transitions: Transition[] = [];
+  const sizes: number[] = [];
+  let watch: FolderWatch | undefined;
+  const opened = await open();
+  watch = watchFolder({
+    look: () => Promise.resolve({ exists: true, claimed: [], waiting: [], appeared: [], gone: [], supervised: false }),
+    openStore: () =>
+      Promise.resolve({
+        ...opened,
+        ingest: async (...given) => {
+          await held;
+          return opened.ingest(...given);
+        },
+      }),
+    onChange: (change) => {
+      changes.push(change);
+      sizes.push(watch?.runs.size ?? 0);
+    },
+    onTransitions: (seen) => transitions.push(...seen),
+    onLook: () => undefined,
+    onProblem: (problem) => {
+      throw problem;
+    },
+    timing: { idleMs: 1e9 },
+  });
+  try {
+    await until('the first runs', () => changes.length > 0);
+    expect(sizes).toEqual([500]);
+    expect(watch.runs.has(newest)).toBe(true);
+    expect(watch.runs.get(newest)?.state).not.toBe('stopped');
+    expect(watch.runs.has(idOf(0))).toBe(false);
+    release();
+    await watch.ready;
+    expect(watch.runs.size).toBe(count + 1);
+    expect(watch.runs.get(newest)?.state).toBe('stopped');
+    expect(changes).toHaveLength(2);
+    expect(transitions).toEqual([]);
+  } finally {
+    await watch.dispose();
+  }
+});

@@ -228,7 +228,11 @@ export function startApp(context: vscode.ExtensionContext): ExtensionApp {
   keep(vscode.workspace.onDidChangeWorkspaceFolders(() => void syncFolders().catch(report)));
   keep(
     vscode.workspace.onDidGrantWorkspaceTrust(() => {
-      void Promise.all([...folders.values()].map((folder) => folder.refresh()))
+      // Their databases may now lie in the folders themselves.
+      const before = [...folders.values()];
+      folders.clear();
+      void syncFolders()
+        .then(() => Promise.all(before.map((folder) => folder.dispose())))
         .then(() => notify.adopted())
         .catch(report);
     }),
@@ -244,7 +248,8 @@ export function startApp(context: vscode.ExtensionContext): ExtensionApp {
       if (!concerns(change, Setting.slots) && !concerns(change, Setting.nodePath)) return;
       // Another supervisor takes its place at the next look, with the new settings.
       for (const folder of folders.values())
-        if (folder.queue().supervised) void worker.ask('endSupervisor', folder.path).catch(report);
+        if (vscode.workspace.isTrusted && folder.queue().supervised)
+          void worker.ask('endSupervisor', folder.path).catch(report);
     }),
   );
   keep({

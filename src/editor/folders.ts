@@ -69,7 +69,15 @@ export function watchedFolder(
 
   async function open(): Promise<Store> {
     useTitles(await worker.ask('titles', undefined));
-    const { path: database, journalMode, reason, runsFolder } = await worker.ask('locate', path);
+    const {
+      path: database,
+      journalMode,
+      reason,
+      runsFolder,
+    } = await worker.ask('locate', {
+      folder: path,
+      trusted: vscode.workspace.isTrusted,
+    });
     if (reason !== undefined) log.info(`The database of ${name} is ${database}: ${reason}`);
     return openStore({
       path: database,

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { accessSync, constants, lstatSync, mkdirSync, realpathSync, statSync, writeFileSync } from 'node:fs';
 import { homedir, tmpdir, userInfo } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
+import { UserError } from '../base/errors.ts';
 import { fileSystemOf, type FileSystem } from './file-system.ts';
 import type { JournalMode } from './sqlite.ts';
 
@@ -17,6 +18,8 @@ export interface LocationOptions {
   readonly fileSystemOf?: (folder: string) => FileSystem;
   /** Folders to keep databases of other places in, best first; by default the user's cache folder, then the temporary one. */
   readonly caches?: readonly string[];
+  /** False for a folder whose files may be anybody's: a database that lies there is not opened, and nothing is written there. */
+  readonly trusted?: boolean;
 }
 
 /** Where the user's programs keep what they can make again. */
@@ -75,22 +78,32 @@ function realPath(folder: string): string {
 /**
  * Where the database of a workspace belongs: `<workspace>/.peft/peft.db`, unless that is on a network file system or can't be
  * written. Then it is in a cache folder on this machine, under a name made from the workspace's path, and is rebuilt there from
- * the run folders. Makes the cache's folders, not the workspace's.
+ * the run folders. So it is for a folder that is not trusted, and apart from the one of the same folder trusted. Makes the cache's
+ * folders, not the workspace's.
  */
 export function databaseLocation(workspace: string, options: LocationOptions = {}): DatabaseLocation {
-  const { fileSystemOf: lookAt = fileSystemOf, caches = defaultCaches() } = options;
+  const { fileSystemOf: lookAt = fileSystemOf, caches = defaultCaches(), trusted = true } = options;
   const home = join(workspace, '.peft');
   const here = lookAt(existing(home));
   const writable = isWritable(home);
-  if (here.kind === 'local' && writable) return { path: join(home, 'peft.db'), journalMode: 'wal', reason: undefined };
+  if (trusted && here.kind === 'local' && writable)
+    return { path: join(home, 'peft.db'), journalMode: 'wal', reason: undefined };
 
-  const why =
-    here.kind === 'network' ? `${home} is on a network file system (${here.name})` : `${home} cannot be written`;
+  const why = !trusted
+    ? `${workspace} is not trusted`
+    : here.kind === 'network'
+      ? `${home} is on a network file system (${here.name})`
+      : `${home} cannot be written`;
   const path = realPath(workspace);
-  const key = createHash('sha256').update(path).digest('hex').slice(0, 32);
+  const key = createHash('sha256')
+    .update(trusted ? path : `${path}\0untrusted`)
+    .digest('hex')
+    .slice(0, 32);
   const usable = caches.filter(isPrivate);
   const local = usable.find((cache) => lookAt(cache).kind === 'local');
   const cache = local ?? usable[0];
+  if (cache === undefined && !trusted)
+    throw new UserError(`${why}, and no cache folder can be used`, 'Trust the folder to see its runs.');
   if (cache === undefined)
     return { path: join(home, 'peft.db'), journalMode: 'delete', reason: `${why}, and no cache folder can be used` };
   const folder = join(cache, 'databases', key);

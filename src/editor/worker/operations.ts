@@ -206,7 +206,10 @@ interface Operation<Input, Output> {
 type In<T> = T & { readonly folder: string };
 
 export interface Operations {
-  readonly locate: Operation<string, DatabaseLocation & { readonly runsFolder: string; readonly exists: boolean }>;
+  readonly locate: Operation<
+    In<{ readonly trusted: boolean }>,
+    DatabaseLocation & { readonly runsFolder: string; readonly exists: boolean }
+  >;
   readonly look: Operation<string, Look>;
   /** Answers whether one was started: where one lives there is nothing to do. */
   readonly supervise: Operation<In<ProgramSettings & { readonly startsQueued: boolean }>, boolean>;

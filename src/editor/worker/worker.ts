@@ -198,9 +198,9 @@ function logText(folder: string, id: string): string {
 }
 
 const answers: { readonly [N in OperationName]: Answer<N> } = {
-  locate: (folder) => {
+  locate: ({ folder, trusted }) => {
     const { runs } = workspaceAt(folder);
-    return { ...databaseLocation(folder), runsFolder: runs, exists: existsSync(runs) };
+    return { ...databaseLocation(folder, { trusted }), runsFolder: runs, exists: existsSync(runs) };
   },
   look,
   supervise: async ({ folder, nodePath, slots, startsQueued }) => {

@@ -5,6 +5,8 @@ import { FileError, UserError } from '../../../src/base/errors.ts';
 import { watchFolder, type Transition, type WatchChange } from '../../../src/editor/core/folder-watch.ts';
 import { workerClient, type WorkerClient } from '../../../src/editor/worker/client.ts';
 import { signalGroup } from '../../../src/runs/process-identity.ts';
+import { restartMachine } from '../../support/restart.ts';
+import { supervision } from '../../../src/editor/core/supervision.ts';
 import { workspaceAt } from '../../../src/runs/run-folder.ts';
 import { livingSupervisor } from '../../../src/runs/supervise.ts';
 import { openStore } from '../../../src/store/store.ts';
@@ -50,7 +52,7 @@ function watched({ workspace, worker }: Bench) {
   const watch = watchFolder({
     look: () => worker.ask('look', folder),
     openStore: async () => {
-      const { path, journalMode, runsFolder } = await worker.ask('locate', folder);
+      const { path, journalMode, runsFolder } = await worker.ask('locate', { folder, trusted: true });
       return openStore({ path, journalMode, runsFolder });
     },
     onChange: (change) => changes.push(change),
@@ -154,6 +156,34 @@ test('a run that is killed is shown as interrupted at once, resumed, and a waiti
   await worker.ask('remove', { folder, ids: [id] });
   await watch.refresh();
   expect([...watch.runs.keys()]).toEqual([second]);
+});
+
+test('a run that the machine was restarted under is interrupted, and goes on when it is resumed', async () => {
+  const own = await bench();
+  const { workspace, worker } = own;
+  const { folder } = workspace;
+  const file = join(folder, workspace.configure('long', { training: { steps: 20_000, checkpointEvery: 20 } }));
+  const [id = ''] = await worker.ask('submit', { folder, file });
+  await worker.ask('supervise', { folder, ...settings, startsQueued: true });
+  await until('a checkpoint', () => existsSync(join(workspace.runFolder(id), 'checkpoints', 'last.safetensors')));
+  restartMachine(workspace.folder, id);
+  const { watch, transitions, problems } = watched(own);
+  await watch.ready;
+  expect(watch.runs.get(id)?.state).toBe('interrupted');
+  // That is how the window knows what to offer: it is still claimed, and nobody has it.
+  expect(watch.queue()).toMatchObject({ claimed: [{ id, state: 'interrupted', alive: false }], supervised: false });
+  expect(supervision().next(watch.queue(), 0)).toBe('adopt');
+  expect(transitions).toEqual([]);
+  await worker.ask('supervise', { folder, ...settings, startsQueued: false });
+  await until('the record', () => watch.queue().claimed.length === 0 && !watch.queue().supervised);
+
+  const before = watch.runs.get(id)?.step ?? 0;
+  await worker.ask('resume', { folder, ids: [id] });
+  await worker.ask('supervise', { folder, ...settings, startsQueued: true });
+  await until('more steps', () => (watch.runs.get(id)?.step ?? 0) > before);
+  await worker.ask('stop', { folder, ids: [id], force: true });
+  await until('its end', () => watch.queue().claimed.length === 0);
+  expect(problems).toEqual([]);
 });
 
 test('checkpoints are thinned out as asked, of finished runs only', async () => {

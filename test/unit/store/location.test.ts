@@ -1,6 +1,7 @@
-import { chmodSync, mkdirSync, readFileSync, realpathSync, statSync, symlinkSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, realpathSync, statSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { UserError } from '../../../src/base/errors.ts';
 import {
   fileSystemOf,
   fileSystemOfType,
@@ -94,6 +95,22 @@ describe('where the database lives', () => {
     expect(
       databaseLocation(link, { ...options, fileSystemOf: (path) => (path.startsWith(cache) ? local : network) }).path,
     ).toBe(found.path);
+  });
+
+  it('is out of a folder that is not trusted, whose own database nobody opens', () => {
+    const cache = join(workspace.root, 'cache');
+    const project = join(workspace.root, 'project');
+    mkdirSync(project);
+    const options = { fileSystemOf: () => local, caches: [cache], trusted: false };
+    const found = databaseLocation(project, options);
+    expect(found.path.startsWith(join(cache, 'databases'))).toBe(true);
+    expect(found).toMatchObject({ journalMode: 'wal', reason: `${project} is not trusted` });
+    // What was read before the folder was trusted is not what is relied on afterwards.
+    const trusted = { ...options, trusted: true, fileSystemOf: networkBelow(project) };
+    expect(databaseLocation(project, trusted).path).not.toBe(found.path);
+    expect(readdirSync(project)).toEqual([]);
+    const nowhere = () => databaseLocation(project, { ...options, caches: [] });
+    expect(nowhere).toThrow(UserError);
   });
 
   it('passes over caches on the network and caches of others, and never uses WAL on the network', () => {

@@ -1,0 +1,112 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { expect, onTestFailed, onTestFinished, test } from 'vitest';
+import { startServer, type ServerOptions } from '../../scripts/vscode/server.ts';
+import { readJournal } from '../../src/runs/journal.ts';
+import { makeEditorWorkspace, type EditorWorkspace } from '../support/editor-workspace.ts';
+import { restartMachine } from '../support/restart.ts';
+import { until } from '../support/until.ts';
+import { openWindow, type Workbench } from '../support/workbench.ts';
+
+/** Circumstances that seldom arise: what the window says then, and what it does not do. The extension is the one in this folder, built. */
+
+const root = join(import.meta.dirname, '..', '..');
+
+async function folderWithRuns(): Promise<EditorWorkspace> {
+  const workspace = await makeEditorWorkspace();
+  onTestFinished(() => workspace.remove());
+  return workspace;
+}
+
+async function windowOn(workspace: EditorWorkspace, options: Partial<ServerOptions> = {}): Promise<Workbench> {
+  const directory = mkdtempSync(join(tmpdir(), 'peft-e2e-'));
+  const server = await startServer({
+    directory,
+    links: { 'peft-lab.peft-lab-0.0.0': root },
+    ...options,
+    environment: { HF_HUB_OFFLINE: '1', ...options.environment },
+  });
+  onTestFinished(async () => {
+    await server.stop();
+    rmSync(directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
+  });
+  const editor = await openWindow({ url: server.url, folder: workspace.folder });
+  onTestFinished(() => editor.close());
+  onTestFailed(async ({ task }) => {
+    await editor.screenshot(join(root, '.cache', 'e2e', `${task.name.replaceAll(/\W+/g, '-')}.png`));
+    process.stdout.write(`${server.extensionLog()}\n`);
+  });
+  await editor.ready();
+  return editor;
+}
+
+function peftLab(workspace: EditorWorkspace, ...args: readonly string[]): void {
+  const program = join(root, 'bin', 'peft-lab.mjs');
+  const ended = spawnSync(process.execPath, [program, '--folder', workspace.folder, ...args], { encoding: 'utf8' });
+  expect(ended.status, ended.stderr).toBe(0);
+}
+
+/** Every file below the folder, with its content's length. */
+function filesBelow(folder: string): readonly string[] {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' }).sort();
+}
+
+test('an editor whose Node has no SQLite says so, and what helps', async () => {
+  const workspace = await folderWithRuns();
+  const editor = await windowOn(workspace, { environment: { NODE_OPTIONS: '--no-experimental-sqlite' } });
+  await editor.toast(/has SQLite \(node:sqlite\).*Update VS Code to 1\.101 or later/).waitFor();
+  await editor.openContainer('PEFT Lab');
+  await editor.page.locator('.part.sidebar').getByText('This editor has no node:sqlite').waitFor();
+  expect(await editor.page.locator('.part.sidebar').getByRole('button', { name: 'Start Run' }).count()).toBe(0);
+});
+
+test('in a folder that is not trusted runs are shown, nothing is started and nothing is written', async () => {
+  const workspace = await folderWithRuns();
+  const file = workspace.configure('finished', { training: { steps: 5 } });
+  peftLab(workspace, 'run', join(workspace.folder, file));
+  for (const name of ['peft.db', 'peft.db-wal', 'peft.db-shm'])
+    rmSync(join(workspace.folder, '.peft', name), { force: true });
+  workspace.configure('another');
+  const before = filesBelow(workspace.folder);
+
+  const editor = await windowOn(workspace, { trust: true });
+  await editor.openContainer('PEFT Lab');
+  await editor.treeRow('finished').first().waitFor();
+  await editor.openFile('another.peft.json');
+  await editor.page.locator('.codelens-decoration').getByText('Trust the workspace to start runs').waitFor();
+  expect(await editor.page.locator('.codelens-decoration').getByText('Start', { exact: true }).count()).toBe(0);
+  await delay(5000);
+  expect(filesBelow(workspace.folder)).toEqual(before);
+
+  // Once it is trusted its database lies in it.
+  await editor.runCommand('Workspaces: Manage Workspace Trust');
+  await editor.page.getByRole('button', { name: 'Trust', exact: true }).click();
+  await until('the database', () => existsSync(join(workspace.folder, '.peft', 'peft.db')));
+  await editor.openFile('finished.peft.json');
+  await editor.page.locator('.codelens-decoration').getByText('Start', { exact: true }).waitFor();
+});
+
+test('after the machine was restarted a window offers to go on with what was interrupted', async () => {
+  const workspace = await folderWithRuns();
+  const file = workspace.configure('long', { training: { steps: 200_000, checkpointEvery: 20 } });
+  peftLab(workspace, 'run', join(workspace.folder, file), '--detach');
+  const [id = ''] = workspace.ids();
+  await until('a checkpoint', () => existsSync(join(workspace.runFolder(id), 'checkpoints', 'last.safetensors')));
+  restartMachine(workspace.folder, id);
+  const steps = (): number => readJournal(workspace.runFolder(id)).events.filter(({ type }) => type === 'step').length;
+  const before = steps();
+
+  const editor = await windowOn(workspace);
+  const toast = editor.toast('long was interrupted. It can go on from its last checkpoint.');
+  await toast.waitFor();
+  await editor.openContainer('PEFT Lab');
+  const row = editor.treeRow('long').first();
+  await until('the row to say so', async () => /interrupted/i.test((await row.getAttribute('aria-label')) ?? ''));
+  expect(readFileSync(join(workspace.runFolder(id), 'marks.jsonl'), 'utf8')).toContain('interrupted');
+  await toast.getByRole('button', { name: 'Resume' }).click();
+  await until('more steps', () => steps() > before);
+  await until('the row to say running', async () => /running/i.test((await row.getAttribute('aria-label')) ?? ''));
+});

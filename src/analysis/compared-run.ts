@@ -24,8 +24,8 @@ function comparedConfig(config: unknown): JsonObject | null {
 
 /** As much of a run as a comparison needs; of one that has not finished no more than that. */
 export function handedRun(run: RecordedRun): HandedRun {
-  const { id, name, seed, state, parameters, epsilon, best, last, createdAt } = run;
-  const common = { id, name, seed, state, epsilon, createdAt };
+  const { id, name, seed, state, parameters, epsilon, trainSeconds, best, last, createdAt } = run;
+  const common = { id, name, seed, state, epsilon, trainSeconds, createdAt };
   if (state !== 'finished') return { ...common, config: null, parameters: null, best: null, last: null };
   return {
     ...common,

@@ -8,6 +8,8 @@ export interface ComparedRun extends ConfiguredRun {
   readonly state: string;
   readonly parameters: ParameterCounts | null;
   readonly epsilon: number | null;
+  /** What training took, evaluations and checkpoints left out. */
+  readonly trainSeconds: number | null;
   readonly best: EvaluatedStep | null;
   readonly last: EvaluatedStep | null;
 }
@@ -61,6 +63,8 @@ export interface ComparisonCell {
   readonly missingSplits: readonly string[];
   readonly parameters: ParameterRanges | null;
   readonly epsilon: Range | null;
+  /** The mean over the runs that tell. */
+  readonly trainSeconds: number | null;
 }
 
 export interface ComparisonRow {
@@ -69,6 +73,8 @@ export interface ComparisonRow {
   readonly settings: Readonly<Record<string, Json>>;
   readonly parameters: ParameterRanges | null;
   readonly epsilon: Range | null;
+  /** The mean over the row's runs that tell. */
+  readonly trainSeconds: number | null;
   /** By column; null where there is nothing. */
   readonly cells: readonly (ComparisonCell | null)[];
   /** Over the means of GLUE's tasks; null unless the columns are tasks and two of GLUE's are among them. */
@@ -128,6 +134,11 @@ function parameterRanges(runs: readonly ComparedRun[]): ParameterRanges | null {
     rangeOf(counts.map((count) => count.total)),
   ];
   return method === null || head === null || total === null ? null : { method, head, total };
+}
+
+function meanSeconds(runs: readonly ComparedRun[]): number | null {
+  const seconds = runs.flatMap(({ trainSeconds }) => trainSeconds ?? []);
+  return seconds.length === 0 ? null : seconds.reduce((sum, each) => sum + each, 0) / seconds.length;
 }
 
 /** `rank` for `method.rank` and `model` for `model.id`, unless another of the paths is called so too. */
@@ -263,6 +274,7 @@ export function compareRuns(runs: readonly ComparedRun[], options: ComparisonOpt
         missingSplits: [...new Set(values.flatMap(({ missingSplits }) => missingSplits))],
         parameters: parameterRanges(members),
         epsilon: rangeOf(members.flatMap(({ epsilon }) => epsilon ?? [])),
+        trainSeconds: meanSeconds(members),
       };
     });
   const cells = groups.map(cellsOf);
@@ -288,6 +300,7 @@ export function compareRuns(runs: readonly ComparedRun[], options: ComparisonOpt
         settings: Object.fromEntries(group.settings),
         parameters: parameterRanges(group.runs),
         epsilon: rangeOf(group.runs.flatMap(({ epsilon }) => epsilon ?? [])),
+        trainSeconds: meanSeconds(group.runs),
         cells: row.map((cell, column) => (cell === null ? null : { ...cell, place: places[column]?.[index] ?? null })),
         average: averageOf(row),
       };

@@ -42,6 +42,11 @@ function rangeText(range: Range | null | undefined): string {
   return range.low === range.high ? numberText(range.low) : `${numberText(range.low)} to ${numberText(range.high)}`;
 }
 
+function secondsText(seconds: number | null): string {
+  if (seconds === null) return nothing;
+  return seconds < 10 ? seconds.toFixed(1) : Math.round(seconds).toLocaleString('en-US');
+}
+
 const parameterTitles = { method: 'method parameters', head: 'head parameters', total: 'trained parameters' } as const;
 
 interface Grid {
@@ -89,6 +94,7 @@ function notesOf(comparison: Comparison, marks: Marks): readonly string[] {
   const cells = rows.flatMap((row) => row.cells).filter((cell) => cell !== null);
   const interval = cells.find(({ summary }) => summary.interval !== null)?.summary.interval;
   const notes = [`${metric} in percent, at the ${at} evaluation; n counts the runs (seeds).`];
+  if (rows.some(({ trainSeconds }) => trainSeconds !== null)) notes.push('seconds is the mean training time of a run.');
   if (interval?.method === 'student')
     notes.push(`± is the half-width of the ${100 * interval.level} % interval of the mean (Student's t).`);
   if (interval?.method === 'bootstrap')
@@ -113,6 +119,7 @@ function gridOf(comparison: Comparison, style: Style, marks: Marks): Grid {
   const { rows, columns } = comparison;
   const hasEpsilon = rows.some(({ epsilon }) => epsilon !== null);
   const hasAverage = rows.some(({ average }) => average !== null);
+  const hasSeconds = rows.some(({ trainSeconds }) => trainSeconds !== null);
   return {
     header: [
       'method',
@@ -120,6 +127,7 @@ function gridOf(comparison: Comparison, style: Style, marks: Marks): Grid {
       ...(hasEpsilon ? ['ε'] : []),
       ...columns,
       ...(hasAverage ? ['GLUE average'] : []),
+      ...(hasSeconds ? ['seconds'] : []),
     ],
     rows: rows.map((row) => [
       row.label,
@@ -127,6 +135,7 @@ function gridOf(comparison: Comparison, style: Style, marks: Marks): Grid {
       ...(hasEpsilon ? [rangeText(row.epsilon)] : []),
       ...row.cells.map((cell) => cellText(cell, style, marks)),
       ...(hasAverage ? [averageText(row, style.digits)] : []),
+      ...(hasSeconds ? [secondsText(row.trainSeconds)] : []),
     ]),
     notes: notesOf(comparison, marks),
   };
@@ -220,6 +229,7 @@ function drawCsv(comparison: Comparison): string {
     'head_parameters',
     'total_parameters',
     'epsilon',
+    'train_seconds',
     'runs',
   ];
   // A range that is no single number has no place in a column of numbers.
@@ -250,6 +260,7 @@ function drawCsv(comparison: Comparison): string {
           single(cell.parameters?.head),
           single(cell.parameters?.total),
           single(cell.epsilon),
+          cell.trainSeconds,
           cell.runs.join(' '),
         ],
       ];

@@ -43,13 +43,14 @@ export interface SupervisorChoices {
   readonly onHopeless?: (problem: UserError) => void;
   /** The Node for trainers, where the user chose one. */
   readonly nodePath?: string | undefined;
+  readonly slots?: SupervisorOptions['slots'];
 }
 
 /** How supervision works on the command line: local trainers, problems to stderr. */
 export function supervisorOptions(
   app: App,
   workspace: Workspace,
-  { startsQueued, onHopeless, nodePath }: SupervisorChoices,
+  { startsQueued, onHopeless, nodePath, slots }: SupervisorChoices,
 ): SupervisorOptions {
   let last = '';
   let times = 0;
@@ -57,6 +58,7 @@ export function supervisorOptions(
     workspace,
     launcher: localLauncher({ entry: trainerEntry(), node: () => chooseNode({ configured: nodePath }) }),
     startsQueued,
+    ...(slots === undefined ? {} : { slots }),
     onProblem: (problem, run) => {
       const text = `${run === undefined ? '' : `${run}: `}${plainLines(messageOf(problem))}\n`;
       times = text === last ? times + 1 : 1;
@@ -68,16 +70,8 @@ export function supervisorOptions(
   };
 }
 
-/** @param onHopeless told of a problem of the user's that has stood for many rounds, such as a full disk */
-export function makeSupervisor(
-  app: App,
-  workspace: Workspace,
-  startsQueued: boolean,
-  onHopeless?: (problem: UserError) => void,
-): Supervisor {
-  return createSupervisor(
-    supervisorOptions(app, workspace, { startsQueued, ...(onHopeless === undefined ? {} : { onHopeless }) }),
-  );
+export function makeSupervisor(app: App, workspace: Workspace, choices: SupervisorChoices): Supervisor {
+  return createSupervisor(supervisorOptions(app, workspace, choices));
 }
 
 /** Whether the folder has runs, or had some; commands that only read make nothing where it has not. */

@@ -1,4 +1,4 @@
-import { cut, duration } from '../base/format.ts';
+import { cut, duration, score } from '../base/format.ts';
 import type { JournalEvent, RunState } from '../runs/events.ts';
 import { eventText, lossOf } from '../runs/event-text.ts';
 import { followJournal, journalChunks, journalStart, type JournalCursor } from '../runs/journal.ts';
@@ -10,7 +10,11 @@ type EventOf<T extends JournalEvent['type']> = Extract<JournalEvent, { type: T }
 interface Seen {
   totalSteps: number;
   lastLine: number;
+  best: number | undefined;
 }
+
+/** What is told of a run: all that happens, or of one among many only what went wrong and how it ended. */
+export type Telling = 'everything' | 'end';
 
 function bar(fraction: number, width: number): string {
   const full = Math.round(Math.min(1, Math.max(0, fraction)) * width);
@@ -22,6 +26,15 @@ function progressLine(event: EventOf<'step'>, totalSteps: number): string {
   return `${bar(event.step / totalSteps, 24)} ${event.step}/${totalSteps}  loss ${lossOf(event)}  ${event.examplesPerSecond.toFixed(0)} examples/s${rest}`;
 }
 
+/** An event as a line where many runs are followed; undefined for what goes as it should. */
+function endText(event: JournalEvent, best: number | undefined): string | undefined {
+  if (event.type === 'finished')
+    return `${best === undefined ? 'finished' : `score ${score(best)}`}  ${duration(event.trainSeconds * 1000)}`;
+  return event.type === 'failed' || event.type === 'stopped' || (event.type === 'log' && event.level !== 'info')
+    ? eventText(event)
+    : undefined;
+}
+
 /**
  * Prints a run's journal as it grows, until the run ends or `signal` aborts: a progress line redrawn in place on a terminal, one line
  * now and then elsewhere.
@@ -31,15 +44,15 @@ export async function follow(
   folder: string,
   title: string,
   signal: AbortSignal,
-  from: JournalCursor = journalStart,
+  { from = journalStart, telling = 'everything' }: { readonly from?: JournalCursor; readonly telling?: Telling } = {},
 ): Promise<RunState | undefined> {
-  const seen: Seen = { totalSteps: 0, lastLine: Date.now() };
+  const seen: Seen = { totalSteps: 0, lastLine: Date.now(), best: undefined };
   let ended: RunState | undefined;
   const line = (text: string): void =>
     terminal.err(`${terminal.interactive ? '\r\u001b[2K' : ''}${plain(title)}: ${plainLines(text)}\n`);
   const redraw = (text: string): void => {
     if (terminal.interactive) terminal.err(`\r\u001b[2K${cut(plain(text), Math.max(20, terminal.columns - 1))}`);
-    else if (Date.now() - seen.lastLine > 10_000) {
+    else if (telling === 'everything' && Date.now() - seen.lastLine > 10_000) {
       seen.lastLine = Date.now();
       line(text);
     }
@@ -47,10 +60,11 @@ export async function follow(
   const show = (event: JournalEvent): void => {
     if (event.type === 'started') seen.totalSteps = event.totalSteps;
     if (event.type === 'step') {
-      redraw(progressLine(event, seen.totalSteps));
+      redraw(`${telling === 'end' ? `${title}: ` : ''}${progressLine(event, seen.totalSteps)}`);
       return;
     }
-    const text = eventText(event);
+    if (event.type === 'evaluation' && event.best) seen.best = event.metrics['score'] ?? undefined;
+    const text = telling === 'everything' ? eventText(event) : endText(event, seen.best);
     if (text !== undefined)
       line(event.type === 'stopped' ? `${text}; go on with: peft-lab resume ${title.slice(0, 6)}` : text);
     if (event.type === 'finished' || event.type === 'stopped' || event.type === 'failed') ended = event.type;

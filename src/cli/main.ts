@@ -101,6 +101,13 @@ function makeProgram(finish: (code: number) => void, complain: (message: string)
   add('run <files...>', 'train what configuration files (*.peft.json) describe')
     .option('--set <key=value>', 'override a setting by its dotted path; may be repeated', collect, [])
     .option('--detach', 'train in the background', false)
+    .option(
+      '--slots <device=count>',
+      'how many runs a device takes at once, as cpu=2; may be repeated; one where nothing is said',
+      collect,
+      [],
+    )
+    .option('--exceed-budget', "go beyond the project's privacy budget knowingly", false)
     .action(action(async (app, command) => (await import('./run.ts')).runCommand(app, command.args, command.opts())));
   add('ls', 'list the runs, the newest first')
     .option(
@@ -130,6 +137,7 @@ function makeProgram(finish: (code: number) => void, complain: (message: string)
     .action(action(async (app, command) => (await import('./stop.ts')).stopCommand(app, command.args, command.opts())));
   add('resume <runs...>', 'continue runs from their last checkpoints')
     .option('--detach', 'train in the background', false)
+    .option('--exceed-budget', "go beyond the project's privacy budget knowingly", false)
     .action(
       action(async (app, command) => (await import('./run.ts')).resumeCommand(app, command.args, command.opts())),
     );
@@ -256,6 +264,10 @@ function makeProgram(finish: (code: number) => void, complain: (message: string)
       .description('the least noise that keeps private training within epsilon')
       .requiredOption('--epsilon <epsilon>', 'what it may cost', number(0, Number.MAX_VALUE, 'a number above 0')),
   ).action(action(async (app, command) => (await import('./privacy.ts')).calibrateCommand(app, command.opts())));
+  privacy
+    .command('budget')
+    .description("what the project's private runs have spent on each data set, and what its budget leaves")
+    .action(action(async (app) => (await import('./privacy-budget.ts')).budgetCommand(app)));
   add(
     'audit <run>',
     "compute a private run's epsilon anew from its record, and look for what speaks against it",

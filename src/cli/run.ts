@@ -3,9 +3,10 @@ import { UserError } from '../base/errors.ts';
 import { counted, score } from '../base/format.ts';
 import { installedCatalogue } from '../runs/catalogue.ts';
 import { loadConfiguration } from '../runs/configuration.ts';
-import { journalEnd, type JournalCursor } from '../runs/journal.ts';
+import { journalEnd, journalStart, type JournalCursor } from '../runs/journal.ts';
 import { readMarks } from '../runs/marks.ts';
 import { planRuns } from '../runs/plan-runs.ts';
+import { admitResumed, admitRuns, type WaitingConfigurations } from '../runs/privacy-budget.ts';
 import { readConfiguration, runFolder, type NewRun, type Workspace } from '../runs/run-folder.ts';
 import { readQueue, resumeRun, submitRuns } from '../runs/queue.ts';
 import { runState } from '../runs/run-state.ts';
@@ -21,7 +22,7 @@ import {
   withStore,
   type App,
 } from './app.ts';
-import { follow, journalCursor } from './follow.ts';
+import { follow, journalCursor, type Telling } from './follow.ts';
 import { plain, plainLines, printJson } from './output.ts';
 import { findRuns, labelOf, listed } from './runs.ts';
 
@@ -38,12 +39,37 @@ async function planFiles(files: readonly string[], overrides: readonly string[])
 export interface RunOptions {
   readonly set: readonly string[];
   readonly detach: boolean;
+  /** `cpu=2`: how many runs a device takes at once. */
+  readonly slots: readonly string[];
+  /** The user has said that the runs may go beyond the project's privacy budget. */
+  readonly exceedBudget: boolean;
 }
+
+/** More runs than this are told of in a line each. */
+const mostToldWhole = 4;
 
 /** `peft-lab run FILE…`: makes the runs and trains them, here in the foreground or detached. @returns the exit code */
 export async function runCommand(app: App, files: readonly string[], options: RunOptions): Promise<number> {
-  const { code } = await startRuns(app, await planFiles(files, options.set), options.detach);
+  const slots = slotsOf(options.slots);
+  const workspace = makeWorkspace(app);
+  const planned = await admitRuns(workspace, await planFiles(files, options.set), {
+    exceed: options.exceedBudget,
+    waiting: waitingIn(workspace),
+  });
+  const { code } = await startRuns(app, planned, options.detach, slots);
   return code;
+}
+
+/** The configurations of runs that wait. */
+function waitingIn(workspace: Workspace): WaitingConfigurations {
+  return (run) => {
+    try {
+      return readConfiguration(runFolder(workspace, run), installedCatalogue);
+    } catch {
+      // What cannot be read cannot be trained either.
+      return undefined;
+    }
+  };
 }
 
 /** Submits runs and trains them, here in the foreground or detached. */
@@ -51,11 +77,14 @@ export async function startRuns(
   app: App,
   planned: readonly NewRun[],
   detached: boolean,
+  slots: DeviceSlots = {},
 ): Promise<{ readonly ids: readonly string[]; readonly code: number }> {
   const workspace = makeWorkspace(app);
   const ids = await submitRuns(workspace, planned);
   if (!app.json && !detached && ids.length > 1) app.terminal.err(`${counted(ids.length, 'run')}\n`);
-  const code = detached ? detach(app, workspace, ids) : await trainInForeground(app, workspace, ids, new Map());
+  const code = detached
+    ? detach(app, workspace, ids, slots)
+    : await trainInForeground(app, workspace, ids, new Map(), slots);
   return { ids, code };
 }
 
@@ -63,7 +92,7 @@ export async function startRuns(
 export async function resumeCommand(
   app: App,
   runs: readonly string[],
-  options: { readonly detach: boolean },
+  options: { readonly detach: boolean; readonly exceedBudget: boolean },
 ): Promise<number> {
   const workspace = readWorkspace(app);
   const found = findRuns(workspace, runs).map((id) => {
@@ -71,22 +100,25 @@ export async function resumeCommand(
     const { state } = runState(folder);
     if (state === 'running' || state === 'starting' || state === 'queued')
       throw new UserError(`the run ${id} is ${state} already`, `Watch it with: peft-lab logs -f ${id.slice(-6)}.`);
-    return { id, from: journalCursor(folder), device: readConfiguration(folder, installedCatalogue).device.provider };
+    const configuration = readConfiguration(folder, installedCatalogue);
+    return { id, from: journalCursor(folder), device: configuration.device.provider, configuration };
   });
+  await admitResumed(workspace, found, { exceed: options.exceedBudget, waiting: waitingIn(workspace) });
   // All or none: what is wrong with one has shown by now.
   for (const { id, device } of found) await resumeRun(workspace, id, device);
   const ids = found.map(({ id }) => id);
   const cursors = new Map(found.map(({ id, from }) => [id, from]));
-  if (options.detach) return detach(app, workspace, ids);
-  return trainInForeground(app, workspace, ids, cursors);
+  if (options.detach) return detach(app, workspace, ids, {});
+  return trainInForeground(app, workspace, ids, cursors, {});
 }
 
 /** Starts a process that looks after the queue until it is empty, and leaves it behind. */
-function detach(app: App, workspace: Workspace, ids: readonly string[]): number {
+function detach(app: App, workspace: Workspace, ids: readonly string[], slots: DeviceSlots): number {
   const bundled = import.meta.url.endsWith('.js');
   startSupervisor(workspace, {
     node: { path: process.execPath, version: process.versions.node, electron: false },
     entry: fileURLToPath(new URL(bundled ? './cli.js' : './main.ts', import.meta.url)),
+    slots,
   });
   if (app.json) printJson(app.terminal, { runs: ids.map((id) => ({ id, folder: runFolder(workspace, id) })) });
   else app.terminal.out(ids.map((id) => `${id}\n`).join(''));
@@ -99,8 +131,11 @@ export interface SuperviseCommandOptions {
   readonly adopt: boolean;
 }
 
+/** How many runs a device takes at once; one where nothing is said. */
+type DeviceSlots = Readonly<Record<string, number>>;
+
 /** `cpu=2` as slots. @throws UserError */
-function slotsOf(texts: readonly string[]): Readonly<Record<string, number>> {
+function slotsOf(texts: readonly string[]): DeviceSlots {
   return Object.fromEntries(
     texts.map((text) => {
       const [, device = '', count = ''] = /^(\w+)=(\d+)$/.exec(text) ?? [];
@@ -116,8 +151,11 @@ export async function superviseCommand(app: App, options: SuperviseCommandOption
   const ending = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.once(signal, () => ending.abort());
   await superviseUntilIdle({
-    ...supervisorOptions(app, makeWorkspace(app), { startsQueued: !options.adopt, nodePath: options.node }),
-    slots: { perDevice: slotsOf(options.slots) },
+    ...supervisorOptions(app, makeWorkspace(app), {
+      startsQueued: !options.adopt,
+      nodePath: options.node,
+      slots: { perDevice: slotsOf(options.slots) },
+    }),
     entry: trainerEntry(),
     signal: ending.signal,
   });
@@ -129,13 +167,28 @@ async function trainInForeground(
   workspace: Workspace,
   ids: readonly string[],
   cursors: ReadonlyMap<string, JournalCursor>,
+  slots: DeviceSlots,
 ): Promise<number> {
   const hopeless = new AbortController();
-  const supervisor = makeSupervisor(app, workspace, true, (problem) => hopeless.abort(problem));
+  const supervisor = makeSupervisor(app, workspace, {
+    startsQueued: true,
+    slots: { perDevice: slots },
+    onHopeless: (problem) => hopeless.abort(problem),
+  });
   const interrupt = stopOnInterrupt(app, supervisor, ids);
   supervisor.start();
   try {
-    for (const id of ids) await followToEnd(app, supervisor, workspace, id, cursors.get(id), hopeless.signal);
+    const telling = ids.length > mostToldWhole ? 'end' : 'everything';
+    for (const [at, id] of ids.entries()) {
+      const title = shortTitle(workspace, id);
+      const followed = {
+        id,
+        title: telling === 'end' ? `${at + 1}/${ids.length}  ${title}` : title,
+        from: cursors.get(id),
+        telling,
+      } as const;
+      await followToEnd(app, supervisor, workspace, followed, hopeless.signal);
+    }
   } finally {
     interrupt.dispose();
     await supervisor.close();
@@ -163,18 +216,23 @@ function tellOfWaiting(app: App, workspace: Workspace, id: string, title: string
   }, 2000);
 }
 
+interface Followed {
+  readonly id: string;
+  readonly title: string;
+  readonly from: JournalCursor | undefined;
+  readonly telling: Telling;
+}
+
 async function followToEnd(
   app: App,
   supervisor: Supervisor,
   workspace: Workspace,
-  id: string,
-  from: JournalCursor | undefined,
+  { id, title, from = journalStart, telling }: Followed,
   hopeless: AbortSignal,
 ): Promise<void> {
-  const title = shortTitle(workspace, id);
   const done = new AbortController();
   const waiting = tellOfWaiting(app, workspace, id, title);
-  const following = follow(app.terminal, runFolder(workspace, id), title, done.signal, from);
+  const following = follow(app.terminal, runFolder(workspace, id), title, done.signal, { from, telling });
   hopeless.addEventListener('abort', () => done.abort(), { once: true });
   const status = await supervisor.ended(id, hopeless).finally(() => clearTimeout(waiting));
   // What was written last is still to be shown.

@@ -14,7 +14,7 @@ export async function stopCommand(
   const workspace = readWorkspace(app);
   const ids = findRuns(workspace, texts);
   // What waits goes on waiting: someone else starts it.
-  const supervisor = makeSupervisor(app, workspace, false);
+  const supervisor = makeSupervisor(app, workspace, { startsQueued: false });
   supervisor.start();
   const results: { id: string; state: string; reason: string | null }[] = [];
   let refused = 0;

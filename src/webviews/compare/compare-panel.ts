@@ -463,6 +463,13 @@ export class ComparePanel extends LitElement {
               },
             ]
           : []),
+        {
+          id: 'duration',
+          title: strings.duration,
+          isNumeric: true,
+          sortBy: ({ trainSeconds }) => trainSeconds,
+          cell: ({ trainSeconds }) => (trainSeconds === null ? strings.noValue : formats.duration(1000 * trainSeconds)),
+        },
       ],
     });
   }

@@ -15,6 +15,7 @@ export const comparedRun = z.object({
   config: z.nullable(z.record(z.string(), z.json())),
   parameters: z.nullable(z.object({ method: z.number(), head: z.number(), total: z.number() })),
   epsilon: z.nullable(z.number()),
+  trainSeconds: z.nullable(z.number()),
   best: evaluated,
   last: evaluated,
   createdAt: z.nullable(z.number()),

@@ -32,6 +32,7 @@ function run(
     },
     parameters: { method: 100, head: task === 'mnli' ? 30 : 20, total: task === 'mnli' ? 130 : 120 },
     epsilon: null,
+    trainSeconds: null,
     best: { step: 10, splits },
     last: { step: 20, splits: { dev: { score: score / 2, accuracy: score / 2, mcc: score / 2 } } },
     ...rest,
@@ -295,6 +296,23 @@ describe('drawing a comparison', () => {
     expect(Number(fields.mean)).toBeCloseTo(0.55, 14);
     const odd = compareRuns([run('sst2', { id: 'a "quoted", name\n' }, 0, 0.9)]);
     expect(renderComparison(odd, { format: 'csv' })).toContain('\r\n"a ""quoted"", name\n",sst2,');
+  });
+
+  it('with the mean training time of a run where runs tell it', () => {
+    const timed = compareRuns([
+      run('sst2', lora8, 0, 0.9, { trainSeconds: 3 }),
+      run('sst2', lora8, 1, 0.9, { trainSeconds: 6 }),
+      run('cola', lora8, 0, 0.9, { trainSeconds: 30 }),
+      run('cola', slash, 0, 0.8, { trainSeconds: 4.56 }),
+    ]);
+    expect(timed.rows.map(({ trainSeconds }) => trainSeconds)).toEqual([13, 4.56]);
+    expect(timed.rows[0]?.cells.map((cell) => cell?.trainSeconds)).toEqual([30, 4.5]);
+    const text = renderComparison(timed);
+    expect(text.split('\n').map((line) => line.trimEnd().split(/ {2,}/).at(-1))).toEqual(
+      expect.arrayContaining(['seconds', '13', '4.6']),
+    );
+    expect(text).toContain('seconds is the mean training time of a run.');
+    expect(renderComparison(timed, { format: 'csv' })).toContain(',30,');
   });
 
   it('as JSON that reads back', () => {

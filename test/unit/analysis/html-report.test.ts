@@ -22,6 +22,7 @@ const report = await comparisonReport({
       config: { method: { id: hostile }, task: { id: 'sst2' }, note: 'private', device: { provider: 'cpu' } },
       parameters: { method: 1, head: 2, total: 3 },
       epsilon: null,
+      trainSeconds: 12,
       best: evaluated,
       last: evaluated,
     },

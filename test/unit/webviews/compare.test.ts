@@ -47,6 +47,7 @@ function run({
     },
     parameters: parameters === null ? null : { method: parameters, head: 10, total: parameters + 10 },
     epsilon,
+    trainSeconds: null,
     best: evaluated,
     last: evaluated,
   };

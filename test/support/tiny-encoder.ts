@@ -21,15 +21,24 @@ export const tinyConfigJson = {
   attention_probs_dropout_prob: 0.1,
 };
 
-function tensorsOf(config: EncoderConfig): Map<string, WritableTensor> {
+/** How a tiny encoder differs from the usual one. */
+export interface TinyChanges {
+  /** More words than its tokenizer knows, for tests that write token ids themselves. */
+  readonly vocab_size?: number;
+  /** Deviation of the embeddings' numbers. */
+  readonly embeddingDeviation?: number;
+}
+
+function tensorsOf(config: EncoderConfig, embeddingDeviation: number): Map<string, WritableTensor> {
   const tensors = new Map<string, WritableTensor>();
   for (const tensor of encoderTensors(config)) {
     const name = tensorPrefix(config) + tensorName(config, tensor);
     const shape = tensorShape(config, tensor);
     const isScale = tensor.module.endsWith('Norm') && tensor.part === 'weight';
+    const deviation = tensor.module.endsWith('Embeddings') ? embeddingDeviation : 0.3;
     tensors.set(name, {
       shape,
-      data: draw(isScale ? { kind: 'ones' } : { kind: 'normal', deviation: 0.3 }, name, shape, 1),
+      data: draw(isScale ? { kind: 'ones' } : { kind: 'normal', deviation }, name, shape, 1),
     });
   }
   return tensors;
@@ -67,9 +76,13 @@ export function tinySentences(count: number, seed: number): string {
 }
 
 /** Writes a folder with a tiny random BERT and its tokenizer in Hugging Face layout; `remove` deletes it. */
-export async function makeTinyEncoder(): Promise<{ readonly folder: string; readonly remove: () => Promise<void> }> {
+export async function makeTinyEncoder({ embeddingDeviation = 0.3, ...changes }: TinyChanges = {}): Promise<{
+  readonly folder: string;
+  readonly remove: () => Promise<void>;
+}> {
+  const config = { ...tinyConfigJson, ...changes };
   const folder = await mkdtemp(join(tmpdir(), 'tiny-encoder-'));
-  await writeFile(join(folder, 'config.json'), JSON.stringify(tinyConfigJson));
+  await writeFile(join(folder, 'config.json'), JSON.stringify(config));
   await writeFile(join(folder, 'vocab.txt'), tinyVocabulary.map((token) => `${token}\n`).join(''));
   await writeFile(
     join(folder, 'tokenizer_config.json'),
@@ -77,7 +90,7 @@ export async function makeTinyEncoder(): Promise<{ readonly folder: string; read
   );
   await writeSafetensors(
     join(folder, 'model.safetensors'),
-    tensorsOf(parseEncoderConfig(tinyConfigJson, 'config.json')),
+    tensorsOf(parseEncoderConfig(config, 'config.json'), embeddingDeviation),
   );
   return { folder, remove: () => rm(folder, { recursive: true, force: true }) };
 }

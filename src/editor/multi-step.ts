@@ -1,6 +1,7 @@
 import * as vscode from 'vscode';
 import { messageOf } from '../base/errors.ts';
 import type { Answer, Ask, BrowseStep, Choice, InputStep, PickStep, Position } from './core/steps.ts';
+import { withoutIcons } from './core/text.ts';
 
 /** Shows the questions of core/steps.ts as the editor's quick picks and input boxes. */
 
@@ -13,9 +14,9 @@ function itemOf<State>(choice: Choice<(state: State) => State>): ChoiceItem<Stat
   const { label, description, detail, icon, value } = choice;
   return {
     // An icon in the label would be searched for and read aloud; names are not to become icons either.
-    label: label.replaceAll('$(', '\\$('),
-    ...(description === undefined ? {} : { description }),
-    ...(detail === undefined ? {} : { detail }),
+    label: withoutIcons(label),
+    ...(description === undefined ? {} : { description: withoutIcons(description) }),
+    ...(detail === undefined ? {} : { detail: withoutIcons(detail) }),
     ...(icon === undefined ? {} : { iconPath: new vscode.ThemeIcon(icon) }),
     apply: value,
   };

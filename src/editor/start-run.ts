@@ -16,6 +16,7 @@ import {
 } from './core/start-steps.ts';
 import { plannedState } from './core/plan-configuration.ts';
 import { askSteps } from './core/steps.ts';
+import { withoutIcons } from './core/text.ts';
 import type { ExtensionApp } from './extension-app.ts';
 import { absoluteModelFolders, type WatchedFolder } from './folders.ts';
 import { configurationEnding, configurationPattern } from './ids.ts';
@@ -289,7 +290,7 @@ export async function startSweep(app: ExtensionApp): Promise<readonly RunRef[]> 
         const sweeps = found.filter(({ runs }) => runs !== undefined && runs > 1);
         box.items = [
           ...sweeps.map(({ uri, runs }): SweepItem => ({
-            label: vscode.workspace.asRelativePath(uri),
+            label: withoutIcons(vscode.workspace.asRelativePath(uri)),
             description: t('{0} runs', runs ?? 0),
             iconPath: new vscode.ThemeIcon('beaker'),
             uri,

@@ -110,3 +110,67 @@ test('after the machine was restarted a window offers to go on with what was int
   await until('more steps', () => steps() > before);
   await until('the row to say running', async () => /running/i.test((await row.getAttribute('aria-label')) ?? ''));
 });
+
+/** Text that means something to HTML, Markdown, icons and links. */
+const hostile = '<img src=x onerror=globalThis.attacked=1> $(bug) [x](command:workbench.action.closeWindow) **b**';
+
+/** What of it would be in the page if any part of it had become more than text. */
+function harm(editor: Workbench): Promise<unknown> {
+  return editor.page.evaluate(() => {
+    const { document, attacked } = globalThis as unknown as {
+      readonly attacked: unknown;
+      readonly document: { querySelectorAll(selector: string): { readonly length: number } };
+    };
+    const count = (selector: string): number => document.querySelectorAll(selector).length;
+    return {
+      attacked,
+      images: count('img[src="x"]'),
+      bugs: count('.codicon-bug'),
+      links: count('a[href^="command:"]'),
+    };
+  });
+}
+
+test('a hostile name, tag and note are text wherever the window shows them', async () => {
+  const workspace = await folderWithRuns();
+  const file = workspace.configure('hostile', {
+    name: hostile,
+    tags: [hostile],
+    note: hostile,
+    training: { steps: 3 },
+  });
+  peftLab(workspace, 'run', join(workspace.folder, file));
+  const editor = await windowOn(workspace);
+  const unharmed = await harm(editor);
+  expect(unharmed).toMatchObject({ images: 0 });
+  await editor.openContainer('PEFT Lab');
+  const row = editor.treeRow(hostile).first();
+  await row.waitFor();
+  expect(await harm(editor)).toEqual(unharmed);
+
+  await row.hover();
+  const tooltip = editor.page.locator('.monaco-hover, .workbench-hover').filter({ hasText: 'Trained' }).first();
+  await tooltip.getByText('$(bug)').first().waitFor();
+  // The name in bold is our own; what stands in it is as it was written.
+  expect(await tooltip.locator('strong').allTextContents()).toEqual([hostile]);
+  expect(await harm(editor)).toEqual(unharmed);
+  await editor.page.keyboard.press('Escape');
+
+  await editor.runCommand('PEFT: Open Run');
+  await editor.pick('$(bug)').waitFor();
+  expect(await editor.pick('$(bug)').textContent()).toContain(hostile);
+  expect(await harm(editor)).toEqual(unharmed);
+  await editor.pick('$(bug)').click();
+  const panel = await editor.webview(hostile);
+  await panel.getByText(hostile).first().waitFor();
+  expect(await panel.locator('img').count()).toBe(0);
+
+  await editor.runCommand('PEFT: Delete Run');
+  await editor.pick('$(bug)').click();
+  const dialog = editor.page.locator('.monaco-dialog-box');
+  await dialog.getByText('$(bug)').waitFor();
+  expect(await dialog.locator('a[href], img').count()).toBe(0);
+  await dialog.getByRole('button', { name: 'Cancel' }).click();
+  expect(await harm(editor)).toEqual(unharmed);
+  expect(workspace.ids()).toHaveLength(1);
+});

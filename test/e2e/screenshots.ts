@@ -1,13 +1,12 @@
 // Usage: npm run screenshots [-- NAME...]
 // Pictures of every state, in light, dark and high contrast, for the README and for looking at: docs/screenshots/. What they
 // show are real runs: those in the folder that PEFT_SCREENSHOT_RUNS names (the README's are the ones of docs/results.md),
-// or else short ones of the sentences in examples/, kept in .cache/screenshots for the next time.
+// or else short ones of a task and an encoder that ship, kept in .cache/screenshots for the next time.
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ownTarget, packageForThisMachine } from '../../scripts/package.ts';
-import { writeRandomEncoder } from '../../scripts/random-encoder.ts';
 import { startServer } from '../../scripts/vscode/server.ts';
 import { listRuns, runFolder, workspaceAt } from '../../src/runs/run-folder.ts';
 import { runState } from '../../src/runs/run-state.ts';
@@ -35,19 +34,17 @@ const passes = [
   { settings: { 'workbench.colorTheme': 'Default High Contrast' }, schemes: ['high-contrast'] },
 ] as const;
 
-/** The methods of the sweep in the pictures, each with a learning rate that suits it. */
-const sweeps = {
-  'word-order': {
-    method: ['full', { id: 'lora', rank: 8 }, 'bitfit', 'slash', 'head'],
-    'training.seed': [0, 1, 2],
-  },
+/** The sweep in the pictures. */
+const sweep = {
+  method: ['full', { id: 'lora', rank: 8 }, 'bitfit', 'slash', 'head'],
+  'training.seed': [0, 1, 2],
 } as const;
 
 function write(name: string, settings: Readonly<Record<string, unknown>>): void {
   const configuration = {
     name,
-    model: './models/bert-tiny-random',
-    task: { id: 'cola', data: './data', maxLength: 64 },
+    model: 'peft-lab-mini',
+    task: 'wordnet-supersense',
     ...settings,
   };
   writeFileSync(join(folder, `${name}.peft.json`), `${JSON.stringify(configuration, undefined, 2)}\n`);
@@ -60,7 +57,7 @@ function peftLab(...args: readonly string[]): void {
 }
 
 /** The folder with its runs, unless an earlier call made it. */
-async function prepare(): Promise<void> {
+function prepare(): void {
   mkdirSync(empty, { recursive: true });
   const workspace = workspaceAt(folder);
   const given = process.env['PEFT_SCREENSHOT_RUNS'];
@@ -68,24 +65,16 @@ async function prepare(): Promise<void> {
   if (listRuns(workspace).filter((id) => runState(runFolder(workspace, id)).state === 'finished').length >= wanted)
     return;
   rmSync(folder, { recursive: true, force: true });
-  mkdirSync(join(folder, 'data'), { recursive: true });
-  const examples = join(root, 'examples', 'word-order');
-  for (const name of ['train.tsv', 'dev.tsv'])
-    writeFileSync(join(folder, 'data', name), readFileSync(join(examples, name)));
-  await writeRandomEncoder(
-    join(folder, 'models', 'bert-tiny-random'),
-    readFileSync(join(examples, 'train.tsv'), 'utf8'),
-    128,
-  );
-  const training = { epochs: 4, batchSize: 32, learningRate: 2e-3, dropout: 0, examples: 800 };
-  write('word-order', { method: 'lora', training, matrix: sweeps['word-order'] });
+  mkdirSync(folder, { recursive: true });
+  const training = { epochs: 3, batchSize: 32, examples: 2000 };
+  write('five-methods', { method: 'lora', training, matrix: sweep });
   write('long-run', {
     method: { id: 'lora', rank: 16 },
-    training: { ...training, epochs: 400, learningRate: 5e-4, examples: 2000, evaluateEvery: 50, checkpointEvery: 100 },
+    training: { ...training, epochs: 40, evaluateEvery: 50, checkpointEvery: 100 },
   });
   write('with-a-mistake', { method: { id: 'lorra', rank: 8 }, training: { epochs: 3, learningrate: 1e-3 } });
   if (given !== undefined) cpSync(given, workspace.runs, { recursive: true });
-  else peftLab('run', join(folder, 'word-order.peft.json'));
+  else peftLab('run', join(folder, 'five-methods.peft.json'));
 }
 
 /** One picture: what has to be on the screen, given a window with nothing open. */
@@ -123,9 +112,8 @@ const scenes: readonly Scene[] = [
       await openRuns(editor);
       await editor.runCommand('PEFT: Start Run');
       await editor.pick('New configuration').click();
-      await editor.pick('bert-tiny-random').click();
-      await editor.pick('CoLA').click();
-      await editor.pick('data').click();
+      await editor.pick('peft-lab-mini').click();
+      await editor.pick('WordNet').click();
       await until('the counts', async () => (await editor.page.getByText(/trained · /).count()) > 4);
     },
   },
@@ -133,7 +121,7 @@ const scenes: readonly Scene[] = [
     name: 'configuration',
     async show(editor) {
       await openRuns(editor);
-      await editor.openFile('word-order.peft.json');
+      await editor.openFile('five-methods.peft.json');
       await editor.page.locator('.codelens-decoration').getByText('Sweep of 15 runs').waitFor();
     },
   },
@@ -199,7 +187,7 @@ async function endTrainers(): Promise<void> {
   }
 }
 
-await prepare();
+prepare();
 const asked = process.argv.slice(2);
 const vsix = await packageForThisMachine(ownTarget() ?? '');
 for (const { settings, schemes } of passes)

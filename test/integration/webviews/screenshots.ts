@@ -89,17 +89,19 @@ for (const name of ['results', 'configuration', 'environment', 'log', 'artifacts
   await picture(`run-tab-${name}`, run(name === 'log' ? 'light' : 'dark', tab(name)));
 await picture('run-recorded', run('dark', { store: ofRecords.store }, recorded));
 await picture('run-table', run('dark', { state: state({ ...firstLayout, tables: ['loss'] }) }));
-await picture('run-narrow', run('dark', { width: 320, height: 700 }));
 await picture('run-hostile', run('dark', {}, hostileId));
 await picture('run-hostile-log', run('dark', tab('log'), hostileId));
 await picture('run-hostile-configuration', run('dark', tab('configuration'), hostileId));
-await picture('run-gone', run('dark', {}, idOf(999)));
-await picture(
-  'run-error',
-  run('dark', {
-    store: { show: () => Promise.reject(new Error('the database /x/peft.db cannot be opened: the disk is gone')) },
-  }),
-);
+for (const theme of ['dark', 'light', 'high-contrast'] as const) {
+  await picture(`run-narrow-${theme}`, run(theme, { width: 320, height: 700 }));
+  await picture(`run-gone-${theme}`, run(theme, { height: 300 }, idOf(999)));
+  const broken = { show: () => Promise.reject(new Error('the database /x/peft.db cannot be opened: the disk is gone')) };
+  await picture(`run-error-${theme}`, run(theme, { store: broken, height: 300 }));
+  await picture(`compare-narrow-${theme}`, compare(theme, { width: 320, height: 700 }));
+  await picture(`compare-empty-${theme}`, compare(theme, { store: nothing.store, height: 300 }));
+  const unreadable = { comparison: () => Promise.reject(new Error('the database cannot be read')) };
+  await picture(`compare-error-${theme}`, compare(theme, { store: unreadable, height: 300 }));
+}
 await picture('run-keyboard', run('dark'), async ({ page }) => {
   await page.locator('peft-curve-chart .plot').first().focus();
   for (let i = 0; i < 5; i++) await page.keyboard.press('Shift+ArrowLeft');
@@ -110,16 +112,10 @@ await picture('compare-runs', compare('dark', {}, { points: 'runs' }));
 await picture('compare-zero', compare('dark', {}, { count: 'method', column: 'cola' }));
 await picture('compare-average', compare('dark', {}, { column: 'average' }));
 await picture('compare-table', compare('dark', {}, { chartAsTable: true }));
-await picture('compare-narrow', compare('dark', { width: 320, height: 700 }));
 await picture('compare-narrow-facets', compare('light', { width: 320, height: 700 }, { facet: 'privacy' }));
 await picture(
   'compare-recorded',
   compare('dark', { store: ofRecords.store, filter: {}, scope: { kind: 'sweep', name: 'tiny sweep' } }),
-);
-await picture('compare-empty', compare('dark', { store: nothing.store }));
-await picture(
-  'compare-error',
-  compare('dark', { store: { comparison: () => Promise.reject(new Error('the database cannot be read')) } }),
 );
 await picture('compare-thousand', compare('dark', { store: many.store }));
 await picture('compare-thousand-runs', compare('light', { store: many.store }, { points: 'runs' }));

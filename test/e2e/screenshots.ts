@@ -80,7 +80,8 @@ function prepare(): void {
 /** One picture: what has to be on the screen, given a window with nothing open. */
 interface Scene {
   readonly name: string;
-  readonly folder?: string;
+  /** Null for an empty window. */
+  readonly folder?: string | null;
   readonly trust?: true;
   show(editor: Workbench): Promise<void>;
 }
@@ -97,6 +98,23 @@ const scenes: readonly Scene[] = [
     async show(editor) {
       await editor.openContainer('PEFT Lab');
       await editor.page.locator('.part.sidebar').getByRole('button', { name: 'Start Run' }).first().waitFor();
+    },
+  },
+  {
+    name: 'no-folder',
+    folder: null,
+    async show(editor) {
+      await editor.openContainer('PEFT Lab');
+      await editor.page.locator('.part.sidebar').getByRole('button', { name: 'Open Folder' }).first().waitFor();
+    },
+  },
+  {
+    name: 'restricted-empty',
+    folder: empty,
+    trust: true,
+    async show(editor) {
+      await editor.openContainer('PEFT Lab');
+      await editor.page.locator('.part.sidebar').getByRole('button', { name: 'Manage Workspace Trust' }).waitFor();
     },
   },
   {
@@ -214,7 +232,10 @@ async function take(
   });
   try {
     for (const scene of chosen) {
-      const editor = await openWindow({ url: server.url, folder: scene.folder ?? folder });
+      const editor = await openWindow({
+        url: server.url,
+        folder: scene.folder === null ? undefined : (scene.folder ?? folder),
+      });
       try {
         await editor.ready();
         await scene.show(editor);

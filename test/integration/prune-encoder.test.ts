@@ -78,7 +78,7 @@ it('keeps the named layers, the neurons with the greatest weights, and the most 
   }
 
   const tokenizer = await loadTokenizer(output);
-  expect(tokenizer.specialTokens.cls?.id).toBe(2);
+  expect(tokenizer.specialTokens.cls.id).toBe(2);
   const [own, before] = [tokenizer.tokenToId(frequent ?? ''), pieces.tokenToId(frequent ?? '')];
   const words = 'bert.embeddings.word_embeddings.weight';
   const row = (table: Float32Array, id = -1): Float32Array => table.subarray(id * width, (id + 1) * width);

@@ -106,7 +106,7 @@ export function calibrateNoise(goal: CalibrationGoal): Calibration {
   for (let noise = Math.exp(at); found === undefined && noise <= mostNoise; noise *= 1.02) exact(noise);
   if (found === undefined)
     throw new UserError(
-      `no noise keeps epsilon within ${target} at delta ${delta}`,
+      `no noise keeps epsilon within ${target} at delta ${Number(delta.toPrecision(4))}`,
       spent.length === 0 ? 'Allow a larger epsilon.' : 'What is already spent takes all of it; allow a larger epsilon.',
     );
   return found;

@@ -63,6 +63,9 @@ const question = z.discriminatedUnion('kind', [
     after: z.optional(z.strictObject({ segment: revision, seq: revision })),
     limit: z.int().check(z.minimum(1), z.maximum(5000)),
   }),
+  z.strictObject({ kind: z.literal('privacy') }),
+  z.strictObject({ kind: z.literal('localCurves'), points: z.int().check(z.minimum(4), z.maximum(10_000)) }),
+  z.strictObject({ kind: z.literal('audit') }),
 ]);
 
 export type Question = z.infer<typeof question>;

@@ -24,7 +24,7 @@ interface Entry {
 
 /** The inputs of a plan for what has been answered. */
 function inputsFor({ task, examples }: BegunRun): PlanInputs {
-  if (task === undefined) return { ...firstInputs, task: sizeOfTask(firstInputs.task ?? '') };
+  if (task === undefined) return firstInputs;
   const count = examples ?? firstInputs.examples;
   return {
     ...firstInputs,

@@ -63,6 +63,13 @@ export function writtenPrivacy(inputs: PlanInputs, noiseMultiplier: number): Wri
   };
 }
 
+/** A message of errors, which begins small and goes on in another line, as sentences. */
+function sentence(message: string): string {
+  const [first = '', ...others] = message.split(/\n\s*/);
+  const text = others.length === 0 || /[.!?]$/.test(first) ? first : `${first}.`;
+  return [text.charAt(0).toUpperCase() + text.slice(1), ...others].join(' ');
+}
+
 /** Makes the session of one panel. */
 export function makePlanSession(options: PlanSessionOptions): PlanSession {
   const { onProblem } = options;
@@ -125,7 +132,7 @@ export function makePlanSession(options: PlanSessionOptions): PlanSession {
       if (own !== generation) return;
       finished = undefined;
       feed.remove(['plan', 'noise', 'epochs']);
-      set(['state', { kind: 'refused', message: messageOf(error) }]);
+      set(['state', { kind: 'refused', message: sentence(messageOf(error)) }]);
       return;
     }
     if (own !== generation) return;

@@ -64,6 +64,11 @@ export function makeRunPanels(app: App): RunPanels {
         const uri = app.folder(run.folder)?.runUri(run.id);
         return uri === undefined ? [] : runFiles(uri);
       },
+      privacy: {
+        record: () => app.worker.ask('runPrivacy', { folder: Uri.parse(run.folder).fsPath, id: run.id }),
+        local: (points) => app.worker.ask('localCurves', { folder: Uri.parse(run.folder).fsPath, id: run.id, points }),
+        audit: () => app.worker.ask('audit', { folder: Uri.parse(run.folder).fsPath, id: run.id }),
+      },
       canStart: () => workspace.isTrusted,
       post: (message) => void panel.webview.postMessage(message),
       onCommand: (command) => act(run, command),

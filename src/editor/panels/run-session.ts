@@ -1,8 +1,11 @@
 import { messageOf } from '../../base/errors.ts';
+import type { PrivacyAudit } from '../../runs/audit.ts';
+import type { RunPrivacy } from '../../runs/run-privacy.ts';
 import type { Store } from '../../store/store.ts';
 import { runPanelMessage, type HostMessage, type Question, type RunCommand } from '../../webviews/protocol.ts';
 import { deedOf } from '../core/titles.ts';
 import { shareFeed } from './feed-sender.ts';
+import type { LocalCurve } from '../worker/operations.ts';
 import { artifactsOf, runValues, type RunFile } from './run-values.ts';
 
 /** The host's side of a run panel, without the editor: it reads the store and answers the page. */
@@ -15,6 +18,13 @@ export interface RunSession {
   readonly dispose: () => void;
 }
 
+/** What the worker answers about the run's privacy, when somebody looks at it. */
+export interface RunPrivacyAnswers {
+  readonly record: () => Promise<RunPrivacy | undefined>;
+  readonly local: (points: number) => Promise<readonly LocalCurve[]>;
+  readonly audit: () => Promise<PrivacyAudit>;
+}
+
 export interface RunSessionOptions {
   readonly id: string;
   /** Tells this session's feed from those before it. */
@@ -22,6 +32,7 @@ export interface RunSessionOptions {
   /** Undefined while the run's folder is not in the workspace. */
   readonly store: () => Pick<Store, 'show' | 'curves' | 'logs'> | undefined;
   readonly files: () => Promise<readonly RunFile[]>;
+  readonly privacy: RunPrivacyAnswers;
   readonly canStart: () => boolean;
   readonly post: (message: HostMessage) => void;
   readonly onCommand: (command: RunCommand) => void;
@@ -30,6 +41,12 @@ export interface RunSessionOptions {
   /** What went wrong in the page, or what it should not have said. */
   readonly onProblem: (message: string) => void;
   readonly onTitle: (title: string) => void;
+}
+
+/** As messages have no infinity, an epsilon without bound is null. */
+function finiteOf({ computed, recorded, accountant }: NonNullable<PrivacyAudit['epsilon']>) {
+  const finite = (value: number): number | null => (Number.isFinite(value) ? value : null);
+  return { computed: finite(computed), accountant, ...(recorded === undefined ? {} : { recorded: finite(recorded) }) };
 }
 
 /** Makes the session of one panel. */
@@ -83,6 +100,21 @@ export function makeRunSession(options: RunSessionOptions): RunSession {
   }
 
   async function answer(question: Question): Promise<unknown> {
+    switch (question.kind) {
+      case 'privacy':
+        return (await options.privacy.record()) ?? null;
+      case 'localCurves':
+        return options.privacy.local(question.points);
+      case 'audit': {
+        const { verdict, epsilon, findings, assumptions } = await options.privacy.audit();
+        return { verdict, findings, assumptions, ...(epsilon === undefined ? {} : { epsilon: finiteOf(epsilon) }) };
+      }
+      default:
+        return fromStore(question);
+    }
+  }
+
+  async function fromStore(question: Extract<Question, { kind: 'log' | 'curves' }>): Promise<unknown> {
     const store = options.store();
     const { signal } = ending;
     if (store === undefined) return [];

@@ -18,10 +18,10 @@ function settingsOf(members: unknown): Settings {
   return [...flatten(members)].map(([path, value]: readonly [string, Json]) => ({ path, value: settingText(value) }));
 }
 
-function deltaOf(config: RunDetail['config']): number | null {
-  const privacy = config?.privacy;
-  if (typeof privacy !== 'object' || privacy === null || !('delta' in privacy)) return null;
-  return typeof privacy.delta === 'number' ? privacy.delta : null;
+function numberAt(value: unknown, key: string): number | null {
+  if (typeof value !== 'object' || value === null || !(key in value)) return null;
+  const found = (value as Readonly<Record<string, unknown>>)[key];
+  return typeof found === 'number' ? found : null;
 }
 
 function summaryOf(run: RunDetail, canStart: boolean): Summary {
@@ -42,7 +42,9 @@ function summaryOf(run: RunDetail, canStart: boolean): Summary {
     bestStep: run.bestStep,
     lastScore: run.lastScore,
     epsilon: run.epsilon,
-    delta: deltaOf(run.config),
+    delta: numberAt(run.config?.privacy, 'delta'),
+    isPrivate: run.config?.privacy !== undefined,
+    targetEpsilon: numberAt(run.config?.privacy, 'epsilon'),
     step: run.step,
     totalSteps: run.totalSteps,
     epoch: run.epoch,

@@ -30,6 +30,8 @@ export interface CurveLayoutOptions {
   readonly height: number;
   readonly x: ScaleKind;
   readonly y: ScaleKind;
+  /** Whether only whole numbers are named on the horizontal axis, where there are any. */
+  readonly isWhole: boolean;
   /** Further places that have to be in sight. */
   readonly also: readonly CurvePoint[];
 }
@@ -82,7 +84,7 @@ function scaleOf(
 /** The layout of one curve. */
 export function curveLayout(
   points: readonly CurvePoint[],
-  { width, height, x, y, also }: CurveLayoutOptions,
+  { width, height, x, y, isWhole, also }: CurveLayoutOptions,
 ): CurveLayout {
   const [left, right, top, bottom] = [margin.left, width - margin.right, margin.top, height - margin.bottom];
   const all = [...points, ...also];
@@ -98,7 +100,9 @@ export function curveLayout(
     [bottom, top],
     36,
   );
-  return { left, right, top, bottom, x: across.place, y: upward.place, xTicks: across.ticks, yTicks: upward.ticks };
+  const whole = across.ticks.filter(({ value }) => Number.isInteger(value));
+  const xTicks = isWhole && whole.length > 1 ? whole : across.ticks;
+  return { left, right, top, bottom, x: across.place, y: upward.place, xTicks, yTicks: upward.ticks };
 }
 
 /** Where a key leads from a point of so many; nothing for keys that lead nowhere. */

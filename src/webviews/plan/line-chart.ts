@@ -15,9 +15,12 @@ export interface LineModel {
   readonly curve: Curve;
   readonly x: ScaleKind;
   readonly y: ScaleKind;
+  /** Whether only whole numbers are named on the horizontal axis. */
+  readonly isWhole?: boolean;
   readonly xText: (x: number) => string;
   /** The plan that is looked at. */
   readonly mark: { readonly x: number; readonly epsilon: number | null } | null;
+  readonly markText: string;
   /** An epsilon that is aimed at. */
   readonly target: number | null;
   /** The curve in words. */
@@ -171,6 +174,7 @@ export class LineChart extends LitElement {
       height,
       x: model.x,
       y: model.y,
+      isWhole: model.isWhole === true,
       also: [
         ...(mark?.epsilon === null || mark === null ? [] : [{ x: mark.x, y: mark.epsilon }]),
         ...(target === null || mark === null ? [] : [{ x: mark.x, y: target }]),
@@ -212,7 +216,8 @@ export class LineChart extends LitElement {
     const { left, right, top, bottom } = layout;
     const drawn = this.drawn(model);
     const current = this.current === null ? undefined : this.points[this.current];
-    const isRight = mark !== null && layout.x(mark.x) > (left + right) / 2;
+    const across = mark === null ? 0.5 : (layout.x(mark.x) - left) / (right - left);
+    const [isRight, isLeft] = [across > 0.8, across < 0.3];
     return html`<svg
       class="chart"
       width=${this.width}
@@ -237,8 +242,8 @@ export class LineChart extends LitElement {
         target === null
           ? nothing
           : svg`<line class="target" x1=${left} x2=${right} y1=${layout.y(target)} y2=${layout.y(target)} />
-            <text class="named" x=${isRight ? left + 6 : right - 4} y=${layout.y(target) - 5} text-anchor=${
-              isRight ? 'start' : 'end'
+            <text class="named" x=${isLeft ? right - 4 : left + 6} y=${layout.y(target) - 5} text-anchor=${
+              isLeft ? 'end' : 'start'
             }>${strings.lineTarget} ${formats.number(target)}</text>`
       }
       ${drawn.length > 1 ? svg`<path class="curve" d=${path(drawn.map((point) => [layout.x(point.x), layout.y(point.y)])) ?? ''} />` : nothing}
@@ -249,7 +254,7 @@ export class LineChart extends LitElement {
           : svg`<circle class="mark" cx=${layout.x(mark.x)} cy=${layout.y(mark.epsilon)} r="5" />
             <text class="named" x=${layout.x(mark.x) + (isRight ? -10 : 10)} y=${layout.y(mark.epsilon) - 9} text-anchor=${
               isRight ? 'end' : 'start'
-            }>${strings.linePlan}</text>`
+            }>${model.markText}</text>`
       }
       ${
         current === undefined || !Number.isFinite(current.y) || (model.y === 'log' && current.y <= 0)

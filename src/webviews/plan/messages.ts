@@ -27,7 +27,7 @@ export const planInputs = z.strictObject({
 export type PlanInputs = z.infer<typeof planInputs>;
 
 export const firstInputs: PlanInputs = {
-  task: 'sst2',
+  task: 'task sst2',
   examples: 67_349,
   batchSize: 512,
   epochs: 3,

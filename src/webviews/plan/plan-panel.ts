@@ -72,7 +72,11 @@ export class PlanPanel extends LitElement {
         width: 100%;
         height: 26px;
         padding: 3px 6px;
-        border: 1px solid var(--vscode-settings-textInputBorder, var(--vscode-input-border, transparent));
+        border: 1px solid
+          var(
+            --vscode-settings-textInputBorder,
+            var(--vscode-input-border, var(--vscode-settings-dropdownBorder, var(--vscode-contrastBorder, transparent)))
+          );
         border-radius: 2px;
         background: var(--vscode-settings-textInputBackground, var(--vscode-input-background));
         color: var(--vscode-settings-textInputForeground, var(--vscode-input-foreground));
@@ -338,25 +342,30 @@ export class PlanPanel extends LitElement {
     ${
       breach?.budget === undefined || breach.budget === null
         ? nothing
-        : html`<p class="notice warning" role="alert">
-            ${fill(strings.overBudget, {
+        : html`<p
+            class="notice warning"
+            role="alert"
+            .textContent=${fill(strings.overBudget, {
               data: breach.data,
               epsilon: formats.number(breach.budget.epsilon),
               delta: formats.number(breach.budget.delta),
             })}
-          </p>`
+          ></p>`
     }`;
   }
 
   private chart(
     name: ChartName,
     properties: PlanPanelProperties,
-    about: Pick<LineModel, 'title' | 'xTitle' | 'x' | 'y' | 'xText' | 'mark' | 'target'> & { readonly curve: Curve },
+    about: Pick<LineModel, 'title' | 'xTitle' | 'x' | 'y' | 'isWhole' | 'xText' | 'mark' | 'target'> & {
+      readonly curve: Curve;
+    },
   ): TemplateResult {
     const { strings, formats, layout, onLayout } = properties;
     const asTable = layout.tables.includes(name);
     const model: LineModel = {
       ...about,
+      markText: strings.linePlan,
       text: curveText(about.title, about.curve, (x) => `${about.xTitle} ${about.xText(x)}`, strings, formats),
       asTable,
       onAsTable: () =>
@@ -388,6 +397,7 @@ export class PlanPanel extends LitElement {
       ${this.chart('epochs', properties, {
         title: strings.epsilonAfterEpochs,
         xTitle: strings.epoch,
+        isWhole: true,
         curve: model.epochs(),
         x: 'linear',
         y: 'linear',

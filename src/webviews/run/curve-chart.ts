@@ -467,7 +467,7 @@ export class CurveChart extends LitElement {
           title: strings.time,
           isNumeric: true,
           sortBy: ({ time }) => time,
-          cell: ({ time }) => formats.duration(time),
+          cell: ({ time }) => (Number.isNaN(time) ? strings.noValue : formats.duration(time)),
         },
         {
           id: 'value',

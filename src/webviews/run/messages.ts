@@ -27,6 +27,9 @@ export const summary = z.object({
   epsilon: number,
   /** The δ that ε is meant at. */
   delta: number,
+  isPrivate: z.boolean(),
+  /** What the noise was calibrated to. */
+  targetEpsilon: number,
   step: number,
   totalSteps: number,
   epoch: number,

@@ -19,6 +19,7 @@ import {
   type Summary,
   type Trouble,
 } from './messages.ts';
+import { makePrivacyModel, type PrivacyModel } from './privacy-model.ts';
 
 /** All that the run panel knows, and how it comes to know it. */
 export interface RunModel {
@@ -31,6 +32,7 @@ export interface RunModel {
   readonly curves: () => ReadonlyMap<string, CurveData>;
   readonly log: () => readonly LogLine[];
   readonly trouble: () => Trouble | undefined;
+  readonly privacy: PrivacyModel;
   /** Takes the values that have changed; curves and log lines are then asked for. */
   readonly update: (values: ReadonlyMap<string, unknown>, keys: readonly string[]) => void;
   /** The weight of the moving average; 0 for none. */
@@ -175,6 +177,7 @@ export function makeRunModel({ ask, onChange, onProblem, smoothing: first = 0 }:
     curves: () => curves,
     log: () => log,
     trouble: () => at('trouble', trouble),
+    privacy: makePrivacyModel({ ask, onChange, onProblem }),
     update(next, keys) {
       values = next;
       if (keys.includes('curves')) loadCurves();

@@ -15,6 +15,8 @@ import { extentOf, type CurveData } from './curve-data.ts';
 import type { Layout, Tab } from './layout.ts';
 import type { Artifact, Evaluation, LogLine, Settings, Summary } from './messages.ts';
 import type { RunModel } from './model.ts';
+import './privacy-card.ts';
+import type { PrivacyCardModel } from './privacy-card.ts';
 import { factsOf, progressOf, progressText, runTitle } from './texts.ts';
 
 /** What the panel is given; `revision` tells it that the model has changed. */
@@ -28,7 +30,12 @@ export interface RunPanelProperties {
   readonly onReveal: (path: string) => void;
 }
 
-const tabs: readonly Tab[] = ['curves', 'results', 'configuration', 'environment', 'log', 'artifacts'];
+const tabs: readonly Tab[] = ['curves', 'results', 'privacy', 'configuration', 'environment', 'log', 'artifacts'];
+
+/** The tabs that a run has: privacy is no matter of runs that are not private. */
+function tabsOf(summary: Summary | undefined): readonly Tab[] {
+  return summary?.isPrivate === true ? tabs : tabs.filter((tab) => tab !== 'privacy');
+}
 
 interface Zoom {
   readonly from: number;
@@ -399,18 +406,26 @@ export class RunPanel extends LitElement {
       </dl>`;
   }
 
+  /** The tab that was chosen, where this run has it. */
+  private shownTab(): Tab {
+    const { layout, model } = this.properties ?? {};
+    const chosen = layout?.tab ?? 'curves';
+    return tabsOf(model?.summary()).includes(chosen) ? chosen : 'curves';
+  }
+
   private onTabKey(event: KeyboardEvent): void {
-    const now = tabs.indexOf(this.properties?.layout.tab ?? 'curves');
+    const own = tabsOf(this.properties?.model.summary());
+    const now = own.indexOf(this.shownTab());
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     const next =
       step !== undefined
-        ? (now + step + tabs.length) % tabs.length
+        ? (now + step + own.length) % own.length
         : event.key === 'Home'
           ? 0
           : event.key === 'End'
-            ? tabs.length - 1
+            ? own.length - 1
             : undefined;
-    const tab = next === undefined ? undefined : tabs[next];
+    const tab = next === undefined ? undefined : own[next];
     if (tab === undefined) return;
     event.preventDefault();
     this.arrange({ tab });
@@ -419,14 +434,14 @@ export class RunPanel extends LitElement {
     });
   }
 
-  private tabBar({ layout, strings }: RunPanelProperties): TemplateResult {
+  private tabBar({ model, strings }: RunPanelProperties): TemplateResult {
     return html`<div
       role="tablist"
       aria-label=${strings.run}
       @keydown=${(event: KeyboardEvent) => this.onTabKey(event)}
     >
-      ${tabs.map((tab) => {
-        const isChosen = tab === layout.tab;
+      ${tabsOf(model.summary()).map((tab) => {
+        const isChosen = tab === this.shownTab();
         return html`<button
           role="tab"
           id="tab-${tab}"
@@ -660,13 +675,29 @@ export class RunPanel extends LitElement {
     });
   }
 
+  private privacyTab({ model, strings, formats, layout }: RunPanelProperties): TemplateResult {
+    const summary = model.summary();
+    // Epsilon grows with each epoch, and with what is released again; whether it is asked for more often shows nothing.
+    model.privacy.look(JSON.stringify([summary?.state, summary?.segments, summary?.epsilon]));
+    const card: PrivacyCardModel = {
+      privacy: model.privacy,
+      strings,
+      formats,
+      tables: layout.tables,
+      onTable: (chart) => this.toggleTable(chart),
+    };
+    return html`<peft-privacy-card .model=${card}></peft-privacy-card>`;
+  }
+
   private chosenTab(properties: RunPanelProperties): TemplateResult {
     const { model, strings, onCommand } = properties;
-    switch (properties.layout.tab) {
+    switch (this.shownTab()) {
       case 'curves':
         return this.curvesTab(properties);
       case 'results':
         return this.resultsTab(properties);
+      case 'privacy':
+        return this.privacyTab(properties);
       case 'configuration':
         return html`${this.settingsTab(strings.configuration, model.configuration(), properties)}
           <div class="below">
@@ -699,7 +730,7 @@ export class RunPanel extends LitElement {
       </main>`;
     return html`<main>
       ${notice} ${this.header(summary, properties)} ${this.tabBar(properties)}
-      <section role="tabpanel" id="panel-${layout.tab}" aria-labelledby="tab-${layout.tab}">
+      <section role="tabpanel" id="panel-${this.shownTab()}" aria-labelledby="tab-${this.shownTab()}">
         ${this.chosenTab(properties)}
       </section>
     </main>`;

@@ -47,10 +47,12 @@ function timeFact(summary: Summary, strings: Strings, formats: Formats): Fact[] 
   return [];
 }
 
-function epsilonFact({ epsilon, delta }: Summary, strings: Strings, formats: Formats): Fact[] {
+function epsilonFact({ epsilon, delta, targetEpsilon }: Summary, strings: Strings, formats: Formats): Fact[] {
   if (epsilon === null) return [];
   const title = delta === null ? strings.privacyLoss : fill(strings.epsilonAt, { delta: formats.number(delta) });
-  return [{ title, value: formats.number(epsilon) }];
+  const target =
+    targetEpsilon === null ? {} : { detail: fill(strings.epsilonOfTarget, { target: formats.number(targetEpsilon) }) };
+  return [{ title, value: formats.number(epsilon), ...target }];
 }
 
 function scoreFact({ score, bestStep, lastScore }: Summary, strings: Strings, formats: Formats): Fact[] {

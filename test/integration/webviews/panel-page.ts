@@ -3,12 +3,18 @@ import { build } from 'esbuild';
 import { chromium, type Browser, type Page } from 'playwright-core';
 import { findChromium, Unavailable } from '../../../scripts/vscode/programs.ts';
 import { makeCompareSession, type CompareSession } from '../../../src/editor/panels/compare-session.ts';
+import { sizeOfTask } from '../../../src/editor/core/plan-configuration.ts';
 import { pageHtml } from '../../../src/editor/panels/page.ts';
+import { makePlanSession, type FinishedPlan, type PlanSession } from '../../../src/editor/panels/plan-session.ts';
 import { makeRunSession, type RunSession } from '../../../src/editor/panels/run-session.ts';
 import type { RunFile } from '../../../src/editor/panels/run-values.ts';
+import { taskChoices } from '../../../src/editor/worker/catalogue.ts';
+import { privacyAnswers } from '../../../src/editor/worker/privacy.ts';
+import type { BudgetStatement } from '../../../src/runs/budget-statement.ts';
 import type { RunFilter } from '../../../src/store/queries.ts';
 import type { Store } from '../../../src/store/store.ts';
 import type { Scope } from '../../../src/webviews/compare/messages.ts';
+import { firstInputs, type PlanInputs } from '../../../src/webviews/plan/messages.ts';
 import { english } from '../../../src/webviews/strings.ts';
 import { themes, variablesOf, type ThemeName } from './themes.ts';
 
@@ -35,12 +41,13 @@ export async function openBrowser(path: string): Promise<Browser> {
 }
 
 /** The pages' scripts, built from the source as it is. */
-export async function buildPages(): Promise<Readonly<Record<'run' | 'comparison' | 'report', string>>> {
+export async function buildPages(): Promise<Readonly<Record<'run' | 'comparison' | 'plan' | 'report', string>>> {
   const { outputFiles } = await build({
     absWorkingDir: root,
     entryPoints: {
       run: 'src/webviews/run/main.ts',
       comparison: 'src/webviews/compare/main.ts',
+      plan: 'src/webviews/plan/main.ts',
       report: 'src/webviews/compare/report.ts',
     },
     outdir: 'unused',
@@ -54,7 +61,7 @@ export async function buildPages(): Promise<Readonly<Record<'run' | 'comparison'
     logLevel: 'silent',
   });
   const text = (name: string): string => outputFiles.find(({ path }) => path.endsWith(`${name}.js`))?.text ?? '';
-  return { run: text('run'), comparison: text('comparison'), report: text('report') };
+  return { run: text('run'), comparison: text('comparison'), plan: text('plan'), report: text('report') };
 }
 
 export interface PanelOptions {
@@ -214,24 +221,65 @@ export interface RunPanelOptions extends PanelOptions {
   readonly run: string;
   readonly files?: readonly RunFile[];
   readonly canStart?: boolean;
+  /** The folder that holds `.peft`, for what is read from the run's own files. */
+  readonly folder?: string;
   readonly onSession?: (session: RunSession) => void;
 }
 
 /** The panel of a run over a store. */
 export function openRunPanel(options: RunPanelOptions): Promise<OpenPanel> {
-  const { store, run, files = [], canStart = true, onSession } = options;
+  const { store, run, files = [], canStart = true, folder = '/nowhere', onSession } = options;
   return openPanel(options, { folder: 'file:///somewhere', id: run }, (post) => {
     const session = makeRunSession({
       id: run,
       feed: 'one',
       store: () => store,
       files: () => Promise.resolve(files),
+      privacy: {
+        record: async () => privacyAnswers.runPrivacy({ folder, id: run }),
+        local: async (points) => privacyAnswers.localCurves({ folder, id: run, points }),
+        audit: async () => privacyAnswers.audit({ folder, id: run }),
+      },
       canStart: () => canStart,
       post,
       onCommand: () => undefined,
       onReveal: () => undefined,
       onProblem: () => undefined,
       onTitle: () => undefined,
+    });
+    onSession?.(session);
+    return session;
+  });
+}
+
+export interface PlanPanelOptions extends PanelOptions {
+  readonly inputs?: PlanInputs;
+  readonly dataSets?: readonly (BudgetStatement & { readonly id: string })[];
+  readonly onSession?: (session: PlanSession) => void;
+  readonly onCopy?: (plan: FinishedPlan) => void;
+}
+
+/** The privacy planner, computing for real. */
+export function openPlanPanel(options: PlanPanelOptions): Promise<OpenPanel> {
+  const { inputs = firstInputs, dataSets = [], onSession, onCopy } = options;
+  return openPanel(options, { inputs }, (post) => {
+    const session = makePlanSession({
+      feed: 'one',
+      sizes: () =>
+        Promise.resolve(
+          taskChoices().flatMap(({ id, title, trainExamples }) =>
+            trainExamples === undefined
+              ? []
+              : [{ id: sizeOfTask(id), title, examples: trainExamples, from: 'task' as const }],
+          ),
+        ),
+      dataSets: () => Promise.resolve(dataSets),
+      plan: async (request) => privacyAnswers.planPrivacy(request),
+      sketch: async (request) => privacyAnswers.sketchEpsilon(request),
+      post,
+      onCopy: (plan) => onCopy?.(plan),
+      onOpen: () => undefined,
+      onProblem: () => undefined,
     });
     onSession?.(session);
     return session;

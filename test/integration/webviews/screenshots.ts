@@ -2,9 +2,19 @@
 // Pictures of the panels in every state and theme, to be looked at. NAME picks those whose names hold it.
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { calibrateNoise } from '../../../src/privacy/calibrate.ts';
 import { firstView } from '../../../src/webviews/compare/messages.ts';
 import { firstLayout } from '../../../src/webviews/run/layout.ts';
-import { buildPages, findBrowser, openBrowser, openComparePanel, openRunPanel, type OpenPanel } from './panel-page.ts';
+import { firstInputs } from '../../../src/webviews/plan/messages.ts';
+import {
+  buildPages,
+  findBrowser,
+  openBrowser,
+  openComparePanel,
+  openPlanPanel,
+  openRunPanel,
+  type OpenPanel,
+} from './panel-page.ts';
 import { hostileRun, idOf, manyRuns, methodsByTasks, storeOf } from './some-runs.ts';
 import type { ThemeName } from './themes.ts';
 
@@ -50,6 +60,21 @@ async function picture(
   await panel.close();
 }
 
+const privateId = idOf(903);
+const ofPrivacy = await storeOf([
+  {
+    id: privateId,
+    name: 'SST-2, SLaSh, private',
+    method: { id: 'slash', dimension: 1024 },
+    steps: 300,
+    ending: 'none',
+    score: 0.79,
+    mechanism: {
+      noiseMultiplier: calibrateNoise({ epsilon: 3, delta: 1e-5, samplingRate: 0.01, steps: 480 }).noiseMultiplier,
+      targetEpsilon: 3,
+    },
+  },
+]);
 const state = (layout: Readonly<Record<string, unknown>>): unknown => ({ layout });
 const run =
   (theme: ThemeName, more: Readonly<Record<string, unknown>> = {}, id = running) =>
@@ -95,7 +120,9 @@ await picture('run-hostile-configuration', run('dark', tab('configuration'), hos
 for (const theme of ['dark', 'light', 'high-contrast'] as const) {
   await picture(`run-narrow-${theme}`, run(theme, { width: 320, height: 700 }));
   await picture(`run-gone-${theme}`, run(theme, { height: 300 }, idOf(999)));
-  const broken = { show: () => Promise.reject(new Error('the database /x/peft.db cannot be opened: the disk is gone')) };
+  const broken = {
+    show: () => Promise.reject(new Error('the database /x/peft.db cannot be opened: the disk is gone')),
+  };
   await picture(`run-error-${theme}`, run(theme, { store: broken, height: 300 }));
   await picture(`compare-narrow-${theme}`, compare(theme, { width: 320, height: 700 }));
   await picture(`compare-empty-${theme}`, compare(theme, { store: nothing.store, height: 300 }));
@@ -106,6 +133,92 @@ await picture('run-keyboard', run('dark'), async ({ page }) => {
   await page.locator('peft-curve-chart .plot').first().focus();
   for (let i = 0; i < 5; i++) await page.keyboard.press('Shift+ArrowLeft');
 });
+const privacyTab = (theme: ThemeName, more = {}) =>
+  run(
+    theme,
+    {
+      store: ofPrivacy.store,
+      folder: ofPrivacy.workspace.root,
+      state: state({ ...firstLayout, tab: 'privacy' }),
+      ...more,
+    },
+    privateId,
+  );
+const auditAndLocal = async ({ page }: OpenPanel): Promise<void> => {
+  await page.getByRole('button', { name: 'Audit' }).click();
+  await page.getByText('The recorded ε holds').waitFor();
+  await page.getByRole('button', { name: 'Show Local Data' }).click();
+  await page.locator('.uncovered canvas').first().waitFor();
+};
+const whole = async ({ page }: OpenPanel): Promise<void> => {
+  await page.getByText('Computing…').first().waitFor({ state: 'detached', timeout: 60_000 });
+};
+const statement = {
+  id: 'sst2',
+  data: 'data/sst2',
+  budget: { epsilon: 4, delta: 1e-5 },
+  delta: 1e-5,
+  spent: { epsilon: 2.7, lower: 2.69, accountant: 'prv' },
+  left: 1.3,
+  phases: [{ samplingRate: 512 / 67_349, noiseMultiplier: 0.7, steps: 396 }],
+  examples: 67_349,
+  runs: [],
+  withoutPrivacy: [],
+} as const;
+for (const theme of ['dark', 'light', 'high-contrast', 'high-contrast-light'] as const) {
+  await picture(`plan-${theme}`, () => openPlanPanel({ browser, script: pages.plan, theme }), whole);
+  await picture(`run-privacy-${theme}`, privacyTab(theme), auditAndLocal);
+}
+await picture('plan-narrow', () => openPlanPanel({ browser, script: pages.plan, width: 320, height: 700 }), whole);
+await picture(
+  'plan-tables',
+  () =>
+    openPlanPanel({
+      browser,
+      script: pages.plan,
+      theme: 'light',
+      state: state({ inputs: firstInputs, tables: ['noise', 'epochs'] }),
+    }),
+  whole,
+);
+await picture(
+  'plan-warnings',
+  () =>
+    openPlanPanel({
+      browser,
+      script: pages.plan,
+      dataSets: [statement],
+      inputs: { ...firstInputs, delta: 1e-3, goal: { kind: 'noise', noiseMultiplier: 0.5 }, spentOn: 'sst2' },
+    }),
+  whole,
+);
+await picture(
+  'plan-invalid',
+  () => openPlanPanel({ browser, script: pages.plan, theme: 'light' }),
+  async (panel) => {
+    await whole(panel);
+    await panel.page.getByLabel('Batch size, expected').fill('70000');
+    await panel.page.getByLabel('Epochs').fill('-1');
+  },
+);
+await picture('plan-refused', () =>
+  openPlanPanel({
+    browser,
+    script: pages.plan,
+    dataSets: [statement],
+    inputs: { ...firstInputs, goal: { kind: 'epsilon', epsilon: 1 }, spentOn: 'sst2' },
+  }),
+);
+await picture(
+  'plan-keyboard',
+  () => openPlanPanel({ browser, script: pages.plan, theme: 'high-contrast' }),
+  async (panel) => {
+    await whole(panel);
+    await panel.page.locator('peft-line-chart .plot').first().focus();
+    for (let i = 0; i < 4; i++) await panel.page.keyboard.press('ArrowRight');
+  },
+);
+await picture('run-privacy-narrow', privacyTab('light', { width: 320, height: 700 }), auditAndLocal);
 await picture('compare-epsilon', compare('dark', {}, { axis: 'epsilon' }));
 await picture('compare-facets', compare('light', {}, { facet: 'privacy' }));
 await picture('compare-runs', compare('dark', {}, { points: 'runs' }));

@@ -1,6 +1,7 @@
 import { cpSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { randomStream } from '../../../src/base/random.ts';
+import { privacySpent } from '../../../src/privacy/accountant.ts';
 import type { JournalEvent, Unstamped } from '../../../src/runs/events.ts';
 import { openStore, type Store } from '../../../src/store/store.ts';
 import { line, makeWorkspace, segmentOf, type Workspace } from '../../unit/store/workspace.ts';
@@ -25,22 +26,74 @@ export interface MadeRun {
   readonly model?: string;
   /** Only the steps whose number is a multiple of this are written. */
   readonly every?: number;
+  /** A private run with the ledger and the local record of a real one; its epsilons are those of its noise. */
+  readonly mechanism?: {
+    readonly noiseMultiplier: number;
+    readonly targetEpsilon?: number;
+    readonly insecure?: boolean;
+  };
 }
 
 const start = Date.UTC(2026, 10, 21, 5, 0, 0);
 
+const delta = 1e-5;
+
+/** What a private run tells of itself before it begins. */
+function ledgerOf(
+  { noiseMultiplier, targetEpsilon, insecure = false }: NonNullable<MadeRun['mechanism']>,
+  perEpoch: number,
+  plannedSteps: number,
+): Unstamped {
+  return {
+    type: 'privacy',
+    relation: 'add-or-remove-one',
+    unit: 'example',
+    sampling: 'poisson',
+    examples: perEpoch * 32,
+    trainingData: ['0a1b2c3d:00112233445566778899aabbccddeeff'],
+    samplingRate: 1 / perEpoch,
+    expectedBatchSize: 32,
+    chunkSize: 32,
+    noiseMultiplier,
+    maxGradNorm: 0.1,
+    clipping: 'flat',
+    delta,
+    accountant: 'tightest',
+    plannedSteps,
+    repeatedSteps: 0,
+    ...(targetEpsilon === undefined ? {} : { targetEpsilon }),
+    generator: 'ChaCha20',
+    keyId: '00112233aabbccdd',
+    insecure,
+  };
+}
+
+/** Epsilon after a step of a private run, at the ends of epochs. */
+function epsilonAfter(
+  mechanism: MadeRun['mechanism'],
+  step: number,
+  perEpoch: number,
+  last: number,
+): number | undefined {
+  if (mechanism === undefined || (step % perEpoch !== 0 && step !== last)) return undefined;
+  const { noiseMultiplier } = mechanism;
+  return privacySpent([{ samplingRate: 1 / perEpoch, noiseMultiplier, steps: step }], delta).epsilon;
+}
+
 /** Curves like those of a real run: a loss that falls with noise, a warmed-up and then falling rate. */
 function eventsOf(run: MadeRun): readonly JournalEvent[] {
-  const { steps = 60, seed = 0, score = 0.8, epsilon, ending = 'finished', logs = [], every = 1 } = run;
+  const { steps = 60, seed = 0, score = 0.8, epsilon, ending = 'finished', logs = [], every = 1, mechanism } = run;
   const random = randomStream(seed, run.id);
   const { method, head } = run.parameters ?? { method: 73_728, head: 770 };
   const perEpoch = Math.ceil(steps / 3);
+  const totalSteps = ending === 'none' ? Math.round(steps * 1.6) : steps;
   const events: Unstamped[] = [
+    ...(mechanism === undefined ? [] : [ledgerOf(mechanism, perEpoch, totalSteps)]),
     {
       type: 'started',
       processId: 4711,
       fromStep: 1,
-      totalSteps: ending === 'none' ? Math.round(steps * 1.6) : steps,
+      totalSteps,
       stepsPerEpoch: perEpoch,
       trainExamples: perEpoch * 32,
       parameters: { method, head, total: method + head, frozen: 22_713_216 },
@@ -50,18 +103,20 @@ function eventsOf(run: MadeRun): readonly JournalEvent[] {
   ];
   for (let step = 1; step <= steps; step++) {
     const done = step / steps;
+    const spent = epsilonAfter(mechanism, step, perEpoch, steps);
     if (step % every === 0)
       events.push({
         type: 'step',
         step,
         epoch: step / perEpoch,
-        loss: 0.2 + 0.5 * Math.exp(-4 * done) + 0.12 * (random.uniform() - 0.5),
+        loss: mechanism === undefined ? 0.2 + 0.5 * Math.exp(-4 * done) + 0.12 * (random.uniform() - 0.5) : null,
         learningRate: 1e-3 * Math.min(step / (0.06 * steps), (1 - done) / 0.94),
         gradientNorm: 0.4 + 0.5 * random.uniform(),
         examplesPerSecond: 180 + 20 * random.uniform(),
         tokensPerSecond: 5000 + 400 * random.uniform(),
         remainingMs: (steps - step) * 170,
         ...(epsilon === undefined ? {} : { epsilon: epsilon * Math.sqrt(done) }),
+        ...(spent === undefined ? {} : { epsilon: spent }),
       });
     if (step % perEpoch !== 0 && step !== steps) continue;
     const accuracy = score * (0.9 + 0.1 * done) - (step === steps ? 0 : 0.004);
@@ -74,7 +129,7 @@ function eventsOf(run: MadeRun): readonly JournalEvent[] {
       loss: 0.25 + 0.3 * (1 - done),
       metrics: { accuracy, mcc: accuracy, score: step === steps ? score : accuracy },
       seconds: 2.5,
-      best: true,
+      best: mechanism === undefined,
     });
     events.push({ type: 'checkpoint', step, kind: 'last', path: `checkpoints/last.safetensors` });
     events.push({ type: 'resources', step, residentBytes: 6e8 + 1e8 * done, peakResidentBytes: 7e8 + 1e8 * done });
@@ -97,13 +152,22 @@ function eventsOf(run: MadeRun): readonly JournalEvent[] {
 /** Writes the folder of a run. */
 export function writeRun(workspace: Workspace, run: MadeRun): void {
   const { id, task = 'sst2', method = { id: 'lora', rank: 8 }, seed = 0, name, tags, note, epsilon, model } = run;
+  const { mechanism } = run;
   workspace.write(id, 'config.json', {
     ...(name === undefined ? {} : { name }),
     model: { id: model ?? 'sentence-transformers/all-MiniLM-L6-v2' },
     task: { id: task, maxLength: 128 },
     method,
     training: { epochs: 3, batchSize: 32, learningRate: 1e-3, seed },
-    ...(epsilon === undefined ? {} : { privacy: { epsilon, delta: 1e-5 } }),
+    ...(epsilon === undefined ? {} : { privacy: { epsilon, delta } }),
+    ...(mechanism === undefined
+      ? {}
+      : {
+          privacy:
+            mechanism.targetEpsilon === undefined
+              ? { noiseMultiplier: mechanism.noiseMultiplier, delta }
+              : { epsilon: mechanism.targetEpsilon, delta },
+        }),
     device: { provider: 'auto' },
     launcher: 'local',
     ...(tags === undefined ? {} : { tags }),
@@ -125,6 +189,25 @@ export function writeRun(workspace: Workspace, run: MadeRun): void {
   ];
   workspace.write(id, 'marks.jsonl', marks.map(line).join(''));
   workspace.write(id, 'journal.jsonl', eventsOf(run).map(line).join(''));
+  if (mechanism !== undefined) workspace.write(id, 'private/private.jsonl', localRecord(run));
+}
+
+/** Numbers that no other file of a run holds, so that they are recognised wherever they turn up. */
+export const tellingLoss = 0.718281828459;
+
+/** What the trainer of a private run knew without noise. */
+function localRecord({ steps = 60, id }: MadeRun): string {
+  const random = randomStream(1, id);
+  return Array.from({ length: steps }, (_, index) =>
+    line({
+      step: index + 1,
+      drawn: 26 + Math.floor(12 * random.uniform()),
+      loss: index === 0 ? tellingLoss : 0.25 + 0.45 * Math.exp((-3 * index) / steps) + 0.1 * random.uniform(),
+      gradientNorm: 0.6 + 0.3 * random.uniform(),
+      clipped: 0.9 + 0.1 * random.uniform(),
+      nonFinite: 0,
+    }),
+  ).join('');
 }
 
 /** The id of the run with a number. */

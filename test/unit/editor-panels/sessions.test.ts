@@ -1,12 +1,23 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { compareRuns } from '../../../src/analysis/comparison.ts';
+import { handedRun } from '../../../src/analysis/compared-run.ts';
+import { renderComparison } from '../../../src/analysis/render.ts';
 import { makeCompareSession, type CompareSession } from '../../../src/editor/panels/compare-session.ts';
+import { makePlanSession, type FinishedPlan, type PlanSession } from '../../../src/editor/panels/plan-session.ts';
 import { makeRunSession, type RunSession } from '../../../src/editor/panels/run-session.ts';
+import { privacyAnswers } from '../../../src/editor/worker/privacy.ts';
+import { privacySpent } from '../../../src/privacy/accountant.ts';
+import type { BudgetStatement } from '../../../src/runs/budget-statement.ts';
+import { readLocalRecord } from '../../../src/runs/run-privacy.ts';
 import { openStore, type Store } from '../../../src/store/store.ts';
 import { firstView } from '../../../src/webviews/compare/messages.ts';
 import { makeCompareModel } from '../../../src/webviews/compare/model.ts';
 import { makeConnection, type Connection } from '../../../src/webviews/connection.ts';
+import { firstInputs, type PlanInputs } from '../../../src/webviews/plan/messages.ts';
+import { makePlanModel, type PlanModel } from '../../../src/webviews/plan/model.ts';
 import type { HostMessage } from '../../../src/webviews/protocol.ts';
 import { makeRunModel, type RunModel } from '../../../src/webviews/run/model.ts';
+import { idOf, tellingLoss, writeRun, type MadeRun } from '../../integration/webviews/some-runs.ts';
 import {
   configuration,
   evaluation,
@@ -87,6 +98,11 @@ function runBench(over: Pick<Store, 'show' | 'curves' | 'logs'> = store, run = i
     feed: 'one',
     store: () => over,
     files: () => Promise.resolve([{ path: 'config.json', bytes: 10 }]),
+    privacy: {
+      record: async () => privacyAnswers.runPrivacy({ folder: workspace.root, id: run }),
+      local: async (points) => privacyAnswers.localCurves({ folder: workspace.root, id: run, points }),
+      audit: async () => privacyAnswers.audit({ folder: workspace.root, id: run }),
+    },
     canStart: () => true,
     post: (message) => {
       posted.push(message);
@@ -370,5 +386,228 @@ describe('a comparison', () => {
     for (const run of [other, id, '../x']) session.receive({ type: 'openRun', run });
     session.receive({ type: 'export' });
     expect(opened).toEqual([`here ${other}`, 'the comparison sent a message that is none of its own', 'export']);
+  });
+});
+
+describe('the privacy of a run panel', () => {
+  const run = idOf(40);
+  const made = {
+    id: run,
+    steps: 40,
+    mechanism: { noiseMultiplier: 0.9, targetEpsilon: 9 },
+    ending: 'none',
+  } as const;
+
+  async function privateBench(changes: Partial<MadeRun> = {}): Promise<Bench> {
+    writeRun(workspace, { ...made, ...changes });
+    await store.ingest([run]);
+    const bench = runBench(store, run);
+    bench.connection.start();
+    await eventually(() => bench.model.summary()?.isPrivate).toBe(true);
+    return bench;
+  }
+
+  it('is asked for when somebody looks, and again when the run has moved on', async () => {
+    const { model, posted } = await privateBench();
+    expect(posted.some(({ type }) => type === 'answer' && JSON.stringify(posted).includes('noiseMultiplier'))).toBe(
+      false,
+    );
+    expect(model.summary()).toMatchObject({ targetEpsilon: 9, delta: 1e-5 });
+    model.privacy.look('1');
+    await eventually(() => model.privacy.record()?.released).toBe(40);
+    const record = model.privacy.record();
+    const phase = { samplingRate: 1 / 14, noiseMultiplier: 0.9 };
+    expect(record).toMatchObject({
+      ledger: { relation: 'add-or-remove-one', plannedSteps: 64, targetEpsilon: 9 },
+      repeated: 0,
+      epsilon: privacySpent([{ ...phase, steps: 40 }], 1e-5).epsilon,
+      planned: privacySpent([{ ...phase, steps: 64 }], 1e-5).epsilon,
+    });
+    expect(record?.epochs.map(({ step: at }) => at)).toEqual([14, 28, 40]);
+    // The local record is no part of it.
+    expect(JSON.stringify(record)).not.toContain(String(tellingLoss));
+    expect(model.privacy.local()).toBeUndefined();
+  });
+
+  it('shows what epsilon does not cover only when that is asked for', async () => {
+    const { model, posted } = await privateBench();
+    model.privacy.look('1');
+    await eventually(() => model.privacy.record() !== undefined).toBe(true);
+    expect(JSON.stringify(posted)).not.toContain(String(tellingLoss));
+    model.privacy.askLocal();
+    await eventually(() => model.privacy.local()?.get('loss')?.value[0]).toBe(tellingLoss);
+    expect(model.privacy.local()?.get('clipped')?.value).toHaveLength(40);
+  });
+
+  it('audits by the code of the command line, and passes on what it finds', async () => {
+    const { model } = await privateBench();
+    model.privacy.askAudit();
+    await eventually(() => model.privacy.audit()?.verdict).toBe('holds');
+    const { model: insecure } = await privateBench({
+      mechanism: { noiseMultiplier: 0.9, insecure: true },
+    });
+    insecure.privacy.askAudit();
+    await eventually(() => insecure.privacy.audit()?.verdict).toBe('fails');
+    expect(insecure.privacy.audit()?.findings.join()).toContain('known seed');
+    insecure.privacy.look('1');
+    await eventually(() => insecure.privacy.record()?.ledger.insecure).toBe(true);
+    // Whatever its numbers say: nothing is guaranteed.
+    expect(insecure.privacy.record()).toMatchObject({ epsilon: null, planned: null });
+  });
+});
+
+describe('what leaves a private run', () => {
+  it('holds nothing that epsilon does not cover: comparison, report and listings', async () => {
+    const runs = [50, 51].map((index): MadeRun => ({
+      id: idOf(index),
+      steps: 12,
+      seed: index,
+      mechanism: { noiseMultiplier: 0.9 },
+    }));
+    for (const made of runs) writeRun(workspace, made);
+    await store.ingest();
+    const local = readLocalRecord(workspace.file(runs[0]?.id ?? '', '.'));
+    expect(local[0]?.loss).toBe(tellingLoss);
+    const telling = local.flatMap(({ loss, gradientNorm, clipped }) => [loss, gradientNorm, clipped]).map(String);
+    const ids = runs.map(({ id: each }) => each);
+    const rows = await store.comparison({ ids });
+    const compared = rows.map((row) => ({ ...row, config: null }));
+    const rendered = (['table', 'csv', 'json', 'markdown'] as const).map((format) =>
+      renderComparison(compareRuns(compared), { format }),
+    );
+    const listed = JSON.stringify([
+      await store.list({ ids, limit: 10 }),
+      await store.show(ids[0] ?? ''),
+      await store.curves(
+        ['loss', 'gradientNorm', 'epsilon'].map((metric) => ({ run: ids[0] ?? '', metric, points: 100 })),
+      ),
+      rows.map((row) => handedRun(row)),
+    ]);
+    for (const text of [...rendered, listed]) expect(telling.filter((number) => text.includes(number))).toEqual([]);
+  });
+});
+
+/** A planner's session and the model of its page, with the messages between them carried by hand and every number computed. */
+describe('a planner', () => {
+  interface PlanBench {
+    readonly session: PlanSession;
+    readonly model: PlanModel;
+    readonly post: (message: unknown) => void;
+    readonly copied: FinishedPlan[];
+    readonly problems: string[];
+    readonly sketched: number[];
+  }
+
+  const small: PlanInputs = { ...firstInputs, examples: 2000, batchSize: 200, epochs: 2 };
+
+  function planBench(dataSets: readonly (BudgetStatement & { readonly id: string })[] = []): PlanBench {
+    const copied: FinishedPlan[] = [];
+    const problems: string[] = [];
+    const sketched: number[] = [];
+    const model = makePlanModel();
+    const session = makePlanSession({
+      feed: 'one',
+      sizes: () => Promise.resolve([{ id: 'task sst2', title: 'SST-2', examples: 67_349, from: 'task' }]),
+      dataSets: () => Promise.resolve(dataSets),
+      plan: async (request) => privacyAnswers.planPrivacy(request),
+      sketch: async (request) => {
+        const [phase] = request.phases.slice(-1);
+        sketched.push(phase?.noiseMultiplier ?? NaN);
+        return privacyAnswers.sketchEpsilon(request);
+      },
+      post: (message) => connection.receive(structuredClone(message)),
+      onCopy: (plan) => copied.push(plan),
+      onOpen: () => undefined,
+      onProblem: (problem) => problems.push(problem),
+    });
+    const connection = makeConnection({
+      post: (message) => session.receive(structuredClone(message)),
+      onValues: () => model.update(connection.values()),
+    });
+    connection.start();
+    return { session, model, post: session.receive, copied, problems, sketched };
+  }
+
+  it('finds the noise of a target, and draws what it costs', async () => {
+    const { session, model, post, copied } = planBench();
+    await session.refresh();
+    post({ type: 'plan', inputs: small });
+    await eventually(() => model.noise().isWhole).toBe(true);
+    const plan = model.plan();
+    expect(plan).toMatchObject({
+      samplingRate: 0.1,
+      stepsPerEpoch: 10,
+      totalSteps: 20,
+      delta: 1 / 4000,
+      deltaIsWeak: false,
+    });
+    expect(plan?.epsilon).toBeLessThanOrEqual(3);
+    expect(plan?.epsilon).toBeGreaterThan(2.98);
+    expect(
+      model
+        .epochs()
+        .points.map(({ x }) => x)
+        .toSorted(),
+    ).toEqual([1, 2]);
+    const points = model.noise().points.toSorted((a, b) => a.x - b.x);
+    expect(points).toHaveLength(21);
+    // More noise never costs more, but for the roughness of the curve's grid.
+    for (const [index, { epsilon }] of points.entries())
+      expect(epsilon ?? 0).toBeLessThanOrEqual((points[index - 1]?.epsilon ?? Infinity) * 1.02);
+    expect(model.sizes()).toHaveLength(1);
+    post({ type: 'copyPlan' });
+    expect(copied).toMatchObject([{ privacy: { epsilon: 3 }, inputs: small }]);
+  });
+
+  it('gives up a curve when something else is asked, and says what is wrong with what comes to nothing', async () => {
+    const { model, post, sketched, copied } = planBench();
+    post({ type: 'plan', inputs: small });
+    await eventually(() => sketched.length).toBeGreaterThan(0);
+    post({ type: 'plan', inputs: { ...small, goal: { kind: 'noise', noiseMultiplier: 4 } } });
+    await eventually(() => model.noise().isWhole).toBe(true);
+    expect(model.plan()?.noiseMultiplier).toBe(4);
+    expect(sketched.length).toBeLessThan(2 * 21);
+    post({ type: 'plan', inputs: { ...small, batchSize: 3000 } });
+    await eventually(() => model.state()).toEqual({
+      kind: 'refused',
+      message: 'A batch of 3000 is more than 2000 examples.',
+    });
+    expect(model.plan()).toBeUndefined();
+    post({ type: 'copyPlan' });
+    expect(copied).toEqual([]);
+  });
+
+  it('composes what was spent before, and plans again when that grows', async () => {
+    const phases = [{ samplingRate: 0.05, noiseMultiplier: 1.1, steps: 30 }];
+    const statement = {
+      id: 'a',
+      data: 'data',
+      budget: { epsilon: 4, delta: 1e-5 },
+      delta: 1e-5,
+      spent: { epsilon: 1.2, lower: 1.1, accountant: 'prv' },
+      left: 2.8,
+      phases,
+      examples: 2000,
+      runs: [],
+      withoutPrivacy: [],
+    } as const;
+    const { session, model, post } = planBench([statement]);
+    post({ type: 'plan', inputs: { ...small, spentOn: 'a', goal: { kind: 'noise', noiseMultiplier: 2 } } });
+    await session.refresh();
+    const own = { samplingRate: 0.1, noiseMultiplier: 2, steps: 20 };
+    const together = privacySpent([...phases, own], 1 / 4000).epsilon;
+    await eventually(() => model.plan()?.epsilon).toBe(together);
+    expect(together).toBeGreaterThan(privacySpent([own], 1 / 4000).epsilon);
+    expect(model.dataSets()).toMatchObject([{ id: 'a', data: 'data', spent: 1.2, left: 2.8 }]);
+  });
+
+  it('is opened for something else while it is open, and refuses messages that are none', async () => {
+    const { session, model, post, problems } = planBench();
+    session.open(small);
+    await eventually(() => model.takeAsked()).toEqual(small);
+    expect(model.takeAsked()).toBeUndefined();
+    post({ type: 'plan', inputs: { ...small, epochs: -1 } });
+    post({ type: 'copyPlan', path: '/etc/passwd' });
+    expect(problems).toHaveLength(2);
   });
 });

@@ -1,6 +1,6 @@
 import { appendFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import fc from 'fast-check';
 import type { JournalEvent, Unstamped } from '../../../src/runs/events.ts';
 import { runTables } from '../../../src/store/migrations.ts';
@@ -29,7 +29,7 @@ export function makeWorkspace(): Workspace {
     databasePath: join(root, '.peft', 'peft.db'),
     file,
     write(run, name, content) {
-      mkdirSync(join(runsFolder, run), { recursive: true });
+      mkdirSync(dirname(file(run, name)), { recursive: true });
       writeFileSync(file(run, name), typeof content === 'string' ? content : JSON.stringify(content));
     },
     append(run, name, text) {

@@ -43,6 +43,8 @@ const summary: Summary = {
   endedAt: null,
   failure: null,
   diagnostics: [],
+  isPrivate: false,
+  targetEpsilon: null,
   canStart: true,
 };
 

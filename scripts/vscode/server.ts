@@ -34,6 +34,8 @@ export interface ServerOptions {
   /** Extensions to link unpacked, by `publisher.name-version`; not together with `vsix`. */
   readonly links?: Readonly<Record<string, string>>;
   readonly settings?: Readonly<Record<string, unknown>>;
+  /** Flags of the Node that runs it and its extension hosts. */
+  readonly nodeFlags?: readonly string[];
   /** Further environment, which extensions see too. */
   readonly environment?: Readonly<Record<string, string>>;
   /** Workspace Trust, as the desktop has it; otherwise every folder is trusted. */
@@ -160,6 +162,7 @@ export async function startServer(options: ServerOptions): Promise<VSCodeServerP
   const server = spawn(
     node,
     [
+      ...(options.nodeFlags ?? []),
       ...base,
       ...['--auth', 'none', '--bind-addr', `127.0.0.1:${port}`, '--locale', 'en'],
       ...['--disable-telemetry', '--disable-update-check', '--disable-getting-started-override', '--disable-proxy'],

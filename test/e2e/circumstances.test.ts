@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { expect, onTestFailed, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { startServer, type ServerOptions } from '../../scripts/vscode/server.ts';
 import { readJournal } from '../../src/runs/journal.ts';
 import { makeEditorWorkspace, type EditorWorkspace } from '../support/editor-workspace.ts';
@@ -34,10 +34,12 @@ async function windowOn(workspace: EditorWorkspace, options: Partial<ServerOptio
     rmSync(directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
   });
   const editor = await openWindow({ url: server.url, folder: workspace.folder });
-  onTestFinished(() => editor.close());
-  onTestFailed(async ({ task }) => {
-    await editor.screenshot(join(root, '.cache', 'e2e', `${task.name.replaceAll(/\W+/g, '-')}.png`));
-    process.stdout.write(`${server.extensionLog()}\n`);
+  onTestFinished(async ({ task }) => {
+    if (task.result?.state === 'fail') {
+      await editor.screenshot(join(root, '.cache', 'e2e', `${task.name.replaceAll(/\W+/g, '-')}.png`));
+      process.stdout.write(`${server.extensionLog()}\n`);
+    }
+    await editor.close();
   });
   await editor.ready();
   return editor;
@@ -56,7 +58,7 @@ function filesBelow(folder: string): readonly string[] {
 
 test('an editor whose Node has no SQLite says so, and what helps', async () => {
   const workspace = await folderWithRuns();
-  const editor = await windowOn(workspace, { environment: { NODE_OPTIONS: '--no-experimental-sqlite' } });
+  const editor = await windowOn(workspace, { nodeFlags: ['--no-experimental-sqlite'] });
   await editor.toast(/has SQLite \(node:sqlite\).*Update VS Code to 1\.101 or later/).waitFor();
   await editor.openContainer('PEFT Lab');
   await editor.page.locator('.part.sidebar').getByText('This editor has no node:sqlite').waitFor();

@@ -558,9 +558,11 @@ export class ComparePanel extends LitElement {
           : html`<p class="notice error" role="alert">${fill(strings.problem, { message: trouble.message })}</p>`
       }
       ${
-        scope === undefined && trouble === undefined
-          ? html`<p class="empty" role="status">${strings.loading}</p>`
-          : this.content(properties)
+        trouble !== undefined && model.runs().length === 0
+          ? nothing
+          : scope === undefined
+            ? html`<p class="empty" role="status">${strings.loading}</p>`
+            : this.content(properties)
       }
     </main>`;
   }

@@ -719,13 +719,17 @@ export class RunPanel extends LitElement {
     const trouble = model.trouble();
     const summary = model.summary();
     if (trouble?.kind === 'gone')
-      return html`<main><p class="notice warning" role="alert">${strings.goneRun}</p></main>`;
+      return html`<main>
+        <h1>${strings.run}</h1>
+        <p class="notice warning" role="alert">${strings.goneRun}</p>
+      </main>`;
     const notice =
       trouble === undefined
         ? nothing
         : html`<p class="notice error" role="alert">${fill(strings.problem, { message: trouble.message })}</p>`;
     if (summary === undefined)
       return html`<main>
+        <h1>${strings.run}</h1>
         ${notice === nothing ? html`<p class="empty" role="status">${strings.loading}</p>` : notice}
       </main>`;
     return html`<main>

@@ -8,9 +8,18 @@ import { comparisonReport } from '../../../src/analysis/html-report.ts';
 import type { CompareSession } from '../../../src/editor/panels/compare-session.ts';
 import type { RunSession } from '../../../src/editor/panels/run-session.ts';
 import { firstView } from '../../../src/webviews/compare/messages.ts';
+import { firstInputs } from '../../../src/webviews/plan/messages.ts';
 import { firstLayout } from '../../../src/webviews/run/layout.ts';
 import { line, segmentOf, step } from '../../unit/store/workspace.ts';
-import { buildPages, findBrowser, openBrowser, openComparePanel, openRunPanel, type OpenPanel } from './panel-page.ts';
+import {
+  buildPages,
+  findBrowser,
+  openBrowser,
+  openComparePanel,
+  openPlanPanel,
+  openRunPanel,
+  type OpenPanel,
+} from './panel-page.ts';
 import { hostile, hostileRun, idOf, manyRuns, methodsByTasks, storeOf, type OpenedRuns } from './some-runs.ts';
 
 const chromium = await findBrowser();
@@ -19,6 +28,7 @@ if ('missing' in chromium) console.warn(`The panels were not tried in a browser:
 const recorded = '20261121-053220069-5kzrkh';
 const running = idOf(900);
 const attacked = idOf(901);
+const secret = idOf(904);
 
 /** As `expect`, of what becomes true sooner or later. */
 const eventually = <T>(value: () => T | Promise<T>) => expect.poll(value, { timeout: 30_000 });
@@ -26,7 +36,7 @@ const eventually = <T>(value: () => T | Promise<T>) => expect.poll(value, { time
 /** The panels' own pages in a browser, with the host's sessions and a store behind them. */
 describe.skipIf('missing' in chromium)('in a browser', () => {
   let browser: Browser;
-  let pages: Readonly<Record<'run' | 'comparison' | 'report', string>>;
+  let pages: Readonly<Record<'run' | 'comparison' | 'plan' | 'report', string>>;
   let runs: OpenedRuns;
   let records: OpenedRuns;
   let methods: OpenedRuns;
@@ -39,6 +49,7 @@ describe.skipIf('missing' in chromium)('in a browser', () => {
         { id: running, name: 'a run', steps: 40, ending: 'none' },
         hostileRun(attacked),
         { ...hostileRun(idOf(902)), ending: 'finished' },
+        { id: secret, name: 'a private run', steps: 30, mechanism: { noiseMultiplier: 0.9 } },
       ]),
       storeOf([], { recorded: true }),
       storeOf(methodsByTasks()),
@@ -192,6 +203,74 @@ describe.skipIf('missing' in chromium)('in a browser', () => {
           await expectUnharmed(page);
         },
       ));
+
+  it('a private run has a card, with what epsilon does not cover apart from the rest', () =>
+    during(
+      runPanel(secret, runs.store, {
+        folder: runs.workspace.root,
+        state: { layout: { ...firstLayout, tab: 'privacy' } },
+      }),
+      async ({ page }) => {
+        await page.getByText('ε when it is finished').waitFor();
+        await page.getByRole('button', { name: 'Audit' }).click();
+        await page.getByRole('alert').filter({ hasText: 'The recorded ε holds.' }).waitFor();
+        const uncovered = page.getByRole('region', { name: 'Not covered by ε' });
+        expect(await uncovered.locator('canvas').count()).toBe(0);
+        await uncovered.getByRole('button', { name: 'Show Local Data' }).click();
+        await uncovered.getByRole('heading', { name: 'Training loss' }).waitFor();
+        const whole = page.locator('peft-line-chart');
+        await whole.getByRole('button', { name: 'Show as Table' }).click();
+        expect(await whole.getByRole('row').count()).toBe(4);
+      },
+    ));
+
+  it('a run that is not private has no such tab, and a kept one leads to its curves', () =>
+    during(
+      runPanel(running, runs.store, { state: { layout: { ...firstLayout, tab: 'privacy' } } }),
+      async ({ page }) => {
+        await page.getByRole('tab', { name: 'Curves', selected: true }).waitFor();
+        expect(await page.getByRole('tab', { name: 'Privacy' }).count()).toBe(0);
+      },
+    ));
+
+  it('the planner answers what is typed, reads its curves by keyboard, and keeps nothing but its inputs', () => {
+    const copied: unknown[] = [];
+    return during(
+      openPlanPanel({
+        browser,
+        script: pages.plan,
+        inputs: { ...firstInputs, task: null, examples: 2000, batchSize: 200 },
+        onCopy: (plan: unknown) => copied.push(plan),
+      }),
+      async ({ page, kept }) => {
+        const value = (name: string): Locator => page.locator('dl > div').filter({ hasText: name }).locator('dd.value');
+        await page.getByText('Computing…').first().waitFor({ state: 'detached' });
+        expect(await value('Sampling rate').textContent()).toBe('0.1');
+        expect(await value('Steps').textContent()).toBe('30');
+        const noise = page.locator('peft-line-chart').first();
+        await noise.getByRole('group').focus();
+        await page.keyboard.press('End');
+        await eventually(() => noise.locator('[aria-live]').textContent()).toMatch(
+          /^Noise multiplier \d\.\d+: ε 0\.\d+$/,
+        );
+        await noise.getByRole('button', { name: 'Show as Table' }).click();
+        expect(await noise.getByRole('row').count()).toBe(22);
+        // A batch of more than all examples comes to nothing, and says so at its field.
+        const batch = page.getByLabel('Batch size, expected');
+        await batch.fill('3000');
+        await page.getByText('More than the 2,000 training examples').waitFor();
+        expect(await batch.getAttribute('aria-invalid')).toBe('true');
+        await batch.fill('100');
+        await page.getByLabel('δ, the chance that ε fails').fill('0.01');
+        await page.getByRole('alert').filter({ hasText: 'δ is above 1/N' }).waitFor();
+        await eventually(() => value('Steps').textContent()).toBe('60');
+        await page.getByText('Copy as Configuration').click();
+        await eventually(() => copied).toMatchObject([{ privacy: { epsilon: 3, delta: 0.01 } }]);
+        const inputs = { ...firstInputs, task: null, examples: 2000, batchSize: 100, delta: 0.01 };
+        expect(await kept()).toMatchObject({ layout: { inputs, tables: ['noise'] } });
+      },
+    );
+  });
 
   it('markup in the names of methods and tasks is text in the comparison', () =>
     during(
@@ -353,6 +432,7 @@ describe.skipIf('missing' in chromium)('in a browser', () => {
       const failing = { comparison: () => Promise.reject(new Error('the disk <b>is</b> gone')) };
       await during(comparison({ store: failing }), async ({ page }) => {
         expect(await page.getByRole('alert').textContent()).toContain('the disk <b>is</b> gone');
+        expect(await page.getByText('No finished run').count()).toBe(0);
       });
     } finally {
       await none.close();

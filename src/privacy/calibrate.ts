@@ -32,8 +32,8 @@ function roundedUp(value: number): number {
 }
 
 interface Search {
-  /** log σ where to begin. */
-  readonly start: number;
+  /** log σ where to begin, and how steep log ε is there. */
+  readonly start: Found;
   /** What log ε may fall short of its goal by. */
   readonly tolerance: number;
   /** Whether log ε may also exceed it by as much. */
@@ -41,25 +41,33 @@ interface Search {
   readonly rounds: number;
 }
 
+/** Where a search ended. */
+interface Found {
+  readonly at: number;
+  /** d log ε / d log σ, as far as the search could tell. */
+  readonly slope: number;
+}
+
 /**
  * Looks for the log σ at which log ε comes to its goal, by secants kept between what is known to be too little and enough; log ε is all but
  * linear in log σ near the solution, but neither smooth nor convex everywhere.
  * @param excess log ε above its goal, at log σ; decreasing
  */
-function search(excess: (at: number) => number, { start, tolerance, bothSides, rounds }: Search): number {
+function search(excess: (at: number) => number, { start, tolerance, bothSides, rounds }: Search): Found {
   const [least, most] = [Math.log(leastNoise), Math.log(mostNoise)];
   let [low, high] = [least - 1, most + 1];
   let last: { readonly at: number; readonly excess: number } | undefined;
-  let at = start;
+  let { at, slope } = start;
   for (let round = 0; round < rounds; round++) {
     // Far off only the sign is of use.
     const here = Math.min(4, Math.max(-4, excess(at)));
-    if ((here <= 0 && here >= -tolerance) || (bothSides && Math.abs(here) <= tolerance)) return at;
+    const measured = last === undefined ? slope : (here - last.excess) / (at - last.at);
+    // Two points that lie close together tell the noise of the bounds rather than the slope.
+    if (last === undefined || Math.abs(at - last.at) > 2e-3) slope = measured < -0.05 ? measured : -1;
+    if ((here <= 0 && here >= -tolerance) || (bothSides && Math.abs(here) <= tolerance)) return { at, slope };
     if (here > 0) low = at;
     else high = at;
-    if ((here > 0 && at === most) || (here <= 0 && at === least)) return at;
-    const measured = last === undefined ? 0 : (here - last.excess) / (at - last.at);
-    const slope = measured < -0.05 ? measured : -1;
+    if ((here > 0 && at === most) || (here <= 0 && at === least)) return { at, slope };
     const wanted = at - (here + (bothSides ? 0 : tolerance / 2)) / slope;
     let next = Math.min(most, Math.max(least, Math.min(at + 1.5, Math.max(at - 1.5, wanted))));
     if (next <= low || next >= high) next = (Math.max(low, least) + Math.min(high, most)) / 2;
@@ -67,7 +75,7 @@ function search(excess: (at: number) => number, { start, tolerance, bothSides, r
     last = { at, excess: here };
     at = next;
   }
-  return at;
+  return { at, slope };
 }
 
 /**
@@ -93,17 +101,17 @@ export function calibrateNoise(goal: CalibrationGoal): Calibration {
       found = { noiseMultiplier, spent: cost };
     return cost.epsilon;
   };
-  let at = search(
+  let near = search(
     excessOf((noise) => rdpEpsilon(phasesAt(noise), delta).epsilon),
-    { start: 0, tolerance: 2e-2, bothSides: true, rounds: 40 },
+    { start: { at: 0, slope: -1 }, tolerance: 2e-2, bothSides: true, rounds: 40 },
   );
   if (accountant !== 'rdp')
-    at = search(
+    near = search(
       excessOf((noise) => prvEpsilon(phasesAt(noise), delta, { tolerance: 3e-2, mostPoints: 2 ** 15 }).upper),
-      { start: at, tolerance: 5e-3, bothSides: true, rounds: 20 },
+      { start: near, tolerance: 5e-3, bothSides: true, rounds: 20 },
     );
-  at = search(excessOf(exact), { start: at, tolerance: 5e-4, bothSides: false, rounds: 5 });
-  for (let noise = Math.exp(at); found === undefined && noise <= mostNoise; noise *= 1.02) exact(noise);
+  near = search(excessOf(exact), { start: near, tolerance: 5e-4, bothSides: false, rounds: 5 });
+  for (let noise = Math.exp(near.at); found === undefined && noise <= mostNoise; noise *= 1.02) exact(noise);
   if (found === undefined)
     throw new UserError(
       `no noise keeps epsilon within ${target} at delta ${Number(delta.toPrecision(4))}`,

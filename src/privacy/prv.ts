@@ -303,17 +303,22 @@ function takeLumps(signal: Float64Array): readonly Lump[] {
 function addLumps(
   lumps: readonly Lump[],
   frequencies: Uint32Array,
+  roots: Roots,
   cosines: Float64Array,
   sines: Float64Array,
   sign: 1 | -1,
 ): void {
   const n = frequencies.length;
+  const half = n / 2;
+  const { cos, sin } = roots;
   for (const { place, mass } of lumps) {
     for (let k = 0; k < n; k++) {
-      // The product modulo n, which divides 2^32.
-      const angle = (-2 * Math.PI * (Math.imul(frequencies[k] as number, place) & (n - 1))) / n;
-      cosines[k] = (cosines[k] as number) + mass * Math.cos(angle);
-      sines[k] = (sines[k] as number) + sign * mass * Math.sin(angle);
+      // The product modulo n, which divides 2^32; the root of that power stands where its bits are reversed, beyond half with another sign.
+      const power = Math.imul(frequencies[k] as number, place) & (n - 1);
+      const at = (frequencies[power & (half - 1)] as number) >> 1;
+      const part = power < half ? mass : -mass;
+      cosines[k] = (cosines[k] as number) + part * (cos[at] as number);
+      sines[k] = (sines[k] as number) + sign * part * (sin[at] as number);
     }
   }
 }
@@ -340,8 +345,8 @@ function compose(first: Signal, second: Signal, n: number, roots: Roots): readon
     // Lumps are of size 1 at most and computed to some units; of those of one signal, so much is left in the other.
     const error = transformed * Math.sqrt(n * squares) + 16 * unit;
     transform(re, im, roots);
-    addLumps(lumps[0], frequencies, re, im, 1);
-    addLumps(lumps[1], frequencies, im, re, -1);
+    addLumps(lumps[0], frequencies, roots, re, im, 1);
+    addLumps(lumps[1], frequencies, roots, im, re, -1);
     for (let k = 0; k < n; k++) {
       const m = mirrored(k);
       if (m < k) continue;
@@ -604,11 +609,9 @@ export function composedEpsilon(
     parts.map(({ phase, range, sketches }) => ({ phase, range, sketch: sketches[direction] }));
   const options = { tolerance, mostPoints };
   const removed = boundsInDirection(inDirection('removed'), 'removed', delta, options, { enough: 0, most: Infinity });
-  // An added record's loss is at most −log(1 − q) a step.
-  const most = Math.min(
-    phases.reduce((sum, phase) => sum - phase.steps * Math.log1p(-phase.samplingRate), 0) * (1 + 1e-12),
-    rdpEpsilonOfAdding(phases, delta),
-  );
+  // An added record's loss is at most −log(1 − q) a step. Where that is below the other direction's ε, nothing else need be computed.
+  const greatest = phases.reduce((sum, phase) => sum - phase.steps * Math.log1p(-phase.samplingRate), 0) * (1 + 1e-12);
+  const most = greatest <= removed.lower ? greatest : Math.min(greatest, rdpEpsilonOfAdding(phases, delta));
   const added = boundsInDirection(inDirection('added'), 'added', delta, options, { enough: removed.lower, most });
   return { lower: Math.max(removed.lower, added.lower), upper: Math.max(removed.upper, added.upper) };
 }

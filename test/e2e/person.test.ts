@@ -110,8 +110,15 @@ describe('a person with PEFT Lab', () => {
   });
 
   it('exports the comparison, with the numbers that the command line has', async () => {
-    await editor.runCommand('PEFT: Export Comparison');
-    await editor.pick('Markdown').click();
+    // On a busy machine the panel that has just opened may take the focus, which closes the list.
+    await until('the format', async () => {
+      await editor.runCommand('PEFT: Export Comparison');
+      const chosen = editor.pick('Markdown').click({ timeout: 15_000 });
+      return chosen.then(
+        () => true,
+        () => false,
+      );
+    });
     await until('the path to write to', async () => (await editor.quickInput.inputValue()).endsWith('comparison.md'));
     await editor.page.keyboard.press('Enter');
     const file = join(workspace.folder, 'comparison.md');

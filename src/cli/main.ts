@@ -218,6 +218,7 @@ function makeProgram(finish: (code: number) => void, complain: (message: string)
     .option('--whole-words', 'mask whole words rather than tokens', false)
     .option('--set <key=value>', 'override a setting by its dotted path; may be repeated', collect, [])
     .option('--detach', 'train in the background', false)
+    .option('--exceed-budget', "go beyond the project's privacy budget knowingly", false)
     .option('--out <folder>', 'write the encoder there when it is finished')
     .action(
       action(async (app, command) =>

@@ -14,6 +14,7 @@ export interface PretrainOptions {
   readonly wholeWords: boolean;
   readonly set: readonly string[];
   readonly detach: boolean;
+  readonly exceedBudget: boolean;
   readonly out?: string;
 }
 
@@ -37,7 +38,7 @@ export async function pretrainCommand(app: App, file: string, options: PretrainO
       ? model
       : await makeStartEncoder(makeWorkspace(app), fromScratch, file, options.vocabularySize, 0, wordsOf);
   const written = pretrainingConfiguration({ file, model: start, wholeWords: options.wholeWords }, installedCatalogue);
-  const { ids, code } = await startRuns(app, await planRuns(written, options.set), detach);
+  const { ids, code } = await startRuns(app, await planRuns(written, options.set), options);
   const [id] = ids;
   if (code === 0 && out !== undefined && id !== undefined)
     await exportRun(app, id, out, { precision: 'float32', at: 'last' });

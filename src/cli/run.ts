@@ -6,7 +6,7 @@ import { loadConfiguration } from '../runs/configuration.ts';
 import { journalEnd, journalStart, type JournalCursor } from '../runs/journal.ts';
 import { readMarks } from '../runs/marks.ts';
 import { planRuns } from '../runs/plan-runs.ts';
-import { admitResumed, admitRuns, type WaitingConfigurations } from '../runs/privacy-budget.ts';
+import { admitResumed, admitRuns } from '../runs/privacy-budget.ts';
 import { readConfiguration, runFolder, type NewRun, type Workspace } from '../runs/run-folder.ts';
 import { readQueue, resumeRun, submitRuns } from '../runs/queue.ts';
 import { runState } from '../runs/run-state.ts';
@@ -51,36 +51,28 @@ const mostToldWhole = 4;
 /** `peft-lab run FILE…`: makes the runs and trains them, here in the foreground or detached. @returns the exit code */
 export async function runCommand(app: App, files: readonly string[], options: RunOptions): Promise<number> {
   const slots = slotsOf(options.slots);
-  const workspace = makeWorkspace(app);
-  const planned = await admitRuns(workspace, await planFiles(files, options.set), {
-    exceed: options.exceedBudget,
-    waiting: waitingIn(workspace),
-  });
-  const { code } = await startRuns(app, planned, options.detach, slots);
+  const planned = await planFiles(files, options.set);
+  const { code } = await startRuns(app, planned, { ...options, slots });
   return code;
 }
 
-/** The configurations of runs that wait. */
-function waitingIn(workspace: Workspace): WaitingConfigurations {
-  return (run) => {
-    try {
-      return readConfiguration(runFolder(workspace, run), installedCatalogue);
-    } catch {
-      // What cannot be read cannot be trained either.
-      return undefined;
-    }
-  };
+export interface StartOptions {
+  readonly detach: boolean;
+  readonly slots?: DeviceSlots;
+  readonly exceedBudget: boolean;
 }
 
-/** Submits runs and trains them, here in the foreground or detached. */
+/**
+ * Submits runs and trains them, here in the foreground or detached.
+ * @throws UserError where the project's privacy budget does not allow them
+ */
 export async function startRuns(
   app: App,
   planned: readonly NewRun[],
-  detached: boolean,
-  slots: DeviceSlots = {},
+  { detach: detached, slots = {}, exceedBudget }: StartOptions,
 ): Promise<{ readonly ids: readonly string[]; readonly code: number }> {
   const workspace = makeWorkspace(app);
-  const ids = await submitRuns(workspace, planned);
+  const ids = await submitRuns(workspace, await admitRuns(workspace, planned, { exceed: exceedBudget }));
   if (!app.json && !detached && ids.length > 1) app.terminal.err(`${counted(ids.length, 'run')}\n`);
   const code = detached
     ? detach(app, workspace, ids, slots)
@@ -103,7 +95,7 @@ export async function resumeCommand(
     const configuration = readConfiguration(folder, installedCatalogue);
     return { id, from: journalCursor(folder), device: configuration.device.provider, configuration };
   });
-  await admitResumed(workspace, found, { exceed: options.exceedBudget, waiting: waitingIn(workspace) });
+  await admitResumed(workspace, found, { exceed: options.exceedBudget });
   // All or none: what is wrong with one has shown by now.
   for (const { id, device } of found) await resumeRun(workspace, id, device);
   const ids = found.map(({ id }) => id);

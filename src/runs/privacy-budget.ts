@@ -8,12 +8,20 @@ import type { Phase } from '../privacy/mechanism.ts';
 import { loadSplit } from '../tasks/read/load.ts';
 import { dataExtensions } from '../tasks/read/source.ts';
 import { findTask } from '../tasks/registry.ts';
+import { installedCatalogue } from './catalogue.ts';
 import { budgetFileName, readBudgets, type PrivacyBudget } from './budget-file.ts';
 import type { Configuration } from './configuration-schema.ts';
 import { dataIds } from './data-id.ts';
 import { projectAccounts, placeOfData, type Ledger, type OpenRun, type RunAccount } from './privacy-accounts.ts';
 import { planPrivateTraining } from './private-training.ts';
-import { readEnvironment, runFolder, writeEnvironment, type NewRun, type Workspace } from './run-folder.ts';
+import {
+  readConfiguration,
+  readEnvironment,
+  runFolder,
+  writeEnvironment,
+  type NewRun,
+  type Workspace,
+} from './run-folder.ts';
 import { trainingRequest } from './training-request.ts';
 
 /**
@@ -255,7 +263,7 @@ function breachOf(
 export async function budgetBreaches(
   workspace: Workspace,
   configurations: readonly Configuration[],
-  { without = [], waiting }: { readonly without?: readonly string[]; readonly waiting: WaitingConfigurations },
+  { without = [] }: { readonly without?: readonly string[] } = {},
 ): Promise<readonly BudgetBreach[]> {
   const budgets = await declaredBudgets(workspace);
   if (budgets.length === 0) return [];
@@ -266,14 +274,20 @@ export async function budgetBreaches(
   const counted: RunAccount[] = [];
   for (const account of runs.filter(({ run }) => !without.includes(run))) {
     const isUnknown = account.phase === undefined && account.counted === 'planned';
-    const configuration = isUnknown ? waiting(account.run) : undefined;
+    const configuration = isUnknown ? waitingConfiguration(workspace, account.run) : undefined;
     counted.push(configuration === undefined ? account : { ...account, ...(await plan(configuration)) });
   }
   return clustersOf(budgets, [...counted, ...candidates]).flatMap((cluster) => breachOf(cluster, counted, candidates));
 }
 
-/** The configuration of a run that waits; undefined where it cannot be read. */
-export type WaitingConfigurations = (run: string) => Configuration | undefined;
+/** The configuration of a run that waits; undefined where it cannot be read, so that no trainer will either. */
+function waitingConfiguration(workspace: Workspace, run: string): Configuration | undefined {
+  try {
+    return readConfiguration(runFolder(workspace, run), installedCatalogue);
+  } catch {
+    return undefined;
+  }
+}
 
 /** An epsilon for people. */
 export function epsilonText(value: number | null): string {
@@ -310,12 +324,11 @@ export function withConsent(runs: readonly NewRun[]): readonly NewRun[] {
 export async function admitRuns(
   workspace: Workspace,
   runs: readonly NewRun[],
-  { exceed, waiting }: { readonly exceed: boolean; readonly waiting: WaitingConfigurations },
+  { exceed }: { readonly exceed: boolean },
 ): Promise<readonly NewRun[]> {
   const breaches = await budgetBreaches(
     workspace,
     runs.map(({ configuration }) => configuration),
-    { waiting },
   );
   if (breaches.length === 0) return runs;
   if (!exceed) throw budgetError(breaches);
@@ -332,11 +345,10 @@ export interface ResumedRun {
 export async function resumeBreaches(
   workspace: Workspace,
   runs: readonly ResumedRun[],
-  waiting: WaitingConfigurations,
 ): Promise<readonly BudgetBreach[]> {
   const asked = runs.filter(({ id }) => readEnvironment(runFolder(workspace, id)).exceedsBudget !== true);
   const configurations = asked.map(({ configuration }) => configuration);
-  return budgetBreaches(workspace, configurations, { without: asked.map(({ id }) => id), waiting });
+  return budgetBreaches(workspace, configurations, { without: asked.map(({ id }) => id) });
 }
 
 /**
@@ -346,9 +358,9 @@ export async function resumeBreaches(
 export async function admitResumed(
   workspace: Workspace,
   runs: readonly ResumedRun[],
-  { exceed, waiting }: { readonly exceed: boolean; readonly waiting: WaitingConfigurations },
+  { exceed }: { readonly exceed: boolean },
 ): Promise<void> {
-  const breaches = await resumeBreaches(workspace, runs, waiting);
+  const breaches = await resumeBreaches(workspace, runs);
   if (breaches.length === 0) return;
   if (!exceed) throw budgetError(breaches);
   for (const { id } of runs) {

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -130,6 +130,49 @@ describe('a person with PEFT Lab', () => {
     );
     await until('its content', () => readFileSync(file, 'utf8') !== '');
     expect(readFileSync(file, 'utf8').trim()).toBe(stdout.trim());
+  });
+
+  it('plans a privacy budget, and opens the plan as a configuration', async () => {
+    await editor.runCommand('PEFT: Plan Privacy Budget');
+    const panel = await editor.webview('Plan Privacy Budget');
+    await panel.getByLabel('Training examples, N').fill('64');
+    await panel.getByLabel('Batch size, expected').fill('16');
+    await panel.getByLabel('Target ε').fill('2');
+    const rate = panel.locator('dl > div').filter({ hasText: 'Sampling rate' }).locator('dd.value');
+    await until('the plan', async () => (await rate.textContent()) === '0.25');
+    await panel.getByText('Open as Configuration File').click();
+    await editor.page.locator('.monaco-editor .view-lines').filter({ hasText: '"privacy"' }).first().waitFor();
+    await editor.page.locator('.monaco-editor .view-lines').filter({ hasText: '"epsilon": 2' }).first().waitFor();
+    await editor.runCommand('View: Revert and Close Editor');
+  });
+
+  it('is asked before a run would exceed the budget of the project, and may decline', async () => {
+    const budget = join(workspace.folder, 'privacy-budget.json');
+    writeFileSync(budget, JSON.stringify({ budgets: [{ data: 'data', epsilon: 0.5, delta: 1e-3 }] }));
+    workspace.configure('private', { method: 'bitfit', training: { epochs: 1 }, privacy: { epsilon: 4 } });
+    const known = workspace.ids();
+    await editor.openFile('private.peft.json');
+    await editor.page.locator('.codelens-decoration').getByText('Start', { exact: true }).click();
+    const dialog = editor.page.locator('.monaco-dialog-box');
+    await dialog.getByText('This run would exceed the privacy budget of the project.').waitFor();
+    await dialog.getByText('the budget is ε 0.5 at δ 0.001').waitFor();
+    await dialog.getByRole('button', { name: 'Cancel' }).click();
+    await dialog.waitFor({ state: 'detached' });
+    expect(workspace.ids()).toEqual(known);
+    rmSync(budget);
+  });
+
+  it('trains privately, and finds the record of it in the run’s panel', async () => {
+    const known = workspace.ids();
+    await editor.openFile('private.peft.json');
+    await editor.page.locator('.codelens-decoration').getByText('Start', { exact: true }).click();
+    const id = await workspace.newRun(known);
+    await workspace.waitFor(id, 'finished');
+    const panel = await editor.webview(workspace.nameOf(id) ?? '');
+    await panel.getByRole('tab', { name: 'Privacy' }).click();
+    await panel.getByText('one training example more or less').waitFor();
+    await panel.getByRole('button', { name: 'Audit' }).click();
+    await panel.getByText('The recorded ε holds.').waitFor();
   });
 
   let long: string;

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { suite, suiteSetup, test } from 'mocha';
 import * as vscode from 'vscode';
 import { readJournal } from '../../src/runs/journal.ts';
@@ -85,6 +86,29 @@ suite('runs in the editor', () => {
     assert.ok(id);
     await vscode.commands.executeCommand('peft.starRun', ref(id));
     await until('the mark', () => readMarks(runFolder(workspace(), id)).some(({ type }) => type === 'star'));
+  });
+
+  test('the privacy planner opens, once, and for what has been answered', async () => {
+    const tabs = (): readonly string[] =>
+      vscode.window.tabGroups.all
+        .flatMap(({ tabs: all }) => all)
+        .flatMap(({ input }) => (input instanceof vscode.TabInputWebview ? [input.viewType] : []))
+        .filter((type) => type.endsWith('peft.privacyPlan'));
+    await vscode.commands.executeCommand('peft.planPrivacyBudget');
+    await until('its tab', () => tabs().length === 1);
+    await vscode.commands.executeCommand('peft.planPrivacyBudget');
+    assert.equal(tabs().length, 1);
+    await vscode.commands.executeCommand('workbench.action.closeAllEditors');
+  });
+
+  test('a private run trains, and its file is checked beside the budget', async () => {
+    const budget = join(workspace().folder, 'privacy-budget.json');
+    writeFileSync(budget, JSON.stringify({ budgets: [{ data: 'data', epsilon: 1e3, delta: 1e-2 }] }));
+    const id = await start(configure('private', { privacy: { noiseMultiplier: 2 } }));
+    await waitFor(id, 'finished');
+    const ledger = readJournal(runFolder(workspace(), id)).events.find(({ type }) => type === 'privacy');
+    assert.ok(ledger);
+    rmSync(budget);
   });
 
   test('panels of runs and comparisons open', async () => {

@@ -3,11 +3,9 @@ import { calibrateNoise } from '../../privacy/calibrate.ts';
 import { epochEnds, privateSchedule } from '../../privacy/schedule.ts';
 import { auditPrivacy } from '../../runs/audit.ts';
 import { budgetStatements } from '../../runs/budget-statement.ts';
-import { installedCatalogue } from '../../runs/catalogue.ts';
-import type { Configuration } from '../../runs/configuration-schema.ts';
 import { journalChunks } from '../../runs/journal.ts';
 import type { PlanRequest, PlannedPrivacy, LocalCurve, Operations } from './operations.ts';
-import { readConfiguration, runFolder, workspaceAt, type Workspace } from '../../runs/run-folder.ts';
+import { runFolder, workspaceAt } from '../../runs/run-folder.ts';
 import { readLocalRecord, readRunPrivacy, type LocalStep } from '../../runs/run-privacy.ts';
 import { thin } from '../../store/downsample.ts';
 
@@ -53,18 +51,6 @@ function localCurves(record: readonly LocalStep[], points: number): readonly Loc
     const taken = (from: readonly number[]): Float64Array => Float64Array.from(kept, (index) => from[index] ?? NaN);
     return { metric, step: taken(steps), value: taken(values), total: record.length };
   });
-}
-
-/** The configurations of runs that wait, for budgets. */
-export function waitingIn(workspace: Workspace): (run: string) => Configuration | undefined {
-  return (run) => {
-    try {
-      return readConfiguration(runFolder(workspace, run), installedCatalogue);
-    } catch {
-      // What cannot be read cannot be trained either.
-      return undefined;
-    }
-  };
 }
 
 type Answers<N extends keyof Operations> = {

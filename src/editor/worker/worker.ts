@@ -61,7 +61,7 @@ import type {
   Submission,
   WorkerSetting,
 } from './operations.ts';
-import { privacyAnswers, waitingIn } from './privacy.ts';
+import { privacyAnswers } from './privacy.ts';
 
 /** The extension's worker thread; operations.ts says what it is asked. */
 
@@ -225,14 +225,14 @@ const answers: { readonly [N in OperationName]: Answer<N> } = {
   submit: async (submission) => {
     const workspace = openWorkspace(submission.folder);
     const exceed = submission.exceedsBudget === true;
-    const runs = await admitRuns(workspace, await planned(submission), { exceed, waiting: waitingIn(workspace) });
+    const runs = await admitRuns(workspace, await planned(submission), { exceed });
     return submitRuns(workspace, runs);
   },
   budgetBreaches: async (submission) => {
     const workspace = workspaceAt(submission.folder);
     if (readBudgets(workspace).length === 0) return [];
     const configurations = (await planned(submission)).map(({ configuration }) => configuration);
-    return budgetBreaches(openWorkspace(submission.folder), configurations, { waiting: waitingIn(workspace) });
+    return budgetBreaches(openWorkspace(submission.folder), configurations);
   },
   stop: async ({ folder, ids, force }) => {
     const workspace = workspaceAt(folder);
@@ -252,14 +252,14 @@ const answers: { readonly [N in OperationName]: Answer<N> } = {
   resume: async ({ folder, ids, exceedsBudget = false }) => {
     const workspace = workspaceAt(folder);
     const found = configurationsOf(workspace, ids);
-    await admitResumed(workspace, found, { exceed: exceedsBudget, waiting: waitingIn(workspace) });
+    await admitResumed(workspace, found, { exceed: exceedsBudget });
     // All or none: what is wrong with one has shown by now.
     for (const { id, configuration } of found) await resumeRun(workspace, id, configuration.device.provider);
     return undefined;
   },
   resumeBreaches: async ({ folder, ids }) => {
     const workspace = workspaceAt(folder);
-    return resumeBreaches(workspace, configurationsOf(workspace, ids), waitingIn(workspace));
+    return resumeBreaches(workspace, configurationsOf(workspace, ids));
   },
   remove: async ({ folder, ids }) => {
     await removeRuns(workspaceAt(folder), ids);

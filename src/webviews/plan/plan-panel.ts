@@ -236,11 +236,7 @@ export class PlanPanel extends LitElement {
         this.plan();
       }}
     >
-      ${this.sizeField(fields, properties)}
-      ${
-        // A number that was typed is of no known task any more.
-        this.numberField('examples', strings.examplesField, fields)
-      }
+      ${this.sizeField(fields, properties)} ${this.numberField('examples', strings.examplesField, fields)}
       ${this.numberField('batchSize', strings.batchSize, fields)} ${this.numberField('epochs', strings.epochs, fields)}
       ${select(
         strings.goal,

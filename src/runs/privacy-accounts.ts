@@ -37,12 +37,10 @@ export interface RunAccount {
   readonly examples: number | undefined;
 }
 
-/** A run of the project that is not private. */
+/** A run of the project that has begun and is not private. */
 export interface OpenRun {
   readonly run: string;
   readonly place: string | undefined;
-  /** Whether it has trained, or is about to. */
-  readonly counts: boolean;
 }
 
 export interface ProjectAccounts {
@@ -152,7 +150,7 @@ function removedFile({ peft }: Workspace): string {
 export function keepAccount(workspace: Workspace, run: string): void {
   const folder = runFolder(workspace, run);
   if (!existsSync(journalFile(folder))) return;
-  const { place, trainingData, phase, target, delta } = accountOf(folder, run, placeOfRun(folder));
+  const { place, trainingData, phase, target, delta } = accountOf(folder, run, dataOf(folder)?.place);
   if (phase === undefined || phase.steps === 0) return;
   appendLines(removedFile(workspace), [
     { run, place, trainingData, ...phase, delta, ...(target === undefined ? {} : { targetEpsilon: target }) },
@@ -181,9 +179,22 @@ function removedAccounts(workspace: Workspace): readonly RunAccount[] {
   return [...found.values()];
 }
 
-function placeOfRun(folder: string): string | undefined {
+interface RunData {
+  readonly isPrivate: boolean;
+  readonly place: string | undefined;
+}
+
+const configured = new Map<string, RunData>();
+
+/** What a run's configuration says, which never changes. Nothing where it cannot be read: no trainer would train by it either. */
+function dataOf(folder: string): RunData | undefined {
+  const before = configured.get(folder);
+  if (before !== undefined) return before;
   try {
-    return placeOfData(readRecordedConfiguration(folder).task);
+    const { privacy, task } = readRecordedConfiguration(folder);
+    const data = { isPrivate: privacy !== undefined, place: placeOfData(task) };
+    configured.set(folder, data);
+    return data;
   } catch {
     return undefined;
   }
@@ -195,17 +206,14 @@ export function projectAccounts(workspace: Workspace): ProjectAccounts {
   const open: OpenRun[] = [];
   for (const run of listRuns(workspace)) {
     const folder = runFolder(workspace, run);
+    const data = dataOf(folder);
+    if (data === undefined) continue;
     try {
-      const { privacy, task } = readRecordedConfiguration(folder);
-      const place = placeOfData(task);
-      if (privacy !== undefined) runs.push(accountOf(folder, run, place));
-      else {
-        const { state } = runState(folder);
-        const trained = (statSync(journalFile(folder), { throwIfNoEntry: false })?.size ?? 0) > 0;
-        open.push({ run, place, counts: trained || !hasEnded({ state }) });
-      }
+      if (data.isPrivate) runs.push(accountOf(folder, run, data.place));
+      else if ((statSync(journalFile(folder), { throwIfNoEntry: false })?.size ?? 0) > 0)
+        open.push({ run, place: data.place });
     } catch {
-      // A run whose configuration cannot be read has no trainer that would train by it.
+      // A run that was deleted meanwhile, or whose files are damaged.
     }
   }
   const there = new Set(runs.map(({ run }) => run));

@@ -147,7 +147,7 @@ export async function dataSetAccounts(workspace: Workspace): Promise<readonly Da
     data: cluster.data,
     budget: cluster.budget,
     runs: runs.filter((run) => cluster.members.has(run)),
-    open: open.filter((run) => run.counts && fits(cluster, { place: run.place, trainingData: [] })),
+    open: open.filter((run) => fits(cluster, { place: run.place, trainingData: [] })),
   }));
 }
 

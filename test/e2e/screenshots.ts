@@ -172,6 +172,35 @@ const scenes: readonly Scene[] = [
     },
   },
   {
+    name: 'plan',
+    async show(editor) {
+      await openRuns(editor);
+      await editor.runCommand('PEFT: Plan Privacy Budget');
+      const panel = await editor.webview('Plan Privacy Budget');
+      await panel.getByRole('heading', { name: 'ε after each epoch' }).waitFor();
+      await panel.getByText('Computing…').first().waitFor({ state: 'detached' });
+    },
+  },
+  {
+    name: 'privacy',
+    async show(editor) {
+      write('private', {
+        method: 'slash',
+        training: { epochs: 8, batchSize: 32, accumulation: 8, examples: 2000 },
+        privacy: { epsilon: 8 },
+      });
+      await openRuns(editor);
+      await editor.openFile('private.peft.json');
+      await editor.page.locator('.codelens-decoration').getByText('Start', { exact: true }).click();
+      const panel = await editor.webview('private');
+      await panel.getByRole('status').filter({ hasText: 'Finished' }).waitFor({ timeout: 300_000 });
+      await panel.getByRole('tab', { name: 'Privacy' }).click();
+      await panel.getByRole('button', { name: 'Audit' }).click();
+      await panel.getByText('The recorded ε holds.').waitFor();
+      await panel.getByRole('heading', { name: 'ε after each epoch' }).hover();
+    },
+  },
+  {
     name: 'walkthrough',
     async show(editor) {
       await editor.openContainer('PEFT Lab');

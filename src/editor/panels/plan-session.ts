@@ -80,6 +80,8 @@ export function makePlanSession(options: PlanSessionOptions): PlanSession {
   let generation = 0;
   let asked = 0;
   let isOver = false;
+  let looking: Promise<void> | undefined;
+  let looksAgain = false;
 
   const set = (...values: readonly (readonly [string, unknown])[]): void => {
     if (isOver) return;
@@ -202,6 +204,24 @@ export function makePlanSession(options: PlanSessionOptions): PlanSession {
     }
   }
 
+  /** Calls while it looks are one more look. */
+  function refresh(): Promise<void> {
+    if (looking !== undefined) {
+      looksAgain = true;
+      return looking;
+    }
+    const looks = async (): Promise<void> => {
+      do {
+        looksAgain = false;
+        await look();
+      } while ((looksAgain as boolean) && !isOver);
+    };
+    looking = looks().finally(() => {
+      looking = undefined;
+    });
+    return looking;
+  }
+
   return {
     receive(message) {
       const parsed = planPanelMessage.safeParse(message);
@@ -233,7 +253,7 @@ export function makePlanSession(options: PlanSessionOptions): PlanSession {
       asked += 1;
       set(['asked', { count: asked, inputs }]);
     },
-    refresh: look,
+    refresh,
     dispose() {
       isOver = true;
       generation += 1;

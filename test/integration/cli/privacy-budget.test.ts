@@ -108,7 +108,26 @@ describe('a project with a privacy budget', () => {
     expect(await bench.run('run', other)).toMatchObject({ code: 0 });
   });
 
-  test('stops a run at its trainer that was queued before the budget was declared', async () => {
+  test('stops a run at its trainer that waited when the budget was declared', async () => {
+    const file = bench.configure('two', {
+      training: { ...training, steps: 1500, evaluateEvery: 1500, checkpointEvery: 100 },
+      privacy: { noiseMultiplier: 2 },
+      matrix: { 'training.seed': [0, 1] },
+    });
+    const life = bench.start('run', file);
+    await bench.wait(0, (event) => event.type === 'step' && event.step >= 5);
+    declare(0.5);
+    const { code, err } = await life.ended;
+    expect(code).toBe(2);
+    const [first = '', second = ''] = bench.ids();
+    expect(bench.events(first).at(-1)?.type).toBe('finished');
+    const events = bench.events(second);
+    expect(events.at(-1)).toMatchObject({ type: 'failed', kind: 'user', step: 0 });
+    expect(events.some(({ type }) => type === 'step')).toBe(false);
+    expect(err).toContain("the project's budget for data is epsilon 0.5");
+  });
+
+  test('refuses to resume a run that would exceed it, and counts what that has released', async () => {
     const file = bench.configure('queued', {
       training: { ...training, steps: 4000, checkpointEvery: 20 },
       privacy: { noiseMultiplier: 2 },

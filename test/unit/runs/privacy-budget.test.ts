@@ -1,0 +1,211 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { FileError } from '../../../src/base/errors.ts';
+import { privacySpent } from '../../../src/privacy/accountant.ts';
+import type { Phase } from '../../../src/privacy/mechanism.ts';
+import { budgetJsonSchema, readBudgets } from '../../../src/runs/budget-file.ts';
+import { budgetStatements } from '../../../src/runs/budget-statement.ts';
+import { dataIds } from '../../../src/runs/data-id.ts';
+import type { Unstamped } from '../../../src/runs/events.ts';
+import { dataSetAccounts, spentOn } from '../../../src/runs/privacy-budget.ts';
+import { workspaceAt } from '../../../src/runs/run-folder.ts';
+import { idOf } from '../../integration/webviews/some-runs.ts';
+import { configuration, line, makeWorkspace, segmentOf, started, step, type Workspace } from '../store/workspace.ts';
+
+let made: Workspace;
+
+beforeEach(() => {
+  made = makeWorkspace();
+});
+
+afterEach(() => {
+  made.remove();
+});
+
+interface Made {
+  readonly place: string;
+  readonly ids: readonly string[];
+  readonly phase: Phase;
+  /** Whether it has finished; otherwise it was cut off, so that what it released counts. */
+  readonly finished?: boolean;
+}
+
+function write(index: number, { place, ids, phase, finished = true }: Made): string {
+  const id = idOf(index);
+  const { samplingRate, noiseMultiplier, steps } = phase;
+  made.write(
+    id,
+    'config.json',
+    configuration({
+      task: { id: 'sst2', data: place },
+      privacy: { noiseMultiplier },
+      device: { provider: 'cpu' },
+      launcher: 'local',
+    }),
+  );
+  const ledger: Unstamped = {
+    type: 'privacy',
+    relation: 'add-or-remove-one',
+    unit: 'example',
+    sampling: 'poisson',
+    examples: 1000,
+    trainingData: [...ids],
+    samplingRate,
+    expectedBatchSize: 1000 * samplingRate,
+    chunkSize: 8,
+    noiseMultiplier,
+    maxGradNorm: 0.1,
+    clipping: 'flat',
+    delta: 1e-4,
+    accountant: 'tightest',
+    plannedSteps: steps + 5,
+    repeatedSteps: 0,
+    generator: 'ChaCha20',
+    keyId: `key ${index}`,
+    insecure: false,
+  };
+  const steps_ = Array.from({ length: steps }, (_, each) => step(each + 1, null));
+  const end: Unstamped = {
+    type: 'finished',
+    step: steps,
+    reason: 'completed',
+    last: {},
+    trainSeconds: 1,
+    peakResidentBytes: 1,
+  };
+  const events = segmentOf(0, [ledger, started(1), ...steps_, ...(finished ? [end] : [])]);
+  made.write(id, 'journal.jsonl', events.map(line).join(''));
+  return id;
+}
+
+function declare(budgets: readonly Readonly<Record<string, unknown>>[]): void {
+  writeFileSync(join(made.root, 'privacy-budget.json'), JSON.stringify({ budgets }));
+}
+
+const phases = fc.record({
+  samplingRate: fc.constantFrom(0.01, 0.05, 0.2),
+  noiseMultiplier: fc.constantFrom(0.8, 1.3, 3),
+  steps: fc.integer({ min: 1, max: 8 }),
+});
+
+describe('a data set', () => {
+  it('has all runs on data in its place or with its contents, and composes them in whatever order', async () => {
+    const at = (name: string): string => join(made.root, name);
+    // What a run was made with never changes, so each is another one.
+    let index = 0;
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.record({ place: fc.constantFrom('data', 'data/sst2', 'copy', 'other'), phase: phases }), {
+          minLength: 1,
+          maxLength: 5,
+        }),
+        async (runs) => {
+          made.remove();
+          mkdirSync(made.runsFolder, { recursive: true });
+          declare([{ data: 'data', epsilon: 3, delta: 1e-4 }]);
+          // What lies in `copy` are the files of `data`; only contents tell.
+          for (const { place, phase } of runs)
+            write(index++, { place: at(place), ids: place === 'other' ? ['k:2'] : ['k:1'], phase });
+          const accounts = await dataSetAccounts(workspaceAt(made.root));
+          const [budgeted, rest] = accounts;
+          if (budgeted === undefined) throw new Error('the budget is missing');
+          // Without a run in its place nobody knows what its contents are.
+          const isKnown = runs.some(({ place }) => place.startsWith('data'));
+          const own = runs.filter(({ place }) => place !== 'other' && (isKnown || place !== 'copy'));
+          expect(budgeted.runs).toHaveLength(own.length);
+          const others = runs.length - own.length;
+          expect(accounts.slice(1).reduce((sum, account) => sum + account.runs.length, 0)).toBe(others);
+          if (rest !== undefined) expect(rest.budget).toBeUndefined();
+          const composed = privacySpent(
+            own.map(({ phase }) => phase),
+            1e-4,
+          );
+          const spent = spentOn(budgeted);
+          expect(spent?.upper).toBeGreaterThanOrEqual(composed.lower * (1 - 1e-9));
+          expect(spent?.lower).toBeLessThanOrEqual(composed.upper * (1 + 1e-9));
+          for (const { phase } of own)
+            expect(spent?.epsilon).toBeGreaterThanOrEqual(privacySpent([phase], 1e-4).lower * (1 - 1e-9));
+        },
+      ),
+      { numRuns: 12 },
+    );
+  });
+
+  it('counts what a run has released once it has ended, whatever it had planned', async () => {
+    const phase = { samplingRate: 0.05, noiseMultiplier: 1, steps: 7 };
+    write(1, { place: '/data', ids: [], phase });
+    write(2, { place: '/data', ids: [], phase, finished: false });
+    const [statement] = await budgetStatements(workspaceAt(made.root));
+    expect(statement).toMatchObject({ data: '/data', budget: null, left: null, examples: 1000 });
+    expect(statement?.runs.map(({ state, counted, steps }) => [state, counted, steps])).toEqual([
+      ['finished', 'released', 7],
+      ['interrupted', 'released', 7],
+    ]);
+    expect(statement?.spent?.epsilon).toBe(privacySpent([{ ...phase, steps: 14 }], 1e-4).epsilon);
+  });
+
+  it('joins places that a run’s contents connect, also those that were apart before', async () => {
+    const phase = { samplingRate: 0.05, noiseMultiplier: 1, steps: 2 };
+    write(1, { place: '/a', ids: ['k:1'], phase });
+    write(2, { place: '/b', ids: ['k:2'], phase });
+    write(3, { place: '/c', ids: ['k:3'], phase });
+    expect(await dataSetAccounts(workspaceAt(made.root))).toHaveLength(3);
+    write(4, { place: '/d', ids: ['k:1', 'k:2'], phase });
+    const joined = await dataSetAccounts(workspaceAt(made.root));
+    expect(joined.map(({ runs }) => runs.length).toSorted()).toEqual([1, 3]);
+  });
+
+  it('is recognised by the files that lie at its place before any run was on them', async () => {
+    mkdirSync(join(made.root, 'data', 'SST-2'), { recursive: true });
+    const file = join(made.root, 'data', 'SST-2', 'train.tsv');
+    writeFileSync(file, 'sentence\tlabel\ngood\t1\n');
+    declare([{ data: 'data', epsilon: 3, delta: 1e-4 }]);
+    const ids = await dataIds(join(made.root, '.peft'), [file]);
+    write(1, { place: '/elsewhere', ids, phase: { samplingRate: 0.05, noiseMultiplier: 1, steps: 2 } });
+    const [budgeted, ...others] = await dataSetAccounts(workspaceAt(made.root));
+    expect(budgeted?.runs).toHaveLength(1);
+    expect(others).toEqual([]);
+  });
+});
+
+describe('the budget file', () => {
+  it('is read with comments, from the folder that it lies in', () => {
+    writeFileSync(
+      join(made.root, 'privacy-budget.json'),
+      '// ours\n{ "budgets": [{ "data": "./data", "epsilon": 2, "delta": 1e-6, "note": "x", }] }',
+    );
+    expect(readBudgets({ folder: made.root })).toEqual([
+      { data: './data', place: join(made.root, 'data'), epsilon: 2, delta: 1e-6 },
+    ]);
+    expect(readBudgets({ folder: join(made.root, '.peft') })).toEqual([]);
+  });
+
+  it.each([
+    ['{', 1, 'malformed JSON'],
+    ['{}', 1, 'budgets: missing'],
+    ['{\n "budgets": [\n  { "data": "a", "epsilon": 0, "delta": 1e-5 }]\n}', 3, 'budgets[0].epsilon'],
+    ['{\n "budgets": [{ "data": "a", "epsilon": 1, "delta": 1 }]\n}', 2, 'budgets[0].delta'],
+    ['{\n "budgets": [{ "data": "a", "epsilon": 1, "delta": 1e-5, "epsilom": 1 }]\n}', 2, 'Did you mean "epsilon"'],
+  ])('that says something else (%s) is no budget, and told of with its line', (text, at, message) => {
+    writeFileSync(join(made.root, 'privacy-budget.json'), text);
+    let thrown: unknown;
+    try {
+      readBudgets({ folder: made.root });
+    } catch (error) {
+      thrown = error;
+    }
+    expect(thrown).toBeInstanceOf(FileError);
+    expect(thrown).toMatchObject({ line: at });
+    expect(String(thrown)).toContain(message);
+  });
+
+  it('has a schema for editors', () => {
+    expect(budgetJsonSchema()).toMatchObject({
+      type: 'object',
+      required: ['budgets'],
+      properties: { budgets: { items: { required: ['data', 'epsilon', 'delta'] } } },
+    });
+  });
+});

@@ -201,6 +201,16 @@ async function loadModels(facts: StartFacts, show: Show): Promise<void> {
 }
 
 function taskStep({ catalogue, memory }: StartFacts): Step<StartState> {
+  const among = (label: string, ships: boolean): readonly Choice<Transition>[] => {
+    const tasks = catalogue.tasks.filter(({ sample }) => sample === ships);
+    const choices = tasks.map(({ id, title, description, trainExamples }) =>
+      choice(title, answer({ task: id }), {
+        description: trainExamples === undefined ? id : t('{0} training examples', grouped(trainExamples)),
+        detail: description,
+      }),
+    );
+    return choices.length === 0 ? [] : [heading(label), ...choices];
+  };
   return {
     id: 'task',
     isNeeded: (state) => state.source?.kind === 'new' && state.task === undefined,
@@ -208,12 +218,7 @@ function taskStep({ catalogue, memory }: StartFacts): Step<StartState> {
       pick(t('Task'), t('What is learnt'), (_, show) =>
         show({
           busy: false,
-          items: catalogue.tasks.map(({ id, title, description, trainExamples }) =>
-            choice(title, answer({ task: id }), {
-              description: trainExamples === undefined ? id : t('{0} training examples', grouped(trainExamples)),
-              detail: description,
-            }),
-          ),
+          items: [...among(t('data ships with PEFT Lab'), true), ...among(t('data of your own'), false)],
           ...(memory.task === undefined ? {} : { active: remembered({ task: memory.task }) }),
         }),
       ),

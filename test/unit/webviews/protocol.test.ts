@@ -4,6 +4,7 @@ import { isRunId } from '../../../src/runs/run-folder.ts';
 import {
   comparePanelMessage,
   hostMessage,
+  planPanelMessage,
   runCommands,
   runId,
   runPanelMessage,
@@ -40,6 +41,11 @@ const question = fc.oneof(
       after: fc.record({ segment: count, seq: count }, { noNullPrototype: true }),
     },
     { requiredKeys: ['kind', 'limit'], noNullPrototype: true },
+  ),
+  fc.constantFrom({ kind: 'privacy' }, { kind: 'audit' }),
+  fc.record(
+    { kind: fc.constant('localCurves'), points: fc.integer({ min: 4, max: 10_000 }) },
+    { noNullPrototype: true },
   ),
 );
 
@@ -90,6 +96,37 @@ const ofComparison = fc.oneof(
   fc.record({ type: fc.constant('openRun'), run: id }, { noNullPrototype: true }),
 );
 
+const positive = fc.double({ min: 1e-3, max: 1e6, noNaN: true });
+
+const ofPlan = fc.oneof(
+  ready,
+  pull,
+  problem,
+  fc.constantFrom({ type: 'copyPlan' }, { type: 'openPlan' }),
+  fc.record(
+    {
+      type: fc.constant('plan'),
+      inputs: fc.record(
+        {
+          task: fc.option(fc.string({ maxLength: 1000 })),
+          examples: fc.integer({ min: 1, max: 1e12 }),
+          batchSize: fc.integer({ min: 1, max: 1e12 }),
+          epochs: positive,
+          delta: fc.option(fc.double({ min: 1e-100, max: 0.999, noNaN: true })),
+          accountant: fc.constantFrom('tightest', 'prv', 'rdp'),
+          goal: fc.oneof(
+            fc.record({ kind: fc.constant('epsilon'), epsilon: positive }, { noNullPrototype: true }),
+            fc.record({ kind: fc.constant('noise'), noiseMultiplier: positive }, { noNullPrototype: true }),
+          ),
+          spentOn: fc.option(fc.string({ maxLength: 1000 })),
+        },
+        { noNullPrototype: true },
+      ),
+    },
+    { noNullPrototype: true },
+  ),
+);
+
 const ofHost = fc.oneof(
   fc.record(
     {
@@ -110,6 +147,7 @@ describe('messages survive the way', () => {
   for (const [title, schema, messages] of [
     ['from the run panel', runPanelMessage, ofRun],
     ['from the comparison', comparePanelMessage, ofComparison],
+    ['from the planner', planPanelMessage, ofPlan],
     ['from the host', hostMessage, ofHost],
   ] as const)
     it(title, () => {

@@ -1,4 +1,4 @@
-// Usage: npm run screenshots [-- NAME...]
+// Usage: npm run screenshots [-- NAME...]; a name is that of a scene, of a theme, or of both: run, high-contrast, run-high-contrast.
 // Pictures of every state, in light, dark and high contrast, for the README and for looking at: docs/screenshots/. What they
 // show are real runs: those in the folder that PEFT_SCREENSHOT_RUNS names (the README's are the ones of docs/results.md),
 // or else short ones of a task and an encoder that ship, kept in .cache/screenshots for the next time.
@@ -236,14 +236,20 @@ async function endTrainers(): Promise<void> {
 
 prepare();
 const asked = process.argv.slice(2);
-const vsix = await packageForThisMachine(ownTarget() ?? '');
+const taken = mkdtempSync(join(tmpdir(), 'peft-screenshots-'));
+const vsix = join(taken, 'peft-lab.vsix');
+// Another build would remove it from dist/ while pictures are being taken.
+cpSync(await packageForThisMachine(ownTarget() ?? ''), vsix);
+const isAsked = (scene: string, scheme: string): boolean =>
+  asked.length === 0 || [scene, scheme, `${scene}-${scheme}`].some((name) => asked.includes(name));
 for (const { settings, schemes } of passes)
   for (const trust of [false, true]) {
     const chosen = scenes.filter(
-      (scene) => (scene.trust === true) === trust && (asked.length === 0 || asked.includes(scene.name)),
+      ({ name, trust: needsTrust = false }) => needsTrust === trust && schemes.some((scheme) => isAsked(name, scheme)),
     );
     if (chosen.length > 0) await take(chosen, trust, settings, schemes);
   }
+rmSync(taken, { recursive: true });
 
 async function take(
   chosen: readonly Scene[],
@@ -269,6 +275,7 @@ async function take(
         await editor.ready();
         await scene.show(editor);
         for (const scheme of schemes) {
+          if (!isAsked(scene.name, scheme)) continue;
           const dark = scheme !== 'light';
           await editor.page.emulateMedia({ colorScheme: dark ? 'dark' : 'light', reducedMotion: 'reduce' });
           const kind = { light: 'vs', dark: 'vs-dark', 'high-contrast': 'hc-black' }[scheme];

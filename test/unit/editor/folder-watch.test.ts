@@ -54,9 +54,8 @@ test('a window shows at once what the database has, then what the files have, an
   const changes: WatchChange[] = [];
   const transitions: Transition[] = [];
   const sizes: number[] = [];
-  let watch: FolderWatch | undefined;
   const opened = await open();
-  watch = watchFolder({
+  const watch: FolderWatch = watchFolder({
     look: () => Promise.resolve({ exists: true, claimed: [], waiting: [], appeared: [], gone: [], supervised: false }),
     openStore: () =>
       Promise.resolve({
@@ -68,7 +67,7 @@ test('a window shows at once what the database has, then what the files have, an
       }),
     onChange: (change) => {
       changes.push(change);
-      sizes.push(watch?.runs.size ?? 0);
+      sizes.push(watch.runs.size);
     },
     onTransitions: (seen) => transitions.push(...seen),
     onLook: () => undefined,

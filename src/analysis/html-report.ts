@@ -10,6 +10,8 @@ export interface ReportOptions extends Pick<ComparisonOptions, 'rows' | 'metric'
   readonly runs: readonly RecordedRun[];
   /** Which count of trained numbers it begins with; the total unless said otherwise. */
   readonly parameters?: 'method' | 'head' | 'total';
+  /** What tasks are called, by id; the ids themselves without. */
+  readonly tasks?: Readonly<Record<string, string>>;
   /** How else the page looks at the comparison to begin with, in the page's own terms. */
   readonly view?: Readonly<Record<string, unknown>>;
   /** Of this program. */
@@ -106,6 +108,7 @@ export async function comparisonReport(options: ReportOptions): Promise<string> 
     at = 'best',
     interval,
     parameters = 'total',
+    tasks,
     view,
     version,
     made,
@@ -117,6 +120,7 @@ export async function comparisonReport(options: ReportOptions): Promise<string> 
     view: { metric, at, count: parameters, ...view },
     ...(rows === undefined ? {} : { rows }),
     ...(interval === undefined ? {} : { interval }),
+    ...(tasks === undefined ? {} : { tasks }),
     runs: runs.map(handedRun),
   };
   const policy = [

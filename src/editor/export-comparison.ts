@@ -7,6 +7,7 @@ import type { ComparisonSelection } from './app.ts';
 import { t } from './core/l10n.ts';
 import { sweepTitle } from './core/run-tree.ts';
 import { withoutIcons } from './core/text.ts';
+import { taskTitles, withMethodTitle } from './core/titles.ts';
 import type { ExtensionApp } from './extension-app.ts';
 import { noRuns, pickRuns } from './pick-runs.ts';
 
@@ -90,7 +91,8 @@ async function htmlOf(app: ExtensionApp, rows: readonly ComparisonRow[], view: V
   const manifest = app.context.extension.packageJSON as { readonly version?: unknown };
   return comparisonReport({
     script: new TextDecoder().decode(await vscode.workspace.fs.readFile(script)),
-    runs: rows,
+    runs: rows.map(withMethodTitle),
+    tasks: taskTitles(),
     view,
     version: String(manifest.version),
     made: new Date(),

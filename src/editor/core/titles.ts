@@ -1,3 +1,5 @@
+import { isJsonObject } from '../../analysis/json.ts';
+
 /**
  * What methods and tasks are called where people read of them; files and configurations have their ids. The titles are put in place
  * before the first run is shown. Of another version's ids nothing is known, and they are shown as they stand.
@@ -27,4 +29,18 @@ export function deedOf({ method, task }: { readonly method: string | null; reado
   return [method === null ? '' : methodTitle(method), task === null ? '' : taskTitle(task)]
     .filter((part) => part !== '')
     .join(' · ');
+}
+
+/** The titles of all tasks, by id. */
+export function taskTitles(): Readonly<Record<string, string>> {
+  return titles.tasks;
+}
+
+/** A recorded run whose method goes by its title, for what is only shown: what is compared by it stays told apart. */
+export function withMethodTitle<R extends { readonly config: unknown }>(run: R): R {
+  const { config } = run;
+  if (!isJsonObject(config) || !isJsonObject(config['method'])) return run;
+  const { id } = config['method'];
+  if (typeof id !== 'string') return run;
+  return { ...run, config: { ...config, method: { ...config['method'], id: methodTitle(id) } } };
 }

@@ -4,6 +4,7 @@ import type { ComparisonRow, RunFilter } from '../../store/queries.ts';
 import type { Store } from '../../store/store.ts';
 import { firstView, runKeyPrefix, type Scope, type View } from '../../webviews/compare/messages.ts';
 import { comparePanelMessage, type HostMessage } from '../../webviews/protocol.ts';
+import { taskTitles, withMethodTitle } from '../core/titles.ts';
 import { shareFeed } from './feed-sender.ts';
 
 /** The host's side of a comparison, without the editor. */
@@ -68,13 +69,18 @@ export function makeCompareSession(options: CompareSessionOptions): CompareSessi
   function take(source: CompareSource, rows: readonly ComparisonRow[]): readonly (readonly [string, unknown])[] {
     return rows.map((row) => {
       sources.set(row.id, source.key);
-      return [`${runKeyPrefix}${row.id}`, handedRun(row)] as const;
+      return [`${runKeyPrefix}${row.id}`, handedRun(withMethodTitle(row))] as const;
     });
   }
 
+  const about = (): readonly (readonly [string, unknown])[] => [
+    ['scope', options.scope()],
+    ['tasks', taskTitles()],
+  ];
+
   async function lookAtAll(): Promise<void> {
     const found = await Promise.all(options.sources().map(async (source) => take(source, await rowsOf(source))));
-    feed.replace([['scope', options.scope()], ...found.flat()]);
+    feed.replace([...about(), ...found.flat()]);
   }
 
   async function lookAt({ source: key, changed, removed }: SourceChanges): Promise<void> {
@@ -83,7 +89,7 @@ export function makeCompareSession(options: CompareSessionOptions): CompareSessi
     const values = take(source, changed.length === 0 ? [] : await rowsOf(source, changed));
     const found = new Set(values.map(([name]) => name));
     const gone = [...changed, ...removed].map((id) => `${runKeyPrefix}${id}`).filter((name) => !found.has(name));
-    feed.set([['scope', options.scope()], ...values]);
+    feed.set([...about(), ...values]);
     feed.remove(gone);
   }
 

@@ -384,7 +384,7 @@ export class ComparePanel extends LitElement {
     }[view.count];
     const tasks = columns.map((column, index): Column<ComparisonRow> => ({
       id: `task ${column}`,
-      title: column,
+      title: columnText(column, strings),
       isNumeric: true,
       sortBy: ({ cells }) => cells[index]?.summary.mean ?? null,
       cell: ({ cells }) => {

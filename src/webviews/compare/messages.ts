@@ -1,6 +1,6 @@
 import * as z from 'zod/mini';
 
-/** The values of the compare panel's feed: `scope`, `trouble`, and each run under `run:` and its id. */
+/** The values of the compare panel's feed: `scope`, `tasks`, `trouble`, and each run under `run:` and its id. */
 
 const metrics = z.record(z.string(), z.nullable(z.number()));
 
@@ -33,6 +33,9 @@ export const scope = z.discriminatedUnion('kind', [
 ]);
 
 export type Scope = z.infer<typeof scope>;
+
+/** The titles of tasks, by id. */
+export const taskTitles = z.record(z.string(), z.string());
 
 export const trouble = z.object({ message: z.string() });
 

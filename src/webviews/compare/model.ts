@@ -1,5 +1,15 @@
 import { compareRuns, type Comparison, type ComparisonOptions } from '../../analysis/comparison.ts';
-import { comparedRun, runKeyPrefix, scope, trouble, type PanelRun, type Scope, type View } from './messages.ts';
+import {
+  comparedRun,
+  runKeyPrefix,
+  scope,
+  taskTitles,
+  trouble,
+  type PanelRun,
+  type Scope,
+  type View,
+} from './messages.ts';
+import { useTaskTitles } from './task-titles.ts';
 
 /** What the compare panel knows: the runs of the feed, and the comparison that follows from them and the view. */
 export interface CompareModel {
@@ -46,6 +56,10 @@ export function makeCompareModel(options: FixedOptions = {}): CompareModel {
     },
     update(next, keys) {
       values = next;
+      if (keys.includes('tasks')) {
+        const parsed = taskTitles.safeParse(next.get('tasks'));
+        if (parsed.success) useTaskTitles(parsed.data);
+      }
       for (const key of keys) {
         if (!key.startsWith(runKeyPrefix)) continue;
         const id = key.slice(runKeyPrefix.length);

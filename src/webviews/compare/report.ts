@@ -5,7 +5,7 @@ import { fill, english, stringsOf } from '../strings.ts';
 import './compare-panel.ts';
 import './scatter-chart.ts';
 import type { ComparePanelProperties } from './compare-panel.ts';
-import { comparedRun, runKeyPrefix, view as viewSchema } from './messages.ts';
+import { comparedRun, runKeyPrefix, taskTitles, view as viewSchema } from './messages.ts';
 import { makeCompareModel } from './model.ts';
 
 /** The page of a report: a comparison in a file of its own, with its data beside it and no host. */
@@ -18,6 +18,7 @@ const reportData = z.object({
   interval: z.optional(
     z.object({ method: z.optional(z.enum(['student', 'bootstrap'])), level: z.optional(z.number()) }),
   ),
+  tasks: z.optional(taskTitles),
   runs: z.array(comparedRun),
 });
 
@@ -40,9 +41,10 @@ const model = makeCompareModel({
 model.update(
   new Map<string, unknown>([
     ['scope', { kind: 'all' }],
+    ['tasks', data.tasks ?? {}],
     ...data.runs.map((run) => [`${runKeyPrefix}${run.id}`, run] as const),
   ]),
-  data.runs.map((run) => `${runKeyPrefix}${run.id}`),
+  ['tasks', ...data.runs.map((run) => `${runKeyPrefix}${run.id}`)],
 );
 let view = data.view;
 

@@ -4,6 +4,7 @@ import type { Formats } from '../format.ts';
 import { fill, type Strings } from '../strings.ts';
 import type { Scope, View } from './messages.ts';
 import { averageColumn, facetLimits, type Facet, type Point } from './points.ts';
+import { taskTitle } from './task-titles.ts';
 
 /** What the compare panel says in words. Names come from configurations and stay plain text. */
 
@@ -26,7 +27,7 @@ export function runsText(n: number, strings: Strings): string {
 }
 
 export function columnText(column: string, strings: Strings): string {
-  return column === averageColumn ? strings.average : column;
+  return column === averageColumn ? strings.average : taskTitle(column);
 }
 
 export function facetText(facet: string, strings: Strings): string {

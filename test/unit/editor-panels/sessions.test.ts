@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { compareRuns } from '../../../src/analysis/comparison.ts';
 import { handedRun } from '../../../src/analysis/compared-run.ts';
 import { renderComparison } from '../../../src/analysis/render.ts';
@@ -10,6 +10,10 @@ import { privacySpent } from '../../../src/privacy/accountant.ts';
 import type { BudgetStatement } from '../../../src/runs/budget-statement.ts';
 import { readLocalRecord } from '../../../src/runs/run-privacy.ts';
 import { openStore, type Store } from '../../../src/store/store.ts';
+import { useTitles } from '../../../src/editor/core/titles.ts';
+import { useTaskTitles } from '../../../src/webviews/compare/task-titles.ts';
+import { columnText } from '../../../src/webviews/compare/texts.ts';
+import { english } from '../../../src/webviews/strings.ts';
 import { firstView } from '../../../src/webviews/compare/messages.ts';
 import { makeCompareModel } from '../../../src/webviews/compare/model.ts';
 import { makeConnection, type Connection } from '../../../src/webviews/connection.ts';
@@ -360,6 +364,23 @@ describe('a comparison', () => {
     await session.refresh();
     await session.refresh({ source: 'here', changed: [id, other], removed: [] });
     expect(model.runs().map(({ id: run }) => run)).toEqual([other]);
+  });
+
+  it('calls methods and tasks by their titles, and tells tasks apart by their ids', async () => {
+    useTitles({ methods: { lora: 'LoRA' }, tasks: { sst2: 'SST-2' } });
+    onTestFinished(() => {
+      useTitles({ methods: {}, tasks: {} });
+      useTaskTitles({});
+    });
+    await finish(other, 0.8);
+    const { session, connection, model } = compareBench();
+    connection.start();
+    await session.refresh();
+    const comparison = model.comparison({ metric: 'score', at: 'best' });
+    expect(comparison.rows.map(({ label }) => label)).toEqual(['LoRA']);
+    expect(comparison.columns).toEqual(['sst2']);
+    expect(comparison.columns.map((column) => columnText(column, english))).toEqual(['SST-2']);
+    expect(columnText('of-another-version', english)).toBe('of-another-version');
   });
 
   it('knows how the page looks at it, and takes nothing else for that', () => {

@@ -1,0 +1,10 @@
+/** What tasks are called, by their ids, by which they are compared. The host tells it; a task that it does not know goes by its id. */
+let titles: Readonly<Record<string, string>> = {};
+
+export function useTaskTitles(known: Readonly<Record<string, string>>): void {
+  titles = known;
+}
+
+export function taskTitle(id: string): string {
+  return Object.hasOwn(titles, id) ? (titles[id] ?? id) : id;
+}

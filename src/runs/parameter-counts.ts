@@ -4,6 +4,7 @@ import { UserError } from '../base/errors.ts';
 import { closestName } from '../base/suggest.ts';
 import { openEncoder } from '../engine/encoder-checkpoint.ts';
 import { parseEncoderConfig, type EncoderConfig } from '../engine/encoders/config.ts';
+import { shippedModelFolder, shippedModels } from '../engine/shipped-models.ts';
 import { knownEncoders } from '../engine/encoders/known-sizes.ts';
 import { isHubId } from '../engine/hub.ts';
 import { inspectModelFolder, resolveModel } from '../engine/model-folder.ts';
@@ -46,10 +47,12 @@ export async function sizesOf(name: string): Promise<SizedModel> {
   const stat = statSync(name, { throwIfNoEntry: false });
   if (stat?.isDirectory() === true && existsSync(join(name, 'config.json'))) return folderSizes(name);
   if (stat?.isFile() === true) return withoutWeights(await readConfig(name));
+  const shipped = shippedModelFolder(name);
+  if (shipped !== undefined) return folderSizes(shipped);
   const known = knownEncoders[name.replace(/^(google-bert|FacebookAI)\//i, '').toLowerCase()];
   if (known !== undefined) return withoutWeights(known);
   if (stat?.isDirectory() === true) return folderSizes(name);
-  const ids = Object.keys(knownEncoders);
+  const ids = [...shippedModels(), ...Object.keys(knownEncoders)];
   const close = closestName(name, ids);
   if (!name.includes('/') || !isHubId(name)) {
     const hint = `Built in are ${ids.join(', ')}; others are given by folder, config.json or hub id (owner/name).`;

@@ -26,6 +26,7 @@ import { configurationJsonSchema, settingPaths } from '../../../src/runs/configu
 import { installedCatalogue } from '../../../src/runs/catalogue.ts';
 import { methodChoices, taskChoices } from '../../../src/editor/worker/catalogue.ts';
 import { planSweep } from '../../../src/runs/sweep.ts';
+import { shippedModels } from '../../../src/engine/shipped-models.ts';
 import { countTrained, encoderSize, methodOptions, sizesOf } from '../../../src/runs/parameter-counts.ts';
 
 const methods = methodChoices();
@@ -214,6 +215,17 @@ describe('Start Run', () => {
     expect(of('LoRA')).toContain('294,912 method + 2,307 head');
     expect(of('Head only')).toContain('0 method + 2,307 head');
     expect(labels).toEqual(methods.map(({ title }) => title));
+  });
+
+  it('counts on every encoder that ships, by its name', async () => {
+    expect(shippedModels()).not.toEqual([]);
+    for (const name of shippedModels()) {
+      const sized = await sizesOf(name);
+      const { head, total } = countTrained(sized, { method: 'head', options: methodOptions('head', {}), labels: 3 });
+      expect(total).toBe(head);
+      expect(head).toBe(3 * (sized.config.hiddenSize + 1));
+      expect(encoderSize(sized)).toBeGreaterThan(1e6);
+    }
   });
 
   it('offers what was chosen the last time', async () => {

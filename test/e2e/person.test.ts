@@ -144,6 +144,7 @@ describe('a person with PEFT Lab', () => {
     await editor.page.locator('.monaco-editor .view-lines').filter({ hasText: '"privacy"' }).first().waitFor();
     await editor.page.locator('.monaco-editor .view-lines').filter({ hasText: '"epsilon": 2' }).first().waitFor();
     await editor.runCommand('View: Revert and Close Editor');
+    await editor.runCommand('View: Close All Editors');
   });
 
   it('is asked before a run would exceed the budget of the project, and may decline', async () => {

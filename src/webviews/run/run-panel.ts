@@ -715,7 +715,7 @@ export class RunPanel extends LitElement {
   protected override render(): TemplateResult | typeof nothing {
     const { properties } = this;
     if (properties === undefined) return nothing;
-    const { model, strings, layout } = properties;
+    const { model, strings } = properties;
     const trouble = model.trouble();
     const summary = model.summary();
     if (trouble?.kind === 'gone')

@@ -1,9 +1,10 @@
-import { cpSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { privacySpent } from '../../../src/privacy/accountant.ts';
 import type { BudgetStatement } from '../../../src/runs/budget-statement.ts';
 import type { JournalEvent } from '../../../src/runs/events.ts';
+import { privateRecordFile } from '../../../src/runs/private-training.ts';
 import { makeBench, type Bench } from '../../support/cli.ts';
 
 let bench: Bench;
@@ -152,6 +153,25 @@ describe('a project with a privacy budget', () => {
     expect(code).toBe(2);
     expect(err).toContain('privacy-budget.json:2');
     expect(existsSync(join(bench.folder, '.peft', 'runs')) ? bench.ids() : []).toEqual([]);
+  });
+
+  test('what leaves a private run holds nothing that epsilon does not cover', async () => {
+    const file = bench.configure('full', { training, method: 'full', privacy: { noiseMultiplier: 2 } });
+    expect(await bench.run('run', file)).toMatchObject({ code: 0 });
+    const [id = ''] = bench.ids();
+    const record = readFileSync(privateRecordFile(bench.runFolder(id)), 'utf8');
+    const telling = [...record.matchAll(/"(?:loss|gradientNorm)":(\d\.\d{6,})/g)].flatMap(([, number]) => number ?? []);
+    expect(telling.length).toBeGreaterThan(5);
+    const said: string[] = [];
+    for (const format of ['table', 'csv', 'json', 'markdown', 'html'])
+      said.push((await bench.run('compare', '--format', format)).out);
+    for (const command of ['show', 'logs', 'audit']) said.push((await bench.run(command, id, '--json')).out);
+    const out = join(bench.folder, 'exported');
+    expect(await bench.run('export', id, out)).toMatchObject({ code: 0 });
+    for (const name of readdirSync(out, { recursive: true, encoding: 'utf8' }))
+      if (statSync(join(out, name)).isFile()) said.push(readFileSync(join(out, name), 'latin1'));
+    expect(said.every((text) => text.length > 0)).toBe(true);
+    expect(telling.filter((number) => said.some((text) => text.includes(number)))).toEqual([]);
   });
 
   test('an empty project says so', async () => {

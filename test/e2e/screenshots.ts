@@ -197,7 +197,10 @@ const scenes: readonly Scene[] = [
       await panel.getByRole('tab', { name: 'Privacy' }).click();
       await panel.getByRole('button', { name: 'Audit' }).click();
       await panel.getByText('The recorded ε holds.').waitFor();
-      await panel.getByRole('heading', { name: 'ε after each epoch' }).hover();
+      await editor.runCommand('Notifications: Clear All Notifications');
+      await panel.getByRole('tablist').evaluate((element) => {
+        (element as unknown as { scrollIntoView(): void }).scrollIntoView();
+      });
     },
   },
   {

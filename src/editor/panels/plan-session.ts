@@ -77,9 +77,11 @@ export function makePlanSession(options: PlanSessionOptions): PlanSession {
   let spent = new Map<string, readonly Phase[]>();
   let latest: PlanInputs | undefined;
   let finished: FinishedPlan | undefined;
+  let wish: 'copy' | 'open' | undefined;
   let generation = 0;
   let asked = 0;
   let isOver = false;
+  let isRefused = false;
   let looking: Promise<void> | undefined;
   let looksAgain = false;
 
@@ -132,7 +134,7 @@ export function makePlanSession(options: PlanSessionOptions): PlanSession {
       found = await options.plan(request);
     } catch (error) {
       if (own !== generation) return;
-      finished = undefined;
+      [wish, isRefused] = [undefined, true];
       feed.remove(['plan', 'noise', 'epochs']);
       set(['state', { kind: 'refused', message: sentence(messageOf(error)) }]);
       return;
@@ -141,6 +143,7 @@ export function makePlanSession(options: PlanSessionOptions): PlanSession {
     const { epochEnds, examples: _, deltaIsWeak, ...plan } = found;
     const { samplingRate, noiseMultiplier, totalSteps, stepsPerEpoch, delta, epsilon } = plan;
     finished = { inputs, privacy: writtenPrivacy(inputs, noiseMultiplier) };
+    if (wish !== undefined) hand(wish);
     const way = { delta, accountant: request.accountant, before: request.spent };
     const whole = { x: totalSteps / stepsPerEpoch, epsilon };
     set(
@@ -169,8 +172,17 @@ export function makePlanSession(options: PlanSessionOptions): PlanSession {
     );
   }
 
+  /** Hands the plan over, or once it is done: what is asked for is what is written now, not what was there before. */
+  function hand(how: 'copy' | 'open'): void {
+    wish = finished === undefined && latest !== undefined && !isRefused ? how : undefined;
+    if (finished === undefined) return;
+    if (how === 'copy') options.onCopy(finished);
+    else options.onOpen(finished);
+  }
+
   function plan(inputs: PlanInputs): void {
     latest = inputs;
+    [finished, isRefused] = [undefined, false];
     compute(inputs).catch((error: unknown) => {
       if (!isOver) onProblem(messageOf(error));
     });
@@ -242,10 +254,10 @@ export function makePlanSession(options: PlanSessionOptions): PlanSession {
           plan(data.inputs);
           return;
         case 'copyPlan':
-          if (finished !== undefined) options.onCopy(finished);
+          hand('copy');
           return;
         case 'openPlan':
-          if (finished !== undefined) options.onOpen(finished);
+          hand('open');
           return;
       }
     },

@@ -413,13 +413,21 @@ export class PlanPanel extends LitElement {
     if (plan === undefined)
       return html`<div class="results"><p class="empty" role="status">${strings.computing}</p></div>`;
     const isStale = state?.kind === 'computing';
+    const isWrong = this.written !== undefined && problemsOf(this.written).size > 0;
+    /** What was typed just now counts. */
+    const settled = (act: () => void) => (): void => {
+      this.plan();
+      act();
+    };
     return html`<div class="results">
       ${this.facts(plan, properties, isStale)}
       <p class="hidden-visually" role="status">${isStale ? strings.computing : planText(plan, strings, formats)}</p>
       ${this.notices(plan, properties)}
       <div class="buttons" role="toolbar" aria-label=${strings.actions}>
-        <vscode-button @click=${onOpen}>${strings.openConfiguration}</vscode-button>
-        <vscode-button secondary @click=${onCopy}>${strings.copyConfiguration}</vscode-button>
+        <vscode-button ?disabled=${isWrong} @click=${settled(onOpen)}>${strings.openConfiguration}</vscode-button>
+        <vscode-button secondary ?disabled=${isWrong} @click=${settled(onCopy)}
+          >${strings.copyConfiguration}</vscode-button
+        >
       </div>
       ${this.charts(plan, properties)}
     </div>`;

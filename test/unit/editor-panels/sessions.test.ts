@@ -578,6 +578,12 @@ describe('a planner', () => {
     expect(model.sizes()).toHaveLength(1);
     post({ type: 'copyPlan' });
     expect(copied).toMatchObject([{ privacy: { epsilon: 3 }, inputs: small }]);
+    // What is asked for while something else is computed is what comes of that.
+    post({ type: 'plan', inputs: { ...small, goal: { kind: 'epsilon', epsilon: 2 } } });
+    post({ type: 'copyPlan' });
+    expect(copied).toHaveLength(1);
+    await eventually(() => copied.length).toBe(2);
+    expect(copied[1]?.privacy).toEqual({ epsilon: 2 });
   });
 
   it('gives up a curve when something else is asked, and says what is wrong with what comes to nothing', async () => {

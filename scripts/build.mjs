@@ -1,4 +1,4 @@
-// Usage: npm run build
+// Usage: npm run build [-- --quiet]
 // Each program of dist/ is one file that loads no other of this project while it runs, so a run in progress survives a
 // newer build or an update of the extension laid over it.
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -12,7 +12,13 @@ import { installedCatalogue } from '../src/runs/catalogue.ts';
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
 /** @type {import('esbuild').BuildOptions} */
-const common = { absWorkingDir: root, bundle: true, sourcemap: true, sourcesContent: false, logLevel: 'info' };
+const common = {
+  absWorkingDir: root,
+  bundle: true,
+  sourcemap: true,
+  sourcesContent: false,
+  logLevel: process.argv.includes('--quiet') ? 'warning' : 'info',
+};
 
 /**
  * Each group of programs: `entryPoints` are outputs in dist/, without their endings, with the sources that they are made from.

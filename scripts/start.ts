@@ -1,86 +1,89 @@
-// Usage: npm start [-- --model FOLDER_OR_HUB_ID] [--open]
-// A comparison of five methods on data that ships with the project, through the command line that everyone uses. With
-// --open, VS Code in the browser with the extension and the runs in it; runs of an earlier start are taken as they are.
+// Usage: npm start [-- --all] [--model FOLDER_OR_HUB_ID] [--open]
+// A comparison of methods on the encoder and the tasks that ship with the project, through the command line that everyone uses: six
+// methods, or with --all every one. With --open, VS Code in the browser with the extension and the runs in it; runs of an earlier
+// start are taken as they are.
 import { spawn } from 'node:child_process';
-import { mkdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { createWriteStream, existsSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { join, relative } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { listRuns, runFolder, workspaceAt } from '../src/runs/run-folder.ts';
 import { runState } from '../src/runs/run-state.ts';
-import { loadSplit } from '../src/tasks/read/load.ts';
-import { findTask } from '../src/tasks/registry.ts';
-import { sampleFolder } from '../src/tasks/sample-data.ts';
 import { openInBrowser } from './open.ts';
 import { ownTarget, packageForThisMachine } from './package.ts';
-import { writeRandomEncoder } from './random-encoder.ts';
 import { onPath } from './vscode/programs.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const workspace = join(root, '.cache', 'start');
-const encoderFolder = join(workspace, 'encoder');
+const program = join(root, 'bin', 'peft-lab.mjs');
+const reportFile = join(workspace, 'comparison.html');
+const hub = process.env['HF_ENDPOINT'] ?? 'https://huggingface.co';
 
-/** Each method with a learning rate that suits it here, where full fine-tuning shows what can be learnt. */
-const methods = [
-  { method: 'full', learningRate: 1e-3 },
-  { method: { id: 'lora', rank: 8 }, learningRate: 4e-3 },
-  { method: 'bitfit', learningRate: 4e-3 },
-  { method: { id: 'slash', dimension: 1024 }, learningRate: 1e-2 },
-  { method: 'head', learningRate: 4e-3 },
-];
-
-function peftLab(...args: readonly string[]): Promise<number> {
+function ended(child: ReturnType<typeof spawn>): Promise<number> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [join(root, 'bin', 'peft-lab.mjs'), '--folder', workspace, ...args], {
-      stdio: 'inherit',
-    });
     child.once('error', reject);
     child.once('exit', (code) => resolve(code ?? 1));
   });
 }
 
-/** The sentences that are trained on. */
-async function sentences(): Promise<string> {
-  const task = findTask('word-order');
-  const { examples } = await loadSplit(task, sampleFolder(task) ?? '', 'train');
-  return examples.map(({ text }) => text).join('\n');
+function node(...args: readonly string[]): Promise<number> {
+  return ended(spawn(process.execPath, args, { stdio: 'inherit', cwd: root }));
 }
 
-async function train(model: string | undefined): Promise<number> {
-  // Enough to see every part at work, and honest about what it is.
-  if (model === undefined) await writeRandomEncoder(encoderFolder, await sentences());
-  const files: string[] = [];
-  for (const { method, learningRate } of methods) {
-    const id = typeof method === 'string' ? method : method.id;
-    const file = join(workspace, `${id}.peft.json`);
-    const configuration = {
-      name: `word-order ${id}`,
-      model: model ?? encoderFolder,
-      task: { id: 'word-order', maxLength: 64 },
-      method,
-      training: { epochs: 6, batchSize: 32, learningRate, dropout: 0 },
-      tags: ['start'],
-    };
-    await writeFile(file, `${JSON.stringify(configuration, undefined, 2)}\n`);
-    files.push(file);
+const peftLab = (...args: readonly string[]): Promise<number> => node(program, '--folder', workspace, ...args);
+
+/** What shows a comparison in a browser, with the panel's own code in it. */
+async function writeReport(): Promise<number> {
+  if (!existsSync(join(root, 'dist', 'webviews', 'report.js'))) {
+    const built = await node(join(root, 'scripts', 'build.mjs'), '--quiet');
+    if (built !== 0) return built;
   }
-  process.stdout.write(
-    model === undefined
-      ? 'Five methods on a small encoder with RANDOM weights and real sentences (is a sentence in its own order?).\n' +
-          'This shows that everything works, not how good a method is: for that, give a pretrained encoder,\n' +
-          'npm start -- --model FOLDER_OR_HUB_ID.\n\n'
-      : `Five methods on ${model}: is a sentence in its own order?\n\n`,
-  );
-  const code = await peftLab('run', ...files);
-  if (code === 0) {
-    process.stdout.write('\n');
-    await peftLab('compare', '--by', 'method');
-    process.stdout.write(
-      `\nThe runs are in ${join(workspace, '.peft', 'runs')}: their configurations, journals and checkpoints.\n` +
-        `Look at one with: node bin/peft-lab.mjs --folder ${workspace} show RUN\n`,
-    );
-  }
+  const args = [program, '--folder', workspace, 'compare', '--by', 'method', '--format', 'html'];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const [code] = await Promise.all([ended(child), pipeline(child.stdout, createWriteStream(reportFile))]);
   return code;
+}
+
+/** Whether the Hugging Face hub answers at once. */
+async function reachesHub(): Promise<boolean> {
+  try {
+    return (await fetch(hub, { method: 'HEAD', signal: AbortSignal.timeout(2000) })).ok;
+  } catch {
+    return false;
+  }
+}
+
+async function train(model: string | undefined, all: boolean): Promise<number> {
+  const example = join('examples', all ? 'sample-tasks-all.peft.json' : 'sample-tasks.peft.json');
+  const chosen = model === undefined ? [] : ['--set', `model=${model}`];
+  const slots = String(Math.max(1, Math.min(4, availableParallelism())));
+  const command = ['run', example, ...chosen, '--slots', `cpu=${slots}`];
+  process.stdout.write(
+    `${all ? 'Every method' : 'Six methods'} on ${model ?? 'peft-lab-mini, the encoder that ships with the project'}: two tasks, two seeds.\n` +
+      `The same as: peft-lab ${command.join(' ')}\n\n`,
+  );
+  const code = await peftLab(...command);
+  if (code !== 0) return code;
+  process.stdout.write('\n');
+  const compared = await peftLab('compare', '--by', 'method');
+  return compared === 0 ? writeReport() : compared;
+}
+
+async function tellWhatNext(): Promise<void> {
+  const folder = relative(process.cwd(), workspace);
+  process.stdout.write(
+    `\nThe comparison with its chart, to be opened in a browser: ${pathToFileURL(reportFile).href}\n` +
+      `One run: node bin/peft-lab.mjs --folder ${folder} show RUN\n` +
+      `All of it in VS Code: ${await howToOpen()}\n`,
+  );
+  if (await reachesHub())
+    process.stdout.write(
+      `\n${new URL(hub).host} can be reached, so RoBERTa on GLUE is one command too, once SST-2's files lie in a folder:\n` +
+        'node bin/peft-lab.mjs run examples/sst2-lora.peft.json --set model=FacebookAI/roberta-base --set task.data=FOLDER\n',
+    );
 }
 
 /** The command that shows the runs in the editor: the user's own where it is on PATH. */
@@ -96,9 +99,16 @@ function finished(): boolean {
   return listRuns(folder).some((id) => runState(runFolder(folder, id)).state === 'finished');
 }
 
-const { values } = parseArgs({ options: { model: { type: 'string' }, open: { type: 'boolean', default: false } } });
+const { values } = parseArgs({
+  options: {
+    model: { type: 'string' },
+    all: { type: 'boolean', default: false },
+    open: { type: 'boolean', default: false },
+  },
+});
 await mkdir(workspace, { recursive: true });
-const code = values.open && values.model === undefined && finished() ? 0 : await train(values.model);
+const isThere = values.open && !values.all && values.model === undefined && finished();
+const code = isThere ? 0 : await train(values.model, values.all);
 if (code === 0 && values.open) await openInBrowser(workspace);
-else if (code === 0) process.stdout.write(`See them in VS Code: ${await howToOpen()}\n`);
+else if (code === 0) await tellWhatNext();
 process.exitCode = code;

@@ -77,7 +77,8 @@ export async function prepareTraining(request: TrainingRequest): Promise<Prepare
     dropout: 'off',
   });
   const warnings: string[] = [];
-  if (head === 'linear' && checkpoint.config.family === 'bert' && !checkpoint.hasPooler) {
+  const isAsked = request.method.options['head'] === 'linear';
+  if (head === 'linear' && !isAsked && checkpoint.config.family === 'bert' && !checkpoint.hasPooler) {
     warnings.push('the checkpoint has no pooler, so the head is one linear map on the first token');
   }
   const maxLength = Math.min(request.task.maxLength, usablePositions(checkpoint.config));

@@ -41,6 +41,7 @@ export const lora: Method<z.infer<typeof options>> = {
   description: 'Adds a trained low-rank update to chosen linear maps.',
   options,
   training: { learningRate: 5e-4 },
+  privately: { learningRate: 5e-3 },
   build: ({ rank, alpha, targets, rankStabilised, dropout, head, ...gating }, encoder, scope) => {
     const scale = alpha / (rankStabilised ? Math.sqrt(rank) : rank);
     const factors = (projection: Projection, layer: number): { readonly down: Value; readonly up: Value } => {

@@ -160,6 +160,13 @@ export interface TrainingDefaults {
   readonly warmup?: number;
 }
 
+/** What of it is another in differentially private training, where every example's gradient is clipped and noise drowns small ones. */
+export interface PrivateDefaults {
+  readonly learningRate?: number;
+  /** The clipping norm: about what gradients of single examples have at the start, which is mostly the head's part. */
+  readonly maxGradNorm?: number;
+}
+
 export interface Method<Options> {
   readonly id: string;
   readonly title: string;
@@ -168,6 +175,7 @@ export interface Method<Options> {
   readonly description: string;
   readonly options: z.ZodType<Options>;
   readonly training?: TrainingDefaults;
+  readonly privately?: PrivateDefaults;
   /** Declares the method's tensors and makes its hooks. @throws UserError when the options do not fit the encoder */
   readonly build: (options: Options, encoder: EncoderSizes, scope: ParameterScope) => MethodPlan;
 }

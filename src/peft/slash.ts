@@ -35,6 +35,7 @@ export const slash: Method<z.infer<typeof options>> = {
   description: 'Shifts every layer by fixed random projections of one shared trained vector.',
   options,
   training: { learningRate: 1e-2, weightDecay: 0 },
+  privately: { learningRate: 2e-2, maxGradNorm: 8 },
   build: ({ position, head, ...choice }, encoder, scope) => {
     const width = position === 'intermediate' ? encoder.intermediateSize : encoder.hiddenSize;
     const shiftOf = declareProjections('slash', choice, width, scope);

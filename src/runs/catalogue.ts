@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import type { TrainingDefaults } from '../peft/method.ts';
+import type { PrivateDefaults, TrainingDefaults } from '../peft/method.ts';
 import { findMethod, methodIds } from '../peft/registry.ts';
 import { findTask, listTasks } from '../tasks/registry.ts';
 
@@ -13,6 +13,8 @@ export interface Catalogue {
     title(id: string): string;
     /** What the method wants of training where a configuration says nothing. */
     training?(id: string): Partial<TrainingDefaults> | undefined;
+    /** What of it is another in private training. */
+    privately?(id: string): PrivateDefaults | undefined;
   };
   readonly tasks: {
     ids(): readonly string[];
@@ -30,6 +32,7 @@ export const installedCatalogue: Catalogue = {
     options: (id) => findMethod(id).options,
     title: (id) => findMethod(id).title,
     training: (id) => findMethod(id).training,
+    privately: (id) => findMethod(id).privately,
   },
   tasks: {
     ids: () => listTasks().map((task) => task.id),

@@ -1,7 +1,7 @@
 import type { Catalogue } from './catalogue.ts';
 import { configurationJsonSchema } from './configuration-json-schema.ts';
 import type { JsonSchema } from './configuration-json-schema.ts';
-import { usualTraining } from './configuration-schema.ts';
+import { usualClippingNorm, usualTraining } from './configuration-schema.ts';
 
 /** Ranges that only say what a number can hold are no news to a reader. */
 function bounds({ minimum, exclusiveMinimum, maximum, exclusiveMaximum, type }: JsonSchema): string {
@@ -90,12 +90,19 @@ function table(schema: JsonSchema, prefix: string, skip: readonly string[] = [])
   ].join('\n');
 }
 
+function listed(settings: object): string {
+  return Object.entries(settings)
+    .map(([name, value]) => `\`${name}\` ${code(value)}`)
+    .join(', ');
+}
+
 /** What a method's training is where nothing else is said. */
 function trainedWith(catalogue: Catalogue, id: string): string {
   const settings = { ...usualTraining, ...catalogue.methods.training?.(id) };
-  return `Trained with ${Object.entries(settings)
-    .map(([name, value]) => `\`${name}\` ${code(value)}`)
-    .join(', ')}.`;
+  const { learningRate = settings.learningRate, maxGradNorm = usualClippingNorm } =
+    catalogue.methods.privately?.(id) ?? {};
+  const privately = { learningRate, 'privacy.maxGradNorm': maxGradNorm };
+  return `Trained with ${listed(settings)}; privately with ${listed(privately)}.`;
 }
 
 /** The reference page of the configuration file, in Markdown, from the schema alone. */

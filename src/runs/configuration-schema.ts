@@ -206,6 +206,9 @@ const training = z
     ...rest,
   }));
 
+/** The clipping norm of a private training whose method does not say. */
+export const usualClippingNorm = 1;
+
 const privacy = z
   .strictObject({
     epsilon: z
@@ -227,8 +230,10 @@ const privacy = z
     maxGradNorm: z
       .number()
       .positive()
-      .default(0.1)
-      .describe("The norm to which each example's gradient over all trained tensors together is clipped."),
+      .exactOptional()
+      .describe(
+        `The norm to which each example's gradient over all trained tensors together is clipped; the method's own when absent, else ${usualClippingNorm}. About what gradients have at the start is good: far below it all examples count alike, those that are learnt too.`,
+      ),
     clipping: z
       .enum(['flat', 'automatic', 'adaptive'])
       .default('flat')
@@ -390,8 +395,16 @@ function build(catalogue: Catalogue) {
   return written.check(refuseVoidPrivacy).transform((configuration, context) => {
     // An unknown key alone does not keep a transform from being run, but the method may be none then.
     if (context.issues.length > 0) return z.NEVER;
-    const own = catalogue.methods.training?.(configuration.method.id);
-    return { ...configuration, training: { ...usualTraining, ...own, ...configuration.training } };
+    const { privacy: asked, ...rest } = configuration;
+    const { method, training } = rest;
+    const own = catalogue.methods.training?.(method.id);
+    const { maxGradNorm = usualClippingNorm, ...privately } = catalogue.methods.privately?.(method.id) ?? {};
+    const privacy = asked === undefined ? undefined : { maxGradNorm, ...asked };
+    return {
+      ...rest,
+      training: { ...usualTraining, ...own, ...(privacy === undefined ? {} : privately), ...training },
+      ...(privacy === undefined ? {} : { privacy }),
+    };
   });
 }
 

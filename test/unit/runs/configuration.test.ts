@@ -47,6 +47,18 @@ describe('reading a configuration', () => {
     expect(resolveConfiguration(declared, catalogue, nothing)).toMatchObject({ privacy: { publicEvaluation: true } });
   });
 
+  it('trains privately as the method wants it then, where nothing else is said', () => {
+    const read = (text: string) => resolveConfiguration(parse(text), catalogue, nothing);
+    const slash = '{ "model": "a/b", "task": "sst2", "method": "slash"';
+    expect(read(`${slash} }`).training.learningRate).toBe(1e-2);
+    const inPrivate = read(`${slash}, "privacy": { "epsilon": 8 } }`);
+    expect(inPrivate.training).toMatchObject({ learningRate: 2e-2, weightDecay: 0 });
+    expect(inPrivate.privacy?.maxGradNorm).toBe(8);
+    const own = read(`${slash}, "training": { "learningRate": 1 }, "privacy": { "epsilon": 8, "maxGradNorm": 2 } }`);
+    expect([own.training.learningRate, own.privacy?.maxGradNorm]).toEqual([1, 2]);
+    expect(resolveConfiguration(parse(JSON.stringify(inPrivate)), catalogue, nothing)).toEqual(inPrivate);
+  });
+
   it('takes settings of adaptive clipping only with it', () => {
     const text = (clipping: string): string =>
       `{ "model": "a/b", "task": "sst2", "method": "lora", "privacy": { "epsilon": 1, "clipping": "${clipping}", "adaptive": { "quantile": 0.7 } } }`;

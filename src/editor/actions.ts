@@ -9,6 +9,7 @@ import type { ExtensionApp } from './extension-app.ts';
 import type { WatchedFolder } from './folders.ts';
 import { configurationEnding } from './ids.ts';
 import { logUri } from './log-documents.ts';
+import { openNewConfiguration } from './new-configuration.ts';
 import { isTrusted } from './report.ts';
 import { askBudget } from './ask-budget.ts';
 import { askForTags } from './ask-tags.ts';
@@ -207,17 +208,4 @@ export function runActions(app: ExtensionApp): RunActions {
       return true;
     },
   };
-}
-
-/** Opens the text as a new configuration file that is not saved yet. */
-export async function openNewConfiguration(file: vscode.Uri, text: string): Promise<vscode.TextEditor> {
-  const document = await vscode.workspace.openTextDocument(file.with({ scheme: 'untitled' }));
-  const editor = await vscode.window.showTextDocument(document, { preview: false });
-  const all = new vscode.Range(new vscode.Position(0, 0), document.lineAt(document.lineCount - 1).range.end);
-  await editor.edit((edit) => edit.replace(all, text));
-  const top = new vscode.Position(0, 0);
-  editor.selection = new vscode.Selection(top, top);
-  editor.revealRange(new vscode.Range(top, top));
-  await vscode.languages.setTextDocumentLanguage(document, 'jsonc');
-  return editor;
 }

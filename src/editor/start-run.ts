@@ -1,7 +1,7 @@
 import { basename, dirname, join, relative, sep } from 'node:path';
 import * as vscode from 'vscode';
 import type { BegunRun, RunRef, StartOptions } from './app.ts';
-import { openNewConfiguration } from './actions.ts';
+import { openNewConfiguration } from './new-configuration.ts';
 import { askBudget } from './ask-budget.ts';
 import { t } from './core/l10n.ts';
 import {

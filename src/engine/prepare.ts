@@ -77,7 +77,7 @@ export async function prepareTraining(request: TrainingRequest): Promise<Prepare
     dropout: 'off',
   });
   const warnings: string[] = [];
-  const isAsked = request.method.options['head'] === 'linear';
+  const isAsked = request.method.options['head'] === 'linear' || readsMask;
   if (head === 'linear' && !isAsked && checkpoint.config.family === 'bert' && !checkpoint.hasPooler) {
     warnings.push('the checkpoint has no pooler, so the head is one linear map on the first token');
   }

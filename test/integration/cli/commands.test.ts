@@ -87,7 +87,7 @@ describe('JSON that other programs rely on', () => {
     expect(csv.out.split('\r\n')).toHaveLength(4);
     expect(csv.out).toMatch(/^row,task,metric,at,n,mean,/);
     const markdown = await bench.run('compare', '--format', 'markdown', '--by', 'method', '--parameters', 'method');
-    expect(markdown.out).toMatch(/^\| method \| method parameters \| sst2 \|\n/);
+    expect(markdown.out).toMatch(/^\| method \| method parameters \| sst2 \| seconds \|\n/);
   });
 
   test('methods, tasks, models, schema, reindex', async () => {
@@ -96,7 +96,10 @@ describe('JSON that other programs rely on', () => {
     const { tasks } = (await json('tasks')) as { tasks: readonly { id: string }[] };
     expect(tasks.find(({ id }) => id === 'mnli')).toMatchObject({ pair: true, score: { of: ['accuracy'] } });
     expect(await json('models', 'model')).toMatchObject({
-      models: [{ name: 'model', source: 'folder', commit: null, family: 'bert', problem: null }],
+      models: [
+        { name: 'peft-lab-mini', source: 'shipped', commit: null, family: 'bert', problem: null },
+        { name: 'model', source: 'folder', commit: null, family: 'bert', problem: null },
+      ],
     });
     expect(await json('schema')).toMatchObject({ type: 'object' });
     expect(await json('reindex')).toMatchObject({ runs: 2, unreadable: 0, problems: [] });

@@ -103,7 +103,7 @@ describe('pretrain', () => {
     const words = await bench.run('pretrain', 'text.txt', '--model', 'model', '--words-of', 'model');
     expect(words.code).toBe(2);
     expect(words.err).toContain('--words-of needs --from-scratch');
-    const nowhere = await bench.run('pretrain', 'text.txt', '--from-scratch', 'sizes.json', '--words-of', 'nowhere');
+    const nowhere = await bench.run('pretrain', 'text.txt', '--from-scratch', 'sizes.json', '--words-of', './nowhere');
     expect(nowhere.code).toBe(2);
     expect(nowhere.err).toContain('no such folder');
     const wrong = bench.configure('wrong', { task: { id: 'sst2', data: 'data', masking: { rate: 0.2 } } });

@@ -93,12 +93,13 @@ describe('from the run folders to the comparison', () => {
     finish(ingest(database, place.runsFolder));
     expect(renderComparison(compareRuns(comparisonRows(database).map(compared)), { parameters: 'method' }))
       .toMatchInlineSnapshot(`
-      "method  method parameters                sst2
-      ------  -----------------  ------------------
-      lora               18,432  91.0 ± 2.5 (n=3) +
-      slash              18,432        93.0 (n=1) *
+      "method  method parameters                sst2  seconds
+      ------  -----------------  ------------------  -------
+      lora               18,432  91.0 ± 2.5 (n=3) +      2.0
+      slash              18,432        93.0 (n=1) *      2.0
 
       score in percent, at the best evaluation; n counts the runs (seeds).
+      seconds is the mean training time of a run.
       ± is the half-width of the 95 % interval of the mean (Student's t).
       * best and + second best of the column.
       "

@@ -466,7 +466,11 @@ describe('clipping', () => {
   it('takes one norm over all parameters together', () => {
     const [p, q] = [parameter('p', [1]), parameter('q', [1])];
     const losses = add(multiply(input('x', 'float32', [batch]), p), multiply(input('y', 'float32', [batch]), q));
-    const { norms, sums } = clippedSums(perExampleGradients(losses, [p, q], batch).gradients, [p, q], constant([1], []));
+    const { norms, sums } = clippedSums(
+      perExampleGradients(losses, [p, q], batch).gradients,
+      [p, q],
+      constant([1], []),
+    );
     const feeds = {
       p: { shape: [1], data: [0] },
       q: { shape: [1], data: [0] },

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { writeRandomEncoder } from '../../scripts/random-encoder.ts';
+import { writeRandomEncoder } from './random-encoder.ts';
 import { leaseFile, readLease } from '../../src/runs/lease.ts';
 import { processExists, processState, signalGroup } from '../../src/runs/process-identity.ts';
 import { listRuns, readRecordedConfiguration, runFolder, workspaceAt } from '../../src/runs/run-folder.ts';

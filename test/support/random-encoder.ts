@@ -1,9 +1,9 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parseEncoderConfig } from '../src/engine/encoders/config.ts';
-import { encoderTensors, tensorName, tensorPrefix, tensorShape } from '../src/engine/encoders/tensor-names.ts';
-import { draw } from '../src/engine/initialise.ts';
-import { writeSafetensors, type WritableTensor } from '../src/engine/safetensors.ts';
+import { parseEncoderConfig } from '../../src/engine/encoders/config.ts';
+import { encoderTensors, tensorName, tensorPrefix, tensorShape } from '../../src/engine/encoders/tensor-names.ts';
+import { draw } from '../../src/engine/initialise.ts';
+import { writeSafetensors, type WritableTensor } from '../../src/engine/safetensors.ts';
 
 /** The pieces of a WordPiece vocabulary: special tokens, every character, and every word that occurs often. */
 function vocabularyOf(text: string): readonly string[] {

@@ -23,3 +23,24 @@ export function halfBits(value: number): number {
 export function toHalf(values: Float32Array): Uint16Array {
   return Uint16Array.from(values, halfBits);
 }
+
+/** The bits of the float32 that equals a float16: one sign bit, 5 of exponent (bias 15) and 10 of fraction become 1, 8 (bias 127), 23. */
+function float32BitsOfHalf(half: number): number {
+  const sign = (half & 0x8000) << 16;
+  const exponent = (half >> 10) & 0x1f;
+  const fraction = half & 0x3ff;
+  if (exponent === 0x1f) return sign | 0x7f800000 | (fraction << 13);
+  if (exponent !== 0) return sign | ((exponent + 112) << 23) | (fraction << 13);
+  if (fraction === 0) return sign;
+  // A subnormal half is normal in float32: shift its first set bit up to where the implicit one stands.
+  const shift = Math.clz32(fraction) - 21;
+  return sign | ((113 - shift) << 23) | (((fraction << shift) & 0x3ff) << 13);
+}
+
+/** The float32 numbers that 16-bit ones are exactly: `F16` or `BF16`, which is the upper half of a float32. */
+export function widen(dtype: 'F16' | 'BF16', halves: Uint16Array): Float32Array<ArrayBuffer> {
+  const words = new Uint32Array(halves.length);
+  const widened = dtype === 'F16' ? float32BitsOfHalf : (half: number): number => half << 16;
+  for (let i = 0; i < words.length; i++) words[i] = widened(halves[i] ?? 0);
+  return new Float32Array(words.buffer);
+}

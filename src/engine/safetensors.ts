@@ -8,6 +8,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { createScanner } from 'jsonc-parser';
 import { FileError, messageOf } from '../base/errors.ts';
+import { widen } from './half.ts';
 import { fileProblem, readJson, systemErrorCode } from './text-files.ts';
 
 const bytesPerElement = {
@@ -288,7 +289,7 @@ export interface ReadOptions {
 export async function readTensors(
   path: string,
   names?: Iterable<string>,
-  { widen = true }: ReadOptions = {},
+  { widen: wide = true }: ReadOptions = {},
 ): Promise<Map<string, Tensor>> {
   return withFile(path, async (handle) => {
     const header = await readHeader(handle, path);
@@ -301,7 +302,7 @@ export async function readTensors(
       const tensor = tensorOf(entry, bytes.buffer);
       if (tensor === undefined)
         throw new FileError(path, undefined, `tensor "${name}" is of type ${entry.dtype}, which cannot be read here`);
-      tensors.set(name, widen ? widened(tensor) : tensor);
+      tensors.set(name, wide ? widened(tensor) : tensor);
     }
     return tensors;
   });
@@ -330,23 +331,7 @@ function tensorOf({ dtype, shape }: TensorEntry, buffer: ArrayBuffer): Tensor | 
 
 function widened(tensor: Tensor): Tensor {
   if (tensor.dtype !== 'F16' && tensor.dtype !== 'BF16') return tensor;
-  const bits = new Uint32Array(tensor.data.length);
-  const widen = tensor.dtype === 'F16' ? float32BitsOfHalf : (half: number): number => half << 16;
-  for (let i = 0; i < bits.length; i++) bits[i] = widen(tensor.data[i] ?? 0);
-  return { dtype: 'F32', shape: tensor.shape, data: new Float32Array(bits.buffer) };
-}
-
-/** The bits of the float32 that equals a float16: one sign bit, 5 of exponent (bias 15) and 10 of fraction become 1, 8 (bias 127), 23. */
-function float32BitsOfHalf(half: number): number {
-  const sign = (half & 0x8000) << 16;
-  const exponent = (half >> 10) & 0x1f;
-  const fraction = half & 0x3ff;
-  if (exponent === 0x1f) return sign | 0x7f800000 | (fraction << 13);
-  if (exponent !== 0) return sign | ((exponent + 112) << 23) | (fraction << 13);
-  if (fraction === 0) return sign;
-  // A subnormal half is normal in float32: shift its first set bit up to where the implicit one stands.
-  const shift = Math.clz32(fraction) - 21;
-  return sign | ((113 - shift) << 23) | (((fraction << shift) & 0x3ff) << 13);
+  return { dtype: 'F32', shape: tensor.shape, data: widen(tensor.dtype, tensor.data) };
 }
 
 /** A tensor to write; its array tells its type, but for F16, BF16 and BOOL, which must be named. */

@@ -1,6 +1,5 @@
-import { broadcastShapes, dimAt, inputAt } from '../../graph/operations.ts';
+import { dimAt, inputAt } from '../../graph/operations.ts';
 import {
-  formatShape,
   multiplyDims,
   sameShape,
   sizeOf,
@@ -10,6 +9,8 @@ import {
   type Shape,
   type SymbolicDim,
 } from '../../graph/dims.ts';
+import { bareOperands } from '../bare-operands.ts';
+import { checkWeight } from '../weight-checks.ts';
 import { topologicalOrder, type DType, type Operation, type OperationKind, type Value } from '../../graph/value.ts';
 import { createModelWriter, elementType, type InitialiserData, type ModelWriter, type Tensor } from './model-writer.ts';
 import type { ModelProto } from './onnx_pb.ts';
@@ -117,19 +118,6 @@ function reshapeTarget(from: Shape, to: Shape): Shape {
   return copied.map((dim, axis) => (axis === at ? -1 : dim));
 }
 
-/** The operands of an elementwise operation without broadcasts that it does by itself. */
-function bareOperands(value: Value): readonly Value[] {
-  const operands = [...value.inputs];
-  operands.forEach((operand, index) => {
-    if (operand.operation.kind !== 'broadcast') return;
-    const bare = inputAt(operand, 0);
-    const shapes = operands.map((other, at) => (at === index ? bare.shape : other.shape));
-    const result = shapes.reduce<Shape | undefined>((a, b) => (a === undefined ? a : broadcastShapes(a, b)), []);
-    if (result !== undefined && sameShape(result, value.shape)) operands[index] = bare;
-  });
-  return operands;
-}
-
 const storedDTypes = { F32: 'float32', F16: 'float16', BF16: 'bfloat16', I32: 'int32' } as const;
 
 interface Lowering {
@@ -146,14 +134,7 @@ interface Lowering {
 function lowerWeight({ writer, weights, written }: Lowering, value: Value, name: string): Tensor {
   const weight = weights.get(name);
   if (weight === undefined) throw new Error(`weight ${name} was not given`);
-  if (!sameShape(weight.shape, value.shape)) {
-    throw new Error(
-      `weight ${name} has shape ${formatShape(weight.shape)}, the graph wants ${formatShape(value.shape)}`,
-    );
-  }
-  if ((weight.dtype === 'I32') !== (value.dtype === 'int32')) {
-    throw new Error(`weight ${name} is ${weight.dtype}, the graph wants ${value.dtype}`);
-  }
+  checkWeight(value, name, weight);
   const before = written.get(name);
   if (before !== undefined) return before;
   const dtype = storedDTypes[weight.dtype];

@@ -5,9 +5,10 @@ import type * as onnxruntime from 'onnxruntime-node';
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import { messageOf, UserError } from '../../../base/errors.ts';
 import { suggestion } from '../../../base/suggest.ts';
-import { topologicalOrder, type Value } from '../../graph/value.ts';
+import type { Value } from '../../graph/value.ts';
 import type { Backend, CompileOptions, Executable, TensorData, WeightSource } from '../backend.ts';
-import { bindFeeds, type Feeds } from './feeds.ts';
+import { bindFeeds, type Feeds } from '../feeds.ts';
+import { weightNames } from '../weight-checks.ts';
 import { lower, type LoweredGraph } from './lower.ts';
 import { serialiseModel } from './serialise.ts';
 import { commonFolder, placeWeights, type FindFolder, type PlacedWeights } from './weights.ts';
@@ -39,13 +40,6 @@ export async function availableProviders(): Promise<readonly string[]> {
   const { listSupportedBackends } = await loadRuntime();
   const libraries = await installedLibraries();
   return listSupportedBackends().flatMap(({ name, bundled }) => (bundled || libraries.includes(name) ? [name] : []));
-}
-
-function weightNames(outputs: readonly Value[]): readonly string[] {
-  const names = topologicalOrder(outputs).flatMap(({ operation }) =>
-    operation.kind === 'weight' ? [operation.name] : [],
-  );
-  return [...new Set(names)];
 }
 
 async function createSession(

@@ -1,10 +1,8 @@
-import { open, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { FileError } from '../../../base/errors.ts';
 import type { WeightLocation, WeightSource } from '../backend.ts';
+import { locateWeights } from '../weight-checks.ts';
+import { readRange, realFiles } from '../weight-files.ts';
 import type { PlacedWeight } from './lower.ts';
-
-type FileWeight = WeightLocation & { readonly kind: 'file' };
 
 /** Frozen weights as a model can refer to them. */
 export interface PlacedWeights {
@@ -32,46 +30,6 @@ export function commonFolder(files: readonly string[]): string | undefined {
   }
 }
 
-/** The real path of each file, once it is known to hold all that is wanted of it. */
-async function realFiles(weights: readonly FileWeight[]): Promise<ReadonlyMap<string, string>> {
-  const ends = new Map<string, number>();
-  for (const { file, offset, byteLength } of weights) {
-    ends.set(file, Math.max(ends.get(file) ?? 0, offset + byteLength));
-  }
-  const files = new Map<string, string>();
-  for (const [file, end] of ends) {
-    let size: number;
-    try {
-      files.set(file, await realpath(file));
-      size = (await stat(file)).size;
-    } catch (cause) {
-      throw new FileError(file, undefined, 'the weights cannot be read', 'Is the file still there?', { cause });
-    }
-    if (size < end) throw truncated(file, end);
-  }
-  return files;
-}
-
-function truncated(file: string, end: number): FileError {
-  return new FileError(file, undefined, `ends before byte ${end}`, 'Download the model again.');
-}
-
-async function readRange({ file, offset, byteLength }: FileWeight): Promise<Uint8Array> {
-  const handle = await open(file);
-  try {
-    const data = new Uint8Array(byteLength);
-    let filled = 0;
-    while (filled < byteLength) {
-      const { bytesRead } = await handle.read(data, filled, byteLength - filled, offset + filled);
-      if (bytesRead === 0) throw truncated(file, offset + byteLength);
-      filled += bytesRead;
-    }
-    return data;
-  } finally {
-    await handle.close();
-  }
-}
-
 function inlineWeight({ shape, data }: WeightLocation & { readonly kind: 'data' }): PlacedWeight {
   const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
   return { dtype: data instanceof Int32Array ? 'I32' : 'F32', shape, data: { kind: 'inline', bytes } };
@@ -88,12 +46,7 @@ export async function placeWeights(
   source: WeightSource,
   findFolder: FindFolder = commonFolder,
 ): Promise<PlacedWeights> {
-  const locations = new Map<string, WeightLocation>();
-  for (const name of names) {
-    const location = source.get(name);
-    if (location === undefined) throw new Error(`the graph needs a weight ${name}, which was not given`);
-    locations.set(name, location);
-  }
+  const locations = locateWeights(names, source);
   const files = await realFiles([...locations.values()].filter((location) => location.kind === 'file'));
   const folder = findFolder([...files.values()]);
   const weights = new Map<string, PlacedWeight>();

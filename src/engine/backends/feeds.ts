@@ -1,6 +1,6 @@
-import { evaluateDim, formatShape, symbolsOf, type Bindings } from '../../graph/dims.ts';
-import { describeValue, type Value } from '../../graph/value.ts';
-import type { TensorData } from '../backend.ts';
+import { evaluateDim, formatShape, symbolsOf, type Bindings } from '../graph/dims.ts';
+import { describeValue, type Value } from '../graph/value.ts';
+import type { TensorData } from './backend.ts';
 
 export type Feeds = Readonly<Record<string, TensorData>>;
 

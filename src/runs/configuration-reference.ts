@@ -167,9 +167,22 @@ A key is the dotted path of a setting; its value is a list or a range:
 
 ${table(range, '')}
 
-Two keys of the matrix are no paths:
+Three keys of the matrix are no paths:
 
 ${table(matrix, '')}
+
+\`cases\` vary slowest, and may leave out what the file or the defaults say:
+
+\`\`\`jsonc
+"matrix": {
+  "cases": [
+    { "method": "full", "training.learningRate": 1e-4 },
+    { "method": { "id": "lora", "rank": 4 }, "training.learningRate": 1e-3 },
+    { "method": "slash" },
+  ],
+  "training.seed": [0, 1, 2],
+}
+\`\`\`
 
 With \`sample\`, that many different combinations are drawn. A draw depends only on the seed and the axes, and a greater sample begins with the
 smaller one. A matrix may hold at most 10,000 runs.

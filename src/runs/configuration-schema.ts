@@ -347,14 +347,19 @@ const matrixValue = z.union([
     .describe('A range.'),
 ]);
 
-const sampling = {
+const besidePaths = {
+  cases: z
+    .array(z.record(z.string(), z.unknown()))
+    .min(1)
+    .exactOptional()
+    .describe('Sets of settings that go together, each by its dotted paths, as a method with its own learning rate.'),
   sample: positive.exactOptional().describe('Draw that many combinations at random in place of all of them.'),
   seed: z.int().min(0).max(0xffffffff).exactOptional().describe('The seed of the draw, 0 when absent.'),
 };
 
-/** The matrix: dotted paths of settings (but for `sample` and `seed`) with the values that they take. */
+/** The matrix: dotted paths of settings with the values that they take, and the keys that are none. */
 export const matrixSchema = z
-  .object(sampling)
+  .object(besidePaths)
   .catchall(matrixValue)
   .describe('A sweep: for each dotted path a list or range of values; one run for each combination.');
 

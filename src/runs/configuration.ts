@@ -10,10 +10,10 @@ import { configurationJsonSchema, settingPaths } from './configuration-json-sche
 import { describeProblem, dotted, problemsOf } from './configuration-problems.ts';
 import type { KeyPath, Problem } from './configuration-problems.ts';
 import { configurationSchema, matrixSchema } from './configuration-schema.ts';
-import type { Configuration, Matrix, MatrixValues } from './configuration-schema.ts';
-
-/** Settings as a person wrote them: a JSON object with short forms and gaps. */
-export type Settings = Readonly<Record<string, unknown>>;
+import type { Configuration, Matrix } from './configuration-schema.ts';
+import { firstAssignments, matrixProblems, withoutPath } from './matrix.ts';
+import { isRecord, withSetting, withSettings, without } from './settings.ts';
+import type { Settings } from './settings.ts';
 
 /** A configuration file, checked but not yet resolved. */
 export interface WrittenConfiguration {
@@ -31,61 +31,6 @@ export interface LocatedProblem extends Problem {
   readonly column: number;
 }
 
-function isRecord(value: unknown): value is Settings {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-/** The axes of a matrix: its dotted paths, in the order written, with their values. */
-export function matrixAxes(matrix: Matrix): readonly (readonly [path: string, values: MatrixValues])[] {
-  return Object.entries(matrix).flatMap(([path, values]) =>
-    path === 'sample' || path === 'seed' ? [] : [[path, values as MatrixValues] as const],
-  );
-}
-
-/** The key that a short form stands for: `"method": "lora"` is `"method": { "id": "lora" }`. */
-const shortForms: Readonly<Record<string, string>> = { model: 'id', task: 'id', method: 'id', device: 'provider' };
-
-/** Settings of which giving one takes back the other. */
-const exclusive: Readonly<Record<string, string>> = {
-  'training.epochs': 'steps',
-  'training.steps': 'epochs',
-};
-
-function without(settings: Settings, ...keys: readonly (string | undefined)[]): Settings {
-  return Object.fromEntries(Object.entries(settings).filter(([key]) => !keys.includes(key)));
-}
-
-/** The settings with the one at a dotted path replaced; short forms on the way are written out. The path has to exist in the schema. */
-export function withSetting(settings: Settings, path: string, value: unknown): Settings {
-  const set = (here: Settings, keys: readonly string[], prefix: string): Settings => {
-    const [key = '', ...rest] = keys;
-    if (rest.length === 0) {
-      return { ...without(here, exclusive[path]), [key]: value };
-    }
-    const full = `${prefix}${key}`;
-    const child = here[key];
-    const short = shortForms[full];
-    const inner = isRecord(child) ? child : short !== undefined && child !== undefined ? { [short]: child } : {};
-    return { ...here, [key]: set(inner, rest, `${full}.`) };
-  };
-  return set(settings, path.split('.'), '');
-}
-
-/** Sets several paths, parents before their children, whatever the order they are given in. */
-export function withSettings(
-  settings: Settings,
-  entries: readonly (readonly [path: string, value: unknown])[],
-): Settings {
-  const depth = (path: string): number => path.split('.').length;
-  return [...entries]
-    .sort(([a], [b]) => depth(a) - depth(b))
-    .reduce((done, [path, value]) => withSetting(done, path, value), settings);
-}
-
-function firstValue(values: MatrixValues): unknown {
-  return Array.isArray(values) ? values[0] : values.from;
-}
-
 function unknownPath(path: string, catalogue: Catalogue): Pick<Problem, 'message' | 'hint'> {
   const paths = settingPaths(configurationJsonSchema(catalogue));
   const closest = closestName(path, paths) ?? paths.find((candidate) => candidate.endsWith(`.${path}`));
@@ -95,43 +40,22 @@ function unknownPath(path: string, catalogue: Catalogue): Pick<Problem, 'message
   };
 }
 
-function matrixProblems(matrix: Matrix, catalogue: Catalogue): readonly Problem[] {
-  const paths = new Set(settingPaths(configurationJsonSchema(catalogue)));
-  const axes = matrixAxes(matrix);
-  const written = new Set(axes.map(([path]) => path));
-  const problems: Problem[] = [];
-  if (axes.length === 0) problems.push({ path: ['matrix'], at: 'value', message: 'names no setting to vary' });
-  for (const [path, values] of axes) {
-    const place = ['matrix', path];
-    if (!paths.has(path)) problems.push({ path: place, at: 'key', ...unknownPath(path, catalogue) });
-    const other = exclusive[path];
-    if (other !== undefined && other > (path.split('.').pop() ?? '') && written.has(`training.${other}`))
-      problems.push({ path: place, at: 'key', message: `${path} and training.${other} exclude one another` });
-    if (Array.isArray(values)) {
-      const seen = new Set<string>();
-      values.forEach((value, index) => {
-        const text = JSON.stringify(value);
-        if (seen.has(text)) problems.push({ path: [...place, index], at: 'value', message: `${text} is listed twice` });
-        seen.add(text);
-      });
-    } else if (values.steps === undefined && matrix.sample === undefined)
-      problems.push({
-        path: place,
-        at: 'value',
-        message: 'a range needs steps',
-        hint: 'Only with `sample` may steps be absent; values are then drawn from the whole range.',
-      });
-  }
-  return problems;
-}
-
 interface Checked {
   readonly settings: Settings;
   readonly matrix: Matrix | undefined;
   readonly problems: readonly Problem[];
 }
 
-/** Checks a whole configuration: its matrix, and its settings as they are in the sweep's first combination. */
+/** Where in a case the setting at a path stands, if the case sets it or a parent of it. */
+function placeInCase(each: Settings, path: KeyPath): KeyPath | undefined {
+  for (let length = path.length; length > 0; length--) {
+    const key = path.slice(0, length).join('.');
+    if (Object.hasOwn(each, key)) return [key, ...path.slice(length)];
+  }
+  return undefined;
+}
+
+/** Checks a whole configuration: its matrix, and its settings as they are in the sweep's first combination and with each of its cases. */
 function check(value: unknown, catalogue: Catalogue): Checked {
   const schema = configurationJsonSchema(catalogue);
   if (!isRecord(value))
@@ -148,19 +72,26 @@ function check(value: unknown, catalogue: Catalogue): Checked {
     const parsed = matrixSchema.safeParse(writtenMatrix);
     if (parsed.success) {
       matrix = parsed.data;
-      problems.push(...matrixProblems(matrix, catalogue));
+      const paths = new Set(settingPaths(schema));
+      problems.push(...matrixProblems(matrix, (path) => (paths.has(path) ? undefined : unknownPath(path, catalogue))));
     } else {
       const issues = parsed.error.issues.map((issue) => ({ ...issue, path: ['matrix', ...issue.path] }));
       problems.push(...problemsOf(issues, value, schema));
     }
     if (problems.length > 0) return { settings, matrix, problems };
   }
-  const first = withSettings(
-    settings,
-    (matrix === undefined ? [] : matrixAxes(matrix)).map(([path, values]) => [path, firstValue(values)] as const),
-  );
-  const parsed = configurationSchema(catalogue).safeParse(first);
-  if (!parsed.success) problems.push(...problemsOf(parsed.error.issues, first, schema));
+  // The other axes' later values are looked at when the sweep is planned; a case is a small configuration of its own.
+  const cases: readonly (Settings | undefined)[] = matrix?.cases ?? [undefined];
+  cases.forEach((each, index) => {
+    const settled = withSettings(settings, firstAssignments(matrix, index));
+    const parsed = configurationSchema(catalogue).safeParse(settled);
+    if (parsed.success) return;
+    for (const problem of problemsOf(parsed.error.issues, settled, schema)) {
+      const place = each === undefined ? undefined : placeInCase(each, problem.path);
+      if (place !== undefined) problems.push({ ...problem, path: ['matrix', 'cases', index, ...place] });
+      else if (index === 0) problems.push(problem);
+    }
+  });
   return { settings, matrix, problems };
 }
 
@@ -329,7 +260,7 @@ export function applyOverrides(
   const paths = new Set(settingPaths(configurationJsonSchema(catalogue)));
   const source = '--set';
   let settings = configuration.settings;
-  let axes = configuration.matrix === undefined ? [] : matrixAxes(configuration.matrix);
+  let { matrix } = configuration;
   for (const override of overrides) {
     const equals = override.indexOf('=');
     if (equals < 1)
@@ -345,16 +276,9 @@ export function applyOverrides(
       throw new FileError(source, undefined, `${path}: ${message}`, hint);
     }
     settings = withSetting(settings, path, bareOrJson(override.slice(equals + 1)));
-    const other = exclusive[path];
-    axes = axes.filter(
-      ([axis]) =>
-        axis !== path && !axis.startsWith(`${path}.`) && (other === undefined || axis !== `training.${other}`),
-    );
+    if (matrix !== undefined) matrix = withoutPath(matrix, path);
   }
-  const rest = Object.entries(configuration.matrix ?? {}).filter(
-    ([key]) => key === 'sample' || key === 'seed' || axes.some(([path]) => path === key),
-  );
-  const value = { ...settings, ...(axes.length === 0 ? {} : { matrix: Object.fromEntries(rest) }) };
+  const value = { ...settings, ...(matrix === undefined ? {} : { matrix }) };
   const checked = check(value, catalogue);
   if (checked.problems.length > 0) throw problemError(`${configuration.file} with ${source}`, checked.problems);
   return written(configuration.file, checked.settings, checked.matrix);
@@ -468,11 +392,7 @@ export function startProblems(
   const plain = text.replace(/^\uFEFF/, ' ');
   const { settings, matrix, problems } = checkText(plain, catalogue);
   if (problems.length > 0) return [];
-  const axes = matrix === undefined ? [] : matrixAxes(matrix);
-  const first = withSettings(
-    settings,
-    axes.map(([path, values]) => [path, firstValue(values)] as const),
-  );
+  const first = withSettings(settings, firstAssignments(matrix));
   const parsed = configurationSchema(catalogue).safeParse(first);
   if (!parsed.success) return [];
   const found = [...resolvePaths(parsed.data, file, probe).problems];

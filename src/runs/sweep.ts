@@ -3,8 +3,11 @@ import type { RandomStream } from '../base/random.ts';
 import { FileError } from '../base/errors.ts';
 import type { Catalogue } from './catalogue.ts';
 import type { Configuration, MatrixValues } from './configuration-schema.ts';
-import { matrixAxes, realPaths, resolveConfiguration, withSettings } from './configuration.ts';
+import { realPaths, resolveConfiguration } from './configuration.ts';
 import type { PathProbe, WrittenConfiguration } from './configuration.ts';
+import { matrixAxes, pathsOf } from './matrix.ts';
+import type { Assignments, Axis } from './matrix.ts';
+import { withSettings } from './settings.ts';
 
 /** More runs than anyone meant to start: the matrix has an axis too many. */
 export const mostPlans = 10_000;
@@ -18,9 +21,6 @@ export interface Plan {
   readonly configuration: Configuration;
 }
 
-type Axis = readonly [path: string, values: MatrixValues];
-type Combination = readonly (readonly [path: string, value: unknown])[];
-
 /** What a range's interpolation leaves behind the twelfth digit is rounding, not intent: 0.0001, not 0.00010000000000000002. */
 function tidy(value: number): number {
   return Number(value.toPrecision(12));
@@ -32,19 +32,23 @@ function between({ from, to, scale }: Exclude<MatrixValues, readonly unknown[]>,
   return tidy(scale === 'log' ? from * (to / from) ** t : from + (to - from) * t);
 }
 
-/** The values of an axis, or nothing when it is a range without steps, which only random draws can use. */
-function valuesOf(values: MatrixValues): readonly unknown[] | undefined {
-  if (Array.isArray(values)) return values;
+/** What the values of an axis set, or nothing when it is a range without steps, which only random draws can use. */
+function choicesOf(axis: Axis): readonly Assignments[] | undefined {
+  if (axis.kind === 'cases') return axis.cases.map((each) => Object.entries(each));
+  const { path, values } = axis;
+  if (Array.isArray(values)) return values.map((value) => [[path, value]]);
   const { steps } = values;
   if (steps === undefined) return undefined;
-  return Array.from({ length: steps }, (_, i) => between(values, i / (steps - 1)));
+  return Array.from({ length: steps }, (_, i) => [[path, between(values, i / (steps - 1))]]);
+}
+
+function axisSize(axis: Axis): number {
+  if (axis.kind === 'cases') return axis.cases.length;
+  return Array.isArray(axis.values) ? axis.values.length : (axis.values.steps ?? Infinity);
 }
 
 function gridSize(axes: readonly Axis[]): number {
-  return axes.reduce(
-    (size, [, values]) => size * (Array.isArray(values) ? values.length : (values.steps ?? Infinity)),
-    1,
-  );
+  return axes.reduce((size, axis) => size * axisSize(axis), 1);
 }
 
 /** How many runs a configuration describes, without working them out. */
@@ -53,31 +57,31 @@ export function sweepSize({ matrix }: Pick<WrittenConfiguration, 'matrix'>): num
 }
 
 /** The first axis varies slowest. */
-function grid(axes: readonly Axis[]): readonly Combination[] {
-  return axes.reduce<readonly Combination[]>(
-    (combinations, [path, values]) =>
-      combinations.flatMap((before) => (valuesOf(values) ?? []).map((value) => [...before, [path, value] as const])),
+function grid(axes: readonly Axis[]): readonly Assignments[] {
+  return axes.reduce<readonly Assignments[]>(
+    (combinations, axis) =>
+      combinations.flatMap((before) => (choicesOf(axis) ?? []).map((choice) => [...before, ...choice])),
     [[]],
   );
 }
 
-function draw(values: MatrixValues, random: RandomStream): unknown {
-  const listed = valuesOf(values);
-  if (listed !== undefined) return listed[random.below(listed.length)];
-  return Array.isArray(values) ? undefined : between(values, random.uniform());
+function draw(axis: Axis, random: RandomStream): Assignments {
+  const choices = choicesOf(axis);
+  if (choices !== undefined) return choices[random.below(choices.length)] ?? [];
+  if (axis.kind === 'cases' || Array.isArray(axis.values)) return [];
+  return [[axis.path, between(axis.values, random.uniform())]];
 }
 
 /** Different combinations, drawn axis by axis from streams of their own: a new axis leaves the draws of the others as they were. */
-function sampled(axes: readonly Axis[], count: number, seed: number): readonly Combination[] | undefined {
-  const streams = axes.map(([path]) => randomStream(seed, `sweep/${path}`));
-  const drawn = new Map<string, Combination>();
+function sampled(axes: readonly Axis[], count: number, seed: number): readonly Assignments[] | undefined {
+  const streams = axes.map(
+    (axis) => [axis, randomStream(seed, `sweep/${axis.kind === 'cases' ? 'cases' : axis.path}`)] as const,
+  );
+  const drawn = new Map<string, Assignments>();
   // All combinations of a grid turn up long before this many draws; a range too narrow to hold enough numbers never gives them.
   for (let attempts = 0; drawn.size < count; attempts++) {
     if (attempts > 1000 * count) return undefined;
-    const combination = axes.map(([path, values], i) => {
-      const random = streams[i];
-      return [path, random === undefined ? undefined : draw(values, random)] as const;
-    });
+    const combination = streams.flatMap(([axis, random]) => draw(axis, random));
     const key = JSON.stringify(combination);
     if (!drawn.has(key)) drawn.set(key, combination);
   }
@@ -117,18 +121,16 @@ export function planSweep(
   const combinations = count < size ? sampled(axes, count, matrix.seed ?? 0) : grid(axes);
   if (combinations === undefined)
     throw new FileError(file, undefined, `matrix: its ranges do not hold ${count} different combinations`);
+  const chosen = combinations.map((combination) => Object.fromEntries(combination));
   const differing = new Set(
-    axes
-      .map(([path]) => path)
-      .filter((_, axis) => new Set(combinations.map((each) => JSON.stringify(each[axis]?.[1]))).size > 1),
+    axes.flatMap(pathsOf).filter((path) => new Set(chosen.map((each) => JSON.stringify(each[path]))).size > 1),
   );
   // Thousands of plans name the same few files.
   const cached = cachedProbe(probe);
-  return combinations.map((combination) => {
-    const chosen = Object.fromEntries(combination);
+  return combinations.map((combination, index) => {
     try {
       return {
-        settings: chosen,
+        settings: chosen[index] ?? {},
         label: Object.fromEntries(combination.filter(([path]) => differing.has(path))),
         configuration: resolveConfiguration({ file, settings: withSettings(settings, combination) }, catalogue, cached),
       };
@@ -137,7 +139,7 @@ export function planSweep(
       throw new FileError(
         file,
         undefined,
-        `matrix: the combination ${labelText(chosen)} is no configuration`,
+        `matrix: the combination ${labelText(Object.fromEntries(combination))} is no configuration`,
         error.message,
         { cause: error },
       );

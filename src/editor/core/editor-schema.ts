@@ -114,13 +114,25 @@ export function editorSchema(catalogue: Catalogue): Loose {
   const properties = { ...written, method: titled(written?.['method'] ?? {}, catalogue) };
   const schema: JsonSchema = { ...rest, properties };
   const matrix = written?.['matrix'];
-  const axes = Object.fromEntries(settingPaths(schema).map((path) => [path, axis(schema, path)]));
+  const paths = settingPaths(schema);
+  const axes = Object.fromEntries(paths.map((path) => [path, axis(schema, path)]));
+  const cases = {
+    ...matrix?.properties?.['cases'],
+    items: { type: 'object', properties: Object.fromEntries(paths.map((path) => [path, settingAt(schema, path)])) },
+    defaultSnippets: [
+      {
+        label: '[{ method, learning rate }]',
+        description: 'methods with learning rates of their own',
+        body: [{ method: '${1:lora}', 'training.learningRate': '^${2:1e-3}' }],
+      },
+    ],
+  };
   return {
     ...(loosened({
       ...schema,
       properties: {
         ...properties,
-        matrix: { ...matrix, properties: { ...matrix?.properties, ...axes } },
+        matrix: { ...matrix, properties: { ...matrix?.properties, cases, ...axes } },
       },
     }) as Loose),
     defaultSnippets: snippets,

@@ -407,7 +407,11 @@ describe('the schema for editors', () => {
     const paths = settingPaths(configurationJsonSchema(installedCatalogue));
     const axes = schema.properties?.['matrix']?.properties ?? {};
     expect(paths.length).toBeGreaterThan(30);
-    for (const path of paths) expect(axes[path]?.description, path).toMatch(/\S/);
+    const inCases = axes['cases']?.items?.properties ?? {};
+    for (const path of paths) {
+      expect(axes[path]?.description, path).toMatch(/\S/);
+      expect(Object.hasOwn(inCases, path), path).toBe(true);
+    }
     expect(Object.keys(schema.properties ?? {})).toEqual(
       Object.keys(configurationJsonSchema(installedCatalogue).properties ?? {}),
     );

@@ -345,6 +345,22 @@ describe('overrides', () => {
     expect(applyOverrides(written, ['method=full', 'training.seed=9'], catalogue).matrix).toBeUndefined();
   });
 
+  it('take the place of what the matrix’s cases set, and of cases that are then alike', () => {
+    const cases = [
+      { method: 'full', 'training.learningRate': 1e-4 },
+      { 'method.rank': 2, 'training.steps': 3 },
+      { 'method.rank': 2, 'training.steps': 5 },
+    ];
+    const swept = parse(smallest.replace('}', `, "matrix": ${JSON.stringify({ cases, sample: 2 })} }`));
+    const matrixOf = (...overrides: readonly string[]) => applyOverrides(swept, overrides, catalogue).matrix;
+    expect(matrixOf('training.epochs=1')).toEqual({ cases: [cases[0], { 'method.rank': 2 }], sample: 2 });
+    expect(matrixOf('method=lora', 'training.learningRate=1e-3')).toEqual({
+      cases: [{}, { 'training.steps': 3 }, { 'training.steps': 5 }],
+      sample: 2,
+    });
+    expect(matrixOf('method=lora', 'training.learningRate=1e-3', 'training.steps=1')).toBeUndefined();
+  });
+
   it.each([
     ['training.epohcs=1', 'training.epohcs: there is no such setting\n  Did you mean "training.epochs"?'],
     ['epochs=1', 'Did you mean "training.epochs"?'],

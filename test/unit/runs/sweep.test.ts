@@ -55,7 +55,44 @@ describe('the grid', () => {
     expect(values({ from: 3, to: 1, steps: 3 })).toEqual([3, 2, 1]);
   });
 
+  it('keeps together what a case sets, in every combination with the axes', () => {
+    const all = plans({
+      'training.seed': [0, 1],
+      cases: [
+        { method: 'full', 'training.learningRate': 1e-4 },
+        { method: { id: 'lora', rank: 4 } },
+        { method: 'lora', 'training.learningRate': 1e-3, 'training.batchSize': 8 },
+      ],
+    });
+    expect(all.map(({ label }) => labelText(label))).toEqual([
+      'method=full training.learningRate=0.0001 training.seed=0',
+      'method=full training.learningRate=0.0001 training.seed=1',
+      'method={"id":"lora","rank":4} training.seed=0',
+      'method={"id":"lora","rank":4} training.seed=1',
+      'method=lora training.learningRate=0.001 training.batchSize=8 training.seed=0',
+      'method=lora training.learningRate=0.001 training.batchSize=8 training.seed=1',
+    ]);
+    expect(all.map(({ configuration: { training } }) => training.learningRate)).toEqual([
+      1e-4, 1e-4, 5e-4, 5e-4, 1e-3, 1e-3,
+    ]);
+    expect(all[5]?.configuration.training).toMatchObject({ batchSize: 8, seed: 1 });
+  });
+
+  it('a case may be empty: the file as it is', () => {
+    expect(settings({ cases: [{}, { 'training.seed': 3 }] })).toEqual([{}, { 'training.seed': 3 }]);
+  });
+
   it.each([
+    [{ cases: [] }, 'at least 1 item'],
+    [{ cases: ['lora'] }, 'matrix.cases[0]: expected an object'],
+    [{ cases: [{ 'method.ranc': 2 }] }, 'matrix.cases[0].method.ranc: there is no such setting'],
+    [{ cases: [{}, { 'method.rank': 0 }] }, 'matrix.cases[1].method.rank: '],
+    [{ cases: [{}, { method: { id: 'lora', rank: 0 } }] }, 'matrix.cases[1].method.rank: '],
+    [{ cases: [{ 'training.seed': 1 }], 'training.seed': [2] }, 'training.seed is an axis of the matrix as well'],
+    [{ cases: [{ 'training.epochs': 1, 'training.steps': 1 }] }, 'exclude one another'],
+    [{ cases: [{ 'training.steps': 1 }], 'training.epochs': [1] }, 'exclude one another'],
+    [{ cases: [{ 'training.seed': 1 }, { 'training.seed': 1 }] }, 'is listed twice'],
+    [{ cases: [{}], 'training.seed': { from: 0, to: 10_000, steps: 10_001 } }, '10,001 runs, more than 10,000'],
     [{ 'training.seeds': [1] }, 'there is no such setting\n  Did you mean "training.seed"?'],
     [{ 'training.seed': [] }, 'at least 1 item'],
     [{ 'training.seed': [1, 2, 1] }, '1 is listed twice'],
@@ -117,6 +154,13 @@ describe('random search', () => {
     const small = { 'method.rank': [1, 2], 'training.seed': [0, 1, 2] };
     for (const sample of [6, 7, 1000]) expect(settings({ ...small, sample })).toEqual(settings(small));
     expect(new Set(settings({ ...small, sample: 5 }).map((each) => JSON.stringify(each))).size).toBe(5);
+  });
+
+  it('draws cases whole', () => {
+    const cases = [1, 2, 4].map((rank) => ({ 'method.rank': rank, 'training.learningRate': rank * 1e-4 }));
+    const drawn = settings({ cases, 'training.dropout': { from: 0, to: 0.5 }, sample: 60 });
+    expect(new Set(drawn.map((each) => each['method.rank']))).toEqual(new Set([1, 2, 4]));
+    for (const each of drawn) expect(each['training.learningRate']).toBe(Number(each['method.rank']) * 1e-4);
   });
 
   it('draws evenly: every value of an axis turns up', () => {

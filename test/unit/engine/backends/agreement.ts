@@ -1,6 +1,7 @@
 import { expect } from 'vitest';
-import type { CompileOptions, TensorData, WeightLocation } from '../../../../src/engine/backends/backend.ts';
+import type { Backend, CompileOptions, TensorData, WeightLocation } from '../../../../src/engine/backends/backend.ts';
 import { onnxBackend } from '../../../../src/engine/backends/onnx/onnx-backend.ts';
+import { tfjsBackend } from '../../../../src/engine/backends/tfjs/tfjs-backend.ts';
 import type { DType, Value } from '../../../../src/engine/graph/value.ts';
 import { interpret } from '../../../support/interpreter.ts';
 
@@ -51,18 +52,30 @@ function disagreement(a: readonly number[], b: readonly number[]): number {
   }, 0);
 }
 
-/** Runs a graph on onnxruntime and holds dtype, shape and every element against the interpreter. */
+/** Runs a graph on every backend and holds dtype, shape and every element against the interpreter. */
 export async function expectAgreement(
   outputs: Readonly<Record<string, Value>>,
   feeds: Readonly<Record<string, TensorData>>,
   weights: Readonly<Record<string, WeightLocation & { readonly kind: 'data' }>> = {},
   tolerance = 1e-5,
+  backends: readonly Backend[] = [onnxBackend, tfjsBackend],
 ): Promise<void> {
   const plain = Object.fromEntries(
     Object.entries(feeds).map(([name, feed]) => [name, { shape: feed.shape, data: numbersOf(feed) }]),
   );
   const expected = interpret(outputs, plain, weights);
-  const executable = await onnxBackend.compile(outputs, new Map(Object.entries(weights)), cpu);
+  for (const backend of backends) await expectResults(backend, outputs, feeds, weights, expected, tolerance);
+}
+
+async function expectResults(
+  backend: Backend,
+  outputs: Readonly<Record<string, Value>>,
+  feeds: Readonly<Record<string, TensorData>>,
+  weights: Readonly<Record<string, WeightLocation>>,
+  expected: Readonly<Record<string, { readonly shape: readonly number[]; readonly data: ArrayLike<number> }>>,
+  tolerance: number,
+): Promise<void> {
+  const executable = await backend.compile(outputs, new Map(Object.entries(weights)), cpu);
   try {
     const results = await executable.run(feeds);
     expect(Object.keys(results)).toEqual(Object.keys(outputs));
@@ -70,7 +83,8 @@ export async function expectAgreement(
       const result = results[name];
       const wanted = expected[name];
       if (result === undefined || wanted === undefined) throw new Error(`no result ${name}`);
-      expect({ name, dtype: result.dtype, shape: result.shape }).toEqual({
+      expect({ on: backend.name, name, dtype: result.dtype, shape: result.shape }).toEqual({
+        on: backend.name,
         name,
         dtype: value.dtype,
         shape: wanted.shape,
@@ -78,7 +92,7 @@ export async function expectAgreement(
       const worst = disagreement(numbersOf(result), Array.from(wanted.data));
       expect(
         worst,
-        `${name}: ${numbersOf(result).slice(0, 8).join()} for ${wanted.data.slice(0, 8).join()}`,
+        `${name} on ${backend.name}: ${numbersOf(result).slice(0, 8).join()} for ${Array.from(wanted.data).slice(0, 8).join()}`,
       ).toBeLessThan(tolerance);
     }
   } finally {

@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { TensorData, WeightLocation } from '../../../../src/engine/backends/backend.ts';
+import { onnxBackend } from '../../../../src/engine/backends/onnx/onnx-backend.ts';
+import { tfjsBackend } from '../../../../src/engine/backends/tfjs/tfjs-backend.ts';
 import { multiplyDims, symbol } from '../../../../src/engine/graph/dims.ts';
 import {
   add,
@@ -46,7 +48,7 @@ import {
   where,
 } from '../../../../src/engine/graph/operations.ts';
 import type { OperationKind, Value } from '../../../../src/engine/graph/value.ts';
-import { expectAgreement, floats, noise, tensor } from './agreement.ts';
+import { cpu, expectAgreement, floats, noise, tensor } from './agreement.ts';
 
 const [batch, sequence] = [symbol('batch'), symbol('sequence')];
 const tokens = multiplyDims(batch, sequence);
@@ -116,7 +118,7 @@ const cases: Readonly<Record<OperationKind, () => Readonly<Record<string, Value>
   constant: () => ({
     float: constant([1, -2.5, 1e-30, 3e38, 0, -0], [2, 3]),
     int: constant([2147483647, -2147483648], [2], 'int32'),
-    long: constant([9007199254740991], [], 'int64'),
+    long: constant([-2147483648], [], 'int64'),
     bool: constant([1, 0], [2, 1], 'bool'),
     none: constant([], [0, 3]),
     inverse: divide(1, constant([0, -0], [2])),
@@ -250,7 +252,7 @@ const cases: Readonly<Record<OperationKind, () => Readonly<Record<string, Value>
   },
 };
 
-describe('every operation on onnxruntime agrees with the interpreter', () => {
+describe('every operation agrees with the interpreter on every backend', () => {
   test.each(Object.entries(cases))('%s', async (kind, build) => {
     const outputs = build();
     expect(Object.keys(outputs), kind).not.toHaveLength(0);
@@ -262,5 +264,15 @@ describe('every operation on onnxruntime agrees with the interpreter', () => {
     const onto = (): Value => putRows(takeRows(hidden, longPositions), longPositions, sequence);
     await expectAgreement({ sum: add(hidden, put()), turned: add(put(), other) }, feeds);
     await expectAgreement({ both: add(put(), onto()), twice: ((p) => add(p, p))(put()) }, feeds);
+  });
+
+  test('integers beyond 32 bits, which TensorFlow.js refuses', async () => {
+    const [wide, fed] = [constant([9007199254740991], [], 'int64'), input('fed', 'int64', [])];
+    const feed = { fed: tensor('int64', [], [2 ** 40]) };
+    await expectAgreement({ wide, sum: add(fed, 1) }, feed, {}, 1e-15, [onnxBackend]);
+    await expect(tfjsBackend.compile({ wide }, new Map(), cpu)).rejects.toThrow('int64[] holds 9007199254740991');
+    const executable = await tfjsBackend.compile({ sum: add(fed, 1) }, new Map(), cpu);
+    await expect(executable.run(feed)).rejects.toThrow('int64[] (fed) holds 1099511627776');
+    await executable.dispose();
   });
 });

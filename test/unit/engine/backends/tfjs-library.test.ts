@@ -1,0 +1,57 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { UserError } from '../../../../src/base/errors.ts';
+import { describeLibrary, findTfjs } from '../../../../src/engine/backends/tfjs/library.ts';
+
+const root = join(import.meta.dirname, '..', '..', '..', '..');
+
+let folder: string;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'peft-tfjs-'));
+});
+
+afterEach(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** As npm leaves a package whose native part could not be downloaded. */
+function installBroken(name: string): string {
+  const at = join(folder, 'node_modules', name);
+  mkdirSync(at, { recursive: true });
+  writeFileSync(join(at, 'package.json'), JSON.stringify({ name, version: '4.22.0', main: 'index.js' }));
+  writeFileSync(join(at, 'index.js'), "throw new Error('the addon cannot be found at lib/napi-v8\\nand more');\n");
+  return at;
+}
+
+test('what is installed beside the program is found, with its version and backend', async () => {
+  const { name, version, folder: found, backend, passedOver } = await findTfjs(0, [folder, root]);
+  expect(name).toMatch(/^@tensorflow\/tfjs/);
+  const manifest = JSON.parse(readFileSync(join(found, 'package.json'), 'utf8')) as { readonly version: string };
+  expect(version).toBe(manifest.version);
+  expect(backend).toBe('cpu');
+  expect(passedOver).toEqual([]);
+});
+
+test('a faster package that cannot be loaded is passed over and named', async () => {
+  const broken = installBroken('@tensorflow/tfjs-node');
+  const library = await findTfjs(0, [folder, root]);
+  const problem = 'the addon cannot be found at lib/napi-v8';
+  expect(library.passedOver).toEqual([{ name: '@tensorflow/tfjs-node', folder: broken, problem }]);
+  expect(describeLibrary(library)).toMatch(
+    /^@tensorflow\/tfjs\S* 4\.\d+\.\d+, its backend cpu; @tensorflow\/tfjs-node cannot be loaded: the addon/,
+  );
+});
+
+test('where there is none the user is told how to install it, and what is broken', async () => {
+  const nothing = findTfjs(0, [folder]);
+  await expect(nothing).rejects.toThrow(UserError);
+  await expect(nothing).rejects.toThrow(/not installed here\n.*npm install @tensorflow\/tfjs-node /);
+  installBroken('@tensorflow/tfjs-node-gpu');
+  installBroken('@tensorflow/tfjs');
+  await expect(findTfjs(0, [folder])).rejects.toThrow(
+    /@tensorflow\/tfjs-node-gpu in .* cannot be loaded: the addon cannot be found at lib\/napi-v8; @tensorflow\/tfjs in /,
+  );
+});

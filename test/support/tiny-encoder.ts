@@ -23,6 +23,7 @@ export const tinyConfigJson = {
 
 /** How a tiny encoder differs from the usual one. */
 export interface TinyChanges {
+  readonly model_type?: 'bert' | 'roberta';
   /** More words than its tokenizer knows, for tests that write token ids themselves. */
   readonly vocab_size?: number;
   /** Deviation of the embeddings' numbers. */
@@ -75,12 +76,12 @@ export function tinySentences(count: number, seed: number): string {
   return `sentence\tlabel\n${rows.join('\n')}\n`;
 }
 
-/** Writes a folder with a tiny random BERT and its tokenizer in Hugging Face layout; `remove` deletes it. */
+/** Writes a folder with a tiny random encoder, a BERT unless said otherwise, and BERT's tokenizer in Hugging Face layout; `remove` deletes it. */
 export async function makeTinyEncoder({ embeddingDeviation = 0.3, ...changes }: TinyChanges = {}): Promise<{
   readonly folder: string;
   readonly remove: () => Promise<void>;
 }> {
-  const config = { ...tinyConfigJson, ...changes };
+  const config = { ...tinyConfigJson, ...(changes.model_type === 'roberta' ? { pad_token_id: 1 } : {}), ...changes };
   const folder = await mkdtemp(join(tmpdir(), 'tiny-encoder-'));
   await writeFile(join(folder, 'config.json'), JSON.stringify(config));
   await writeFile(join(folder, 'vocab.txt'), tinyVocabulary.map((token) => `${token}\n`).join(''));

@@ -1,0 +1,62 @@
+import { assembleBatch } from '../../src/engine/data/batches.ts';
+import type { TensorData } from '../../src/engine/backends/backend.ts';
+import { frozenWeights, type EncoderCheckpoint } from '../../src/engine/encoder-checkpoint.ts';
+import { batchFeeds, dropoutWords } from '../../src/engine/feeds.ts';
+import type { Value } from '../../src/engine/graph/value.ts';
+import { buildModel, gradientsOf, LOSS_SCALE, type ModelGraph } from '../../src/engine/model-graph.ts';
+import { privateOutputs } from '../../src/engine/private-step.ts';
+import { trainedFeeds } from '../../src/engine/training-step.ts';
+import type { WeightSource } from '../../src/engine/backends/backend.ts';
+import { makeSequences, noisyValues, planOf, smallOptions } from './method-model.ts';
+
+const EXAMPLES = 3;
+const MASK = 4;
+
+/** A training step of a method on a tiny encoder, ready to be compiled and run. */
+export interface MethodStep {
+  readonly model: ModelGraph;
+  readonly outputs: Readonly<Record<string, Value>>;
+  readonly weights: WeightSource;
+  readonly feeds: Readonly<Record<string, TensorData>>;
+}
+
+/**
+ * The step with dropout, from values as after some steps of training.
+ * @param kind `plain` computes the gradient of the mean, `private` the clipped sum of each example's own
+ */
+export async function methodStep(
+  checkpoint: EncoderCheckpoint,
+  id: string,
+  kind: 'plain' | 'private',
+): Promise<MethodStep> {
+  const { config } = checkpoint;
+  const model = buildModel(planOf(checkpoint, id, smallOptions[id] ?? {}), { dropout: 0.1 });
+  const data = makeSequences(EXAMPLES, 5);
+  const batch = assembleBatch(
+    data,
+    Uint32Array.from({ length: EXAMPLES }, (_, index) => index),
+    {
+      padId: config.padTokenId,
+    },
+  );
+  const sizes = { batch: batch.shape[0], sequence: batch.shape[1] };
+  const scalar = (number: number): TensorData => ({ dtype: 'float32', shape: [], data: Float32Array.of(number) });
+  const { logits } = model.outputs;
+  if (logits === undefined) throw new Error('the model has no logits');
+  return {
+    model,
+    outputs:
+      kind === 'plain'
+        ? { loss: model.loss, logits, ...gradientsOf(model) }
+        : { logits, ...privateOutputs(model, 'flat') },
+    weights: frozenWeights(model, checkpoint, 0),
+    feeds: {
+      ...batchFeeds(batch, config, model.readsMask ? MASK : undefined, model.specialTokens),
+      ...dropoutWords(model.dropoutSites, sizes, { seed: 1, step: 3, microBatch: 0 }),
+      ...trainedFeeds(model, await noisyValues(model, checkpoint, 0.05)),
+      [LOSS_SCALE]: scalar(1 / EXAMPLES),
+      max_grad_norm: scalar(0.5),
+      example_weights: { dtype: 'float32', shape: [EXAMPLES], data: Float32Array.of(1, 0, 1) },
+    },
+  };
+}

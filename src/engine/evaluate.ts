@@ -2,6 +2,7 @@ import { IGNORED_LABEL } from '../tasks/losses.ts';
 import { evaluateTask, evaluateWords, greatest, predictionsOf } from '../tasks/metrics.ts';
 import { outputCount, type Task, type WordTask } from '../tasks/task.ts';
 import type { Executable } from './backends/backend.ts';
+import { joinExamples, runInParts, sliceExamples, unlimitedRoom, type Room } from './batch-parts.ts';
 import { evaluationBatches, scatterRows, type Batch } from './data/batches.ts';
 import type { Dataset } from './data/dataset.ts';
 import type { EncoderConfig } from './encoders/config.ts';
@@ -24,6 +25,8 @@ export interface EvaluationOptions {
   /** How many special tokens of each example the method shifts. */
   readonly specialTokens: number;
   readonly masking?: Masking | undefined;
+  /** What is known of the device's memory. */
+  readonly room?: Room;
 }
 
 /**
@@ -56,22 +59,23 @@ async function evaluateMaskedWords(
   executable: Executable,
   dataset: Dataset,
   trained: NamedTensors,
-  { batchSize, config, masking }: EvaluationOptions,
+  { batchSize, config, masking, room = unlimitedRoom() }: EvaluationOptions,
 ): Promise<Evaluation> {
   if (masking === undefined) throw new Error('nothing tells how tokens are masked');
   let [loss, right, scored] = [0, 0, 0];
   for (const batch of evaluationBatches(dataset, batchSize, { padId: config.padTokenId })) {
     const { feeds, counts } = maskBatch(batch, config, masking, { kind: 'evaluation' });
-    const results = await executable.run({
-      ...trained,
-      ...feeds,
-      [LOSS_SCALE]: { dtype: 'float32', shape: [], data: Float32Array.of(1) },
-    });
-    const [losses, rights] = [results['losses'], results['right']];
-    if (losses?.dtype !== 'float32' || rights?.dtype !== 'float32') throw new Error('the graph gives no losses');
+    const parts = await runInParts(batch.shape, room, (from, to) =>
+      executable.run({
+        ...trained,
+        ...sliceExamples(feeds, batch.shape[0], from, to),
+        [LOSS_SCALE]: { dtype: 'float32', shape: [], data: Float32Array.of(1) },
+      }),
+    );
+    const [losses, rights] = [joinExamples(parts, 'losses'), joinExamples(parts, 'right')];
     for (const [row, count] of counts.entries()) {
-      loss += (losses.data[row] ?? NaN) * count;
-      right += rights.data[row] ?? NaN;
+      loss += (losses[row] ?? NaN) * count;
+      right += rights[row] ?? NaN;
       scored += count;
     }
   }
@@ -122,17 +126,17 @@ async function* runOver(
   executable: Executable,
   dataset: Dataset,
   trained: NamedTensors,
-  { batchSize, config, maskToken, specialTokens }: EvaluationOptions,
+  { batchSize, config, maskToken, specialTokens, room = unlimitedRoom() }: EvaluationOptions,
 ): AsyncGenerator<{ readonly batch: Batch; readonly logits: Float32Array; readonly losses: Float32Array }> {
   for (const batch of evaluationBatches(dataset, batchSize, { padId: config.padTokenId })) {
-    const results = await executable.run({
-      ...trained,
-      ...batchFeeds(batch, config, maskToken, specialTokens),
-      [LOSS_SCALE]: { dtype: 'float32', shape: [], data: Float32Array.of(1) },
-    });
-    const logits = results['logits'];
-    const losses = results['losses'];
-    if (logits?.dtype !== 'float32' || losses?.dtype !== 'float32') throw new Error('the graph gives no logits');
-    yield { batch, logits: logits.data, losses: losses.data };
+    const feeds = batchFeeds(batch, config, maskToken, specialTokens);
+    const parts = await runInParts(batch.shape, room, (from, to) =>
+      executable.run({
+        ...trained,
+        ...sliceExamples(feeds, batch.shape[0], from, to),
+        [LOSS_SCALE]: { dtype: 'float32', shape: [], data: Float32Array.of(1) },
+      }),
+    );
+    yield { batch, logits: joinExamples(parts, 'logits'), losses: joinExamples(parts, 'losses') };
   }
 }

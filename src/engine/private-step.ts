@@ -1,14 +1,15 @@
 import type { Executable, TensorData } from './backends/backend.ts';
+import { joinExamples, runInParts, sliceExamples, sumParts, unlimitedRoom, type Room } from './batch-parts.ts';
 import { assembleBatch } from './data/batches.ts';
 import { exampleAt } from './data/dataset.ts';
-import { batchFeeds, dropoutWords, type NamedTensors } from './feeds.ts';
+import { batchFeeds, type NamedTensors } from './feeds.ts';
 import { input } from './graph/operations.ts';
 import { clippedSums, perExampleGradients, type ClippingFunction } from './graph/per-example.ts';
 import type { Value } from './graph/value.ts';
 import { BATCH } from './encoders/encoder.ts';
 import { LOSS_SCALE, type ModelGraph } from './model-graph.ts';
 import { globalNorm } from './optimisers/clip.ts';
-import { DivergedError, type StepGradient } from './training-step.ts';
+import { DivergedError, dropoutFeeds, type StepGradient } from './training-step.ts';
 import type { TrainingSetup } from './training-setup.ts';
 
 /** The privacy loss that the steps so far amount to. */
@@ -150,7 +151,8 @@ async function runChunk(
  * @param executable gives the outputs of `privateOutputs`
  * @param step counted from 1
  * @param maxGradNorm the step's clipping norm
- * @throws DivergedError when the noisy gradient is not finite
+ * @param room what is known of the device's memory
+ * @throws DivergedError when the noisy gradient is not finite; UserError when one example alone does not fit into the device's memory
  */
 export async function computePrivateGradient(
   setup: TrainingSetup,
@@ -160,6 +162,7 @@ export async function computePrivateGradient(
   feeds: NamedTensors,
   step: number,
   maxGradNorm = mechanism.maxGradNorm,
+  room: Room = unlimitedRoom(),
 ): Promise<PrivateGradient> {
   const { train, checkpoint, settings, maskToken } = setup;
   const drawn = mechanism.draw(step);
@@ -170,18 +173,36 @@ export async function computePrivateGradient(
   let clipped = 0;
   let counted = 0;
   for (const [microBatch, wanted] of chunksOf(setup, drawn).entries()) {
-    const run = ({ indices, real }: Chunk): Promise<Readonly<Record<string, TensorData>>> => {
+    const run = async ({ indices, real }: Chunk): Promise<Readonly<Record<string, TensorData>>> => {
       const batch = assembleBatch(train, indices, { padId: checkpoint.config.padTokenId });
       const sizes = { batch: batch.shape[0], sequence: batch.shape[1] };
       tokens += batch.tokens;
-      return executable.run({
-        ...feeds,
+      const words = dropoutFeeds(model.dropoutSites, sizes, { seed: settings.seed, step, microBatch });
+      const ofExamples: NamedTensors = {
         ...batchFeeds(batch, checkpoint.config, maskToken, model.specialTokens),
-        ...dropoutWords(model.dropoutSites, sizes, { seed: settings.seed, step, microBatch }),
-        [LOSS_SCALE]: { dtype: 'float32', shape: [], data: Float32Array.of(1) },
-        [MAX_NORM]: { dtype: 'float32', shape: [], data: Float32Array.of(maxGradNorm * ROUNDING_MARGIN) },
+        ...words.ofExamples,
         [EXAMPLE_WEIGHTS]: { dtype: 'float32', shape: [real.length], data: Float32Array.from(real, Number) },
+      };
+      const parts = await runInParts(batch.shape, room, (from, to) =>
+        executable.run({
+          ...feeds,
+          ...words.shared,
+          ...sliceExamples(ofExamples, real.length, from, to),
+          [LOSS_SCALE]: { dtype: 'float32', shape: [], data: Float32Array.of(1) },
+          [MAX_NORM]: { dtype: 'float32', shape: [], data: Float32Array.of(maxGradNorm * ROUNDING_MARGIN) },
+        }),
+      );
+      const [only] = parts;
+      if (only !== undefined && parts.length === 1) return only.result;
+      const perExample = (name: string): TensorData => ({
+        dtype: 'float32',
+        shape: [real.length],
+        data: joinExamples(parts, name),
       });
+      const sums = model.trained.map(
+        ({ name, shape }) => [name, { dtype: 'float32', shape, data: sumParts(parts, name) }] as const,
+      );
+      return { losses: perExample('losses'), norms: perExample('norms'), ...Object.fromEntries(sums) };
     };
     const { results, chunk } = await runChunk(run, wanted);
     if (results === undefined) continue;

@@ -1,5 +1,6 @@
 import { combineSplits } from '../tasks/metrics.ts';
 import type { Executable } from './backends/backend.ts';
+import { unlimitedRoom, type Room } from './batch-parts.ts';
 import { batchCount, trainingOrder } from './data/batches.ts';
 import { lengthsOf } from './data/dataset.ts';
 import { frozenWeights, startValues } from './encoder-checkpoint.ts';
@@ -91,6 +92,9 @@ interface Session {
   readonly feeds: NamedTensors;
   readonly trained: readonly Trained[];
   readonly optimiser: AdamWState;
+  /** What is known of the device's memory: a step keeps for its backward half what an evaluation gives free. */
+  readonly room: Room;
+  readonly evaluationRoom: Room;
   progress: Progress;
   /** Compiled at the first evaluation. */
   evaluation: Executable | undefined;
@@ -154,6 +158,8 @@ async function openSession(setup: TrainingSetup, host: TrainingHost, from: Train
     feeds: trainedFeeds(model, values),
     trained,
     optimiser: from === undefined ? createAdamW(trained) : restoreAdamW(trained, from.optimiserStep, from.optimiser),
+    room: unlimitedRoom((message) => host.emit({ type: 'log', level: 'warning', message })),
+    evaluationRoom: unlimitedRoom((message) => host.emit({ type: 'log', level: 'warning', message })),
     progress: from?.progress ?? atStart,
     evaluation: undefined,
   };
@@ -223,15 +229,16 @@ function orderedSteps(session: Session, executable: Executable): ComputeStep {
   return async (step) => {
     const batches = Math.min(setup.settings.accumulation, lengths.batchesPerEpoch - session.progress.batch);
     const group = Array.from({ length: batches }, () => order.next().value.indices);
-    return { gradient: await computeGradient(setup, model, executable, session.feeds, group, step), batches };
+    const gradient = await computeGradient(setup, model, executable, session.feeds, group, step, session.room);
+    return { gradient, batches };
   };
 }
 
 function privateSteps(session: Session, executable: Executable, mechanism: PrivateMechanism): ComputeStep {
-  const { setup, host, model, feeds } = session;
+  const { setup, host, model, feeds, room } = session;
   return async (step) => {
     const used = session.progress.clippingNorm ?? mechanism.maxGradNorm;
-    const gradient = await computePrivateGradient(setup, mechanism, model, executable, feeds, step, used);
+    const gradient = await computePrivateGradient(setup, mechanism, model, executable, feeds, step, used, room);
     host.recordPrivate?.(gradient.record);
     // How many examples and tokens were drawn is not covered by epsilon; rates speak of the expected number.
     return {
@@ -306,6 +313,7 @@ async function evaluateAll(session: Session): Promise<void> {
       maskToken,
       specialTokens: session.model.specialTokens,
       masking: setup.masking,
+      room: session.evaluationRoom,
     });
     results.push({ split, examples: dataset.count, loss, metrics, seconds: (host.now() - began) / 1000 });
   }

@@ -1,8 +1,10 @@
 import type { Executable, TensorData } from './backends/backend.ts';
 import { IGNORED_LABEL } from '../tasks/losses.ts';
+import { runInParts, sliceExamples, unlimitedRoom, type Room } from './batch-parts.ts';
 import { assembleBatch } from './data/batches.ts';
 import { batchFeeds, dropoutWords, type NamedTensors } from './feeds.ts';
-import type { Bindings } from './graph/dims.ts';
+import { evaluateDim, type Bindings } from './graph/dims.ts';
+import type { DropoutSite } from './graph/random-mask.ts';
 import { LOSS_SCALE, type ModelGraph } from './model-graph.ts';
 import { globalNorm } from './optimisers/clip.ts';
 import { maskBatch } from './pretraining/masking.ts';
@@ -61,10 +63,23 @@ function addInto(
 /** What one pass through the graph is fed of its batch. */
 interface Pass {
   readonly feeds: NamedTensors;
+  readonly shape: readonly [examples: number, tokens: number];
   readonly sizes: Bindings;
   readonly tokens: number;
-  /** How many tokens it scores; nothing where it scores examples. */
-  readonly scored: number | undefined;
+  /** How many tokens of each example it scores; nothing where it scores examples. */
+  readonly scored: Int32Array | undefined;
+}
+
+function total(counts: Int32Array): number {
+  return counts.reduce((sum, count) => sum + count, 0);
+}
+
+function scoredTokens(labels: ArrayLike<number>, [examples, tokens]: readonly [number, number]): Int32Array {
+  return Int32Array.from({ length: examples }, (_, row) => {
+    let scored = 0;
+    for (let t = 0; t < tokens; t++) if (labels[row * tokens + t] !== IGNORED_LABEL) scored++;
+    return scored;
+  });
 }
 
 function passOf(setup: TrainingSetup, model: ModelGraph, indices: Uint32Array, step: number, microBatch: number): Pass {
@@ -81,15 +96,34 @@ function passOf(setup: TrainingSetup, model: ModelGraph, indices: Uint32Array, s
     });
     return {
       feeds,
+      shape: batch.shape,
       sizes: { ...sizes, masked: Math.max(...counts) },
       tokens,
-      scored: counts.reduce((sum, count) => sum + count, 0),
+      scored: counts,
     };
   }
   const feeds = batchFeeds(batch, checkpoint.config, maskToken, model.specialTokens);
-  const scored =
-    batch.labelled === 'words' ? Array.from(batch.labels).filter((label) => label !== IGNORED_LABEL).length : undefined;
-  return { feeds, sizes, tokens, scored };
+  const scored = batch.labelled === 'words' ? scoredTokens(batch.labels, batch.shape) : undefined;
+  return { feeds, shape: batch.shape, sizes, tokens, scored };
+}
+
+/**
+ * The dropout words of a batch, apart by whether they belong to its examples: a site of the method's own may know of none. The words of
+ * examples stand in their order, for the examples are a site's outermost axis.
+ */
+export function dropoutFeeds(
+  sites: readonly DropoutSite[],
+  sizes: Bindings,
+  position: Parameters<typeof dropoutWords>[2],
+): { readonly ofExamples: NamedTensors; readonly shared: NamedTensors } {
+  const words = dropoutWords(sites, sizes, position);
+  const twice = { ...sizes, batch: 2 * (sizes['batch'] ?? 0) };
+  const own = new Set(
+    sites.filter(({ rows }) => evaluateDim(rows, twice) !== evaluateDim(rows, sizes)).map(({ rowInput }) => rowInput),
+  );
+  const chosen = (of: boolean): NamedTensors =>
+    Object.fromEntries(Object.entries(words).filter(([name]) => own.has(name) === of));
+  return { ofExamples: chosen(true), shared: chosen(false) };
 }
 
 function scalarOf(tensor: TensorData | undefined): number {
@@ -98,11 +132,13 @@ function scalarOf(tensor: TensorData | undefined): number {
 }
 
 /**
- * Computes the gradient of the mean loss over the examples of several batches, one pass a batch.
+ * Computes the gradient of the mean loss over the examples of several batches, one pass a batch; a batch that does not fit into the
+ * device's memory is computed in parts, whose sum is the same.
  * @param executable gives `loss` and each trained tensor's gradient by its name
  * @param batches the examples' indices in the training data
  * @param step counted from 1; with the seed it decides the dropout masks
- * @throws DivergedError when loss or gradient is not finite
+ * @param room what is known of the device's memory
+ * @throws DivergedError when loss or gradient is not finite; UserError when one example alone does not fit
  */
 export async function computeGradient(
   setup: TrainingSetup,
@@ -111,6 +147,7 @@ export async function computeGradient(
   feeds: NamedTensors,
   batches: readonly Uint32Array[],
   step: number,
+  room: Room = unlimitedRoom(),
 ): Promise<StepGradient> {
   const { settings } = setup;
   const examples = batches.reduce((sum, indices) => sum + indices.length, 0);
@@ -118,19 +155,29 @@ export async function computeGradient(
   let loss = 0;
   let tokens = 0;
   const passes = batches.map((indices, microBatch) => passOf(setup, model, indices, step, microBatch));
-  const allScored = passes.reduce((sum, { scored }) => sum + (scored ?? 0), 0);
+  const allScored = passes.reduce((sum, { scored }) => sum + (scored === undefined ? 0 : total(scored)), 0);
+  const scale: TensorData = { dtype: 'float32', shape: [], data: Float32Array.of(1 / examples) };
   for (const [microBatch, pass] of passes.entries()) {
-    // Where tokens are scored the graph gives the mean over a batch's own, which counts by its share of all; elsewhere it divides itself.
-    const share = pass.scored === undefined ? 1 : pass.scored / Math.max(1, allScored);
-    const results = await executable.run({
-      ...feeds,
-      ...pass.feeds,
-      ...dropoutWords(model.dropoutSites, pass.sizes, { seed: settings.seed, step, microBatch }),
-      [LOSS_SCALE]: { dtype: 'float32', shape: [], data: Float32Array.of(1 / examples) },
+    const words = dropoutFeeds(model.dropoutSites, pass.sizes, { seed: settings.seed, step, microBatch });
+    const ofExamples = { ...pass.feeds, ...words.ofExamples };
+    const [count] = pass.shape;
+    // Where tokens are scored the graph gives the mean over those of a pass, which counts by its share of all; elsewhere it divides itself.
+    const shareOf = (from: number, to: number): number =>
+      pass.scored === undefined ? 1 : total(pass.scored.subarray(from, to)) / Math.max(1, allScored);
+    await runInParts(pass.shape, room, async (from, to) => {
+      const share = shareOf(from, to);
+      // A mean over no tokens is no number, and adds nothing.
+      if (share === 0 && to - from < count) return;
+      const results = await executable.run({
+        ...feeds,
+        ...words.shared,
+        ...sliceExamples(ofExamples, count, from, to),
+        [LOSS_SCALE]: scale,
+      });
+      loss += share * scalarOf(results['loss']);
+      for (const { name } of model.trained) addInto(gradients, name, results[name], share);
     });
-    loss += share * scalarOf(results['loss']);
     tokens += pass.tokens;
-    for (const { name } of model.trained) addInto(gradients, name, results[name], share);
   }
   const norm = globalNorm(gradients.values());
   if (!Number.isFinite(loss)) throw new DivergedError(step, 'the loss');

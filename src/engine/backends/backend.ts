@@ -30,11 +30,24 @@ export interface CompileOptions {
   readonly threads: number;
   /** Trade memory for a little speed (the runtime's memory patterns). */
   readonly memoryPattern?: boolean;
+  /**
+   * Where a path begins at which a file is written that says of each operation what computed it and how long that took; written when
+   * the executable is disposed of.
+   */
+  readonly profile?: string;
+}
+
+/** A graph did not fit into the device's memory. What it had taken is free again; with smaller feeds it may fit. */
+export class OutOfMemoryError extends Error {
+  override readonly name = 'OutOfMemoryError';
 }
 
 /** A compiled graph, ready to run at any batch size and length. */
 export interface Executable {
-  /** Feeds by the names of inputs and parameters, results by the names the outputs were given. @throws Error on a missing or ill-shaped feed, naming it */
+  /**
+   * Feeds by the names of inputs and parameters, results by the names the outputs were given.
+   * @throws OutOfMemoryError; Error on a missing or ill-shaped feed, naming it
+   */
   run(feeds: Readonly<Record<string, TensorData>>): Promise<Readonly<Record<string, TensorData>>>;
   dispose(): Promise<void>;
 }

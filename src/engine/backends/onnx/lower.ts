@@ -127,6 +127,8 @@ interface Lowering {
   /** Weights already written: a graph may ask for one several times. */
   readonly written: Map<string, Tensor>;
   readonly tensorOf: (value: Value) => Tensor;
+  /** What the model is for: some operations are written as what a provider has. */
+  readonly provider: string | undefined;
   /** By id, the `putRows` that are added where they are used. */
   readonly scattered: ReadonlySet<number>;
 }
@@ -171,6 +173,12 @@ function flatRows(lowering: Lowering, positions: Value, sequence: Dim): Tensor {
   const starts = writer.node('Mul', [examples, shapes.scalar(sequence, dtype)]);
   const column = writer.node('Unsqueeze', [starts, writer.constant('int64', [1], [1])]);
   return writer.node('Add', [column, tensorOf(positions)]);
+}
+
+/** So many places from a first one, where both are known. */
+function placesOf(start: Dim, count: Dim): readonly number[] | undefined {
+  if (typeof start !== 'number' || typeof count !== 'number') return undefined;
+  return Array.from({ length: count }, (_, i) => start + i);
 }
 
 interface Rows {
@@ -288,6 +296,14 @@ function lowerValue(lowering: Lowering, value: Value): Tensor {
     case 'broadcast':
       return writer.node('Expand', [first(), shapes.sizes(value.shape)]);
     case 'slice':
+      // WebGPU slices no integers: the CPU would, and the rows would travel back.
+      if (lowering.provider === 'webgpu' && value.dtype === 'int32') {
+        const places = placesOf(operation.start, dimAt(value, operation.axis));
+        if (places !== undefined)
+          return writer.node('Gather', [first(), writer.constant('int32', [places.length], places)], {
+            axis: BigInt(operation.axis),
+          });
+      }
       return writer.node('Slice', [
         first(),
         shapes.size(operation.start),
@@ -342,11 +358,13 @@ function layerNormOutput({ writer, tensorOf }: Lowering, norm: Value, index: num
  * Writes a graph as an ONNX model: equal computations once, dead ones never, names that depend on the graph alone.
  * @param outputs the values to compute, by name
  * @param weights the frozen tensors, by the names of the graph's `weight` values
+ * @param provider what the model is for; without it, for any
  * @throws Error if a weight is missing or of another shape, a symbol is no axis of an input, or two leaves share a name
  */
 export function lower(
   outputs: Readonly<Record<string, Value>>,
   weights: ReadonlyMap<string, PlacedWeight>,
+  provider?: string,
 ): LoweredGraph {
   const writer = createModelWriter();
   const order = topologicalOrder(Object.values(outputs));
@@ -368,6 +386,7 @@ export function lower(
     weights,
     written: new Map(),
     tensorOf,
+    provider,
     scattered: scatteredRows(order, Object.values(outputs)),
   };
   for (const value of order) {

@@ -1,15 +1,20 @@
-import { readdir } from 'node:fs/promises';
-import { createRequire } from 'node:module';
-import path from 'node:path';
 import type * as onnxruntime from 'onnxruntime-node';
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import { messageOf, UserError } from '../../../base/errors.ts';
 import { suggestion } from '../../../base/suggest.ts';
 import type { Value } from '../../graph/value.ts';
-import type { Backend, CompileOptions, Executable, TensorData, WeightSource } from '../backend.ts';
+import {
+  OutOfMemoryError,
+  type Backend,
+  type CompileOptions,
+  type Executable,
+  type TensorData,
+  type WeightSource,
+} from '../backend.ts';
 import { bindFeeds, type Feeds } from '../feeds.ts';
 import { weightNames } from '../weight-checks.ts';
 import { lower, type LoweredGraph } from './lower.ts';
+import { addedProviders } from './providers.ts';
 import { serialiseModel } from './serialise.ts';
 import { commonFolder, placeWeights, type FindFolder, type PlacedWeights } from './weights.ts';
 
@@ -24,23 +29,24 @@ function loadRuntime(): Promise<Runtime> {
   return import('onnxruntime-node');
 }
 
-/** Providers that are no part of the package may have been installed beside the runtime, as libraries of their own. */
-async function installedLibraries(): Promise<readonly string[]> {
-  const entry = createRequire(import.meta.url).resolve('onnxruntime-node');
-  const folder = path.join(path.dirname(entry), '..', 'bin', 'napi-v6', process.platform, process.arch);
-  const libraries = await readdir(folder).catch((): readonly string[] => []);
-  return libraries.flatMap((file) => /onnxruntime_providers_(\w+)\./.exec(file)?.[1] ?? []);
-}
-
 /**
  * The execution providers that the runtime has on this machine, `cpu` among them. Whether a device is there for one shows when a
  * graph is compiled.
  */
 export async function availableProviders(): Promise<readonly string[]> {
   const { listSupportedBackends } = await loadRuntime();
-  const libraries = await installedLibraries();
+  const libraries = addedProviders();
   return listSupportedBackends().flatMap(({ name, bundled }) => (bundled || libraries.includes(name) ? [name] : []));
 }
+
+/** Rewritings of the runtime that a provider is better off without. */
+const harmfulFusions: Readonly<Record<string, string>> = {
+  // A sum and its norm fused take five times as long as one after the other.
+  cpu: 'SkipLayerNormFusion',
+  // Two rows taken out of a matrix of integers would become a Split, which WebGPU has for floats alone: the CPU would make it, and the rows
+  // would travel back.
+  webgpu: 'GatherSliceToSplitFusion',
+};
 
 async function createSession(
   runtime: Runtime,
@@ -56,6 +62,7 @@ async function createSession(
     graphOptimizationLevel: 'all',
     enableMemPattern: options.memoryPattern ?? false,
     logSeverityLevel: 3,
+    ...(options.profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: options.profile }),
     ...(weights.bytes.length > 0 ? { externalData: weights.bytes } : {}),
     extra: {
       session: {
@@ -64,8 +71,9 @@ async function createSession(
         intra_op: { allow_spinning: '1', spin_duration_us: '100' },
         ...(weights.folder === undefined ? {} : { model_external_initializers_file_folder_path: weights.folder }),
       },
-      // On the CPU a sum and its norm fused take five times as long as one after the other.
-      ...(options.provider === 'cpu' ? { optimization: { disable_specified_optimizers: 'SkipLayerNormFusion' } } : {}),
+      ...(harmfulFusions[options.provider] === undefined
+        ? {}
+        : { optimization: { disable_specified_optimizers: harmfulFusions[options.provider] } }),
     },
   });
 }
@@ -91,7 +99,22 @@ function fromTensor({ type, dims: shape, data }: Tensor): TensorData {
   throw new Error(`the runtime returned a tensor of ${type}`);
 }
 
-function makeExecutable(runtime: Runtime, session: InferenceSession, graph: LoweredGraph): Executable {
+/**
+ * The runtime throws plain errors, so that only their words tell: of its own allocator, of C++, CUDA, Direct3D (E_OUTOFMEMORY, by name
+ * or number) and Dawn.
+ */
+function isOutOfMemory(error: unknown): boolean {
+  return /failed to allocate memory|bad_alloc|bad allocation|out of memory|out_of_memory|outofmemory|8007000E|available memory of \d+ is smaller/i.test(
+    messageOf(error),
+  );
+}
+
+function makeExecutable(
+  runtime: Runtime,
+  session: InferenceSession,
+  graph: LoweredGraph,
+  profiled: boolean,
+): Executable {
   let live = true;
   return {
     async run(feeds: Feeds) {
@@ -102,7 +125,10 @@ function makeExecutable(runtime: Runtime, session: InferenceSession, graph: Lowe
         const feed = feeds[name];
         if (feed !== undefined) tensors[name] = toTensor(runtime, feed);
       }
-      const results = await session.run(tensors);
+      const results = await session.run(tensors).catch((error: unknown) => {
+        if (isOutOfMemory(error)) throw new OutOfMemoryError(messageOf(error), { cause: error });
+        throw error;
+      });
       const named: Record<string, TensorData> = {};
       for (const [name, inModel] of graph.outputNames) {
         const tensor = results[inModel];
@@ -114,6 +140,7 @@ function makeExecutable(runtime: Runtime, session: InferenceSession, graph: Lowe
     async dispose() {
       if (!live) return;
       live = false;
+      if (profiled) session.endProfiling();
       await session.release();
     },
   };
@@ -137,9 +164,10 @@ export async function compileGraph(
     throw new UserError(`there is no execution provider ${provider} here`, suggestion(provider, providers));
   }
   const weights = await placeWeights(weightNames(Object.values(outputs)), source, findFolder);
-  const graph = lower(outputs, weights.weights);
+  const graph = lower(outputs, weights.weights, provider);
   try {
-    return makeExecutable(runtime, await createSession(runtime, graph, weights, options), graph);
+    const session = await createSession(runtime, graph, weights, options);
+    return makeExecutable(runtime, session, graph, options.profile !== undefined);
   } catch (cause) {
     if (provider === 'cpu') throw cause;
     throw new UserError(

@@ -19,6 +19,7 @@ import {
   putRows,
   reduceSum,
   reshape,
+  slice,
   weight,
 } from '../../../../src/engine/graph/operations.ts';
 import type { Value } from '../../../../src/engine/graph/value.ts';
@@ -106,6 +107,17 @@ describe('lowering', () => {
     const rows = [0, 1].map((i) => gather(weight('w', [4, 8]), input(`ids${i}`, 'int32', [batch])));
     const nodes = nodesOf(Object.fromEntries(rows.map((row, i) => [`y${i}`, row])), { w: placed('BF16', 4, 8) });
     expect([count(nodes, 'Cast'), count(nodes, 'Gather')]).toEqual([1, 2]);
+  });
+
+  test('gathers integers where they would be sliced on WebGPU, which slices floats alone', () => {
+    const ids = input('ids', 'int32', [5, batch]);
+    const outputs = { ids: slice(ids, 0, 1, 3), floats: slice(parameter('p', [5]), 0, 1, 3) };
+    const types = (provider: string): readonly string[] =>
+      (lower(outputs, new Map(), provider).model.graph?.node ?? []).map(({ opType }) => opType);
+    const slicing = (provider: string): readonly string[] =>
+      types(provider).filter((type) => type === 'Slice' || type === 'Gather');
+    expect(slicing('cpu')).toEqual(['Slice', 'Slice']);
+    expect([...slicing('webgpu')].sort()).toEqual(['Gather', 'Slice']);
   });
 
   test('gives the same bytes for a graph built again', () => {

@@ -4,6 +4,8 @@ import { dirname, resolve } from 'node:path';
 import { messageOf } from '../base/errors.ts';
 import { bytes, counted } from '../base/format.ts';
 import { availableProviders, onnxBackend } from '../engine/backends/onnx/onnx-backend.ts';
+import { describeLibrary, findTfjs, installAdvice } from '../engine/backends/tfjs/library.ts';
+import { TFJS } from '../engine/backends/tfjs/tfjs-backend.ts';
 import { differentiate } from '../engine/graph/differentiate.ts';
 import { input, matmul, multiply, parameter, reduceSum, softmax } from '../engine/graph/operations.ts';
 import { hubCacheFolder, isHubOffline } from '../engine/hub.ts';
@@ -55,6 +57,19 @@ async function checkRuntime(): Promise<Check> {
   const version = packageVersions(['onnxruntime-node'])['onnxruntime-node'] ?? 'of unknown version';
   const providers = await availableProviders();
   return good('onnxruntime', `${version}, providers: ${providers.join(', ')}`);
+}
+
+/** A second engine that nothing needs unless a configuration asks for it by name. */
+async function checkTfjs(): Promise<Check> {
+  const name = 'TensorFlow.js';
+  try {
+    const library = await findTfjs();
+    return good(name, `${describeLibrary(library)}, in ${library.folder}; device ${TFJS}`);
+  } catch (error) {
+    const [message = ''] = messageOf(error).split('\n');
+    const isBroken = message.includes('cannot be loaded');
+    return isBroken ? doubtful(name, message, installAdvice) : good(name, `not installed. ${installAdvice}`);
+  }
 }
 
 /** The gradient of Σ c · softmax(x A) with respect to A, held against the numbers that pen and paper give. */
@@ -190,11 +205,8 @@ async function checkHub(): Promise<Check> {
 
 /** What configurations may name as `device` here, as far as the runtime can be asked. */
 async function providersHere(): Promise<readonly string[]> {
-  try {
-    return await availableProviders();
-  } catch {
-    return [];
-  }
+  const found = await Promise.allSettled([availableProviders(), findTfjs().then(() => [TFJS])]);
+  return found.flatMap((result) => (result.status === 'fulfilled' ? result.value : []));
 }
 
 /** A check that can't even be made is a problem of its own. */
@@ -218,6 +230,7 @@ export async function doctorCommand(app: App): Promise<number> {
     await guarded('Node', checkNode),
     await guarded('onnxruntime', checkRuntime),
     await guarded('computation', checkComputation),
+    await guarded('TensorFlow.js', checkTfjs),
     await guarded('SQLite', checkSqlite),
     await guarded('workspace', () => checkWorkspace(app)),
     await guarded('database', () => checkDatabase(app)),

@@ -7,8 +7,8 @@ import type { Catalogue } from './catalogue.ts';
  * returns is the configuration that a run starts from, every default filled in. Reading the result again changes nothing.
  */
 
-/** What computes: `auto` picks the best that works and says why. */
-export const providers = ['auto', 'cpu', 'webgpu', 'cuda', 'dml', 'coreml'] as const;
+/** What computes: `auto` picks the best that works and says why; `tfjs` is whichever TensorFlow.js the user has installed. */
+export const providers = ['auto', 'cpu', 'webgpu', 'cuda', 'dml', 'coreml', 'tfjs'] as const;
 
 const text = (longest: number) => z.string().trim().min(1).max(longest);
 const path = text(4096);
@@ -310,7 +310,10 @@ const privacy = z
   );
 
 const deviceOptions = z.strictObject({
-  provider: z.enum(providers).default('auto').describe('What computes; auto picks the best that works.'),
+  provider: z
+    .enum(providers)
+    .default('auto')
+    .describe('What computes; auto picks the best that works, tfjs is an installed TensorFlow.js.'),
   threads: z.int().min(1).max(1024).exactOptional().describe('Threads of the CPU; all cores when absent.'),
 });
 

@@ -30,6 +30,7 @@ const groups = [
     entryPoints: {
       cli: 'src/cli/main.ts',
       trainer: 'src/runs/trainer-process.ts',
+      'device-probe': 'src/engine/device-probe.ts',
       'store-worker': 'src/store/worker.ts',
       'editor-worker': 'src/editor/worker/worker.ts',
     },

@@ -1,5 +1,7 @@
 import { availableParallelism } from 'node:os';
-import { availableProviders } from './backends/onnx/onnx-backend.ts';
+import { candidates, webgpuOutlook, type Candidate, type MachineFacts } from './graphics/outlook.ts';
+import { readMachine } from './graphics/machine.ts';
+import { runProbe } from './run-probe.ts';
 
 /** What the user asked to compute on. */
 export interface DeviceWish {
@@ -16,18 +18,87 @@ export interface Device {
   readonly reason: string;
 }
 
+/** What came of trying a device. Rates are floating-point operations a second in a large matrix product. */
+export type ProbeResult =
+  | { readonly kind: 'works'; readonly rate: number; readonly cpuRate: number }
+  | { readonly kind: 'fails'; readonly reason: string };
+
+/** Tries a provider without risk to this process. */
+export type Probe = (provider: string, threads: number) => Promise<ProbeResult>;
+
+export interface DeviceChoice {
+  readonly device: Device;
+  /** What the user should know: a device that was passed over although it is there, or one that will disappoint. */
+  readonly warnings: readonly string[];
+}
+
 /** Hyperthreads share the units that matrix products need; more threads than this seldom helps and starves the machine. */
 const MOST_THREADS = 16;
 
+/** A device that is hardly faster is not worth the way to it and back. */
+const LEAST_GAIN = 1.5;
+
+/** `1.2 TFLOP/s`. */
+function rateText(rate: number): string {
+  return rate < 1e12 ? `${(rate / 1e9).toFixed(0)} GFLOP/s` : `${(rate / 1e12).toFixed(1)} TFLOP/s`;
+}
+
+/** What `auto` most probably comes to, told without trying it: where a run is counted before it is started. */
+export function likelyProvider(facts: MachineFacts): string {
+  return candidates(facts)[0]?.provider ?? 'cpu';
+}
+
+async function chooseAutomatically(threads: number, facts: MachineFacts, probe: Probe): Promise<DeviceChoice> {
+  const found = candidates(facts);
+  const warnings: string[] = [];
+  const slower: string[] = [];
+  const nameOf = ({ provider, on }: Candidate): string => `${provider} on ${on}`;
+  for (const candidate of found) {
+    const { provider } = candidate;
+    const result = await probe(provider, threads);
+    if (result.kind === 'fails') {
+      warnings.push(`${nameOf(candidate)} cannot be used: ${result.reason}`);
+      continue;
+    }
+    const rates = `matrix products at ${rateText(result.rate)}, against ${rateText(result.cpuRate)} on the CPU`;
+    if (result.rate < LEAST_GAIN * result.cpuRate) {
+      slower.push(`${nameOf(candidate)} works, with ${rates}`);
+      continue;
+    }
+    const reason = `automatic: ${nameOf(candidate)} computes a graph and its gradients right, ${rates}`;
+    return { device: { provider, threads, reason }, warnings: warnings.map((text) => `${text}; ${provider} trains`) };
+  }
+  const outlook = webgpuOutlook(facts);
+  if (found.length === 0 && outlook.state === 'unlikely') {
+    const useless = outlook.obstacle === 'no GPU' || outlook.obstacle === 'only software';
+    if (!useless && (facts.gpus?.gpus.length ?? 0) > 0)
+      warnings.push(
+        `the GPU is not used: ${outlook.message}${outlook.advice === undefined ? '' : `. ${outlook.advice}`}`,
+      );
+    slower.push(outlook.message);
+  }
+  const reason = ['automatic', ...slower, ...warnings.slice(0, found.length)].join('; ');
+  return {
+    device: { provider: 'cpu', threads, reason },
+    warnings: warnings.map((text) => (found.length === 0 ? text : `${text}; the CPU trains`)),
+  };
+}
+
 /**
- * Turns a wish into a device. `auto` is the CPU: other providers are used when they are asked for by name.
- * An unknown provider is refused by the backend, which lists what there is.
+ * Turns a wish into a device. `auto` tries what the machine's files promise, best first, and takes what computes a known graph right and
+ * faster than the CPU; drivers that compute on the CPU are not tried. A provider asked for by name is taken as it is; an unknown one is
+ * refused by the backend, which lists what there is.
  */
-export async function chooseDevice(wish: DeviceWish): Promise<Device> {
+export async function chooseDevice(
+  wish: DeviceWish,
+  facts: MachineFacts = readMachine(),
+  probe: Probe = runProbe,
+): Promise<DeviceChoice> {
   const threads = wish.threads ?? Math.min(availableParallelism(), MOST_THREADS);
-  if (wish.provider !== 'auto') return { provider: wish.provider, threads, reason: 'asked for' };
-  const others = (await availableProviders()).filter((provider) => provider !== 'cpu');
-  const reason =
-    others.length === 0 ? 'the only provider here' : `automatic; ${others.join(', ')} can be asked for by name`;
-  return { provider: 'cpu', threads, reason };
+  if (wish.provider === 'auto') return chooseAutomatically(threads, facts, probe);
+  const device = { provider: wish.provider, threads, reason: 'asked for' };
+  const outlook = webgpuOutlook(facts);
+  const disappoints =
+    wish.provider === 'webgpu' && outlook.state === 'unlikely' && outlook.obstacle === 'only software';
+  return { device, warnings: disappoints ? [`webgpu will be slower than the CPU: ${outlook.message}`] : [] };
 }

@@ -1,0 +1,29 @@
+import { messageOf } from '../base/errors.ts';
+import { onnxBackend } from './backends/onnx/onnx-backend.ts';
+import { findWrongNumber, measureProductRate } from './device-check.ts';
+import type { ProbeResult } from './device.ts';
+
+/**
+ * The program that tries a device, `node device-probe.ts PROVIDER THREADS`, in a process of its own: a driver may crash, or never answer. It
+ * prints one line of JSON, a ProbeResult.
+ */
+
+async function probe(provider: string, threads: number): Promise<ProbeResult> {
+  try {
+    const wrong = await findWrongNumber(onnxBackend, { provider, threads });
+    if (wrong !== undefined) return { kind: 'fails', reason: `it computes wrongly: ${wrong}` };
+    return {
+      kind: 'works',
+      rate: await measureProductRate(onnxBackend, { provider, threads }),
+      cpuRate: await measureProductRate(onnxBackend, { provider: 'cpu', threads }),
+    };
+  } catch (error) {
+    return { kind: 'fails', reason: messageOf(error).split('\n')[0] ?? '' };
+  }
+}
+
+const [, , provider, threads] = process.argv;
+if (provider === undefined || threads === undefined) {
+  process.stderr.write('usage: device-probe PROVIDER THREADS\n');
+  process.exitCode = 2;
+} else process.stdout.write(`${JSON.stringify(await probe(provider, Number(threads)))}\n`);

@@ -1,0 +1,186 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { onnxBackend } from '../../../src/engine/backends/onnx/onnx-backend.ts';
+import {
+  checkFeeds,
+  checkWeight,
+  checkedOutputs,
+  findWrongNumber,
+  knownNumbers,
+} from '../../../src/engine/device-check.ts';
+import { chooseDevice, likelyProvider, type Probe, type ProbeResult } from '../../../src/engine/device.ts';
+import type { MachineFacts } from '../../../src/engine/graphics/outlook.ts';
+import { probeWith, runProbe } from '../../../src/engine/run-probe.ts';
+import { interpret } from '../../support/interpreter.ts';
+
+const auto = { provider: 'auto', threads: 2 };
+const nvidia = {
+  gpus: [{ vendor: 'nvidia', name: 'H200', address: '0000:01:00.0', driver: 'nvidia' }],
+  denied: [],
+  open: ['/dev/nvidiactl'],
+} as const;
+const vulkan = {
+  loader: true,
+  drivers: [{ manifest: 'nvidia_icd.json', library: 'libGLX_nvidia.so.0', kind: 'nvidia' }],
+  restrictedBy: undefined,
+} as const;
+const machine: MachineFacts = {
+  platform: 'linux',
+  arch: 'x64',
+  providers: ['cpu', 'webgpu', 'cuda'],
+  gpus: nvidia,
+  vulkan,
+};
+const nothing: MachineFacts = {
+  ...machine,
+  providers: ['cpu', 'webgpu'],
+  gpus: { gpus: [], denied: [], open: [] },
+  vulkan: { loader: false, drivers: [], restrictedBy: undefined },
+};
+const software: MachineFacts = {
+  ...nothing,
+  vulkan: { ...vulkan, drivers: [{ manifest: 'lvp.json', library: 'libvulkan_lvp.so', kind: 'software' }] },
+};
+
+function probing(results: Readonly<Record<string, ProbeResult>>): { readonly probe: Probe; readonly tried: string[] } {
+  const tried: string[] = [];
+  return {
+    tried,
+    probe: (provider) => {
+      tried.push(provider);
+      return Promise.resolve(results[provider] ?? { kind: 'fails', reason: 'unknown' });
+    },
+  };
+}
+
+const fast = { kind: 'works', rate: 2e13, cpuRate: 4e11 } as const;
+const slow = { kind: 'works', rate: 5e11, cpuRate: 4e11 } as const;
+
+describe('the choice of a device', () => {
+  it('takes the first candidate that works and is faster, and says why', async () => {
+    const { probe, tried } = probing({ cuda: fast, webgpu: fast });
+    const { device, warnings } = await chooseDevice(auto, machine, probe);
+    expect(tried).toEqual(['cuda']);
+    expect(device).toEqual({
+      provider: 'cuda',
+      threads: 2,
+      reason:
+        'automatic: cuda on H200 computes a graph and its gradients right, matrix products at 20.0 TFLOP/s, against 400 GFLOP/s on the CPU',
+    });
+    expect(warnings).toEqual([]);
+  });
+
+  it('falls back to the next with a warning for each that fails', async () => {
+    const broken = { kind: 'fails', reason: 'libcudnn.so.9: cannot open shared object file' } as const;
+    const next = await chooseDevice(auto, machine, probing({ cuda: broken, webgpu: fast }).probe);
+    expect(next.device.provider).toBe('webgpu');
+    expect(next.warnings).toEqual([
+      'cuda on H200 cannot be used: libcudnn.so.9: cannot open shared object file; webgpu trains',
+    ]);
+    const last = await chooseDevice(auto, machine, probing({ cuda: broken }).probe);
+    expect(last.device.provider).toBe('cpu');
+    expect(last.device.reason).toContain('cuda on H200 cannot be used');
+    expect(last.warnings).toHaveLength(2);
+    expect(last.warnings.every((warning) => warning.endsWith('; the CPU trains'))).toBe(true);
+  });
+
+  it('leaves a device that is hardly faster than the CPU, without alarm', async () => {
+    const { device, warnings } = await chooseDevice(auto, machine, probing({ cuda: slow, webgpu: slow }).probe);
+    expect(device.provider).toBe('cpu');
+    expect(device.reason).toContain('webgpu on H200 works, with matrix products at 500 GFLOP/s');
+    expect(warnings).toEqual([]);
+  });
+
+  it('tries nothing where there is no GPU, nor a driver that computes on the CPU', async () => {
+    for (const facts of [nothing, software]) {
+      const { probe, tried } = probing({ webgpu: fast });
+      const { device, warnings } = await chooseDevice(auto, facts, probe);
+      expect([device.provider, tried, warnings, likelyProvider(facts)]).toEqual(['cpu', [], [], 'cpu']);
+      expect(device.reason).toMatch(/^automatic; there is no GPU/);
+    }
+    expect(likelyProvider(machine)).toBe('cuda');
+  });
+
+  it('tells of a GPU that lies idle for want of a driver', async () => {
+    const facts = { ...machine, providers: ['cpu', 'webgpu'], vulkan: { ...vulkan, drivers: [] } };
+    const { device, warnings } = await chooseDevice(auto, facts, probing({}).probe);
+    expect(device.provider).toBe('cpu');
+    expect(warnings).toEqual([expect.stringContaining('the GPU is not used: there is no Vulkan driver for H200.')]);
+  });
+
+  it('asks nobody where a provider is named, and warns of one that will be slow', async () => {
+    const { probe, tried } = probing({});
+    const asked = await chooseDevice({ provider: 'webgpu', threads: 1 }, software, probe);
+    expect(asked.device).toEqual({ provider: 'webgpu', threads: 1, reason: 'asked for' });
+    expect(asked.warnings).toEqual([expect.stringContaining('slower than the CPU')]);
+    expect((await chooseDevice({ provider: 'webgpu', threads: 1 }, machine, probe)).warnings).toEqual([]);
+    expect(tried).toEqual([]);
+  });
+});
+
+describe('the graph that a device must get right', () => {
+  it('has the numbers that float64 gives', () => {
+    const feeds = Object.fromEntries(
+      Object.entries(checkFeeds).map(([name, { shape, data }]) => [name, { shape, data: Array.from(data, Number) }]),
+    );
+    const exact = interpret(checkedOutputs(), feeds, { frozen: checkWeight });
+    expect(Object.keys(exact)).toEqual(Object.keys(knownNumbers));
+    for (const [name, known] of Object.entries(knownNumbers)) {
+      const numbers = Array.from(exact[name]?.data ?? []);
+      expect(numbers.map((number, i) => Math.abs(number - (known[i] ?? NaN)) < 1e-6)).toEqual(known.map(() => true));
+    }
+  });
+
+  it('passes on the CPU, and tells the first number that is wrong', async () => {
+    const cpu = { provider: 'cpu', threads: 1 };
+    expect(await findWrongNumber(onnxBackend, cpu)).toBeUndefined();
+    const skewed: typeof onnxBackend = {
+      name: 'skewed',
+      compile: async (outputs, weights, options) => {
+        const right = await onnxBackend.compile(outputs, weights, options);
+        return {
+          dispose: () => right.dispose(),
+          run: async (feeds) => {
+            const results = await right.run(feeds);
+            const { scale } = results;
+            if (scale?.dtype === 'float32') scale.data[2] = (scale.data[2] ?? 0) + 1e-3;
+            return results;
+          },
+        };
+      },
+    };
+    expect(await findWrongNumber(skewed, cpu)).toContain('number 3 of the gradient of scale');
+  });
+});
+
+describe('trying a device in a process of its own', () => {
+  const program = (source: string): string => {
+    const folder = mkdtempSync(join(tmpdir(), 'probe-'));
+    onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+    writeFileSync(join(folder, 'probe.mjs'), source);
+    return join(folder, 'probe.mjs');
+  };
+
+  it('gives rates for the CPU, and the reason for a provider that is not there', async () => {
+    const result = await runProbe('cpu', 1);
+    expect(result.kind).toBe('works');
+    expect(result.kind === 'works' && result.rate > 0 && result.cpuRate > 0).toBe(true);
+    expect(await runProbe('tensorrt', 1)).toMatchObject({
+      kind: 'fails',
+      reason: expect.stringContaining('tensorrt') as string,
+    });
+  });
+
+  it.skipIf(process.platform === 'win32')('survives a driver that crashes, hangs, or talks nonsense', async () => {
+    const crash = probeWith(
+      program("console.error('driver: boom'); process.kill(process.pid, 'SIGSEGV'); setInterval(() => 0, 1e6)"),
+    );
+    expect(await crash('webgpu', 1)).toEqual({ kind: 'fails', reason: 'trying it ended with SIGSEGV: driver: boom' });
+    const hang = probeWith(program('setInterval(() => 0, 1e6)'), 1500);
+    expect(await hang('webgpu', 1)).toEqual({ kind: 'fails', reason: 'it did not answer within 1.5 s' });
+    const nonsense = probeWith(program('console.log(\'{"kind": 7}\')'));
+    expect(await nonsense('webgpu', 1)).toMatchObject({ kind: 'fails' });
+  });
+});

@@ -16,8 +16,8 @@ import type { Tokenizer } from './tokenizers/tokenizer.ts';
 import { modelPlanOf, type TrainingSettings, type TrainingSetup } from './training-setup.ts';
 import type { Masking } from './pretraining/masking.ts';
 import { maskingOf, packDocuments } from './pretraining/packing.ts';
-import { onnxBackend } from './backends/onnx/onnx-backend.ts';
 import { chooseDevice, type DeviceWish } from './device.ts';
+import { engineOf } from './engine-of.ts';
 
 /** What a run is asked to do, resolved: paths absolute, defaults filled in. */
 export interface TrainingRequest {
@@ -42,6 +42,8 @@ export interface PreparedTraining {
   readonly setup: TrainingSetup;
   /** What the user should know before it starts. */
   readonly warnings: readonly string[];
+  /** The versions of the packages that compute, beside the program's own. */
+  readonly packages: Readonly<Record<string, string>>;
   /** The files that model and data were read from; `train` are those of the data that hold training examples. */
   readonly files: {
     readonly model: readonly string[];
@@ -66,6 +68,8 @@ function pick(split: LoadedSplit, indices: Uint32Array): LoadedSplit {
  */
 export async function prepareTraining(request: TrainingRequest): Promise<PreparedTraining> {
   const task = findTask(request.task.id);
+  const chosen = await chooseDevice(request.device);
+  const { backend, device, packages } = await engineOf(chosen.device);
   const folder = await resolveModel(
     request.model.id,
     request.model.revision === undefined ? {} : { revision: request.model.revision },
@@ -76,7 +80,7 @@ export async function prepareTraining(request: TrainingRequest): Promise<Prepare
   const { readsMask, head, positions } = buildModel(modelPlanOf({ checkpoint, method: request.method, task }), {
     dropout: 'off',
   });
-  const warnings: string[] = [];
+  const warnings: string[] = [...chosen.warnings];
   const isAsked = request.method.options['head'] === 'linear' || readsMask;
   if (head === 'linear' && !isAsked && checkpoint.config.family === 'bert' && !checkpoint.hasPooler) {
     warnings.push('the checkpoint has no pooler, so the head is one linear map on the first token');
@@ -107,14 +111,15 @@ export async function prepareTraining(request: TrainingRequest): Promise<Prepare
       train: whole,
       evaluations: [{ split: 'dev', dataset: heldOut }],
       settings: request.settings,
-      backend: onnxBackend,
-      device: await chooseDevice(request.device),
+      backend,
+      device,
       maskToken: undefined,
       masking,
     };
     return {
       setup,
       warnings,
+      packages,
       files: { model: modelFiles(folder.config, checkpoint), data: texts.files, train: texts.files },
     };
   }
@@ -148,11 +153,16 @@ export async function prepareTraining(request: TrainingRequest): Promise<Prepare
     train: dataset(train),
     evaluations,
     settings: request.settings,
-    backend: onnxBackend,
-    device: await chooseDevice(request.device),
+    backend,
+    device,
     maskToken: readsMask ? tokenizer.specialTokens.mask?.id : undefined,
   };
-  return { setup, warnings, files: { model: modelFiles(folder.config, checkpoint), data, train: whole.files } };
+  return {
+    setup,
+    warnings,
+    packages,
+    files: { model: modelFiles(folder.config, checkpoint), data, train: whole.files },
+  };
 }
 
 function modelFiles(config: string, { tensors }: EncoderCheckpoint): readonly string[] {

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { FileError, messageOf, UserError } from '../base/errors.ts';
 import { readCheckpoint, writeCheckpoint } from '../engine/checkpoint-file.ts';
-import { prepareTraining } from '../engine/prepare.ts';
+import { prepareTraining, type PreparedTraining } from '../engine/prepare.ts';
 import type { TrainerState } from '../engine/trainer-state.ts';
 import type { TrainingSetup } from '../engine/training-setup.ts';
 import { train, type TrainingHost, type TrainingResult } from '../engine/trainer.ts';
@@ -71,16 +71,17 @@ async function trainingDataIds({ folder, configuration }: TrainerContext, files:
   return configuration.privacy === undefined || peft === undefined ? [] : dataIds(peft, files);
 }
 
-/** Adds to the run's environment what its model and data were, so that a change shows. */
+/** Adds to the run's environment what its model and data were, and what computes, so that a change shows. */
 async function recordInputs(
   context: TrainerContext,
-  inputs: { readonly model: readonly string[]; readonly data: readonly string[] },
+  { files: inputs, packages }: Pick<PreparedTraining, 'files' | 'packages'>,
   trainingData: readonly string[],
 ): Promise<void> {
   const { model, task, privacy } = context.configuration;
   const environment = readEnvironment(context.folder);
   writeEnvironment(context.folder, {
     ...environment,
+    packages: { ...environment.packages, ...packages },
     model: await fingerprintFiles(model.id, inputs.model),
     // The plain hash and the size of private data would tell whoever has a guess at them whether it is right.
     data:
@@ -163,9 +164,10 @@ async function trainRun(context: TrainerContext): Promise<number> {
     const request = trainingRequest(context.configuration);
     const from = await savedState(context.folder);
     step = from?.progress.step ?? 0;
-    const { setup, warnings, files } = await prepareTraining(request);
+    const prepared = await prepareTraining(request);
+    const { setup, warnings, files } = prepared;
     const trainingData = await trainingDataIds(context, files.train);
-    await recordInputs(context, files, trainingData);
+    await recordInputs(context, prepared, trainingData);
     const host = hostOf(context, new Map());
     const privacy = openPrivacy(context, setup, trainingData, step + 1);
     await keepToBudget(context, privacy);

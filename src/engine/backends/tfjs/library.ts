@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import util from 'node:util';
 import { messageOf, UserError } from '../../../base/errors.ts';
 import type { Arithmetic, Tfjs } from './rules.ts';
@@ -22,6 +23,24 @@ export interface Unusable {
   readonly problem: string;
 }
 
+/** What to tell someone who wants it. */
+export const installAdvice =
+  'Install it in the project folder or beside peft-lab: npm install @tensorflow/tfjs-node (or @tensorflow/tfjs-node-gpu for CUDA 11; or @tensorflow/tfjs, which is plain JavaScript and slow). PEFT_TFJS may name another folder where it is installed.';
+
+/** There is no TensorFlow.js that works. */
+export class NoTfjsError extends UserError {
+  override readonly name = 'NoTfjsError';
+  /** What is installed all the same. */
+  readonly unusable: readonly Unusable[];
+
+  constructor(unusable: readonly Unusable[]) {
+    const reasons = unusable.map(({ name, folder, problem }) => `${name} in ${folder} cannot be loaded: ${problem}`);
+    const problem = 'the device tfjs computes with TensorFlow.js, which is not installed here';
+    super([problem, ...reasons].join('; '), installAdvice);
+    this.unusable = unusable;
+  }
+}
+
 /** The fastest first. The last is what the one before it consists of, as far as it is needed here. */
 const packages: readonly { readonly name: string; readonly computes?: string }[] = [
   { name: '@tensorflow/tfjs-node-gpu' },
@@ -30,14 +49,10 @@ const packages: readonly { readonly name: string; readonly computes?: string }[]
   { name: '@tensorflow/tfjs-core', computes: '@tensorflow/tfjs-backend-cpu' },
 ];
 
-/** What to tell someone who wants it. */
-export const installAdvice =
-  'Install it in the project folder or beside peft-lab: npm install @tensorflow/tfjs-node (or @tensorflow/tfjs-node-gpu for CUDA 11; or @tensorflow/tfjs, which is plain JavaScript and slow). PEFT_TFJS may name another folder where it is installed.';
-
 /** Where packages are looked for, each place with the folders above it: where the user says, where the process works, beside the program. */
 function placesToLook(): readonly string[] {
   const named = process.env['PEFT_TFJS']?.trim() ?? '';
-  return [...(named === '' ? [] : [named]), process.cwd(), import.meta.dirname];
+  return [...(named === '' ? [] : [resolve(named)]), process.cwd(), dirname(fileURLToPath(import.meta.url))];
 }
 
 /** Node 23 took away the one, and warns of the other; tfjs-node 4.22 calls both. */
@@ -102,7 +117,7 @@ async function start(
  * Finds the fastest TensorFlow.js that is installed and works.
  * @param threads of a native library's CPU, if it is not loaded yet; 0 lets it choose
  * @param places folders to look in and above
- * @throws UserError when there is none, with what was found and why it cannot be used
+ * @throws NoTfjsError when there is none, with what was found and why it cannot be used
  */
 export async function findTfjs(threads = 0, places: readonly string[] = placesToLook()): Promise<TfjsLibrary> {
   restoreRemovedHelpers();
@@ -125,11 +140,7 @@ export async function findTfjs(threads = 0, places: readonly string[] = placesTo
       }
     }
   }
-  const reasons = passedOver.map(({ name, folder, problem }) => `${name} in ${folder} cannot be loaded: ${problem}`);
-  throw new UserError(
-    ['the device tfjs computes with TensorFlow.js, which is not installed here', ...reasons].join('; '),
-    installAdvice,
-  );
+  throw new NoTfjsError(passedOver);
 }
 
 /** What computes, in a few words: the package, its version, its backend, and what it was chosen instead of. */

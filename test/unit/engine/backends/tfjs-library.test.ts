@@ -2,8 +2,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { UserError } from '../../../../src/base/errors.ts';
-import { describeLibrary, findTfjs } from '../../../../src/engine/backends/tfjs/library.ts';
+import { describeLibrary, findTfjs, NoTfjsError } from '../../../../src/engine/backends/tfjs/library.ts';
 
 const root = join(import.meta.dirname, '..', '..', '..', '..');
 
@@ -47,7 +46,7 @@ test('a faster package that cannot be loaded is passed over and named', async ()
 
 test('where there is none the user is told how to install it, and what is broken', async () => {
   const nothing = findTfjs(0, [folder]);
-  await expect(nothing).rejects.toThrow(UserError);
+  await expect(nothing).rejects.toThrow(NoTfjsError);
   await expect(nothing).rejects.toThrow(/not installed here\n.*npm install @tensorflow\/tfjs-node /);
   installBroken('@tensorflow/tfjs-node-gpu');
   installBroken('@tensorflow/tfjs');

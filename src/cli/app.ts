@@ -1,6 +1,8 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { messageOf, UserError } from '../base/errors.ts';
+import { likelyProvider } from '../engine/device.ts';
+import { readMachine } from '../engine/graphics/machine.ts';
 import { createSupervisor, type Supervisor, type SupervisorOptions } from '../runs/supervisor.ts';
 import { localLauncher } from '../runs/local-launcher.ts';
 import { chooseNode } from '../runs/node-binary.ts';
@@ -58,7 +60,7 @@ export function supervisorOptions(
     workspace,
     launcher: localLauncher({ entry: trainerEntry(), node: () => chooseNode({ configured: nodePath }) }),
     startsQueued,
-    ...(slots === undefined ? {} : { slots }),
+    slots: { auto: likelyProvider(readMachine()), ...slots },
     onProblem: (problem, run) => {
       const text = `${run === undefined ? '' : `${run}: `}${plainLines(messageOf(problem))}\n`;
       times = text === last ? times + 1 : 1;

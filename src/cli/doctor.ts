@@ -4,10 +4,9 @@ import { dirname, resolve } from 'node:path';
 import { messageOf } from '../base/errors.ts';
 import { bytes, counted } from '../base/format.ts';
 import { availableProviders, onnxBackend } from '../engine/backends/onnx/onnx-backend.ts';
-import { describeLibrary, findTfjs, installAdvice } from '../engine/backends/tfjs/library.ts';
+import { describeLibrary, findTfjs, installAdvice, NoTfjsError } from '../engine/backends/tfjs/library.ts';
 import { TFJS } from '../engine/backends/tfjs/tfjs-backend.ts';
-import { differentiate } from '../engine/graph/differentiate.ts';
-import { input, matmul, multiply, parameter, reduceSum, softmax } from '../engine/graph/operations.ts';
+import { findWrongNumber } from '../engine/device-check.ts';
 import { hubCacheFolder, isHubOffline } from '../engine/hub.ts';
 import { listLocalModels } from '../engine/model-folder.ts';
 import { chooseNode } from '../runs/node-binary.ts';
@@ -18,27 +17,9 @@ import { databaseLocation } from '../store/location.ts';
 import { loadSqlite } from '../store/sqlite.ts';
 import { packageVersions, programVersion } from '../runs/program.ts';
 import { hasWorkspace, readWorkspace, withStore, type App } from './app.ts';
+import { bad, doubtful, good, type Check } from './check.ts';
+import { checkDevices } from './doctor-devices.ts';
 import { plain, plainLines, printJson } from './output.ts';
-
-/** What was looked at and what came of it. `advice` says what to do about a warning or a problem. */
-interface Check {
-  readonly name: string;
-  readonly level: 'ok' | 'warning' | 'problem';
-  readonly message: string;
-  readonly advice: string | null;
-}
-
-function good(name: string, message: string): Check {
-  return { name, level: 'ok', message, advice: null };
-}
-
-function doubtful(name: string, message: string, advice: string): Check {
-  return { name, level: 'warning', message, advice };
-}
-
-function bad(name: string, message: string, advice: string): Check {
-  return { name, level: 'problem', message, advice };
-}
 
 const GB = 1e9;
 
@@ -66,40 +47,19 @@ async function checkTfjs(): Promise<Check> {
     const library = await findTfjs();
     return good(name, `${describeLibrary(library)}, in ${library.folder}; device ${TFJS}`);
   } catch (error) {
-    const [message = ''] = messageOf(error).split('\n');
-    const isBroken = message.includes('cannot be loaded');
-    return isBroken ? doubtful(name, message, installAdvice) : good(name, `not installed. ${installAdvice}`);
+    if (!(error instanceof NoTfjsError)) throw error;
+    const [broken] = error.unusable;
+    if (broken === undefined) return good(name, `not installed. ${installAdvice}`);
+    return doubtful(name, `${broken.name} in ${broken.folder} cannot be loaded: ${broken.problem}`, installAdvice);
   }
 }
 
-/** The gradient of Σ c · softmax(x A) with respect to A, held against the numbers that pen and paper give. */
 async function checkComputation(): Promise<Check> {
   const name = 'computation';
-  const advice = 'The installation is damaged or this CPU is not supported: run npm ci again.';
-  const a = parameter('a', [2, 2]);
-  const logits = matmul(input('x', 'float32', [1, 2]), a);
-  const loss = reduceSum(multiply(softmax(logits), input('c', 'float32', [1, 2])), [0, 1]);
-  const [gradient] = differentiate(loss, [a]);
-  if (gradient === undefined) return bad(name, 'a gradient is missing', advice);
-  const executable = await onnxBackend.compile({ loss, gradient }, new Map(), { provider: 'cpu', threads: 1 });
-  try {
-    const float = (shape: readonly number[], ...data: number[]) =>
-      ({ dtype: 'float32', shape, data: Float32Array.from(data) }) as const;
-    // x A = (0, ln 3), so the softmax is (1/4, 3/4).
-    const results = await executable.run({
-      x: float([1, 2], 1, 2),
-      a: float([2, 2], 0, Math.log(3), 0, 0),
-      c: float([1, 2], 1, 2),
-    });
-    const got = [...(results['loss']?.data ?? []), ...(results['gradient']?.data ?? [])].map(Number);
-    const want = [1.75, -0.1875, 0.1875, -0.375, 0.375];
-    const off = Math.max(...want.map((value, index) => Math.abs(value - (got[index] ?? NaN))));
-    return off < 1e-5
-      ? good(name, 'a graph and its gradient are computed right')
-      : bad(name, `a graph gave ${got.join(', ')} in place of ${want.join(', ')}`, advice);
-  } finally {
-    await executable.dispose();
-  }
+  const wrong = await findWrongNumber(onnxBackend, { provider: 'cpu', threads: 1 });
+  return wrong === undefined
+    ? good(name, 'a graph and its gradients are computed right')
+    : bad(name, wrong, 'The installation is damaged or this CPU is not supported: run npm ci again.');
 }
 
 function checkSqlite(): Check {
@@ -212,7 +172,7 @@ async function providersHere(): Promise<readonly string[]> {
 /** A check that can't even be made is a problem of its own. */
 async function guarded(
   name: string,
-  check: () => Promise<Check> | Check | readonly Check[],
+  check: () => Promise<Check | readonly Check[]> | Check | readonly Check[],
 ): Promise<readonly Check[]> {
   try {
     const result = await check();
@@ -230,6 +190,7 @@ export async function doctorCommand(app: App): Promise<number> {
     await guarded('Node', checkNode),
     await guarded('onnxruntime', checkRuntime),
     await guarded('computation', checkComputation),
+    await guarded('devices', checkDevices),
     await guarded('TensorFlow.js', checkTfjs),
     await guarded('SQLite', checkSqlite),
     await guarded('workspace', () => checkWorkspace(app)),

@@ -1,8 +1,9 @@
 import { bytes, grouped } from '../../base/format.ts';
+import type { GpuUse } from '../../engine/graphics/gpu-use.ts';
 import type { DiskUse } from '../../runs/checkpoints.ts';
 import type { RunSummary } from '../../store/queries.ts';
 import type { RunRef } from '../app.ts';
-import type { Machine } from '../worker/operations.ts';
+import type { Machine, RunUse } from '../worker/operations.ts';
 import type { QueueState } from './folder-watch.ts';
 import { t } from './l10n.ts';
 import { progressText, runName, stateIcon, type ItemIcon } from './run-item.ts';
@@ -35,9 +36,21 @@ export interface QueueNode {
 
 const mostWaiting = 100;
 
-function runNode(folder: QueueFolder, id: string, state: 'running' | 'waiting', position: number): QueueNode {
+/** `1.2 GB`, with `3.4 GB on the GPU` where something is. */
+function useText({ residentBytes, gpuBytes = 0 }: RunUse): string {
+  return gpuBytes > 0 ? t('{0}, {1} on the GPU', bytes(residentBytes), bytes(gpuBytes)) : bytes(residentBytes);
+}
+
+function runNode(
+  folder: QueueFolder,
+  id: string,
+  state: 'running' | 'waiting',
+  position: number,
+  use?: RunUse,
+): QueueNode {
   const run = folder.runs.get(id);
-  const where = run === undefined ? '' : progressText(run);
+  const progress = run === undefined ? '' : progressText(run);
+  const where = [progress, ...(use === undefined ? [] : [useText(use)])].filter((text) => text !== '').join(' · ');
   return {
     id: `${folder.key} ${state} ${id}`,
     label: run === undefined ? t('Run {0}', id.slice(-6)) : runName(run),
@@ -49,13 +62,13 @@ function runNode(folder: QueueFolder, id: string, state: 'running' | 'waiting', 
   };
 }
 
-/** `auto` comes to the CPU unless a provider is asked for by name. */
-function deviceOf(device: string): string {
-  return device === 'auto' ? 'cpu' : device;
+/** `auto` as what it most probably comes to on this machine. */
+function deviceOf(device: string, machine: Machine | undefined): string {
+  return device === 'auto' ? (machine?.auto ?? 'cpu') : device;
 }
 
-function deviceNode(folder: QueueFolder, device: string): QueueNode {
-  const here = folder.queue.claimed.filter((run) => deviceOf(run.device) === device);
+function deviceNode(folder: QueueFolder, device: string, machine: Machine | undefined): QueueNode {
+  const here = folder.queue.claimed.filter((run) => deviceOf(run.device, machine) === device);
   const slots = folder.slots[device] ?? 1;
   return {
     id: `${folder.key} device ${device}`,
@@ -70,13 +83,14 @@ function deviceNode(folder: QueueFolder, device: string): QueueNode {
     contextValue: 'device',
     folder: folder.key,
     expanded: true,
-    children: here.map(({ id }, index) => runNode(folder, id, 'running', index + 1)),
+    children: here.map(({ id }, index) => runNode(folder, id, 'running', index + 1, machine?.runs[id])),
   };
 }
 
-function folderNodes(folder: QueueFolder): readonly QueueNode[] {
+function folderNodes(folder: QueueFolder, machine: Machine | undefined): readonly QueueNode[] {
   const { queue, slots } = folder;
-  const devices = new Set(['cpu', ...Object.keys(slots), ...queue.claimed.map((run) => deviceOf(run.device))]);
+  const busy = queue.claimed.map((run) => deviceOf(run.device, machine));
+  const devices = new Set(['cpu', deviceOf('auto', machine), ...Object.keys(slots), ...busy]);
   const shown = queue.waiting.slice(0, mostWaiting);
   const hidden = queue.waiting.length - shown.length;
   const waiting: QueueNode = {
@@ -117,7 +131,26 @@ function folderNodes(folder: QueueFolder): readonly QueueNode[] {
             children: [],
           },
         ];
-  return [...[...devices].map((device) => deviceNode(folder, device)), waiting, ...disk];
+  return [...[...devices].map((device) => deviceNode(folder, device, machine)), waiting, ...disk];
+}
+
+/** A GPU with its memory and use; what nothing tells is left out. */
+function gpuNode({ name, memoryBytes, usedBytes, utilisation }: GpuUse, index: number): QueueNode {
+  const used = usedBytes === undefined ? undefined : bytes(usedBytes);
+  const parts = [
+    ...(memoryBytes === undefined
+      ? []
+      : [used === undefined ? bytes(memoryBytes) : t('{0} of {1} used', used, bytes(memoryBytes))]),
+    ...(utilisation === undefined ? [] : [t('{0} % busy', Math.round(100 * utilisation))]),
+  ];
+  return {
+    id: `gpu ${index}`,
+    label: name,
+    description: parts.join(', '),
+    icon: { id: 'chip' },
+    contextValue: 'gpu',
+    children: [],
+  };
 }
 
 /** The view's nodes: of the only folder directly, of several one below each; then the machine. */
@@ -127,7 +160,7 @@ export function queueNodes(folders: readonly QueueFolder[], machine: Machine | u
     only === undefined
       ? []
       : another === undefined
-        ? folderNodes(only)
+        ? folderNodes(only, machine)
         : folders.map((folder): QueueNode => ({
             id: folder.key,
             label: folder.name,
@@ -136,7 +169,7 @@ export function queueNodes(folders: readonly QueueFolder[], machine: Machine | u
             contextValue: 'folder',
             folder: folder.key,
             expanded: true,
-            children: folderNodes(folder),
+            children: folderNodes(folder, machine),
           }));
   if (machine === undefined || only === undefined) return own;
   return [
@@ -149,6 +182,7 @@ export function queueNodes(folders: readonly QueueFolder[], machine: Machine | u
       contextValue: 'memory',
       children: [],
     },
+    ...machine.gpus.map(gpuNode),
   ];
 }
 

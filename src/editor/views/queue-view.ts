@@ -47,7 +47,8 @@ export function registerQueueView(app: ExtensionApp): vscode.Disposable {
     if (!view.visible) return;
     if (Date.now() - machineAt > machineEveryMs) {
       machineAt = Date.now();
-      machine = await app.worker.ask('machine', undefined);
+      const paths = app.folders.filter(({ runs }) => runs.size > 0).map(({ path }) => path);
+      machine = await app.worker.ask('machine', paths);
     }
     if (Date.now() - diskAt > diskEveryMs && app.folders.some(({ runs }) => runs.size > 0)) {
       diskAt = Date.now();

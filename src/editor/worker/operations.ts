@@ -3,6 +3,7 @@ import type { DatabaseLocation } from '../../store/location.ts';
 import type { PortableError } from '../../store/operations.ts';
 import type { ComparisonOptions } from '../../analysis/comparison.ts';
 import type { ComparisonFormat, RenderOptions } from '../../analysis/render.ts';
+import type { GpuUse } from '../../engine/graphics/gpu-use.ts';
 import type { AccountantName } from '../../privacy/accountant.ts';
 import type { Phase } from '../../privacy/mechanism.ts';
 import type { PrivateSchedule } from '../../privacy/schedule.ts';
@@ -159,6 +160,18 @@ export interface Machine {
   readonly threads: number;
   readonly memoryBytes: number;
   readonly freeBytes: number;
+  /** What `auto` most probably comes to. */
+  readonly auto: string;
+  readonly gpus: readonly GpuUse[];
+  /** What the trainers that run hold, by their runs, where the system tells. */
+  readonly runs: Readonly<Record<string, RunUse>>;
+}
+
+/** Memory that a trainer holds. */
+export interface RunUse {
+  readonly residentBytes: number;
+  /** On GPUs; undefined where nothing tells. */
+  readonly gpuBytes: number | undefined;
 }
 
 /** A private training that is thought of. */
@@ -234,7 +247,8 @@ export interface Operations {
   readonly models: Operation<{ readonly folders: readonly string[] }, readonly ModelChoice[]>;
   readonly count: Operation<CountRequest, Counted>;
   readonly doctor: Operation<In<ProgramSettings>, Diagnosis>;
-  readonly machine: Operation<undefined, Machine>;
+  /** The machine, and what the runs of these folders take of it. */
+  readonly machine: Operation<readonly string[], Machine>;
   readonly diskUse: Operation<string, DiskUse>;
   readonly prune: Operation<In<{ readonly ids: readonly string[]; readonly keep: KeptCheckpoints }>, number>;
   readonly planPrivacy: Operation<PlanRequest, PlannedPrivacy>;

@@ -8,7 +8,11 @@ import { compareRuns } from '../../analysis/comparison.ts';
 import { isJsonObject } from '../../analysis/json.ts';
 import { renderComparison } from '../../analysis/render.ts';
 import { messageOf, UserError } from '../../base/errors.ts';
+import { likelyProvider } from '../../engine/device.ts';
 import { knownEncoders } from '../../engine/encoders/known-sizes.ts';
+import { readGpuUse } from '../../engine/graphics/gpu-use.ts';
+import { readMachine } from '../../engine/graphics/machine.ts';
+import { readProcessMemory } from '../../engine/graphics/process-memory.ts';
 import { listLocalModels } from '../../engine/model-folder.ts';
 import { installedCatalogue } from '../../runs/catalogue.ts';
 import { diskUse, pruneCheckpoints } from '../../runs/checkpoints.ts';
@@ -23,6 +27,7 @@ import { providers } from '../../runs/configuration-schema.ts';
 import { eventText, stepSieve } from '../../runs/event-text.ts';
 import { readIfThere } from '../../runs/files.ts';
 import { journalChunks } from '../../runs/journal.ts';
+import { leaseFile, leaseState, readLease } from '../../runs/lease.ts';
 import { localLauncher } from '../../runs/local-launcher.ts';
 import { appendMarks } from '../../runs/marks.ts';
 import { chooseNode, programEnvironment } from '../../runs/node-binary.ts';
@@ -58,6 +63,7 @@ import type {
   Operations,
   Reply,
   Request,
+  RunUse,
   Submission,
   WorkerSetting,
 } from './operations.ts';
@@ -122,6 +128,22 @@ function look(folder: string): Look {
     gone: [...(before?.ids ?? [])].filter((id) => !ids.has(id)),
     supervised: livingSupervisor(workspace) !== undefined,
   };
+}
+
+/** What the trainers of a folder's runs hold, those of this machine that the system tells of. */
+function usesOf(
+  workspace: Workspace,
+  onGpus: ReadonlyMap<number, number>,
+): readonly (readonly [id: string, use: RunUse])[] {
+  return readQueue(workspace).flatMap(({ run, claimed }): readonly (readonly [string, RunUse])[] => {
+    const lease = claimed ? readLease(leaseFile(runFolder(workspace, run))) : undefined;
+    if (lease?.role !== 'trainer' || leaseState(lease) !== 'alive') return [];
+    const { processId } = lease.holder;
+    const memory = process.platform === 'linux' ? readProcessMemory(processId) : undefined;
+    if (memory === undefined) return [];
+    const gpuBytes = onGpus.get(processId) ?? memory.gpuBytes;
+    return [[run, { residentBytes: memory.residentBytes, gpuBytes }]];
+  });
 }
 
 const execute = promisify(execFile);
@@ -303,13 +325,17 @@ const answers: { readonly [N in OperationName]: Answer<N> } = {
     return { method: own, head, total, encoder: encoderSize(sizes) };
   },
   doctor: async ({ folder, nodePath }) => (await commandLine(nodePath, folder, ['doctor'])) as Diagnosis,
-  machine: () => {
+  machine: async (folders) => {
     const limit = process.constrainedMemory();
+    const { gpus, processes } = await readGpuUse();
     return {
       cpu: cpus()[0]?.model.trim() ?? '',
       threads: availableParallelism(),
       memoryBytes: limit > 0 && limit < totalmem() ? limit : totalmem(),
       freeBytes: process.availableMemory(),
+      auto: likelyProvider(readMachine()),
+      gpus,
+      runs: Object.fromEntries(folders.flatMap((folder) => usesOf(workspaceAt(folder), processes))),
     };
   },
   diskUse: (folder) => diskUse(workspaceAt(folder)),

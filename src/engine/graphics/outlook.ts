@@ -116,7 +116,9 @@ export function webgpuOutlook({ platform, arch, providers, gpus, vulkan }: Machi
 
 /** Whether CUDA will find a GPU; its libraries are loaded only when it computes. */
 export function cudaOutlook({ platform, arch, providers, gpus }: MachineFacts): Outlook {
-  if (!providers.includes('cuda'))
+  const own = gpus?.gpus.filter(({ vendor, driver }) => vendor === 'nvidia' || driver === 'dxgkrnl') ?? [];
+  if (gpus !== undefined && own.length === 0) return unlikely('no GPU', 'there is no NVIDIA GPU');
+  if (gpus === undefined || !providers.includes('cuda'))
     return unlikely(
       'not in the runtime',
       "onnxruntime's CUDA provider is not installed",
@@ -124,9 +126,6 @@ export function cudaOutlook({ platform, arch, providers, gpus }: MachineFacts): 
         ? 'node node_modules/onnxruntime-node/script/install.js --onnxruntime-node-install=cuda12 brings it; it needs CUDA 12 and cuDNN 9.'
         : 'onnxruntime-node has it for Linux x64 alone.',
     );
-  if (gpus === undefined) return unlikely('no GPU', 'onnxruntime-node has CUDA for Linux alone');
-  const own = gpus.gpus.filter(({ vendor, driver }) => vendor === 'nvidia' || driver === 'dxgkrnl');
-  if (own.length === 0) return unlikely('no GPU', 'there is no NVIDIA GPU');
   const reached = reachable({ ...gpus, gpus: own });
   if ('state' in reached) return reached;
   const proper = reached.gpus.filter(({ driver }) => driver !== 'nouveau');

@@ -34,21 +34,33 @@ export function drmClient(text: string): { readonly id: string; readonly bytes: 
   return { id: `${device} ${id}`, bytes: [...regions.values()].reduce((sum, size) => sum + size, 0) };
 }
 
+function readIfThere(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+function namesIn(folder: string): readonly string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}
+
 /** @param root the machine's file system; another one in tests @returns nothing where the process is gone or the system does not tell */
 export function readProcessMemory(processId: number, root = '/'): ProcessMemory | undefined {
   const folder = join(root, 'proc', `${processId}`);
-  try {
-    const resident = residentBytes(readFileSync(join(folder, 'status'), 'utf8'));
-    if (resident === undefined) return undefined;
-    // Several descriptors may be of one client.
-    const clients = new Map<string, number>();
-    for (const name of readdirSync(join(folder, 'fdinfo'))) {
-      const client = drmClient(readFileSync(join(folder, 'fdinfo', name), 'utf8'));
-      if (client !== undefined) clients.set(client.id, client.bytes);
-    }
-    const gpuBytes = clients.size === 0 ? undefined : [...clients.values()].reduce((sum, size) => sum + size, 0);
-    return { residentBytes: resident, gpuBytes };
-  } catch {
-    return undefined;
+  const resident = residentBytes(readIfThere(join(folder, 'status')));
+  if (resident === undefined) return undefined;
+  // Several descriptors may be of one client, and one may be closed while it is looked at.
+  const clients = new Map<string, number>();
+  for (const name of namesIn(join(folder, 'fdinfo'))) {
+    const client = drmClient(readIfThere(join(folder, 'fdinfo', name)));
+    if (client !== undefined) clients.set(client.id, client.bytes);
   }
+  const gpuBytes = clients.size === 0 ? undefined : [...clients.values()].reduce((sum, size) => sum + size, 0);
+  return { residentBytes: resident, gpuBytes };
 }

@@ -166,7 +166,7 @@ describe('the queue and the devices', () => {
           disk: { runs: 3, bytes: 2.5e9, checkpointBytes: 2e9 },
         }),
       ],
-      { cpu: 'x', threads: 2, memoryBytes: 16e9, freeBytes: 4e9 },
+      { cpu: 'x', threads: 2, memoryBytes: 16e9, freeBytes: 4e9, auto: 'cpu', gpus: [], runs: {} },
     );
     expect(drawn(nodes)).toEqual([
       ...['CPU: 1 of 2 slots used', ' A: 25 %, 1 min 00 s left', 'WEBGPU: busy', ' B: prepares'],
@@ -177,6 +177,47 @@ describe('the queue and the devices', () => {
         'Disk: 2.5 GB, checkpoints 2.0 GB',
         'Memory: 4.0 GB of 16.0 GB free',
       ],
+    ]);
+  });
+
+  it('show what auto comes to, what each run holds, and what the GPUs do, as far as anything tells', () => {
+    const claimed = (id: string) => {
+      return { id, device: 'auto', state: 'running', reason: undefined, stopAsked: false, alive: true } as const;
+    };
+    const nodes = queueNodes(
+      [
+        folder({
+          slots: {},
+          queue: { claimed: [claimed('a'), claimed('b')], waiting: [], supervised: true },
+          runs: new Map([['a', aRun('a', { state: 'running', step: 10, remainingMs: 60_000, name: 'A' })]]),
+        }),
+      ],
+      {
+        ...{ cpu: 'x', threads: 2, memoryBytes: 16e9, freeBytes: 4e9, auto: 'cuda' },
+        gpus: [
+          { name: 'H200', driverVersion: '570.86.10', memoryBytes: 150e9, usedBytes: 12e9, utilisation: 0.934 },
+          { name: 'AMD GPU', driverVersion: undefined, memoryBytes: 8e9, usedBytes: undefined, utilisation: undefined },
+          {
+            name: hostile,
+            driverVersion: undefined,
+            memoryBytes: undefined,
+            usedBytes: undefined,
+            utilisation: undefined,
+          },
+        ],
+        runs: { a: { residentBytes: 1.2e9, gpuBytes: 11e9 }, b: { residentBytes: 9e8, gpuBytes: undefined } },
+      },
+    );
+    expect(drawn(nodes)).toEqual([
+      'CPU: free',
+      'CUDA: 2 of 1 slots used',
+      ' A: 25 %, 1 min 00 s left · 1.2 GB, 11.0 GB on the GPU',
+      ' Run b: 900.0 MB',
+      'Queue: empty',
+      'Memory: 4.0 GB of 16.0 GB free',
+      'H200: 12.0 GB of 150.0 GB used, 93 % busy',
+      'AMD GPU: 8.0 GB',
+      `${hostile}: `,
     ]);
   });
 
@@ -231,7 +272,11 @@ describe('the queue and the devices', () => {
       'work',
       'other',
     ]);
-    expect(queueNodes([], { cpu: '', threads: 1, memoryBytes: 1, freeBytes: 1 })).toEqual([]);
+    expect(
+      queueNodes([], {
+        ...{ cpu: '', threads: 1, memoryBytes: 1, freeBytes: 1, auto: 'cpu', gpus: [], runs: {} },
+      }),
+    ).toEqual([]);
   });
 });
 

@@ -20,10 +20,10 @@ export function runtimeFolder(): string {
 }
 
 /** Providers that were installed beside the runtime, as libraries of their own: `cuda`, `tensorrt`. */
-export function addedProviders(folder = runtimeFolder()): readonly string[] {
+export function addedProviders(): readonly string[] {
   let files: readonly string[];
   try {
-    files = readdirSync(folder);
+    files = readdirSync(runtimeFolder());
   } catch {
     return [];
   }

@@ -1,0 +1,19 @@
+/** What was looked at and what came of it. `advice` says what to do about a warning or a problem, or what else could be had. */
+export interface Check {
+  readonly name: string;
+  readonly level: 'ok' | 'warning' | 'problem';
+  readonly message: string;
+  readonly advice: string | null;
+}
+
+export function good(name: string, message: string): Check {
+  return { name, level: 'ok', message, advice: null };
+}
+
+export function doubtful(name: string, message: string, advice: string): Check {
+  return { name, level: 'warning', message, advice };
+}
+
+export function bad(name: string, message: string, advice: string): Check {
+  return { name, level: 'problem', message, advice };
+}

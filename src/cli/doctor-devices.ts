@@ -1,0 +1,95 @@
+import { bytes } from '../base/format.ts';
+import { readDisplayAdapters, type DisplayAdapter } from '../engine/graphics/display-adapters.ts';
+import { readGpuUse, type GpuUse } from '../engine/graphics/gpu-use.ts';
+import { readMachine } from '../engine/graphics/machine.ts';
+import { cudaOutlook, webgpuOutlook, type MachineFacts, type Outlook } from '../engine/graphics/outlook.ts';
+import type { ProbeResult } from '../engine/device.ts';
+import { runProbe } from '../engine/run-probe.ts';
+import { bad, doubtful, good, type Check } from './check.ts';
+
+/** What `doctor` says of GPUs and of the providers that compute on them. */
+
+function gpuText({ name, driverVersion, memoryBytes, usedBytes, utilisation }: GpuUse): string {
+  const parts = [
+    ...(driverVersion === undefined ? [] : [`driver ${driverVersion}`]),
+    ...(memoryBytes === undefined
+      ? []
+      : [usedBytes === undefined ? bytes(memoryBytes) : `${bytes(usedBytes)} of ${bytes(memoryBytes)} used`]),
+    ...(utilisation === undefined ? [] : [`${Math.round(100 * utilisation)} % busy`]),
+  ];
+  return parts.length === 0 ? name : `${name} (${parts.join(', ')})`;
+}
+
+/** The GPUs by name, with drivers, memory and use as far as anything tells them. */
+export function checkGpus(
+  facts: MachineFacts,
+  gpus: readonly GpuUse[],
+  adapters: readonly DisplayAdapter[],
+): readonly Check[] {
+  const named = adapters.map(({ name, driverVersion, software }) =>
+    [name, ...(driverVersion === undefined ? [] : [`driver ${driverVersion}`]), ...(software ? ['no GPU'] : [])].join(
+      ', ',
+    ),
+  );
+  const driven = facts.gpus?.gpus ?? [];
+  const kernels = driven.map(
+    ({ name, driver }) => `${name}: ${driver === undefined ? 'no driver of the kernel' : `kernel driver ${driver}`}`,
+  );
+  const checks = [good('GPU', [...gpus.map(gpuText), ...named].join('; ') || 'none')];
+  if (kernels.length > 0) checks.push(good('GPU drivers', kernels.join('; ')));
+  const drivers = facts.vulkan?.drivers ?? [];
+  if (facts.vulkan !== undefined && (driven.length > 0 || drivers.length > 0)) {
+    const listed = drivers.map(
+      ({ library, kind }) =>
+        `${library.split('/').at(-1) ?? library}${kind === 'software' ? ' (computes on the CPU)' : ''}`,
+    );
+    const by =
+      facts.vulkan.restrictedBy === undefined ? '' : `; ${facts.vulkan.restrictedBy} names the only ones to use`;
+    checks.push(
+      good('Vulkan', `${facts.vulkan.loader ? 'loader' : 'no loader'}; drivers: ${listed.join(', ') || 'none'}${by}`),
+    );
+  }
+  return checks;
+}
+
+/** A provider that should work, tried. */
+export function checkTried(provider: string, on: string, result: ProbeResult): Check {
+  if (result.kind === 'fails')
+    return bad(
+      provider,
+      `on ${on}: ${result.reason}`,
+      `Runs with device auto train on the CPU. Update the driver of ${on}.`,
+    );
+  const rate = (value: number): string => `${(value / 1e9).toFixed(0)} GFLOP/s`;
+  const text = `on ${on}: computes right; matrix products at ${rate(result.rate)}, on the CPU ${rate(result.cpuRate)}`;
+  return result.rate > result.cpuRate
+    ? good(provider, text)
+    : doubtful(provider, text, 'It is slower than the CPU, so device auto takes the CPU.');
+}
+
+/** What keeps a provider from working. That there is no GPU, or that CUDA was not added, is nothing to worry about. */
+export function checkUnlikely(provider: string, outlook: Outlook & { readonly state: 'unlikely' }): Check {
+  const { obstacle, message, advice } = outlook;
+  const fine = obstacle === 'no GPU' || obstacle === 'only software' || obstacle === 'not in the runtime';
+  return fine || advice === undefined
+    ? { name: provider, level: 'ok', message: `not to be used: ${message}`, advice: advice ?? null }
+    : doubtful(provider, `cannot be used: ${message}`, advice);
+}
+
+/** GPUs, what drives them, and whether what `auto` would take works. */
+export async function checkDevices(): Promise<readonly Check[]> {
+  const facts = readMachine();
+  const { gpus } = await readGpuUse();
+  const adapters = await readDisplayAdapters();
+  const checks = [...checkGpus(facts, gpus, adapters)];
+  for (const [provider, outlook] of [
+    ['webgpu', webgpuOutlook(facts)],
+    ['cuda', cudaOutlook(facts)],
+  ] as const)
+    checks.push(
+      outlook.state === 'likely'
+        ? checkTried(provider, outlook.on, await runProbe(provider, 1))
+        : checkUnlikely(provider, outlook),
+    );
+  return checks;
+}

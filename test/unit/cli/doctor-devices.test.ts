@@ -1,0 +1,70 @@
+import { describe, expect, it } from 'vitest';
+import { checkGpus, checkTried, checkUnlikely } from '../../../src/cli/doctor-devices.ts';
+import type { MachineFacts } from '../../../src/engine/graphics/outlook.ts';
+
+const bare: MachineFacts = { platform: 'linux', arch: 'x64', providers: ['cpu', 'webgpu'] };
+
+describe('what doctor says of GPUs', () => {
+  it('none, and no word of drivers for it', () => {
+    const facts: MachineFacts = {
+      ...bare,
+      gpus: { gpus: [], denied: [], open: [] },
+      vulkan: { loader: true, drivers: [], restrictedBy: undefined },
+    };
+    expect(checkGpus(facts, [], [])).toEqual([{ name: 'GPU', level: 'ok', message: 'none', advice: null }]);
+  });
+
+  it('names, versions, memory and use, and the drivers of kernel and Vulkan', () => {
+    const facts: MachineFacts = {
+      ...bare,
+      gpus: {
+        gpus: [
+          { vendor: 'nvidia', name: 'NVIDIA H200', address: '0000:01:00.0', driver: 'nvidia' },
+          { vendor: 'amd', name: 'AMD GPU 0x1002:0x744c', address: '0000:03:00.0', driver: undefined },
+        ],
+        denied: [],
+        open: ['/dev/nvidiactl'],
+      },
+      vulkan: {
+        loader: true,
+        drivers: [{ manifest: 'a.json', library: '/usr/lib/libvulkan_lvp.so', kind: 'software' }],
+        restrictedBy: 'VK_DRIVER_FILES',
+      },
+    };
+    const use = {
+      name: 'NVIDIA H200',
+      driverVersion: '570.86.10',
+      memoryBytes: 150e9,
+      usedBytes: 12e9,
+      utilisation: 0.934,
+    };
+    expect(checkGpus(facts, [use], []).map(({ message }) => message)).toEqual([
+      'NVIDIA H200 (driver 570.86.10, 12.0 GB of 150.0 GB used, 93 % busy)',
+      'NVIDIA H200: kernel driver nvidia; AMD GPU 0x1002:0x744c: no driver of the kernel',
+      'loader; drivers: libvulkan_lvp.so (computes on the CPU); VK_DRIVER_FILES names the only ones to use',
+    ]);
+  });
+
+  it('a provider that works, one that is slower, and one that fails', () => {
+    const tried = (rate: number) => checkTried('webgpu', 'a GPU', { kind: 'works', rate, cpuRate: 4e11 });
+    expect(tried(2e13)).toMatchObject({ level: 'ok', message: expect.stringContaining('20000 GFLOP/s') as string });
+    expect(tried(1e11).level).toBe('warning');
+    expect(checkTried('cuda', 'a GPU', { kind: 'fails', reason: 'libcudnn.so.9 is missing' })).toMatchObject({
+      level: 'problem',
+      message: 'on a GPU: libcudnn.so.9 is missing',
+    });
+  });
+
+  it('only what can be mended is a warning', () => {
+    const level = (obstacle: 'no GPU' | 'no Vulkan driver' | 'not in the runtime', advice?: string) =>
+      checkUnlikely('webgpu', {
+        state: 'unlikely',
+        obstacle,
+        message: 'm',
+        ...(advice === undefined ? {} : { advice }),
+      });
+    expect(level('no GPU')).toMatchObject({ level: 'ok', advice: null });
+    expect(level('not in the runtime', 'install it')).toMatchObject({ level: 'ok', advice: 'install it' });
+    expect(level('no Vulkan driver', 'install it')).toMatchObject({ level: 'warning', advice: 'install it' });
+  });
+});

@@ -89,7 +89,7 @@ function areNear(a: Synset, b: Synset, byId: ReadonlyMap<string, Synset>): boole
 
 /**
  * Pairs of glosses: a synset with its direct hypernym (nouns, verbs) or a similar adjective; and as many that are not near one another,
- * made of the same glosses: second glosses change places within a category, so neither gloss alone tells the label.
+ * made of the same glosses: second glosses change places, so neither gloss alone tells the label.
  */
 function relation(bySplit: Readonly<Record<Split, readonly Synset[]>>, byId: ReadonlyMap<string, Synset>): Rows {
   const mostUses = 2;
@@ -109,7 +109,7 @@ function relation(bySplit: Readonly<Record<Split, readonly Synset[]>>, byId: Rea
       }
     }
     const chosen = pairs.slice(0, sizes.relation[split]);
-    // Half of the pairs stay as they are; the others trade their second glosses with one of the same category.
+    // Half of the pairs stay as they are; the others trade their second glosses.
     const half = Math.floor(chosen.length / 2);
     const related = chosen.slice(0, half);
     const random = randomStream(0, `samples.relation.trade.${split}`);
@@ -119,9 +119,7 @@ function relation(bySplit: Readonly<Record<Split, readonly Synset[]>>, byId: Rea
     for (const [first, own] of trading) {
       const candidates = [...free].filter((index) => {
         const other = trading[index]?.[1];
-        return (
-          other !== undefined && other.id !== own.id && other.category === own.category && !areNear(first, other, byId)
-        );
+        return other !== undefined && other.id !== own.id && !areNear(first, other, byId);
       });
       if (candidates.length === 0) continue;
       const index = candidates[random.below(candidates.length)] as number;

@@ -9,12 +9,16 @@ export interface DeviceWish {
   readonly provider: string;
   /** CPU threads; undefined for all that the process may use. */
   readonly threads: number | undefined;
+  /** Which of several GPUs; undefined for the first. */
+  readonly index?: number | undefined;
 }
 
 /** What computes, and why. */
 export interface Device {
   readonly provider: string;
   readonly threads: number;
+  /** Which of several GPUs, where one was asked for. */
+  readonly index?: number;
   readonly reason: string;
 }
 
@@ -96,7 +100,10 @@ export async function chooseDevice(
 ): Promise<DeviceChoice> {
   const threads = wish.threads ?? Math.min(availableParallelism(), MOST_THREADS);
   if (wish.provider === 'auto') return chooseAutomatically(threads, facts, probe);
-  const device = { provider: wish.provider, threads, reason: 'asked for' };
+  const device: Device =
+    wish.index === undefined
+      ? { provider: wish.provider, threads, reason: 'asked for' }
+      : { provider: wish.provider, threads, index: wish.index, reason: `asked for, GPU ${wish.index}` };
   const outlook = webgpuOutlook(facts);
   const disappoints =
     wish.provider === 'webgpu' && outlook.state === 'unlikely' && outlook.obstacle === 'only software';

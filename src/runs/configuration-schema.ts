@@ -8,7 +8,10 @@ import type { Catalogue } from './catalogue.ts';
  */
 
 /** What computes: `auto` picks the best that works and says why; `tfjs` is whichever TensorFlow.js the user has installed. */
-export const providers = ['auto', 'cpu', 'webgpu', 'cuda', 'dml', 'coreml', 'tfjs'] as const;
+export const providers = ['auto', 'cpu', 'webgpu', 'cuda', 'tensorrt', 'dml', 'coreml', 'tfjs'] as const;
+
+/** Those that let one of several GPUs be chosen. */
+const indexedProviders: readonly string[] = ['cuda', 'tensorrt', 'dml'];
 
 const text = (longest: number) => z.string().trim().min(1).max(longest);
 const path = text(4096);
@@ -309,13 +312,30 @@ const privacy = z
     'Differential privacy: bounds what the trained model can tell of any one training example. batchSize times accumulation is then the expected batch, and training.maxGradNorm is not used.',
   );
 
-const deviceOptions = z.strictObject({
-  provider: z
-    .enum(providers)
-    .default('auto')
-    .describe('What computes; auto picks the best that works, tfjs is an installed TensorFlow.js.'),
-  threads: z.int().min(1).max(1024).exactOptional().describe('Threads of the CPU; all cores when absent.'),
-});
+const deviceOptions = z
+  .strictObject({
+    provider: z
+      .enum(providers)
+      .default('auto')
+      .describe('What computes; auto picks the best that works, tfjs is an installed TensorFlow.js.'),
+    threads: z.int().min(1).max(1024).exactOptional().describe('Threads of the CPU; all cores when absent.'),
+    index: z
+      .int()
+      .min(0)
+      .max(255)
+      .exactOptional()
+      .describe('Which of several GPUs, from 0: for cuda, tensorrt and dml. WebGPU offers no choice.'),
+  })
+  .check((context) => {
+    const { provider, index } = context.value;
+    if (index !== undefined && !indexedProviders.includes(provider))
+      context.issues.push({
+        code: 'custom',
+        message: `is only for ${indexedProviders.join(', ')}, not for ${provider}`,
+        path: ['index'],
+        input: index,
+      });
+  });
 
 const device = z
   .union([z.enum(providers).transform((provider) => deviceOptions.parse({ provider })), deviceOptions])

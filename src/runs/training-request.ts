@@ -64,6 +64,6 @@ export function trainingRequest(configuration: Configuration): TrainingRequest {
     method: { id, options },
     settings: settingsOf(configuration),
     examples: training.examples,
-    device: { provider: device.provider, threads: device.threads },
+    device: { provider: device.provider, threads: device.threads, index: device.index },
   };
 }

@@ -28,6 +28,8 @@ export interface CompileOptions {
   readonly provider: string;
   /** Threads of the CPU; 0 lets the runtime choose. */
   readonly threads: number;
+  /** Which of several GPUs; the first when absent. Not every provider lets it be chosen. */
+  readonly index?: number;
   /** Trade memory for a little speed (the runtime's memory patterns). */
   readonly memoryPattern?: boolean;
   /**

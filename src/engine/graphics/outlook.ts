@@ -1,3 +1,4 @@
+import { installAdvice } from '../backends/onnx/providers.ts';
 import type { Gpu, GpuFacts } from './gpus.ts';
 import type { VulkanDriver, VulkanInstallation } from './vulkan.ts';
 
@@ -122,9 +123,7 @@ export function cudaOutlook({ platform, arch, providers, gpus }: MachineFacts): 
     return unlikely(
       'not in the runtime',
       "onnxruntime's CUDA provider is not installed",
-      platform === 'linux' && arch === 'x64'
-        ? 'node node_modules/onnxruntime-node/script/install.js --onnxruntime-node-install=cuda12 brings it; it needs CUDA 12 and cuDNN 9.'
-        : 'onnxruntime-node has it for Linux x64 alone.',
+      installAdvice('cuda', platform, arch),
     );
   const reached = reachable({ ...gpus, gpus: own });
   if ('state' in reached) return reached;

@@ -247,6 +247,7 @@ describe('mistakes', () => {
       'expected "epoch" or a number, found "epochs"\n  Did you mean "epoch"?',
     ],
     ['a wrong provider', '"device": "cdua"', 1, 'Did you mean "cuda"?'],
+    ['a GPU where none can be chosen', '"device": { "provider": "webgpu", "index": 1 }', 1, 'not for webgpu'],
     ['a wrong item of a list', '"tags": ["a", \n7]', 2, 'tags[1]: expected a text, found 7'],
     ['a null', '"training": { "seed": null }', 1, 'training.seed: expected a number, found null'],
   ])('%s', (_, addition, line, message) => {

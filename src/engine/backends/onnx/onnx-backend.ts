@@ -14,7 +14,7 @@ import {
 import { bindFeeds, type Feeds } from '../feeds.ts';
 import { weightNames } from '../weight-checks.ts';
 import { lower, type LoweredGraph } from './lower.ts';
-import { addedProviders } from './providers.ts';
+import { addedProviders, installAdvice, startAdvice } from './providers.ts';
 import { serialiseModel } from './serialise.ts';
 import { commonFolder, placeWeights, type FindFolder, type PlacedWeights } from './weights.ts';
 
@@ -48,6 +48,24 @@ const harmfulFusions: Readonly<Record<string, string>> = {
   webgpu: 'GatherSliceToSplitFusion',
 };
 
+/** A provider as the runtime wants it named, with what it falls back to before the CPU: TensorRT takes part of a graph, and CUDA the rest. */
+function executionProviders({ provider, index }: CompileOptions): InferenceSession.ExecutionProviderConfig[] {
+  const device = index === undefined ? {} : { deviceId: index };
+  switch (provider) {
+    case 'cuda':
+      return [{ name: 'cuda', ...device }];
+    case 'tensorrt':
+      return [
+        { name: 'tensorrt', ...device },
+        { name: 'cuda', ...device },
+      ];
+    case 'dml':
+      return [{ name: 'dml', ...device }];
+    default:
+      return [provider];
+  }
+}
+
 async function createSession(
   runtime: Runtime,
   graph: LoweredGraph,
@@ -55,7 +73,7 @@ async function createSession(
   options: CompileOptions,
 ): Promise<InferenceSession> {
   return runtime.InferenceSession.create(serialiseModel(graph.model), {
-    executionProviders: [options.provider],
+    executionProviders: executionProviders(options),
     intraOpNumThreads: options.threads,
     interOpNumThreads: 1,
     executionMode: 'sequential',
@@ -161,7 +179,8 @@ export async function compileGraph(
   const { provider } = options;
   const providers = await availableProviders();
   if (!providers.includes(provider)) {
-    throw new UserError(`there is no execution provider ${provider} here`, suggestion(provider, providers));
+    const advice = installAdvice(provider, process.platform, process.arch);
+    throw new UserError(`there is no execution provider ${provider} here`, advice ?? suggestion(provider, providers));
   }
   const weights = await placeWeights(weightNames(Object.values(outputs)), source, findFolder);
   const graph = lower(outputs, weights.weights, provider);
@@ -172,7 +191,7 @@ export async function compileGraph(
     if (provider === 'cpu') throw cause;
     throw new UserError(
       `the execution provider ${provider} could not take the model: ${messageOf(cause)}`,
-      'The provider cpu works everywhere.',
+      startAdvice(provider),
       { cause },
     );
   }

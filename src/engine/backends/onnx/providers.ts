@@ -35,3 +35,31 @@ export function addedProviders(): readonly string[] {
 export function installedProviders(): readonly string[] {
   return [...(builtIn[`${process.platform}-${process.arch}`] ?? ['cpu']), ...addedProviders()];
 }
+
+const cudaInstall = 'node node_modules/onnxruntime-node/script/install.js --onnxruntime-node-install=cuda12';
+
+const cudaNeeds: Readonly<Record<string, string>> = {
+  cuda: "CUDA 12's libraries and cuDNN 9",
+  tensorrt: "CUDA 12's libraries, cuDNN 9 and TensorRT 10",
+};
+
+/** How to get a provider that the runtime has not, or where it is; nothing for a name that means none. */
+export function installAdvice(provider: string, platform: string, arch: string): string | undefined {
+  const needs = cudaNeeds[provider];
+  if (needs !== undefined)
+    return platform === 'linux' && arch === 'x64'
+      ? `${cudaInstall} brings it, in the folder that holds node_modules; it needs ${needs} on the machine.`
+      : 'onnxruntime-node has it for Linux x64 alone; webgpu computes on NVIDIA GPUs too.';
+  if (provider === 'dml') return 'DirectML is part of Windows; elsewhere webgpu computes on any GPU.';
+  if (provider === 'coreml') return 'CoreML is part of macOS; elsewhere webgpu computes on any GPU.';
+  if (provider === 'webgpu') return `onnxruntime-node has no WebGPU for ${platform}-${arch}.`;
+  return undefined;
+}
+
+/** What to look at when a provider that is there does not start. */
+export function startAdvice(provider: string): string {
+  const needs = cudaNeeds[provider];
+  return needs === undefined
+    ? 'See what is missing with: peft-lab doctor. The provider cpu works everywhere.'
+    : `It needs ${needs} where programs find libraries (LD_LIBRARY_PATH). The provider cpu works everywhere.`;
+}

@@ -82,6 +82,16 @@ test('an unknown provider is a user error that lists what there is', async () =>
   await expect(compiled).rejects.toThrow('Did you mean "cpu"?');
 });
 
+test.each(['tensorrt', 'cuda', 'dml', 'coreml'])(
+  '%s, where it is not, is a user error that says where it is',
+  async (provider) => {
+    if ((await availableProviders()).includes(provider)) return;
+    const compiled = onnxBackend.compile(outputs, new Map(), { provider, threads: 1, index: 0 });
+    await expect(compiled).rejects.toThrow(UserError);
+    await expect(compiled).rejects.toThrow(/Linux x64 alone|cuda12|Windows|macOS/);
+  },
+);
+
 test('repeated indices all add, with the same bits in every run and for every number of threads', async () => {
   const [rows, width, count] = [500, 64, 4096];
   const updates = input('updates', 'float32', [count, width]);

@@ -1,32 +1,13 @@
 import { execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { readMachine } from '../../src/engine/graphics/machine.ts';
-import { webgpuOutlook } from '../../src/engine/graphics/outlook.ts';
+import { findWebgpu } from '../support/webgpu-way.ts';
 import type { Testimony } from '../support/webgpu-witness.ts';
 
 const program = join(import.meta.dirname, '..', 'support', 'webgpu-witness.ts');
 
-/** Chromium's Vulkan driver that computes on the CPU, as Debian packages it. */
-const swiftShader = '/usr/lib/chromium/vk_swiftshader_icd.json';
-
-type Way = { readonly environment: Readonly<Record<string, string>> } | { readonly missing: string };
-
-/** How WebGPU runs on this machine: on its GPU, else through a driver that computes on the CPU. */
-function findWay(): Way {
-  const facts = readMachine();
-  const outlook = webgpuOutlook(facts);
-  if (outlook.state === 'likely') return { environment: {} };
-  if (outlook.obstacle === 'not in the runtime') return { missing: outlook.message };
-  if (facts.vulkan?.loader !== true) return { missing: "Vulkan's loader is missing: apt-get install libvulkan1" };
-  if (existsSync(swiftShader)) return { environment: { VK_DRIVER_FILES: swiftShader } };
-  if (outlook.obstacle === 'only software') return { environment: {} };
-  return { missing: 'there is no Vulkan driver: apt-get install chromium, or mesa-vulkan-drivers' };
-}
-
-const way = findWay();
+const way = findWebgpu();
 const missing = 'missing' in way ? ` (${way.missing})` : '';
 
 /** Together they hold every operation that any method's graph has. The whole list: see CONTRIBUTING. */

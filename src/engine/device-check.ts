@@ -7,10 +7,12 @@ import {
   gemm,
   input,
   layerNorm,
+  matmul,
   multiply,
   parameter,
   reduceSum,
   softmax,
+  tanh,
   weight,
 } from './graph/operations.ts';
 import type { Value } from './graph/value.ts';
@@ -137,6 +139,38 @@ export async function measureProductRate(
       if (run > 0) least = Math.min(least, now() - began);
     }
     return (2 * 2 * productWidth ** 3) / (least / 1000);
+  } finally {
+    await executable.dispose();
+  }
+}
+
+const chainLength = 100;
+
+/**
+ * Seconds that a graph's smallest operation takes: a chain of many, divided by their number.
+ * @param now milliseconds of a steady clock
+ */
+export async function measureOperationTime(
+  backend: Backend,
+  options: CompileOptions,
+  now: () => number = () => performance.now(),
+): Promise<number> {
+  const x = input('x', 'float32', [width, width]);
+  // Two kinds in turn, so that no neighbours are fused into one.
+  const chain = Array.from({ length: chainLength }).reduce<Value>(
+    (value, _, i) => (i % 2 === 0 ? tanh(value) : matmul(value, x)),
+    x,
+  );
+  const executable = await backend.compile({ chain }, new Map(), options);
+  try {
+    const feeds = { x: floats([width, width], 11) };
+    let least = Infinity;
+    for (let run = 0; run <= productRuns; run++) {
+      const began = now();
+      await executable.run(feeds);
+      if (run > 0) least = Math.min(least, now() - began);
+    }
+    return least / 1000 / chainLength;
   } finally {
     await executable.dispose();
   }

@@ -1,6 +1,6 @@
 import { messageOf } from '../base/errors.ts';
 import { onnxBackend } from './backends/onnx/onnx-backend.ts';
-import { findWrongNumber, measureProductRate } from './device-check.ts';
+import { findWrongNumber, measureOperationTime, measureProductRate } from './device-check.ts';
 import type { ProbeResult } from './device.ts';
 
 /**
@@ -16,6 +16,7 @@ async function probe(provider: string, threads: number): Promise<ProbeResult> {
       kind: 'works',
       rate: await measureProductRate(onnxBackend, { provider, threads }),
       cpuRate: await measureProductRate(onnxBackend, { provider: 'cpu', threads }),
+      secondsPerOperation: await measureOperationTime(onnxBackend, { provider, threads }),
     };
   } catch (error) {
     return { kind: 'fails', reason: messageOf(error).split('\n')[0] ?? '' };

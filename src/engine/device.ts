@@ -13,6 +13,14 @@ export interface DeviceWish {
   readonly index?: number | undefined;
 }
 
+/** What a step asks of a device, roughly. */
+export interface StepWork {
+  /** Floating-point operations in matrix products. */
+  readonly flops: number;
+  /** Operations of the graph: each costs a device some time, however small it is. */
+  readonly operations: number;
+}
+
 /** What computes, and why. */
 export interface Device {
   readonly provider: string;
@@ -22,9 +30,16 @@ export interface Device {
   readonly reason: string;
 }
 
-/** What came of trying a device. Rates are floating-point operations a second in a large matrix product. */
+/** What came of trying a device. */
 export type ProbeResult =
-  | { readonly kind: 'works'; readonly rate: number; readonly cpuRate: number }
+  | {
+      readonly kind: 'works';
+      /** Floating-point operations a second in a large matrix product, and the CPU's. */
+      readonly rate: number;
+      readonly cpuRate: number;
+      /** Seconds that the smallest operation of a graph takes. */
+      readonly secondsPerOperation: number;
+    }
   | { readonly kind: 'fails'; readonly reason: string };
 
 /** Tries a provider without risk to this process. */
@@ -42,6 +57,29 @@ const MOST_THREADS = 16;
 /** A device that is hardly faster is not worth the way to it and back. */
 const LEAST_GAIN = 1.5;
 
+/** `4.2 ms`. */
+function timeText(seconds: number): string {
+  return seconds < 1 ? `${(1000 * seconds).toPrecision(2)} ms` : `${seconds.toPrecision(2)} s`;
+}
+
+interface Judgement {
+  readonly worthwhile: boolean;
+  readonly text: string;
+}
+
+/** Whether a device is enough faster than the CPU: at the step that it is chosen for, or where that is not known at large products. */
+function judge(result: ProbeResult & { readonly kind: 'works' }, work: StepWork | undefined): Judgement {
+  const { rate, cpuRate, secondsPerOperation } = result;
+  const rates = `matrix products at ${rateText(rate)}, against ${rateText(cpuRate)} on the CPU`;
+  if (work === undefined) return { worthwhile: rate >= LEAST_GAIN * cpuRate, text: rates };
+  const own = work.flops / rate + work.operations * secondsPerOperation;
+  const onCpu = work.flops / cpuRate;
+  return {
+    worthwhile: onCpu >= LEAST_GAIN * own,
+    text: `${rates}: about ${timeText(own)} a step, against ${timeText(onCpu)}`,
+  };
+}
+
 /** `1.2 TFLOP/s`. */
 function rateText(rate: number): string {
   return rate < 1e12 ? `${(rate / 1e9).toFixed(0)} GFLOP/s` : `${(rate / 1e12).toFixed(1)} TFLOP/s`;
@@ -52,7 +90,12 @@ export function likelyProvider(facts: MachineFacts): string {
   return candidates(facts)[0]?.provider ?? 'cpu';
 }
 
-async function chooseAutomatically(threads: number, facts: MachineFacts, probe: Probe): Promise<DeviceChoice> {
+async function chooseAutomatically(
+  threads: number,
+  work: StepWork | undefined,
+  facts: MachineFacts,
+  probe: Probe,
+): Promise<DeviceChoice> {
   const found = candidates(facts);
   const warnings: string[] = [];
   const slower: string[] = [];
@@ -64,13 +107,16 @@ async function chooseAutomatically(threads: number, facts: MachineFacts, probe: 
       warnings.push(`${nameOf(candidate)} cannot be used: ${result.reason}`);
       continue;
     }
-    const rates = `matrix products at ${rateText(result.rate)}, against ${rateText(result.cpuRate)} on the CPU`;
-    if (result.rate < LEAST_GAIN * result.cpuRate) {
-      slower.push(`${nameOf(candidate)} works, with ${rates}`);
+    const { worthwhile, text } = judge(result, work);
+    if (!worthwhile) {
+      slower.push(`${nameOf(candidate)} works, with ${text}`);
       continue;
     }
-    const reason = `automatic: ${nameOf(candidate)} computes a graph and its gradients right, ${rates}`;
-    return { device: { provider, threads, reason }, warnings: warnings.map((text) => `${text}; ${provider} trains`) };
+    const reason = `automatic: ${nameOf(candidate)} computes a graph and its gradients right, ${text}`;
+    return {
+      device: { provider, threads, reason },
+      warnings: warnings.map((warning) => `${warning}; ${provider} trains`),
+    };
   }
   const outlook = webgpuOutlook(facts);
   if (found.length === 0 && outlook.state === 'unlikely') {
@@ -92,14 +138,16 @@ async function chooseAutomatically(threads: number, facts: MachineFacts, probe: 
  * Turns a wish into a device. `auto` tries what the machine's files promise, best first, and takes what computes a known graph right and
  * faster than the CPU; drivers that compute on the CPU are not tried. A provider asked for by name is taken as it is; an unknown one is
  * refused by the backend, which lists what there is.
+ * @param work of a step; where it is not known, large matrix products decide
  */
 export async function chooseDevice(
   wish: DeviceWish,
+  work?: StepWork,
   facts: MachineFacts = readMachine(),
   probe: Probe = runProbe,
 ): Promise<DeviceChoice> {
   const threads = wish.threads ?? Math.min(availableParallelism(), MOST_THREADS);
-  if (wish.provider === 'auto') return chooseAutomatically(threads, facts, probe);
+  if (wish.provider === 'auto') return chooseAutomatically(threads, work, facts, probe);
   const device: Device =
     wish.index === undefined
       ? { provider: wish.provider, threads, reason: 'asked for' }

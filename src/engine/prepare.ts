@@ -16,7 +16,7 @@ import type { Tokenizer } from './tokenizers/tokenizer.ts';
 import { modelPlanOf, type TrainingSettings, type TrainingSetup } from './training-setup.ts';
 import type { Masking } from './pretraining/masking.ts';
 import { maskingOf, packDocuments } from './pretraining/packing.ts';
-import { chooseDevice, type DeviceWish } from './device.ts';
+import { chooseDevice, type DeviceWish, type StepWork } from './device.ts';
 import { engineOf } from './engine-of.ts';
 
 /** What a run is asked to do, resolved: paths absolute, defaults filled in. */
@@ -57,6 +57,17 @@ function encoder(tokenizer: Tokenizer, readsMask: boolean): Tokenizer['encodeFas
   return readsMask ? maskEncoder(tokenizer) : (...of) => tokenizer.encodeFast(...of);
 }
 
+/** Operations of a graph for each layer of its encoder, forward and backward together: counted, and much the same for most methods. */
+const OPERATIONS_A_LAYER = 160;
+
+/** What a step will ask of a device: two products with each matrix of the layers, forward and backward, over texts of half the length allowed. */
+function stepWork({ config }: EncoderCheckpoint, { settings, task }: TrainingRequest): StepWork {
+  const { layers, hiddenSize, intermediateSize } = config;
+  const tokens = (settings.batchSize * Math.min(task.maxLength, usablePositions(config))) / 2;
+  const weights = layers * (4 * hiddenSize ** 2 + 2 * hiddenSize * intermediateSize);
+  return { flops: 2 * 2 * weights * tokens, operations: OPERATIONS_A_LAYER * layers };
+}
+
 /** Keeps some examples of a split. */
 function pick(split: LoadedSplit, indices: Uint32Array): LoadedSplit {
   return { ...split, examples: [...indices].flatMap((index) => split.examples[index] ?? []) };
@@ -68,13 +79,13 @@ function pick(split: LoadedSplit, indices: Uint32Array): LoadedSplit {
  */
 export async function prepareTraining(request: TrainingRequest): Promise<PreparedTraining> {
   const task = findTask(request.task.id);
-  const chosen = await chooseDevice(request.device);
-  const { backend, device, packages } = await engineOf(chosen.device);
   const folder = await resolveModel(
     request.model.id,
     request.model.revision === undefined ? {} : { revision: request.model.revision },
   );
   const checkpoint = await openEncoder(folder.path);
+  const chosen = await chooseDevice(request.device, stepWork(checkpoint, request));
+  const { backend, device, packages } = await engineOf(chosen.device);
   const tokenizer = await loadTokenizer(folder.path);
   checkTokenizerFits(tokenizer, checkpoint.config.vocabularySize, folder.path);
   const { readsMask, head, positions } = buildModel(modelPlanOf({ checkpoint, method: request.method, task }), {

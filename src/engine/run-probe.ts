@@ -16,8 +16,10 @@ function readResult(stdout: string): ProbeResult | undefined {
     const result: unknown = JSON.parse(stdout);
     if (typeof result !== 'object' || result === null || !('kind' in result)) return undefined;
     if (result.kind === 'fails' && 'reason' in result) return { kind: 'fails', reason: String(result.reason) };
-    if (result.kind !== 'works' || !('rate' in result) || !('cpuRate' in result)) return undefined;
-    return { kind: 'works', rate: Number(result.rate), cpuRate: Number(result.cpuRate) };
+    if (result.kind !== 'works') return undefined;
+    const { rate, cpuRate, secondsPerOperation } = { rate: NaN, cpuRate: NaN, secondsPerOperation: NaN, ...result };
+    if (![rate, cpuRate, secondsPerOperation].every(Number.isFinite)) return undefined;
+    return { kind: 'works', rate, cpuRate, secondsPerOperation };
   } catch {
     return undefined;
   }

@@ -46,7 +46,8 @@ describe('what doctor says of GPUs', () => {
   });
 
   it('a provider that works, one that is slower, and one that fails', () => {
-    const tried = (rate: number) => checkTried('webgpu', 'a GPU', { kind: 'works', rate, cpuRate: 4e11 });
+    const tried = (rate: number) =>
+      checkTried('webgpu', 'a GPU', { kind: 'works', rate, cpuRate: 4e11, secondsPerOperation: 1e-5 });
     expect(tried(2e13)).toMatchObject({ level: 'ok', message: expect.stringContaining('20000 GFLOP/s') as string });
     expect(tried(1e11).level).toBe('warning');
     expect(checkTried('cuda', 'a GPU', { kind: 'fails', reason: 'libcudnn.so.9 is missing' })).toMatchObject({

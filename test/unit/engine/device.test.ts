@@ -55,13 +55,13 @@ function probing(results: Readonly<Record<string, ProbeResult>>): { readonly pro
   };
 }
 
-const fast = { kind: 'works', rate: 2e13, cpuRate: 4e11 } as const;
-const slow = { kind: 'works', rate: 5e11, cpuRate: 4e11 } as const;
+const fast = { kind: 'works', rate: 2e13, cpuRate: 4e11, secondsPerOperation: 2e-5 } as const;
+const slow = { ...fast, rate: 5e11 } as const;
 
 describe('the choice of a device', () => {
   it('takes the first candidate that works and is faster, and says why', async () => {
     const { probe, tried } = probing({ cuda: fast, webgpu: fast });
-    const { device, warnings } = await chooseDevice(auto, machine, probe);
+    const { device, warnings } = await chooseDevice(auto, undefined, machine, probe);
     expect(tried).toEqual(['cuda']);
     expect(device).toEqual({
       provider: 'cuda',
@@ -74,12 +74,12 @@ describe('the choice of a device', () => {
 
   it('falls back to the next with a warning for each that fails', async () => {
     const broken = { kind: 'fails', reason: 'libcudnn.so.9: cannot open shared object file' } as const;
-    const next = await chooseDevice(auto, machine, probing({ cuda: broken, webgpu: fast }).probe);
+    const next = await chooseDevice(auto, undefined, machine, probing({ cuda: broken, webgpu: fast }).probe);
     expect(next.device.provider).toBe('webgpu');
     expect(next.warnings).toEqual([
       'cuda on H200 cannot be used: libcudnn.so.9: cannot open shared object file; webgpu trains',
     ]);
-    const last = await chooseDevice(auto, machine, probing({ cuda: broken }).probe);
+    const last = await chooseDevice(auto, undefined, machine, probing({ cuda: broken }).probe);
     expect(last.device.provider).toBe('cpu');
     expect(last.device.reason).toContain('cuda on H200 cannot be used');
     expect(last.warnings).toHaveLength(2);
@@ -87,16 +87,32 @@ describe('the choice of a device', () => {
   });
 
   it('leaves a device that is hardly faster than the CPU, without alarm', async () => {
-    const { device, warnings } = await chooseDevice(auto, machine, probing({ cuda: slow, webgpu: slow }).probe);
+    const { device, warnings } = await chooseDevice(
+      auto,
+      undefined,
+      machine,
+      probing({ cuda: slow, webgpu: slow }).probe,
+    );
     expect(device.provider).toBe('cpu');
     expect(device.reason).toContain('webgpu on H200 works, with matrix products at 500 GFLOP/s');
     expect(warnings).toEqual([]);
   });
 
+  it('weighs a step: a large one is worth the operations of a GPU, a small one is not', async () => {
+    const { probe } = probing({ cuda: fast });
+    const large = await chooseDevice(auto, { flops: 7e11, operations: 1900 }, machine, probe);
+    expect(large.device.provider).toBe('cuda');
+    expect(large.device.reason).toContain('about 73 ms a step, against 1.8 s');
+    const small = await chooseDevice(auto, { flops: 1e9, operations: 600 }, { ...machine, providers: ['cuda'] }, probe);
+    expect(small.device.provider).toBe('cpu');
+    expect(small.device.reason).toContain('about 12 ms a step, against 2.5 ms');
+    expect(small.warnings).toEqual([]);
+  });
+
   it('tries nothing where there is no GPU, nor a driver that computes on the CPU', async () => {
     for (const facts of [nothing, software]) {
       const { probe, tried } = probing({ webgpu: fast });
-      const { device, warnings } = await chooseDevice(auto, facts, probe);
+      const { device, warnings } = await chooseDevice(auto, undefined, facts, probe);
       expect([device.provider, tried, warnings, likelyProvider(facts)]).toEqual(['cpu', [], [], 'cpu']);
       expect(device.reason).toMatch(/^automatic; there is no GPU/);
     }
@@ -105,17 +121,17 @@ describe('the choice of a device', () => {
 
   it('tells of a GPU that lies idle for want of a driver', async () => {
     const facts = { ...machine, providers: ['cpu', 'webgpu'], vulkan: { ...vulkan, drivers: [] } };
-    const { device, warnings } = await chooseDevice(auto, facts, probing({}).probe);
+    const { device, warnings } = await chooseDevice(auto, undefined, facts, probing({}).probe);
     expect(device.provider).toBe('cpu');
     expect(warnings).toEqual([expect.stringContaining('the GPU is not used: there is no Vulkan driver for H200.')]);
   });
 
   it('asks nobody where a provider is named, and warns of one that will be slow', async () => {
     const { probe, tried } = probing({});
-    const asked = await chooseDevice({ provider: 'webgpu', threads: 1 }, software, probe);
+    const asked = await chooseDevice({ provider: 'webgpu', threads: 1 }, undefined, software, probe);
     expect(asked.device).toEqual({ provider: 'webgpu', threads: 1, reason: 'asked for' });
     expect(asked.warnings).toEqual([expect.stringContaining('slower than the CPU')]);
-    expect((await chooseDevice({ provider: 'webgpu', threads: 1 }, machine, probe)).warnings).toEqual([]);
+    expect((await chooseDevice({ provider: 'webgpu', threads: 1 }, undefined, machine, probe)).warnings).toEqual([]);
     expect(tried).toEqual([]);
   });
 });
@@ -166,7 +182,7 @@ describe('trying a device in a process of its own', () => {
   it('gives rates for the CPU, and the reason for a provider that is not there', async () => {
     const result = await runProbe('cpu', 1);
     expect(result.kind).toBe('works');
-    expect(result.kind === 'works' && result.rate > 0 && result.cpuRate > 0).toBe(true);
+    expect(result.kind === 'works' && Math.min(result.rate, result.cpuRate, result.secondsPerOperation) > 0).toBe(true);
     expect(await runProbe('tensorrt', 1)).toMatchObject({
       kind: 'fails',
       reason: expect.stringContaining('tensorrt') as string,

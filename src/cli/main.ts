@@ -273,9 +273,22 @@ function makeProgram(finish: (code: number) => void, complain: (message: string)
     'audit <run>',
     "compute a private run's epsilon anew from its record, and look for what speaks against it",
   ).action(action(async (app, command) => (await import('./audit.ts')).auditCommand(app, command.args[0] ?? '')));
-  add('doctor', 'look at everything that a run depends on').action(
-    action(async (app) => (await import('./doctor.ts')).doctorCommand(app)),
-  );
+  add('doctor', 'look at everything that a run depends on')
+    .addOption(
+      new Option(
+        '--install <what>',
+        "bring what is too large to come along: cuda, onnxruntime's CUDA provider",
+      ).choices(['cuda']),
+    )
+    .option('--feed <url>', 'the NuGet feed that it comes from')
+    .action(
+      action(async (app, command) => {
+        const { install, feed } = command.opts<{ install?: string; feed?: string }>();
+        return install === undefined
+          ? (await import('./doctor.ts')).doctorCommand(app)
+          : (await import('./install.ts')).installCudaCommand(app, feed);
+      }),
+    );
   add('reindex', 'rebuild the database from the run folders').action(
     action(async (app) => (await import('./reindex.ts')).reindexCommand(app)),
   );

@@ -14,6 +14,7 @@ import {
 import { bindFeeds, type Feeds } from '../feeds.ts';
 import { weightNames } from '../weight-checks.ts';
 import { lower, type LoweredGraph } from './lower.ts';
+import { runtimeRequire } from './runtime-location.ts';
 import { addedProviders, installAdvice, startAdvice } from './providers.ts';
 import { serialiseModel } from './serialise.ts';
 import { commonFolder, placeWeights, type FindFolder, type PlacedWeights } from './weights.ts';
@@ -26,7 +27,7 @@ type Runtime = typeof onnxruntime;
  */
 function loadRuntime(): Promise<Runtime> {
   process.env['ORT_DISABLE_TELEMETRY'] ??= '1';
-  return import('onnxruntime-node');
+  return Promise.resolve(runtimeRequire()('onnxruntime-node') as Runtime);
 }
 
 /**

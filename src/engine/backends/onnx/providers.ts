@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import path from 'node:path';
+import { runtimeRequire } from './runtime-location.ts';
 
 /** Execution providers of onnxruntime-node, told from its files: the library itself stays unloaded. */
 
@@ -15,7 +15,7 @@ const builtIn: Readonly<Record<string, readonly string[]>> = {
 
 /** The folder of the runtime's libraries for this platform. */
 export function runtimeFolder(): string {
-  const entry = createRequire(import.meta.url).resolve('onnxruntime-node');
+  const entry = runtimeRequire().resolve('onnxruntime-node');
   return path.join(path.dirname(entry), '..', 'bin', 'napi-v6', process.platform, process.arch);
 }
 
@@ -36,7 +36,7 @@ export function installedProviders(): readonly string[] {
   return [...(builtIn[`${process.platform}-${process.arch}`] ?? ['cpu']), ...addedProviders()];
 }
 
-const cudaInstall = 'node node_modules/onnxruntime-node/script/install.js --onnxruntime-node-install=cuda12';
+const cudaInstall = 'peft-lab doctor --install cuda';
 
 const cudaNeeds: Readonly<Record<string, string>> = {
   cuda: "CUDA 12's libraries and cuDNN 9",
@@ -48,7 +48,7 @@ export function installAdvice(provider: string, platform: string, arch: string):
   const needs = cudaNeeds[provider];
   if (needs !== undefined)
     return platform === 'linux' && arch === 'x64'
-      ? `${cudaInstall} brings it, in the folder that holds node_modules; it needs ${needs} on the machine.`
+      ? `${cudaInstall} brings it, some hundred megabytes; it needs ${needs} on the machine.`
       : 'onnxruntime-node has it for Linux x64 alone; webgpu computes on NVIDIA GPUs too.';
   if (provider === 'dml') return 'DirectML is part of Windows; elsewhere webgpu computes on any GPU.';
   if (provider === 'coreml') return 'CoreML is part of macOS; elsewhere webgpu computes on any GPU.';

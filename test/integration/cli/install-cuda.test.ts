@@ -1,0 +1,90 @@
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { makeBench, type Bench } from '../../support/cli.ts';
+import { serveNuget, zipOf, type NugetFeed } from '../../support/nuget-feed.ts';
+
+const { version } = createRequire(import.meta.url)('onnxruntime-node/package.json') as { version: string };
+const name = 'microsoft.ml.onnxruntime.gpu.linux';
+const folderIn = (data: string): string => join(data, 'runtimes', `onnxruntime-node-${version}-cuda12`);
+
+/** The package as its maker packs it, with something else in place of hundreds of megabytes. */
+const libraries = ['cuda', 'shared', 'tensorrt'].map((provider) => `libonnxruntime_providers_${provider}.so`);
+const packed = Object.fromEntries([
+  ['_rels/.rels', Buffer.from('<Relationships/>')],
+  ...libraries.map(
+    (library) => [`runtimes/linux-x64/native/${library}`, Buffer.from(`no library: ${library}`)] as const,
+  ),
+  ['runtimes/linux-x64/native/libonnxruntime.so', Buffer.from('not wanted')],
+]);
+
+describe.skipIf(process.platform !== 'linux' || process.arch !== 'x64')('doctor --install cuda', () => {
+  let bench: Bench;
+  let data: string;
+  let feed: NugetFeed | undefined;
+  beforeEach(async () => {
+    data = mkdtempSync(join(tmpdir(), 'peft-data-'));
+    vi.stubEnv('PEFT_LAB_DATA', data);
+    bench = await makeBench();
+  });
+  afterEach(() => {
+    vi.unstubAllEnvs();
+    feed?.close();
+    bench.remove();
+    rmSync(data, { recursive: true, force: true });
+  });
+
+  test('brings the libraries beside a copy of the runtime, which is used from then on', async () => {
+    feed = await serveNuget(name, version, zipOf(packed));
+    const installed = await bench.run('doctor', '--install', 'cuda', '--feed', feed.index);
+    expect([installed.code, installed.err]).toEqual([0, '']);
+    expect(installed.out).toContain(folderIn(data));
+    const native = join(folderIn(data), 'node_modules/onnxruntime-node/bin/napi-v6/linux/x64');
+    for (const library of libraries) expect(readFileSync(join(native, library), 'utf8')).toBe(`no library: ${library}`);
+    expect(readdirSync(native)).toEqual(expect.arrayContaining(['libonnxruntime.so.1', 'onnxruntime_binding.node']));
+    expect(readdirSync(join(data, 'runtimes'))).toHaveLength(1);
+
+    const { checks } = JSON.parse((await bench.run('doctor', '--json')).out) as {
+      checks: readonly { name: string; level: string; message: string }[];
+    };
+    const of = (wanted: string) => checks.find(({ name }) => name === wanted);
+    expect(of('onnxruntime')?.message).toContain('cuda');
+    expect(of('computation')?.level).toBe('ok');
+
+    // What is no library does not start, and the run says what CUDA needs.
+    const run = await bench.run('run', bench.configure('a'), '--set', 'device=cuda');
+    expect(run.code).not.toBe(0);
+    expect(run.err).toContain('the execution provider cuda could not take the model');
+    expect(run.err).toContain('cuDNN 9');
+
+    feed.close();
+    const again = await bench.run('doctor', '--install', 'cuda', '--feed', feed.index, '--json');
+    expect(JSON.parse(again.out)).toEqual({ folder: folderIn(data), already: true });
+  });
+
+  test('leaves nothing behind where the checksum differs, a library is missing, or the feed has no such package', async () => {
+    const content = zipOf(packed);
+    feed = await serveNuget(name, version, content, 'AAAA');
+    const wrong = await bench.run('doctor', '--install', 'cuda', '--feed', feed.index);
+    expect([wrong.code, wrong.err.includes('its SHA-512 differs')]).toEqual([2, true]);
+    expect(readdirSync(join(data, 'runtimes'))).toEqual([]);
+    feed.close();
+
+    const { 'runtimes/linux-x64/native/libonnxruntime_providers_cuda.so': _, ...fewer } = packed;
+    feed = await serveNuget(name, version, zipOf(fewer));
+    const incomplete = await bench.run('doctor', '--install', 'cuda', '--feed', feed.index);
+    expect([incomplete.code, incomplete.err.includes('holds no')]).toEqual([2, true]);
+    expect(readdirSync(join(data, 'runtimes'))).toEqual([]);
+    feed.close();
+
+    feed = await serveNuget(name, '0.0.1', content);
+    const absent = await bench.run('doctor', '--install', 'cuda', '--feed', feed.index);
+    expect([absent.code, absent.err.includes('answers with 404')]).toEqual([2, true]);
+    feed.close();
+    const closed = await bench.run('doctor', '--install', 'cuda', '--feed', feed.index);
+    expect([closed.code, closed.err.includes('cannot be reached')]).toEqual([2, true]);
+    expect(existsSync(folderIn(data))).toBe(false);
+  });
+});

@@ -199,6 +199,7 @@ function makeProgram(finish: (code: number) => void, complain: (message: string)
   add('verify <folder>', "hold the engine against golden files of the methods' own authors")
     .option('--only <glob>', 'only the cases whose names match')
     .option('--threads <n>', 'threads of the CPU', whole(1))
+    .option('--device <provider>', 'what computes: cpu, webgpu, tfjs or another', 'cpu')
     .action(
       action(async (app, command) =>
         (await import('./verify.ts')).verifyCommand(app, command.args[0] ?? '', command.opts()),

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { cut } from '../base/format.ts';
-import { onnxBackend } from '../engine/backends/onnx/onnx-backend.ts';
+import { engineOf } from '../engine/engine-of.ts';
 import type { GroupReport } from '../engine/verify/compare.ts';
 import { verifyGoldenFolder, type CaseReport } from '../engine/verify/verify.ts';
 import type { App } from './app.ts';
@@ -9,6 +9,8 @@ import { plain, printJson, table } from './output.ts';
 export interface VerifyCommandOptions {
   readonly only?: string;
   readonly threads?: number;
+  /** A provider. */
+  readonly device: string;
 }
 
 function groupsOf(report: CaseReport): readonly GroupReport[] {
@@ -53,9 +55,11 @@ const isUpdate = (group: string): boolean => /^(adamw|update|sgd)/.test(group);
 /** `peft-lab verify FOLDER`: holds our graphs against numbers of the methods' own authors. @returns 1 when one is off */
 export async function verifyCommand(app: App, folder: string, options: VerifyCommandOptions): Promise<number> {
   let done = 0;
+  const threads = options.threads ?? availableParallelism();
+  const { backend, device } = await engineOf({ provider: options.device, threads, reason: 'asked for' });
   const report = await verifyGoldenFolder(folder, {
-    backend: onnxBackend,
-    device: { provider: 'cpu', threads: options.threads ?? availableParallelism() },
+    backend,
+    device,
     ...(options.only === undefined ? {} : { only: options.only }),
     onCase: (each) => {
       done += 1;

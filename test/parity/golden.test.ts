@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { join, matchesGlob } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { onnxBackend } from '../../src/engine/backends/onnx/onnx-backend.ts';
+import { tfjsBackend } from '../../src/engine/backends/tfjs/tfjs-backend.ts';
 import { verifyGoldenFolder, type CaseReport, type VerifyReport } from '../../src/engine/verify/verify.ts';
 import { interpreterBackend } from './interpreter-backend.ts';
 
@@ -162,6 +163,14 @@ describe("golden files: numbers from the methods' authors' own code, computed ag
       ['adamw_wd0.01', 14],
       ...clipping,
     ]);
+  });
+
+  it('agrees on the second engine too', async () => {
+    const only =
+      '{bitfit_bert_ner,compacter_modules/*,full_distilbert*,full_roberta_regression,houlsby_*,ia3_roberta,jrwarp_bert_ner,lora_bert,lora_electra,pasta_bert_pair,prefix_roberta,prompt_bert,slash_roberta_mask,unipelt_bert}';
+    const second = await verifyGoldenFolder(fixtures, { backend: tfjsBackend, device, only });
+    expect(second.cases.flatMap(complaints)).toEqual([]);
+    expect(second.counts.passed).toBe(supported.filter((name) => matchesGlob(name, only)).length);
   });
 
   it('agrees to 1e-6 in float64, AdamW of near-zero gradients included', async () => {

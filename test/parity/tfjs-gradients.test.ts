@@ -48,7 +48,7 @@ function gradientsByTfjs(
 ): ReadonlyMap<string, readonly number[]> {
   const plan = planGraph({ loss: model.loss });
   const sizes = bindFeeds(plan.inputs, feeds);
-  return tf.tidy(() => {
+  const gradients = tf.tidy(() => {
     const made = new Map<Value, tf.Tensor>();
     const tensorOf = (value: Value, data: ArrayLike<number>, shape: readonly number[]): tf.Tensor => {
       const known = made.get(value) ?? tf.tensor(Array.from(data), [...shape], tfjsDTypes[value.dtype]);
@@ -76,9 +76,10 @@ function gradientsByTfjs(
         if (result !== undefined) return result;
       }
     };
-    const gradients = tf.grads(loss)(model.trained.map(({ value }) => fixed(value)));
-    return new Map(model.trained.map(({ name }, index) => [name, Array.from(gradients[index]?.dataSync() ?? [])]));
+    const own = tf.grads(loss)(model.trained.map(({ value }) => fixed(value)));
+    return own.map((gradient) => Array.from(gradient.dataSync()));
   });
+  return new Map(model.trained.map(({ name }, index) => [name, gradients[index] ?? []]));
 }
 
 function numbers(tensor: TensorData | undefined): Float32Array {

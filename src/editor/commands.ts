@@ -179,6 +179,7 @@ export function registerCommands(app: ExtensionApp): vscode.Disposable {
       if (run !== undefined) await vscode.env.clipboard.writeText(run.id);
     },
     [Command.checkEnvironment]: async () => (await import('./check-environment.ts')).checkEnvironment(app),
+    [Command.installCuda]: async () => (await import('./install-cuda.ts')).installCuda(app),
     [Command.exportComparison]: async () => (await import('./export-comparison.ts')).exportComparison(app),
     [Command.refresh]: async () => {
       await vscode.window.withProgress({ location: { viewId: View.runs } }, () =>

@@ -25,6 +25,7 @@ export const Command = {
   copyRunId: 'peft.copyRunId',
   newConfiguration: 'peft.newConfiguration',
   checkEnvironment: 'peft.checkEnvironment',
+  installCuda: 'peft.installCuda',
   exportComparison: 'peft.exportComparison',
   refresh: 'peft.refresh',
   groupRuns: 'peft.groupRuns',

@@ -148,6 +148,12 @@ export interface Diagnosis {
   readonly providers: readonly string[];
 }
 
+/** What `peft-lab doctor --install cuda --json` prints. */
+export interface CudaInstallation {
+  readonly folder: string;
+  readonly already: boolean;
+}
+
 export interface LogText {
   readonly lines: readonly string[];
   /** Where the next look goes on; a new one replaces what was told before when `from` does not match it. */
@@ -247,6 +253,8 @@ export interface Operations {
   readonly models: Operation<{ readonly folders: readonly string[] }, readonly ModelChoice[]>;
   readonly count: Operation<CountRequest, Counted>;
   readonly doctor: Operation<In<ProgramSettings>, Diagnosis>;
+  /** Brings the runtime's CUDA provider into the user's own folder, which may take many minutes. */
+  readonly installCuda: Operation<In<ProgramSettings>, CudaInstallation>;
   /** The machine, and what the runs of these folders take of it. */
   readonly machine: Operation<readonly string[], Machine>;
   readonly diskUse: Operation<string, DiskUse>;

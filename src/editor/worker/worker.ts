@@ -4,6 +4,7 @@ import { availableParallelism, cpus, totalmem } from 'node:os';
 import { basename, dirname, relative } from 'node:path';
 import { promisify } from 'node:util';
 import { parentPort, workerData } from 'node:worker_threads';
+import { z } from 'zod';
 import { compareRuns } from '../../analysis/comparison.ts';
 import { isJsonObject } from '../../analysis/json.ts';
 import { renderComparison } from '../../analysis/render.ts';
@@ -57,6 +58,7 @@ import { cloneText } from '../core/clone.ts';
 import { methodChoices, taskChoices, titles } from './catalogue.ts';
 import type {
   ClaimedLook,
+  CudaInstallation,
   Diagnosis,
   Look,
   OperationName,
@@ -148,17 +150,34 @@ function usesOf(
 
 const execute = promisify(execFile);
 
-/** Runs the command line in a process of its own and reads the JSON that it prints. */
-async function commandLine(nodePath: string, folder: string, args: readonly string[]): Promise<unknown> {
+/** Some hundred megabytes over a slow line. */
+const downloadMs = 3_600_000;
+
+const printedError = z.object({ error: z.object({ message: z.string() }) });
+
+/** What the command line printed, unless it is the error that it ended with. @throws UserError */
+function resultOf(printed: unknown): unknown {
+  const failed = printedError.safeParse(printed);
+  if (failed.success) throw new UserError(failed.data.error.message);
+  return printed;
+}
+
+/** Runs the command line in a process of its own and reads the JSON that it prints. @throws UserError */
+async function commandLine(
+  nodePath: string,
+  folder: string,
+  args: readonly string[],
+  timeout = 120_000,
+): Promise<unknown> {
   const node = await chooseNode({ configured: nodePath });
-  const options = { env: programEnvironment(node), windowsHide: true, timeout: 120_000, maxBuffer: 64 << 20 };
+  const options = { env: programEnvironment(node), windowsHide: true, timeout, maxBuffer: 64 << 20 };
   try {
     const { stdout } = await execute(node.path, [setting.program, '--folder', folder, '--json', ...args], options);
     return JSON.parse(stdout) as unknown;
   } catch (error) {
     // Exit code 1 says that something is wrong with what was looked at; what, stands on stdout all the same.
     const printed = error instanceof Error && 'stdout' in error ? String(error.stdout) : '';
-    if (printed.trim() !== '') return JSON.parse(printed) as unknown;
+    if (printed.trim() !== '') return resultOf(JSON.parse(printed));
     throw new UserError(`${node.path} cannot run ${setting.program}: ${messageOf(error)}`, undefined, { cause: error });
   }
 }
@@ -325,6 +344,8 @@ const answers: { readonly [N in OperationName]: Answer<N> } = {
     return { method: own, head, total, encoder: encoderSize(sizes) };
   },
   doctor: async ({ folder, nodePath }) => (await commandLine(nodePath, folder, ['doctor'])) as Diagnosis,
+  installCuda: async ({ folder, nodePath }) =>
+    (await commandLine(nodePath, folder, ['doctor', '--install', 'cuda'], downloadMs)) as CudaInstallation,
   machine: async (folders) => {
     const limit = process.constrainedMemory();
     const { gpus, processes } = await readGpuUse();

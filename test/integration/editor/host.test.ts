@@ -1,6 +1,8 @@
-import { existsSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { FileError, UserError } from '../../../src/base/errors.ts';
 import { watchFolder, type Transition, type WatchChange } from '../../../src/editor/core/folder-watch.ts';
 import { workerClient, type WorkerClient } from '../../../src/editor/worker/client.ts';
@@ -116,6 +118,13 @@ test('a run that is killed is shown as interrupted at once, resumed, and a waiti
   await worker.ask('supervise', { folder, ...settings, startsQueued: true });
   await until('steps', () => (watch.runs.get(id)?.step ?? 0) > 40);
   expect(watch.runs.get(second)?.state).toBe('queued');
+  const machine = await worker.ask('machine', [folder]);
+  expect(machine.memoryBytes).toBeGreaterThan(machine.freeBytes);
+  if (process.platform === 'linux') {
+    // What waits holds nothing.
+    expect(Object.keys(machine.runs)).toEqual([id]);
+    expect(machine.runs[id]?.residentBytes).toBeGreaterThan(50e6);
+  }
   await worker.ask('stop', { folder, ids: [second], force: false });
   await watch.refresh();
   expect(watch.runs.get(second)?.state).toBe('stopped');
@@ -237,4 +246,22 @@ test('what the user has to mend comes back as such, with its place', async () =>
   expect(await worker.ask('look', folder)).toMatchObject({ waiting: undefined, appeared: [], gone: [] });
   rmSync(join(folder, '.peft'), { recursive: true });
   expect(await worker.ask('look', folder)).toMatchObject({ exists: false, gone: seen.appeared });
+});
+
+test('the CUDA provider is asked for in a process of its own: it is there, or this platform has none', async () => {
+  const data = mkdtempSync(join(tmpdir(), 'peft-data-'));
+  vi.stubEnv('PEFT_LAB_DATA', data);
+  onTestFinished(() => {
+    vi.unstubAllEnvs();
+    rmSync(data, { recursive: true, force: true });
+  });
+  const { workspace, worker } = await bench();
+  const { version } = createRequire(import.meta.url)('onnxruntime-node/package.json') as { version: string };
+  const place = join(data, 'runtimes', `onnxruntime-node-${version}-cuda12`);
+  mkdirSync(place, { recursive: true });
+  writeFileSync(join(place, 'complete.json'), '{}');
+  const asked = worker.ask('installCuda', { folder: workspace.folder, nodePath: '', slots: {} });
+  if (process.platform === 'linux' && process.arch === 'x64')
+    expect(await asked).toEqual({ folder: place, already: true });
+  else await expect(asked).rejects.toThrow('Linux x64 alone');
 });

@@ -35,13 +35,18 @@ const catalogEntry = z.object({
   packageSize: z.number().optional(),
 });
 
+/** What kept a request from being answered: fetch itself says only that it failed. */
+function reasonOf(failure: unknown): string {
+  return messageOf(failure instanceof Error && failure.cause instanceof Error ? failure.cause : failure);
+}
+
 async function request(url: string): Promise<Response> {
   let response: Response;
   try {
     response = await fetch(url);
   } catch (cause) {
     throw new UserError(
-      `${url} cannot be reached: ${messageOf(cause)}`,
+      `${url} cannot be reached: ${reasonOf(cause)}`,
       'Is the network there? --feed names another NuGet feed.',
       {
         cause,

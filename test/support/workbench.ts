@@ -148,10 +148,20 @@ export async function openWindow(options: WindowOptions): Promise<Workbench> {
         return undefined;
       }),
     async openFile(name) {
-      await page.keyboard.press('Control+P');
-      await input.waitFor({ state: 'visible' });
-      await input.fill(name);
-      await rows.filter({ hasText: name }).first().click();
+      const row = rows.filter({ hasText: name }).first();
+      // The editor lists files once for each question: a file that was just written may be found only when it is asked again.
+      await until(`a row for ${name}`, async () => {
+        await page.keyboard.press('Control+P');
+        await input.waitFor({ state: 'visible' });
+        await input.fill(name);
+        const isListed = await row.waitFor({ timeout: 5000 }).then(
+          () => true,
+          () => false,
+        );
+        if (!isListed) await page.keyboard.press('Escape');
+        return isListed ? true : undefined;
+      });
+      await row.click();
       await page.locator('.tab.active').filter({ hasText: name }).waitFor();
     },
     async screenshot(file) {

@@ -189,8 +189,7 @@ describe('a person with PEFT Lab', () => {
     trainer = await until('its process', () => workspace.trainer(long));
     await (await editor.webview('long')).getByRole('status').filter({ hasText: 'Running' }).waitFor();
     const before = step(long);
-    await editor.page.reload();
-    await editor.ready();
+    await editor.reload();
     await editor.openContainer('PEFT Lab');
     const row = editor.treeRow('long').first();
     await row.waitFor();

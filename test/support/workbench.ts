@@ -28,6 +28,8 @@ export interface Workbench {
   readonly lines: readonly string[];
   /** Waits until the window is drawn; extensions may still be loading. */
   ready(): Promise<void>;
+  /** Reloads the window by the editor's own command, which keeps what is open. */
+  reload(): Promise<void>;
   /** Runs a command by its title, category included, from the command palette. */
   runCommand(title: string): Promise<void>;
   /** Whether the palette offers a command. */
@@ -99,19 +101,30 @@ export async function openWindow(options: WindowOptions): Promise<Workbench> {
     return undefined;
   }
 
+  async function ready(): Promise<void> {
+    await page.locator('.monaco-workbench').waitFor({ timeout: 120_000 });
+    await page.locator('.part.activitybar .action-item').first().waitFor({ timeout: 120_000 });
+    await page.locator('#status\\.host').waitFor({ timeout: 120_000 });
+  }
+
+  async function runCommand(title: string): Promise<void> {
+    const row = await inPalette(title, 20);
+    if (row === undefined) throw new Error(`no command '${title}' in the palette`);
+    await row.click();
+  }
+
   return {
     page,
     lines,
-    async ready() {
-      await page.locator('.monaco-workbench').waitFor({ timeout: 120_000 });
-      await page.locator('.part.activitybar .action-item').first().waitFor({ timeout: 120_000 });
-      await page.locator('#status\\.host').waitFor({ timeout: 120_000 });
+    ready,
+    async reload() {
+      // The browser's own reload may come before the workbench has stored which editors are open.
+      const loaded = page.waitForEvent('load');
+      await runCommand('Developer: Reload Window');
+      await loaded;
+      await ready();
     },
-    async runCommand(title) {
-      const row = await inPalette(title, 20);
-      if (row === undefined) throw new Error(`no command '${title}' in the palette`);
-      await row.click();
-    },
+    runCommand,
     async offers(title) {
       const row = await inPalette(title, 1);
       if (row !== undefined) await page.keyboard.press('Escape');

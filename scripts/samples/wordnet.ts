@@ -1,54 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { categories } from '../../src/tasks/wordnet-categories.ts';
 
-/** The lexicographer files of WordNet by number (lexnames(5WN)). */
-const lexicographerFiles = [
-  'adj.all',
-  'adj.pert',
-  'adv.all',
-  'noun.Tops',
-  'noun.act',
-  'noun.animal',
-  'noun.artifact',
-  'noun.attribute',
-  'noun.body',
-  'noun.cognition',
-  'noun.communication',
-  'noun.event',
-  'noun.feeling',
-  'noun.food',
-  'noun.group',
-  'noun.location',
-  'noun.motive',
-  'noun.object',
-  'noun.person',
-  'noun.phenomenon',
-  'noun.plant',
-  'noun.possession',
-  'noun.process',
-  'noun.quantity',
-  'noun.relation',
-  'noun.shape',
-  'noun.state',
-  'noun.substance',
-  'noun.time',
-  'verb.body',
-  'verb.change',
-  'verb.cognition',
-  'verb.communication',
-  'verb.competition',
-  'verb.consumption',
-  'verb.contact',
-  'verb.creation',
-  'verb.emotion',
-  'verb.motion',
-  'verb.perception',
-  'verb.possession',
-  'verb.social',
-  'verb.stative',
-  'verb.weather',
-  'adj.ppl',
-] as const;
+/** The lexicographer files of WordNet by number (lexnames(5WN)): 4 to 43 are those of the nouns and verbs without `noun.Tops`. */
+const lexicographerFiles: readonly string[] = ['adj.all', 'adj.pert', 'adv.all', 'noun.Tops', ...categories, 'adj.ppl'];
 
 export type PartOfSpeech = 'n' | 'v' | 'a' | 'r';
 

@@ -1,4 +1,4 @@
-/** The lexicographer categories of WordNet's nouns and verbs (lexnames(5WN)) without `noun.Tops`. */
+/** The lexicographer categories of WordNet's nouns and verbs without `noun.Tops`, in the order of their numbers (lexnames(5WN)). */
 export const categories: readonly string[] = [
   'noun.act',
   'noun.animal',

@@ -122,9 +122,16 @@ function floats(tensor: TensorData | undefined, name: string): Float32Array {
 
 /** The sum in float64, in place where it is one already: the first chunk's part is kept as it came. */
 function added(sum: Float32Array | Float64Array, part: Float32Array): Float64Array {
-  const total = sum instanceof Float64Array ? sum : Float64Array.from(sum);
+  const total = sum instanceof Float64Array ? sum : new Float64Array(sum);
   for (let i = 0; i < total.length; i++) total[i] = (total[i] as number) + (part[i] as number);
   return total;
+}
+
+/** (A loop: with a function a number, as many as full fine-tuning has take seconds.) */
+function divided(sum: Float64Array, by: number): Float32Array {
+  const quotients = new Float32Array(sum.length);
+  for (let i = 0; i < sum.length; i++) quotients[i] = (sum[i] as number) / by;
+  return quotients;
 }
 
 /** Computes a chunk; an example without a finite gradient is replaced by a filler and computed again, so that it adds zero. */
@@ -227,10 +234,7 @@ export async function computePrivateGradient(
     // What is not needed any more makes room for the next tensor's noise.
     sums.delete(name);
     const noisy = mechanism.addNoise(sum, step, name, maxGradNorm);
-    gradients.set(
-      name,
-      Float32Array.from(noisy, (value) => value / mechanism.expectedBatchSize),
-    );
+    gradients.set(name, divided(noisy, mechanism.expectedBatchSize));
   }
   const norm = globalNorm(gradients.values());
   if (!Number.isFinite(norm)) throw new DivergedError(step, 'the noisy gradient');

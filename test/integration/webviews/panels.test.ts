@@ -254,7 +254,7 @@ describe.skipIf('missing' in chromium)('in a browser', () => {
           /^Noise multiplier \d\.\d+: ε 0\.\d+$/,
         );
         await noise.getByRole('button', { name: 'Show as Table' }).click();
-        expect(await noise.getByRole('row').count()).toBe(22);
+        await eventually(() => noise.getByRole('row').count()).toBe(22);
         // A batch of more than all examples comes to nothing, and says so at its field.
         const batch = page.getByLabel('Batch size, expected');
         await batch.fill('3000');

@@ -1,7 +1,7 @@
 import '@vscode-elements/elements/dist/vscode-button/index.js';
 import { css, html, LitElement, nothing, svg, type TemplateResult } from 'lit';
 import type { Comparison, ComparisonRow } from '../../analysis/comparison.ts';
-import { select, type Choice } from '../components/controls.ts';
+import { select, tableToggle, type Choice } from '../components/controls.ts';
 import { base, panel } from '../components/styles.ts';
 import { table, type Column } from '../components/table.ts';
 import type { Formats } from '../format.ts';
@@ -506,13 +506,7 @@ export class ComparePanel extends LitElement {
               axis: (view.axis === 'epsilon' ? strings.privacyLoss : strings.trainedParameters).toLowerCase(),
             })}
           </h2>
-          <button
-            class="plain"
-            aria-pressed=${view.chartAsTable}
-            @click=${() => this.look({ chartAsTable: !view.chartAsTable })}
-          >
-            ${view.chartAsTable ? strings.asChart : strings.asTable}
-          </button>
+          ${tableToggle(view.chartAsTable, () => this.look({ chartAsTable: !view.chartAsTable }), strings)}
         </header>
         ${
           view.chartAsTable

@@ -1,7 +1,9 @@
 import { line } from 'd3-shape';
 import { css, html, LitElement, nothing, svg, type PropertyValues, type TemplateResult } from 'lit';
 import { repeat } from 'lit/directives/repeat.js';
+import { axes, axesStyle } from '../components/axes.ts';
 import { base } from '../components/styles.ts';
+import { measuredWidth } from '../components/width.ts';
 import type { Formats } from '../format.ts';
 import { fill, type Strings } from '../strings.ts';
 import { layoutOf, nextPoint, staircase, type Layout } from './layout.ts';
@@ -39,13 +41,13 @@ const path = line();
 export class ScatterChart extends LitElement {
   static override properties = {
     model: { attribute: false },
-    width: { state: true },
     current: { state: true },
     shown: { state: true },
   };
 
   static override styles = [
     base,
+    axesStyle,
     css`
       :host {
         position: relative;
@@ -63,26 +65,6 @@ export class ScatterChart extends LitElement {
       figcaption {
         padding-left: 52px;
         font-weight: 600;
-      }
-      svg.chart {
-        display: block;
-        overflow: visible;
-        font-family: inherit;
-        font-size: 11px;
-      }
-      svg text {
-        fill: var(--vscode-descriptionForeground);
-        font-variant-numeric: tabular-nums;
-      }
-      .grid {
-        stroke: var(--vscode-foreground);
-        opacity: 0.14;
-        shape-rendering: crispEdges;
-      }
-      .axis {
-        stroke: var(--vscode-descriptionForeground);
-        opacity: 0.6;
-        shape-rendering: crispEdges;
       }
       .band {
         fill: var(--vscode-editorWidget-background, transparent);
@@ -151,12 +133,11 @@ export class ScatterChart extends LitElement {
   ];
 
   declare model: ScatterModel | undefined;
-  declare private width: number;
   /** The key of the point that the keyboard is at. */
   declare private current: string | undefined;
   /** The point whose tooltip is shown. */
   declare private shown: string | undefined;
-  private observer: ResizeObserver | undefined;
+  private readonly width = measuredWidth(this);
   private points: readonly Point[] = [];
   private layouts: ReadonlyMap<string, Layout> = new Map();
   private wantsFocus = false;
@@ -164,28 +145,13 @@ export class ScatterChart extends LitElement {
   constructor() {
     super();
     this.model = undefined;
-    this.width = 0;
     this.current = undefined;
     this.shown = undefined;
   }
 
-  override connectedCallback(): void {
-    super.connectedCallback();
-    this.observer = new ResizeObserver((entries) => {
-      const width = Math.floor(entries[0]?.contentRect.width ?? 0);
-      // Drawn in the next frame: what is drawn now is what was measured.
-      if (width > 0) requestAnimationFrame(() => (this.width = width));
-    });
-    this.observer.observe(this);
-  }
-
-  override disconnectedCallback(): void {
-    super.disconnectedCallback();
-    this.observer?.disconnect();
-  }
-
   protected override willUpdate(_: PropertyValues): void {
-    const { model, width } = this;
+    const { model } = this;
+    const width = this.width();
     if (model === undefined || width === 0) return;
     this.points = model.facets.flatMap(({ points }) => points);
     const gap = 16;
@@ -263,7 +229,7 @@ export class ScatterChart extends LitElement {
 
   private axes(model: ScatterModel, layout: Layout): TemplateResult {
     const { formats, strings, view } = model;
-    const { left, right, top, bottom, apart, digits } = layout;
+    const { top, bottom, apart, digits, xTicks, yTicks } = layout;
     const bandTitle = view.axis === 'epsilon' ? strings.noPrivacy : strings.zeroParameters;
     return svg`
       ${
@@ -272,20 +238,12 @@ export class ScatterChart extends LitElement {
           : svg`<rect class="band" x=${apart.from} y=${top} width=${apart.to - apart.from} height=${bottom - top} />
               <text x=${(apart.from + apart.to) / 2} y=${bottom + 16} text-anchor="middle">${bandTitle}</text>`
       }
-      ${layout.yTicks.map(
-        ({ at, value }) => svg`<line class="grid" x1=${left} x2=${right} y1=${at} y2=${at} />
-          <text x=${left - 8} y=${at} dy="0.32em" text-anchor="end">${formats.percent(value, digits)}</text>`,
-      )}
-      ${layout.xTicks.map(
-        ({
-          at,
-          value,
-          isLabelled,
-        }) => svg`<line class="grid" x1=${at} x2=${at} y1=${isLabelled ? top : bottom} y2=${bottom + 4} />
-          ${isLabelled ? svg`<text x=${at} y=${bottom + 16} text-anchor="middle">${formats.compact(value)}</text>` : nothing}`,
-      )}
-      <line class="axis" x1=${left} x2=${right} y1=${bottom} y2=${bottom} />
-      <text x=${(left + right) / 2} y=${layout.height - 6} text-anchor="middle">${this.xTitle(model)}</text>`;
+      ${axes({
+        ...layout,
+        xTitle: this.xTitle(model),
+        xTicks: xTicks.map(({ at, value, isLabelled }) => ({ at, text: isLabelled ? formats.compact(value) : null })),
+        yTicks: yTicks.map(({ at, value }) => ({ at, text: formats.percent(value, digits) })),
+      })}`;
   }
 
   private point(model: ScatterModel, layout: Layout, point: Point): TemplateResult {
@@ -372,7 +330,7 @@ export class ScatterChart extends LitElement {
     const { model } = this;
     if (model === undefined) return nothing;
     return html`<div class="facets" @keydown=${(event: KeyboardEvent) => this.onKeyDown(event)}>
-        ${this.width === 0 ? nothing : model.facets.map((facet) => this.facet(model, facet))}
+        ${this.width() === 0 ? nothing : model.facets.map((facet) => this.facet(model, facet))}
       </div>
       ${this.tooltip(model)}
       <p class="hidden-visually">${fill(model.strings.browse, {})}</p>`;

@@ -1,6 +1,7 @@
 import '@vscode-elements/elements/dist/vscode-option/index.js';
 import '@vscode-elements/elements/dist/vscode-single-select/index.js';
 import { html, type TemplateResult } from 'lit';
+import type { Strings } from '../strings.ts';
 
 /** A choice among few. */
 export interface Choice<T extends string> {
@@ -29,4 +30,11 @@ export function select<T extends string>(
       )}
     </vscode-single-select>
   </div>`;
+}
+
+/** The button that turns a chart into its table and back. */
+export function tableToggle(asTable: boolean, onToggle: () => void, strings: Strings): TemplateResult {
+  return html`<button class="plain" aria-pressed=${asTable} @click=${onToggle}>
+    ${asTable ? strings.asChart : strings.asTable}
+  </button>`;
 }

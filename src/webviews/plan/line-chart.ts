@@ -1,7 +1,10 @@
 import { line } from 'd3-shape';
 import { css, html, LitElement, nothing, svg, type PropertyValues, type TemplateResult } from 'lit';
+import { axes, axesStyle } from '../components/axes.ts';
+import { chartFrame, chartFrameStyle } from '../components/chart-frame.ts';
 import { base } from '../components/styles.ts';
 import { table } from '../components/table.ts';
+import { measuredWidth } from '../components/width.ts';
 import type { Formats } from '../format.ts';
 import { fill, type Strings } from '../strings.ts';
 import { curveLayout, nextIndex, type CurveLayout, type CurvePoint, type ScaleKind } from './layout.ts';
@@ -38,50 +41,19 @@ const path = line();
 export class LineChart extends LitElement {
   static override properties = {
     model: { attribute: false },
-    width: { state: true },
     current: { state: true },
   };
 
   static override styles = [
     base,
+    axesStyle,
+    chartFrameStyle,
     css`
       :host {
         position: relative;
-        min-width: 0;
-      }
-      header {
-        display: flex;
-        align-items: center;
-        gap: 8px;
-        min-height: 26px;
-      }
-      header h2 {
-        flex: 1;
-        min-width: 0;
       }
       .plot {
         min-height: ${height}px;
-        border-radius: 2px;
-      }
-      svg.chart {
-        display: block;
-        overflow: visible;
-        font-family: inherit;
-        font-size: 11px;
-      }
-      svg text {
-        fill: var(--vscode-descriptionForeground);
-        font-variant-numeric: tabular-nums;
-      }
-      .grid {
-        stroke: var(--vscode-foreground);
-        opacity: 0.14;
-        shape-rendering: crispEdges;
-      }
-      .axis {
-        stroke: var(--vscode-descriptionForeground);
-        opacity: 0.6;
-        shape-rendering: crispEdges;
       }
       .curve {
         fill: none;
@@ -109,53 +81,19 @@ export class LineChart extends LitElement {
         stroke: var(--vscode-focusBorder);
         stroke-width: 2;
       }
-      .below {
-        display: flex;
-        flex-wrap: wrap;
-        gap: 2px 16px;
-        min-height: 1.4em;
-        font-size: 0.92em;
-        color: var(--vscode-descriptionForeground);
-      }
-      .below span {
-        display: inline-flex;
-        align-items: center;
-        gap: 6px;
-      }
-      .below b {
-        font-weight: 400;
-        color: var(--vscode-foreground);
-        font-variant-numeric: tabular-nums;
-      }
     `,
   ];
 
   declare model: LineModel | undefined;
-  declare private width: number;
   /** The point that the keyboard or the pointer is at. */
   declare private current: number | null;
-  private observer: ResizeObserver | undefined;
+  private readonly width = measuredWidth(this);
   private points: readonly (CurvePoint & { readonly epsilon: number | null })[] = [];
 
   constructor() {
     super();
     this.model = undefined;
-    this.width = 0;
     this.current = null;
-  }
-
-  override connectedCallback(): void {
-    super.connectedCallback();
-    this.observer = new ResizeObserver((entries) => {
-      const width = Math.floor(entries[0]?.contentRect.width ?? 0);
-      if (width > 0) requestAnimationFrame(() => (this.width = width));
-    });
-    this.observer.observe(this);
-  }
-
-  override disconnectedCallback(): void {
-    super.disconnectedCallback();
-    this.observer?.disconnect();
   }
 
   protected override willUpdate(_: PropertyValues): void {
@@ -170,7 +108,7 @@ export class LineChart extends LitElement {
   private layout(model: LineModel): CurveLayout {
     const { mark, target } = model;
     return curveLayout(this.drawn(model), {
-      width: this.width,
+      width: this.width(),
       height,
       x: model.x,
       y: model.y,
@@ -213,31 +151,26 @@ export class LineChart extends LitElement {
   private chart(model: LineModel): TemplateResult {
     const { formats, strings, mark, target } = model;
     const layout = this.layout(model);
-    const { left, right, top, bottom } = layout;
+    const { left, right, xTicks, yTicks } = layout;
     const drawn = this.drawn(model);
     const current = this.current === null ? undefined : this.points[this.current];
     const across = mark === null ? 0.5 : (layout.x(mark.x) - left) / (right - left);
     const [isRight, isLeft] = [across > 0.8, across < 0.3];
     return html`<svg
       class="chart"
-      width=${this.width}
+      width=${this.width()}
       height=${height}
       aria-hidden="true"
       @pointermove=${(event: PointerEvent) => this.onPointerMove(event, layout)}
       @pointerleave=${() => (this.current = null)}
     >
-      ${layout.yTicks.map(
-        ({ at, value }) =>
-          svg`<line class="grid" x1=${left} x2=${right} y1=${at} y2=${at} />
-            <text x=${left - 8} y=${at} dy="0.32em" text-anchor="end">${formats.number(value)}</text>`,
-      )}
-      ${layout.xTicks.map(
-        ({ at, value }) =>
-          svg`<line class="grid" x1=${at} x2=${at} y1=${top} y2=${bottom + 4} />
-            <text x=${at} y=${bottom + 16} text-anchor="middle">${model.xText(value)}</text>`,
-      )}
-      ${svg`<line class="axis" x1=${left} x2=${right} y1=${bottom} y2=${bottom} />
-        <text x=${(left + right) / 2} y=${height - 6} text-anchor="middle">${model.xTitle}</text>`}
+      ${axes({
+        ...layout,
+        height,
+        xTitle: model.xTitle,
+        xTicks: xTicks.map(({ at, value }) => ({ at, text: model.xText(value) })),
+        yTicks: yTicks.map(({ at, value }) => ({ at, text: formats.number(value) })),
+      })}
       ${
         target === null
           ? nothing
@@ -293,35 +226,25 @@ export class LineChart extends LitElement {
   protected override render(): TemplateResult | typeof nothing {
     const { model } = this;
     if (model === undefined) return nothing;
-    const { title, strings, asTable, text, curve } = model;
+    const { title, strings, asTable, onAsTable, text, curve } = model;
     const current = this.current === null ? undefined : this.points[this.current];
     const read = current === undefined ? '' : this.pointText(current, model);
-    return html`<header>
-        <h2>${title}</h2>
-        <button class="plain" aria-pressed=${asTable} @click=${model.onAsTable}>
-          ${asTable ? strings.asChart : strings.asTable}
-        </button>
-      </header>
-      <p class="hidden-visually">${text}</p>
-      ${
-        asTable
-          ? this.twin(model)
-          : html`<div
-                class="plot"
-                tabindex="0"
-                role="group"
-                aria-roledescription=${strings.curves}
-                aria-label="${text} ${strings.chartHelp}"
-                @keydown=${(event: KeyboardEvent) => this.onKeyDown(event)}
-              >
-                ${this.width === 0 ? nothing : this.chart(model)}
-              </div>
-              <div class="below" aria-hidden="true">
-                ${read === '' ? nothing : html`<b>${read}</b>`}
-                ${curve.isWhole ? nothing : html`<span>${strings.computing}</span>`}
-              </div>
-              <p class="hidden-visually" aria-live="polite">${this.matches(':focus-within') ? read : ''}</p>`
-      }`;
+    return chartFrame({
+      title,
+      text,
+      onAsTable,
+      strings,
+      content: asTable
+        ? { kind: 'table', table: this.twin(model) }
+        : {
+            kind: 'plot',
+            plot: this.width() === 0 ? nothing : this.chart(model),
+            onKeyDown: (event) => this.onKeyDown(event),
+            readings: html`${read === '' ? nothing : html`<b>${read}</b>`}
+            ${curve.isWhole ? nothing : html`<span>${strings.computing}</span>`}`,
+            spoken: this.matches(':focus-within') ? read : '',
+          },
+    });
   }
 }
 

@@ -3,6 +3,7 @@ import { ref } from 'lit/directives/ref.js';
 import uPlot from 'uplot';
 import uPlotStyle from 'uplot/dist/uPlot.min.css';
 import { seriesColours } from '../compare/marks.ts';
+import { chartFrame, chartFrameStyle } from '../components/chart-frame.ts';
 import { base } from '../components/styles.ts';
 import { table } from '../components/table.ts';
 import type { Formats } from '../format.ts';
@@ -62,19 +63,9 @@ export class CurveChart extends LitElement {
   static override styles = [
     base,
     unsafeCSS(uPlotStyle),
+    chartFrameStyle,
     css`
-      :host {
-        min-width: 0;
-      }
-      header {
-        display: flex;
-        align-items: center;
-        gap: 8px;
-        min-height: 26px;
-      }
       header h2 {
-        flex: 1;
-        min-width: 0;
         overflow: hidden;
         text-overflow: ellipsis;
         white-space: nowrap;
@@ -82,7 +73,6 @@ export class CurveChart extends LitElement {
       .plot {
         position: relative;
         height: ${height}px;
-        border-radius: 2px;
       }
       .uplot {
         font: inherit;
@@ -95,27 +85,9 @@ export class CurveChart extends LitElement {
       .u-hz .u-cursor-y {
         border-color: var(--vscode-descriptionForeground);
       }
-      .legend {
-        display: flex;
-        flex-wrap: wrap;
-        gap: 2px 16px;
-        min-height: 1.4em;
-        font-size: 0.92em;
-        color: var(--vscode-descriptionForeground);
-      }
-      .legend span {
-        display: inline-flex;
-        align-items: center;
-        gap: 6px;
-      }
-      .legend svg {
+      .readings svg {
         flex: none;
         color: var(--series);
-      }
-      .legend b {
-        font-weight: 400;
-        color: var(--vscode-foreground);
-        font-variant-numeric: tabular-nums;
       }
     `,
   ];
@@ -353,31 +325,29 @@ export class CurveChart extends LitElement {
   private legend(model: ChartModel): TemplateResult {
     const { strings, formats, plan } = model;
     const place = this.cursor === null ? undefined : this.places[this.cursor];
-    return html`<div class="legend" aria-hidden="true">
-      ${this.drawn.map(({ series, data, colour, dash }) => {
-        const value = this.valueAt(data, model);
-        const shown = value === null ? NaN : (value.average ?? value.raw);
-        return html`<span class="colour-${colour}">
-          <svg width="18" height="8">
-            <line
-              x1="0"
-              y1="4"
-              x2="18"
-              y2="4"
-              stroke="currentColor"
-              stroke-width="2"
-              stroke-dasharray=${dash.join(' ')}
-            />
-          </svg>
-          ${series.label} <b>${value === null ? strings.noValue : chartNumber(shown, plan.unit, strings, formats)}</b>
-        </span>`;
-      })}
-      ${
-        place === undefined
-          ? nothing
-          : html`<span>${this.axisTitle(model)} <b>${this.placeText(place, model.axis, formats)}</b></span>`
-      }
-    </div>`;
+    return html`${this.drawn.map(({ series, data, colour, dash }) => {
+      const value = this.valueAt(data, model);
+      const shown = value === null ? NaN : (value.average ?? value.raw);
+      return html`<span class="colour-${colour}">
+        <svg width="18" height="8">
+          <line
+            x1="0"
+            y1="4"
+            x2="18"
+            y2="4"
+            stroke="currentColor"
+            stroke-width="2"
+            stroke-dasharray=${dash.join(' ')}
+          />
+        </svg>
+        ${series.label} <b>${value === null ? strings.noValue : chartNumber(shown, plan.unit, strings, formats)}</b>
+      </span>`;
+    })}
+    ${
+      place === undefined
+        ? nothing
+        : html`<span>${this.axisTitle(model)} <b>${this.placeText(place, model.axis, formats)}</b></span>`
+    }`;
   }
 
   /** What is said of the place that the cursor was moved to by keyboard. */
@@ -491,31 +461,21 @@ export class CurveChart extends LitElement {
     const { model } = this;
     if (model === undefined) return nothing;
     const { plan, strings, formats, asTable, curves } = model;
-    const text = chartText(plan, curves, strings, formats);
-    return html`<header>
-        <h2>${plan.title}</h2>
-        <button class="plain" aria-pressed=${asTable} @click=${() => this.dispatchEvent(new AsTableEvent(plan.id))}>
-          ${asTable ? strings.asChart : strings.asTable}
-        </button>
-      </header>
-      <p class="hidden-visually">${text}</p>
-      ${
-        asTable
-          ? this.twin(model)
-          : html`<div
-                class="plot"
-                tabindex="0"
-                role="group"
-                aria-roledescription=${strings.curves}
-                aria-label="${text} ${strings.chartHelp}"
-                @keydown=${(event: KeyboardEvent) => this.onKeyDown(event)}
-                ${ref(this.takeTarget)}
-              ></div>
-              ${this.legend(model)}
-              <p class="hidden-visually" aria-live="polite">
-                ${this.matches(':focus-within') ? this.spoken(model) : ''}
-              </p>`
-      }`;
+    return chartFrame({
+      title: plan.title,
+      text: chartText(plan, curves, strings, formats),
+      onAsTable: () => this.dispatchEvent(new AsTableEvent(plan.id)),
+      strings,
+      content: asTable
+        ? { kind: 'table', table: this.twin(model) }
+        : {
+            kind: 'plot',
+            plot: html`<div ${ref(this.takeTarget)}></div>`,
+            onKeyDown: (event) => this.onKeyDown(event),
+            readings: this.legend(model),
+            spoken: this.matches(':focus-within') ? this.spoken(model) : '',
+          },
+    });
   }
 }
 

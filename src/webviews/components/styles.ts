@@ -178,9 +178,13 @@ export const panel = css`
     flex: 1 1 20em;
     min-width: 0;
   }
-  .tools {
+  .tools,
+  .buttons {
     display: flex;
     flex-wrap: wrap;
+  }
+  .buttons {
+    gap: 6px;
   }
   @media (max-width: 480px) {
     main {

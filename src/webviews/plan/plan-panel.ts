@@ -1,6 +1,7 @@
 import '@vscode-elements/elements/dist/vscode-button/index.js';
 import { css, html, LitElement, nothing, type TemplateResult } from 'lit';
 import { select, type Choice } from '../components/controls.ts';
+import { factList, factsStyle, type Fact } from '../components/facts.ts';
 import { base, panel } from '../components/styles.ts';
 import type { Formats } from '../format.ts';
 import { fill, type Strings } from '../strings.ts';
@@ -50,8 +51,10 @@ export class PlanPanel extends LitElement {
   static override styles = [
     base,
     panel,
+    factsStyle,
     css`
       main {
+        --fact-width: 130px;
         gap: 16px;
       }
       .columns {
@@ -102,28 +105,6 @@ export class PlanPanel extends LitElement {
         gap: 20px;
         min-width: 0;
       }
-      dl {
-        display: grid;
-        grid-template-columns: repeat(auto-fill, minmax(130px, 1fr));
-        gap: 12px 20px;
-        margin: 0;
-      }
-      dt {
-        color: var(--vscode-descriptionForeground);
-        font-size: 0.92em;
-      }
-      dd {
-        margin: 0;
-        overflow-wrap: anywhere;
-        font-variant-numeric: tabular-nums;
-      }
-      dd.value {
-        font-size: 1.15em;
-      }
-      dd.detail {
-        color: var(--vscode-descriptionForeground);
-        font-size: 0.92em;
-      }
       .stale {
         opacity: 0.6;
       }
@@ -131,11 +112,6 @@ export class PlanPanel extends LitElement {
         display: grid;
         grid-template-columns: repeat(auto-fill, minmax(min(360px, 100%), 1fr));
         gap: 24px 28px;
-      }
-      .buttons {
-        display: flex;
-        flex-wrap: wrap;
-        gap: 6px;
       }
       @media (max-width: 640px) {
         .columns {
@@ -279,48 +255,42 @@ export class PlanPanel extends LitElement {
     </form>`;
   }
 
-  private facts(plan: Plan, { strings, formats }: PlanPanelProperties, isStale: boolean): TemplateResult {
-    const lower = plan.lower === null ? null : fill(strings.epsilonLower, { lower: formats.number(plan.lower) });
-    const entries: readonly (readonly [title: string, value: string, detail: string | null])[] = [
-      [strings.noiseMultiplier, formats.number(plan.noiseMultiplier), strings.noiseMultiplierOf],
-      [
-        plan.inputs.spentOn === null ? strings.epsilon : strings.epsilonTogether,
-        epsilonText(plan.epsilon, strings, formats),
-        lower,
-      ],
-      [strings.delta, formats.number(plan.delta), null],
-      [
-        strings.sampling,
-        formats.number(plan.samplingRate),
-        fill(strings.samplingOf, {
+  private facts(plan: Plan, { strings, formats }: PlanPanelProperties): readonly Fact[] {
+    const byAccountant = [
+      ...(plan.prv === null ? [] : [`PRV ${formats.number(plan.prv)}`]),
+      ...(plan.rdp === null ? [] : [`RDP ${formats.number(plan.rdp)}`]),
+    ];
+    return [
+      {
+        title: strings.noiseMultiplier,
+        value: formats.number(plan.noiseMultiplier),
+        detail: strings.noiseMultiplierOf,
+      },
+      {
+        title: plan.inputs.spentOn === null ? strings.epsilon : strings.epsilonTogether,
+        value: epsilonText(plan.epsilon, strings, formats),
+        ...(plan.lower === null ? {} : { detail: fill(strings.epsilonLower, { lower: formats.number(plan.lower) }) }),
+      },
+      { title: strings.delta, value: formats.number(plan.delta) },
+      {
+        title: strings.sampling,
+        value: formats.number(plan.samplingRate),
+        detail: fill(strings.samplingOf, {
           batch: formats.integer(plan.expectedBatchSize),
           examples: formats.integer(plan.inputs.examples),
         }),
-      ],
-      [
-        strings.stepsPlanned,
-        formats.integer(plan.totalSteps),
-        fill(strings.stepsPlannedOf, { n: formats.integer(plan.stepsPerEpoch) }),
-      ],
-      [
-        strings.accountant,
-        accountantText(plan.accountant, strings),
-        [
-          ...(plan.prv === null ? [] : [`PRV ${formats.number(plan.prv)}`]),
-          ...(plan.rdp === null ? [] : [`RDP ${formats.number(plan.rdp)}`]),
-        ].join(' · '),
-      ],
+      },
+      {
+        title: strings.stepsPlanned,
+        value: formats.integer(plan.totalSteps),
+        detail: fill(strings.stepsPlannedOf, { n: formats.integer(plan.stepsPerEpoch) }),
+      },
+      {
+        title: strings.accountant,
+        value: accountantText(plan.accountant, strings),
+        ...(byAccountant.length === 0 ? {} : { detail: byAccountant.join(' · ') }),
+      },
     ];
-    return html`<dl class=${isStale ? 'stale' : ''}>
-      ${entries.map(
-        ([title, value, detail]) =>
-          html`<div>
-            <dt>${title}</dt>
-            <dd class="value">${value}</dd>
-            ${detail === null || detail === '' ? nothing : html`<dd class="detail">${detail}</dd>`}
-          </div>`,
-      )}
-    </dl>`;
   }
 
   /** The budget that the plan would go beyond. */
@@ -420,7 +390,7 @@ export class PlanPanel extends LitElement {
       act();
     };
     return html`<div class="results">
-      ${this.facts(plan, properties, isStale)}
+      <div class=${isStale ? 'stale' : ''}>${factList(this.facts(plan, properties))}</div>
       <p class="hidden-visually" role="status">${isStale ? strings.computing : planText(plan, strings, formats)}</p>
       ${this.notices(plan, properties)}
       <div class="buttons" role="toolbar" aria-label=${strings.actions}>

@@ -1,5 +1,6 @@
 import '@vscode-elements/elements/dist/vscode-button/index.js';
 import { css, html, LitElement, nothing, type TemplateResult } from 'lit';
+import { factList, factsStyle, type Fact } from '../components/facts.ts';
 import { base } from '../components/styles.ts';
 import type { Formats } from '../format.ts';
 import '../plan/line-chart.ts';
@@ -12,7 +13,6 @@ import type { ChartModel } from './curve-chart.ts';
 import type { CurveData } from './curve-data.ts';
 import type { AuditAnswer, PrivacyAnswer } from './privacy-messages.ts';
 import type { PrivacyModel } from './privacy-model.ts';
-import type { Fact } from './texts.ts';
 
 /** What the card is given. */
 export interface PrivacyCardModel {
@@ -108,33 +108,13 @@ export class PrivacyCard extends LitElement {
 
   static override styles = [
     base,
+    factsStyle,
     css`
       .card {
+        --fact-width: 150px;
         display: flex;
         flex-direction: column;
         gap: 20px;
-      }
-      dl {
-        display: grid;
-        grid-template-columns: repeat(auto-fill, minmax(150px, 1fr));
-        gap: 12px 20px;
-        margin: 0;
-      }
-      dt {
-        color: var(--vscode-descriptionForeground);
-        font-size: 0.92em;
-      }
-      dd {
-        margin: 0;
-        overflow-wrap: anywhere;
-        font-variant-numeric: tabular-nums;
-      }
-      dd.value {
-        font-size: 1.15em;
-      }
-      dd.detail {
-        color: var(--vscode-descriptionForeground);
-        font-size: 0.92em;
       }
       .chart {
         max-width: 640px;
@@ -293,17 +273,8 @@ export class PrivacyCard extends LitElement {
     if (record === undefined) return html`<p class="empty" role="status">${strings.noLedger}</p>`;
     return html`<div class="card">
       ${record.ledger.insecure ? html`<p class="notice error" role="alert">${strings.insecure}</p>` : nothing}
-      <dl>
-        ${privacyFacts(record, strings, formats).map(
-          ({ title, value, detail }) =>
-            html`<div>
-              <dt>${title}</dt>
-              <dd class="value">${value}</dd>
-              ${detail === undefined ? nothing : html`<dd class="detail">${detail}</dd>`}
-            </div>`,
-        )}
-      </dl>
-      ${this.epsilons(record, model)} ${this.audit(model)} ${this.uncovered(model)}
+      ${factList(privacyFacts(record, strings, formats))} ${this.epsilons(record, model)} ${this.audit(model)}
+      ${this.uncovered(model)}
     </div>`;
   }
 }

@@ -3,6 +3,7 @@ import { css, html, LitElement, nothing, type PropertyValues, type TemplateResul
 import { ref } from 'lit/directives/ref.js';
 import { repeat } from 'lit/directives/repeat.js';
 import { select } from '../components/controls.ts';
+import { factList, factsStyle } from '../components/facts.ts';
 import { icon } from '../components/icons.ts';
 import { base, panel } from '../components/styles.ts';
 import { table, type Column } from '../components/table.ts';
@@ -55,8 +56,10 @@ export class RunPanel extends LitElement {
   static override styles = [
     base,
     panel,
+    factsStyle,
     css`
       main {
+        --fact-width: 118px;
         gap: 16px;
       }
       .about {
@@ -64,11 +67,6 @@ export class RunPanel extends LitElement {
         flex-wrap: wrap;
         gap: 2px 12px;
         overflow-wrap: anywhere;
-      }
-      .buttons {
-        display: flex;
-        flex-wrap: wrap;
-        gap: 6px;
       }
       .status {
         display: flex;
@@ -120,28 +118,6 @@ export class RunPanel extends LitElement {
         background: transparent;
         border: 1px solid var(--vscode-contrastBorder);
         height: 6px;
-      }
-      dl.facts {
-        display: grid;
-        grid-template-columns: repeat(auto-fill, minmax(118px, 1fr));
-        gap: 12px 20px;
-        margin: 0;
-      }
-      dl.facts dt {
-        color: var(--vscode-descriptionForeground);
-        font-size: 0.92em;
-      }
-      dl.facts dd {
-        margin: 0;
-        overflow-wrap: anywhere;
-        font-variant-numeric: tabular-nums;
-      }
-      dl.facts dd.value {
-        font-size: 1.15em;
-      }
-      dl.facts dd.detail {
-        color: var(--vscode-descriptionForeground);
-        font-size: 0.92em;
       }
       .tags {
         display: flex;
@@ -393,17 +369,7 @@ export class RunPanel extends LitElement {
               ${tags.map((tag) => html`<li>${tag}</li>`)}
             </ul>`
       }
-      ${note === '' ? nothing : html`<p class="note">${note}</p>`}
-      <dl class="facts">
-        ${factsOf(summary, strings, formats).map(
-          ({ title, value, detail }) =>
-            html`<div>
-              <dt>${title}</dt>
-              <dd class="value">${value}</dd>
-              ${detail === undefined ? nothing : html`<dd class="detail">${detail}</dd>`}
-            </div>`,
-        )}
-      </dl>`;
+      ${note === '' ? nothing : html`<p class="note">${note}</p>`} ${factList(factsOf(summary, strings, formats))}`;
   }
 
   /** The tab that was chosen, where this run has it. */

@@ -1,3 +1,4 @@
+import type { Fact } from '../components/facts.ts';
 import type { Formats } from '../format.ts';
 import { fill, type Strings } from '../strings.ts';
 import type { ChartPlan } from './charts.ts';
@@ -11,13 +12,6 @@ export function runTitle(summary: Summary, strings: Strings): string {
   if (summary.name !== null && summary.name.trim() !== '') return summary.name;
   const parts = [summary.method, summary.task].filter((part) => part !== null);
   return parts.length === 0 ? fill(strings.unnamedRun, { id: summary.id.slice(-6) }) : parts.join(' · ');
-}
-
-/** One entry of the header. */
-export interface Fact {
-  readonly title: string;
-  readonly value: string;
-  readonly detail?: string;
 }
 
 function memoryFact({ peakBytes }: Summary, strings: Strings, formats: Formats): Fact[] {

@@ -43,6 +43,9 @@ const pull = z.strictObject({ type: z.literal('pull'), feed: name, since: revisi
 /** A defect in the webview, for the host's log. */
 const problem = z.strictObject({ type: z.literal('problem'), message: z.string().check(z.maxLength(10_000)) });
 
+/** What the page of every panel says. */
+export type CommonMessage = z.infer<typeof ready> | z.infer<typeof pull> | z.infer<typeof problem>;
+
 const step = z.int().check(z.nonnegative());
 
 export const curveQuery = z.strictObject({

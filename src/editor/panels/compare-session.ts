@@ -6,6 +6,7 @@ import { firstView, runKeyPrefix, type Scope, type View } from '../../webviews/c
 import { comparePanelMessage, type HostMessage } from '../../webviews/protocol.ts';
 import { taskTitles, withMethodTitle } from '../core/titles.ts';
 import { shareFeed } from './feed-sender.ts';
+import { pageListener } from './page-listener.ts';
 
 /** The host's side of a comparison, without the editor. */
 export interface CompareSession {
@@ -49,8 +50,7 @@ export interface CompareSessionOptions {
 
 /** Makes the session of one panel. */
 export function makeCompareSession(options: CompareSessionOptions): CompareSession {
-  const { post, onProblem } = options;
-  const feed = shareFeed(options.feed, post);
+  const feed = shareFeed(options.feed, options.post);
   const ending = new AbortController();
   const sources = new Map<string, string>();
   let view = firstView;
@@ -106,34 +106,27 @@ export function makeCompareSession(options: CompareSessionOptions): CompareSessi
   }
 
   return {
-    receive(message) {
-      const parsed = comparePanelMessage.safeParse(message);
-      if (!parsed.success) {
-        onProblem('the comparison sent a message that is none of its own');
-        return;
-      }
-      const { data } = parsed;
-      switch (data.type) {
-        case 'ready':
-        case 'pull':
-          feed.hear(data);
-          return;
-        case 'problem':
-          onProblem(data.message);
-          return;
-        case 'openRun': {
-          const source = sources.get(data.run);
-          if (source !== undefined) options.onOpen(source, data.run);
-          return;
+    receive: pageListener({
+      page: 'the comparison',
+      schema: comparePanelMessage,
+      feed,
+      onProblem: options.onProblem,
+      onMessage(message) {
+        switch (message.type) {
+          case 'openRun': {
+            const source = sources.get(message.run);
+            if (source !== undefined) options.onOpen(source, message.run);
+            return;
+          }
+          case 'view':
+            view = message.view;
+            return;
+          case 'export':
+            options.onExport();
+            return;
         }
-        case 'view':
-          view = data.view;
-          return;
-        case 'export':
-          options.onExport();
-          return;
-      }
-    },
+      },
+    }),
     refresh(changes) {
       queue = queue.then(() => look(changes));
       return queue;

@@ -5,13 +5,15 @@ import type { PlanInputs, Size } from '../../webviews/plan/messages.ts';
 import { planPanelMessage, type HostMessage } from '../../webviews/protocol.ts';
 import type { Operations, PlannedPrivacy, PlanRequest } from '../worker/operations.ts';
 import { shareFeed } from './feed-sender.ts';
+import { oneAtATime } from './one-at-a-time.ts';
+import { pageListener } from './page-listener.ts';
 
 /** The host's side of the privacy planner, without the editor: it asks the worker point by point, so that others get their turn between. */
 export interface PlanSession {
   readonly receive: (message: unknown) => void;
   /** Plans something else than the page has. */
   readonly open: (inputs: PlanInputs) => void;
-  /** Looks at sizes and data sets again. */
+  /** Looks at sizes and data sets again. Calls while it looks are one more look. */
   readonly refresh: () => Promise<void>;
   readonly dispose: () => void;
 }
@@ -82,8 +84,6 @@ export function makePlanSession(options: PlanSessionOptions): PlanSession {
   let asked = 0;
   let isOver = false;
   let isRefused = false;
-  let looking: Promise<void> | undefined;
-  let looksAgain = false;
 
   const set = (...values: readonly (readonly [string, unknown])[]): void => {
     if (isOver) return;
@@ -216,56 +216,31 @@ export function makePlanSession(options: PlanSessionOptions): PlanSession {
     }
   }
 
-  /** Calls while it looks are one more look. */
-  function refresh(): Promise<void> {
-    if (looking !== undefined) {
-      looksAgain = true;
-      return looking;
-    }
-    const looks = async (): Promise<void> => {
-      do {
-        looksAgain = false;
-        await look();
-      } while ((looksAgain as boolean) && !isOver);
-    };
-    looking = looks().finally(() => {
-      looking = undefined;
-    });
-    return looking;
-  }
-
   return {
-    receive(message) {
-      const parsed = planPanelMessage.safeParse(message);
-      if (!parsed.success) {
-        onProblem('the planner sent a message that is none of its own');
-        return;
-      }
-      const { data } = parsed;
-      switch (data.type) {
-        case 'ready':
-        case 'pull':
-          feed.hear(data);
-          return;
-        case 'problem':
-          onProblem(data.message);
-          return;
-        case 'plan':
-          plan(data.inputs);
-          return;
-        case 'copyPlan':
-          hand('copy');
-          return;
-        case 'openPlan':
-          hand('open');
-          return;
-      }
-    },
+    receive: pageListener({
+      page: 'the planner',
+      schema: planPanelMessage,
+      feed,
+      onProblem,
+      onMessage(message) {
+        switch (message.type) {
+          case 'plan':
+            plan(message.inputs);
+            return;
+          case 'copyPlan':
+            hand('copy');
+            return;
+          case 'openPlan':
+            hand('open');
+            return;
+        }
+      },
+    }),
     open(inputs) {
       asked += 1;
       set(['asked', { count: asked, inputs }]);
     },
-    refresh,
+    refresh: oneAtATime(look, () => isOver),
     dispose() {
       isOver = true;
       generation += 1;

@@ -5,6 +5,8 @@ import type { Store } from '../../store/store.ts';
 import { runPanelMessage, type HostMessage, type Question, type RunCommand } from '../../webviews/protocol.ts';
 import { deedOf } from '../core/titles.ts';
 import { shareFeed } from './feed-sender.ts';
+import { oneAtATime } from './one-at-a-time.ts';
+import { pageListener } from './page-listener.ts';
 import type { LocalCurve } from '../worker/operations.ts';
 import { artifactsOf, runValues, type RunFile } from './run-values.ts';
 
@@ -51,13 +53,12 @@ function finiteOf({ computed, recorded, accountant }: NonNullable<PrivacyAudit['
 
 /** Makes the session of one panel. */
 export function makeRunSession(options: RunSessionOptions): RunSession {
-  const { id, post, onProblem } = options;
+  const { id, post } = options;
   const feed = shareFeed(options.feed, post);
   const ending = new AbortController();
+  const isOver = (): boolean => ending.signal.aborted;
   let files: readonly RunFile[] = [];
   let filesOf: string | undefined;
-  let looking: Promise<void> | undefined;
-  let lookAgain = false;
 
   async function look(): Promise<void> {
     try {
@@ -75,29 +76,17 @@ export function makeRunSession(options: RunSessionOptions): RunSession {
       feed.replace([...runValues(run, options.canStart()), ['artifacts', artifactsOf(files, run)]]);
       options.onTitle(run.name ?? deedOf(run));
     } catch (error) {
-      if (ending.signal.aborted) return;
+      if (isOver()) return;
       feed.set([['trouble', { kind: 'error', message: messageOf(error) }]]);
     }
   }
 
-  async function lookUntilCurrent(): Promise<void> {
-    do {
-      lookAgain = false;
-      await look();
-      if (!ending.signal.aborted) feed.send();
-    } while ((lookAgain as boolean) && !ending.signal.aborted);
+  async function lookAndSend(): Promise<void> {
+    await look();
+    if (!isOver()) feed.send();
   }
 
-  function refresh(): Promise<void> {
-    if (looking !== undefined) {
-      lookAgain = true;
-      return looking;
-    }
-    looking = lookUntilCurrent().finally(() => {
-      looking = undefined;
-    });
-    return looking;
-  }
+  const refresh = oneAtATime(lookAndSend, isOver);
 
   async function answer(question: Question): Promise<unknown> {
     switch (question.kind) {
@@ -138,40 +127,31 @@ export function makeRunSession(options: RunSessionOptions): RunSession {
   }
 
   return {
-    receive(message) {
-      const parsed = runPanelMessage.safeParse(message);
-      if (!parsed.success) {
-        onProblem('the run panel sent a message that is none of its own');
-        return;
-      }
-      const { data } = parsed;
-      switch (data.type) {
-        case 'ready':
-          feed.hear(data);
-          void refresh();
-          return;
-        case 'pull':
-          feed.hear(data);
-          return;
-        case 'ask':
-          answer(data.question).then(
-            (value) => post({ type: 'answer', id: data.id, value }),
-            (error: unknown) => {
-              if (!ending.signal.aborted) post({ type: 'refused', id: data.id, message: messageOf(error) });
-            },
-          );
-          return;
-        case 'problem':
-          onProblem(data.message);
-          return;
-        case 'command':
-          options.onCommand(data.command);
-          return;
-        case 'revealFile':
-          if (files.some(({ path }) => path === data.path)) options.onReveal(data.path);
-          return;
-      }
-    },
+    receive: pageListener({
+      page: 'the run panel',
+      schema: runPanelMessage,
+      feed,
+      onProblem: options.onProblem,
+      onReady: () => void refresh(),
+      onMessage(message) {
+        switch (message.type) {
+          case 'ask':
+            answer(message.question).then(
+              (value) => post({ type: 'answer', id: message.id, value }),
+              (error: unknown) => {
+                if (!isOver()) post({ type: 'refused', id: message.id, message: messageOf(error) });
+              },
+            );
+            return;
+          case 'command':
+            options.onCommand(message.command);
+            return;
+          case 'revealFile':
+            if (files.some(({ path }) => path === message.path)) options.onReveal(message.path);
+            return;
+        }
+      },
+    }),
     refresh,
     dispose: () => ending.abort(),
   };

@@ -20,7 +20,7 @@ export async function checkEnvironment(app: ExtensionApp): Promise<void> {
   if (!(await isTrusted())) return;
   const [folder] = app.folders;
   const path = folder?.path ?? app.context.globalStorageUri.fsPath;
-  const settings = folder === undefined ? { nodePath: '', slots: {} } : programSettings(folder.uri);
+  const settings = programSettings(folder?.uri);
   await vscode.workspace.fs.createDirectory(app.context.globalStorageUri);
   const diagnosis = await vscode.window.withProgress(
     { location: vscode.ProgressLocation.Notification, title: t('Checking the environment…'), cancellable: false },

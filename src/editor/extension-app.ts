@@ -245,7 +245,8 @@ export function startApp(context: vscode.ExtensionContext): ExtensionApp {
   );
   keep(
     vscode.workspace.onDidChangeConfiguration((change) => {
-      if (!concerns(change, Setting.slots) && !concerns(change, Setting.nodePath)) return;
+      const concerned = [Setting.slots, Setting.nodePath, Setting.libraryFolders];
+      if (!concerned.some((key) => concerns(change, key))) return;
       // Another supervisor takes its place at the next look, with the new settings.
       for (const folder of folders.values())
         if (vscode.workspace.isTrusted && folder.queue().supervised)

@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises';
-import { isAbsolute, join } from 'node:path';
+import { join } from 'node:path';
 import * as vscode from 'vscode';
 import { UserError } from '../base/errors.ts';
 import { openStore, type Store } from '../store/store.ts';
@@ -14,7 +14,7 @@ import {
 import { t } from './core/l10n.ts';
 import { supervision } from './core/supervision.ts';
 import { useTitles } from './core/titles.ts';
-import { modelFolders, programSettings } from './settings.ts';
+import { programSettings } from './settings.ts';
 import type { WorkerClient } from './worker/client.ts';
 import type { Look } from './worker/operations.ts';
 
@@ -144,9 +144,4 @@ export function watchedFolder(
     dispose: () => watch.dispose(),
   };
   return folder;
-}
-
-/** The folders to look for models in, as absolute paths. */
-export function absoluteModelFolders(folder: WatchedFolder): readonly string[] {
-  return modelFolders(folder.uri).map((each) => (isAbsolute(each) ? each : join(folder.path, each)));
 }

@@ -58,6 +58,7 @@ export const PanelType = {
 export const Setting = {
   nodePath: 'nodePath',
   modelFolders: 'modelFolders',
+  libraryFolders: 'libraryFolders',
   slots: 'queue.slots',
   groupBy: 'runs.groupBy',
   keepCheckpoints: 'checkpoints.keep',

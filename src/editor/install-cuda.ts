@@ -21,7 +21,7 @@ export async function installCuda(app: ExtensionApp): Promise<void> {
   if (chosen !== yes) return;
   const [folder] = app.folders;
   const path = folder?.path ?? app.context.globalStorageUri.fsPath;
-  const settings = folder === undefined ? { nodePath: '', slots: {} } : programSettings(folder.uri);
+  const settings = programSettings(folder?.uri);
   await vscode.workspace.fs.createDirectory(app.context.globalStorageUri);
   const { folder: place, already } = await vscode.window.withProgress(
     { location: vscode.ProgressLocation.Notification, title: t('Downloading the CUDA provider…'), cancellable: false },

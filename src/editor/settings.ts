@@ -1,3 +1,4 @@
+import { isAbsolute, join } from 'node:path';
 import * as vscode from 'vscode';
 import type { KeptCheckpoints } from '../runs/checkpoints.ts';
 import { keptCheckpoints, noticeLevels, statusBarChoices } from './core/choices.ts';
@@ -16,13 +17,18 @@ function oneOf<T extends string>(values: readonly T[], value: unknown, otherwise
   return values.find((each) => each === value) ?? otherwise;
 }
 
-export function programSettings(folder: vscode.Uri): ProgramSettings {
+/** @param folder of the workspace; the user's own settings without it */
+export function programSettings(folder: vscode.Uri | undefined): ProgramSettings {
   const nodePath = read(Setting.nodePath, folder);
-  return { nodePath: typeof nodePath === 'string' ? nodePath.trim() : '', slots: slotsOf(folder) };
+  return {
+    nodePath: typeof nodePath === 'string' ? nodePath.trim() : '',
+    libraryFolders: foldersOf(Setting.libraryFolders, folder),
+    slots: slotsOf(folder),
+  };
 }
 
 /** Runs that a device takes at once, by device. */
-export function slotsOf(folder: vscode.Uri): Readonly<Record<string, number>> {
+export function slotsOf(folder: vscode.Uri | undefined): Readonly<Record<string, number>> {
   const value = read(Setting.slots, folder);
   if (typeof value !== 'object' || value === null) return {};
   return Object.fromEntries(
@@ -33,10 +39,21 @@ export function slotsOf(folder: vscode.Uri): Readonly<Record<string, number>> {
   );
 }
 
-/** Folders to look for models in; relative ones start from the workspace folder. */
+/** A list of folders, absolute; relative ones start from the workspace folder, and mean nothing without one. */
+function foldersOf(key: string, workspace: vscode.Uri | undefined): readonly string[] {
+  const value = read(key, workspace);
+  const texts = Array.isArray(value) ? value.filter((each): each is string => typeof each === 'string') : [];
+  return texts.flatMap((text) => {
+    const folder = text.trim();
+    if (folder === '') return [];
+    if (isAbsolute(folder)) return [folder];
+    return workspace === undefined ? [] : [join(workspace.fsPath, folder)];
+  });
+}
+
+/** Folders to look for models in. */
 export function modelFolders(folder: vscode.Uri | undefined): readonly string[] {
-  const value = read(Setting.modelFolders, folder);
-  return Array.isArray(value) ? value.filter((each): each is string => typeof each === 'string' && each !== '') : [];
+  return foldersOf(Setting.modelFolders, folder);
 }
 
 export function grouping(): Grouping {

@@ -18,12 +18,12 @@ import { plannedState } from './core/plan-configuration.ts';
 import { askSteps } from './core/steps.ts';
 import { withoutIcons } from './core/text.ts';
 import type { ExtensionApp } from './extension-app.ts';
-import { absoluteModelFolders, type WatchedFolder } from './folders.ts';
+import type { WatchedFolder } from './folders.ts';
 import { configurationEnding, configurationPattern } from './ids.ts';
 import { editorAsk } from './multi-step.ts';
 import type { FinishedPlan } from './panels/plan-session.ts';
 import { isTrusted } from './report.ts';
-import { programSettings } from './settings.ts';
+import { modelFolders, programSettings } from './settings.ts';
 
 /** "Start Run", "Start Sweep" and "New Configuration File": the questions, and what is done with the answers. */
 
@@ -102,7 +102,7 @@ async function factsOf(app: ExtensionApp, memory: StartMemory): Promise<StartFac
         note: noteOf(found),
       })),
     models: async () => {
-      const folders = new Set([...app.folders.flatMap(absoluteModelFolders), ...(await workspaceModels())]);
+      const folders = new Set([...app.folders.flatMap(({ uri }) => modelFolders(uri)), ...(await workspaceModels())]);
       return app.worker.ask('models', { folders: [...folders] });
     },
     count: (request) => app.worker.ask('count', request),

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { asDiskFull } from './files.ts';
 import { claimLease, leaseState, readLease, releaseLease, renewLease, type Lease } from './lease.ts';
+import { librarySearchPath } from './library-path.ts';
 import { programEnvironment, type NodeBinary } from './node-binary.ts';
 import { signalGroup } from './process-identity.ts';
 import { readQueue } from './queue.ts';
@@ -91,6 +92,8 @@ export interface SupervisorProgram {
   readonly entry: string;
   /** The Node for trainers, where the user chose one. */
   readonly nodePath?: string | undefined;
+  /** Where it and its trainers look for shared libraries first. */
+  readonly libraryFolders?: readonly string[];
   readonly slots?: Readonly<Record<string, number>>;
   readonly startsQueued?: boolean;
 }
@@ -100,7 +103,7 @@ export interface SupervisorProgram {
  * @throws DiskFullError
  */
 export function startSupervisor(workspace: Workspace, program: SupervisorProgram): void {
-  const { node, entry, nodePath, slots = {}, startsQueued = true } = program;
+  const { node, entry, nodePath, libraryFolders = [], slots = {}, startsQueued = true } = program;
   let log: number;
   try {
     log = openSync(join(workspace.peft, 'supervisor.log'), 'a');
@@ -120,7 +123,7 @@ export function startSupervisor(workspace: Workspace, program: SupervisorProgram
         detached: true,
         stdio: ['ignore', log, log],
         windowsHide: true,
-        env: programEnvironment(node),
+        env: programEnvironment(node, librarySearchPath(libraryFolders)),
       },
     );
     // A program that can't be started shows in that nothing takes the lease.

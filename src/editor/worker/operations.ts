@@ -55,6 +55,8 @@ export interface Look {
 /** How programs are started: the user's settings. */
 export interface ProgramSettings {
   readonly nodePath: string;
+  /** Absolute. */
+  readonly libraryFolders: readonly string[];
   readonly slots: Readonly<Record<string, number>>;
 }
 

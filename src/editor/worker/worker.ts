@@ -31,6 +31,7 @@ import { journalChunks } from '../../runs/journal.ts';
 import { leaseFile, leaseState, readLease } from '../../runs/lease.ts';
 import { localLauncher } from '../../runs/local-launcher.ts';
 import { appendMarks } from '../../runs/marks.ts';
+import { librarySearchPath } from '../../runs/library-path.ts';
 import { chooseNode, programEnvironment } from '../../runs/node-binary.ts';
 import { countTrained, encoderSize, methodOptions, sizesOf, type SizedModel } from '../../runs/parameter-counts.ts';
 import { planRuns } from '../../runs/plan-runs.ts';
@@ -63,6 +64,7 @@ import type {
   Look,
   OperationName,
   Operations,
+  ProgramSettings,
   Reply,
   Request,
   RunUse,
@@ -164,13 +166,14 @@ function resultOf(printed: unknown): unknown {
 
 /** Runs the command line in a process of its own and reads the JSON that it prints. @throws UserError */
 async function commandLine(
-  nodePath: string,
+  { nodePath, libraryFolders }: Pick<ProgramSettings, 'nodePath' | 'libraryFolders'>,
   folder: string,
   args: readonly string[],
   timeout = 120_000,
 ): Promise<unknown> {
   const node = await chooseNode({ configured: nodePath });
-  const options = { env: programEnvironment(node), windowsHide: true, timeout, maxBuffer: 64 << 20 };
+  const env = programEnvironment(node, librarySearchPath(libraryFolders));
+  const options = { env, windowsHide: true, timeout, maxBuffer: 64 << 20 };
   try {
     const { stdout } = await execute(node.path, [setting.program, '--folder', folder, '--json', ...args], options);
     return JSON.parse(stdout) as unknown;
@@ -244,11 +247,11 @@ const answers: { readonly [N in OperationName]: Answer<N> } = {
     return { ...databaseLocation(folder, { trusted }), runsFolder: runs, exists: existsSync(runs) };
   },
   look,
-  supervise: async ({ folder, nodePath, slots, startsQueued }) => {
+  supervise: async ({ folder, nodePath, libraryFolders, slots, startsQueued }) => {
     const workspace = workspaceAt(folder);
     if (livingSupervisor(workspace) !== undefined) return false;
     const node = await chooseNode({ configured: nodePath });
-    startSupervisor(workspace, { node, entry: setting.program, nodePath, slots, startsQueued });
+    startSupervisor(workspace, { node, entry: setting.program, nodePath, libraryFolders, slots, startsQueued });
     return true;
   },
   endSupervisor: (folder) => endSupervisor(workspaceAt(folder)),
@@ -343,9 +346,9 @@ const answers: { readonly [N in OperationName]: Answer<N> } = {
     const { method: own, head, total } = countTrained(sizes, { method, options: methodOptions(method, {}), labels });
     return { method: own, head, total, encoder: encoderSize(sizes) };
   },
-  doctor: async ({ folder, nodePath }) => (await commandLine(nodePath, folder, ['doctor'])) as Diagnosis,
-  installCuda: async ({ folder, nodePath }) =>
-    (await commandLine(nodePath, folder, ['doctor', '--install', 'cuda'], downloadMs)) as CudaInstallation,
+  doctor: async ({ folder, ...settings }) => (await commandLine(settings, folder, ['doctor'])) as Diagnosis,
+  installCuda: async ({ folder, ...settings }) =>
+    (await commandLine(settings, folder, ['doctor', '--install', 'cuda'], downloadMs)) as CudaInstallation,
   machine: async (folders) => {
     const limit = process.constrainedMemory();
     const { gpus, processes } = await readGpuUse();

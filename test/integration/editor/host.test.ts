@@ -21,7 +21,7 @@ import { until } from '../../support/until.ts';
  */
 
 const source = join(import.meta.dirname, '..', '..', '..', 'src');
-const settings = { nodePath: '', slots: { cpu: 1 } };
+const settings = { nodePath: '', libraryFolders: [], slots: { cpu: 1 } };
 
 interface Bench {
   readonly workspace: EditorWorkspace;
@@ -260,7 +260,7 @@ test('the CUDA provider is asked for in a process of its own: it is there, or th
   const place = join(data, 'runtimes', `onnxruntime-node-${version}-cuda12`);
   mkdirSync(place, { recursive: true });
   writeFileSync(join(place, 'complete.json'), '{}');
-  const asked = worker.ask('installCuda', { folder: workspace.folder, nodePath: '', slots: {} });
+  const asked = worker.ask('installCuda', { folder: workspace.folder, nodePath: '', libraryFolders: [], slots: {} });
   if (process.platform === 'linux' && process.arch === 'x64')
     expect(await asked).toEqual({ folder: place, already: true });
   else await expect(asked).rejects.toThrow('Linux x64 alone');

@@ -1,4 +1,4 @@
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { signalGroup } from '../../../src/runs/process-identity.ts';
@@ -77,9 +77,18 @@ test('one whose trainer was removed by an update makes room for a newer one', as
 test('a detached one lives by itself, is seen, and ends when it is told to', async () => {
   const workspace = temporaryWorkspace();
   const run = await submit(workspace);
-  startSupervisor(workspace, { ...program, slots: { cpu: 1 }, startsQueued: true, nodePath: '/nowhere/node' });
+  const choices = {
+    slots: { cpu: 1 },
+    startsQueued: true,
+    nodePath: '/nowhere/node',
+    libraryFolders: ['/nowhere/lib'],
+  };
+  startSupervisor(workspace, { ...program, ...choices });
   const lease = await until(() => livingSupervisor(workspace));
-  expect(lease.holder.processId).not.toBe(process.pid);
+  const { processId } = lease.holder;
+  expect(processId).not.toBe(process.pid);
+  if (process.platform === 'linux')
+    expect(readFileSync(`/proc/${processId}/environ`, 'utf8')).toMatch(/(^|\0)LD_LIBRARY_PATH=\/nowhere\/lib[:\0]/);
   expect(endSupervisor(workspace)).toBe(true);
   await until(() => livingSupervisor(workspace) === undefined);
   expect(endSupervisor(workspace)).toBe(false);

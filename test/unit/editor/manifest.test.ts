@@ -131,7 +131,8 @@ describe('the manifest and the code agree on', () => {
     expect(values(Setting.statusBar)).toEqual([...statusBarChoices]);
     const slots = Object.keys(properties[`${settingSection}.${Setting.slots}`]?.properties ?? {});
     expect(slots).toEqual(providers.filter((provider) => provider !== 'auto'));
-    expect(properties[`${settingSection}.${Setting.nodePath}`]?.scope).toBe('machine-overridable');
+    for (const key of [Setting.nodePath, Setting.libraryFolders])
+      expect(properties[`${settingSection}.${key}`]?.scope).toBe('machine-overridable');
   });
 
   it('context keys', () => {
@@ -204,9 +205,8 @@ describe('the manifest and the code agree on', () => {
 
   it('trust: what names programs counts only where the workspace is trusted', () => {
     expect(manifest.capabilities.untrustedWorkspaces.supported).toBe('limited');
-    expect(manifest.capabilities.untrustedWorkspaces.restrictedConfigurations).toContain(
-      `${settingSection}.${Setting.nodePath}`,
-    );
+    for (const key of [Setting.nodePath, Setting.libraryFolders])
+      expect(manifest.capabilities.untrustedWorkspaces.restrictedConfigurations).toContain(`${settingSection}.${key}`);
     for (const key of manifest.capabilities.untrustedWorkspaces.restrictedConfigurations)
       expect(Object.keys(properties)).toContain(key);
     expect(manifest.capabilities.virtualWorkspaces.supported).toBe(false);

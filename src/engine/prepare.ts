@@ -1,17 +1,14 @@
 import { FileError, UserError } from '../base/errors.ts';
-import type { SplitName, Task } from '../tasks/task.ts';
-import { loadSplit, skippedWarning, type LoadedSplit, type LoadOptions } from '../tasks/read/load.ts';
+import type { LoadOptions } from '../tasks/read/load.ts';
 import { readDocuments } from '../tasks/read/documents.ts';
 import type { DataSource } from '../tasks/read/source.ts';
 import { findTask } from '../tasks/registry.ts';
-import { encodeDataset, encodeWordDataset, type Dataset } from './data/dataset.ts';
-import { maskEncoder } from './data/mask-text.ts';
-import { stratifiedSubset } from './data/subset.ts';
+import type { DataCache } from './data/data-cache.ts';
+import { tokenisedData } from './data/tokenised-data.ts';
 import { openEncoder, type EncoderCheckpoint } from './encoder-checkpoint.ts';
 import { usablePositions } from './encoders/config.ts';
 import { buildModel } from './model-graph.ts';
 import { resolveModel } from './model-folder.ts';
-import { loadTokenizer, checkTokenizerFits } from './tokenizers/load.ts';
 import type { Tokenizer } from './tokenizers/tokenizer.ts';
 import { modelPlanOf, type TrainingSettings, type TrainingSetup } from './training-setup.ts';
 import type { Masking } from './pretraining/masking.ts';
@@ -42,6 +39,8 @@ export interface PreparedTraining {
   readonly setup: TrainingSetup;
   /** What the user should know before it starts. */
   readonly warnings: readonly string[];
+  /** What a reader of the log may want to know. */
+  readonly notes: readonly string[];
   /** The versions of the packages that compute, beside the program's own. */
   readonly packages: Readonly<Record<string, string>>;
   /** The files that model and data were read from; `train` are those of the data that hold training examples. */
@@ -50,11 +49,6 @@ export interface PreparedTraining {
     readonly data: readonly string[];
     readonly train: readonly string[];
   };
-}
-
-/** How a text becomes tokens: with the mask token after the first sentence where the head reads it. */
-function encoder(tokenizer: Tokenizer, readsMask: boolean): Tokenizer['encodeFast'] {
-  return readsMask ? maskEncoder(tokenizer) : (...of) => tokenizer.encodeFast(...of);
 }
 
 /** Operations of a graph for each layer of its encoder, forward and backward together: counted, and much the same for most methods. */
@@ -68,16 +62,12 @@ function stepWork({ config }: EncoderCheckpoint, { settings, task }: TrainingReq
   return { flops: 2 * 2 * weights * tokens, operations: OPERATIONS_A_LAYER * layers };
 }
 
-/** Keeps some examples of a split. */
-function pick(split: LoadedSplit, indices: Uint32Array): LoadedSplit {
-  return { ...split, examples: [...indices].flatMap((index) => split.examples[index] ?? []) };
-}
-
 /**
  * Loads model, tokenizer and data and makes them ready to train.
+ * @param cache where tokenised data are kept for the next run; none where no copy of them is wanted
  * @throws UserError, FileError for whatever the user must mend; nothing is left behind
  */
-export async function prepareTraining(request: TrainingRequest): Promise<PreparedTraining> {
+export async function prepareTraining(request: TrainingRequest, cache?: DataCache): Promise<PreparedTraining> {
   const task = findTask(request.task.id);
   const folder = await resolveModel(
     request.model.id,
@@ -86,8 +76,14 @@ export async function prepareTraining(request: TrainingRequest): Promise<Prepare
   const checkpoint = await openEncoder(folder.path);
   const chosen = await chooseDevice(request.device, stepWork(checkpoint, request));
   const { backend, device, packages } = await engineOf(chosen.device);
-  const tokenizer = await loadTokenizer(folder.path);
-  checkTokenizerFits(tokenizer, checkpoint.config.vocabularySize, folder.path);
+  const { vocabularySize } = checkpoint.config;
+  const tokenizer = async (): Promise<Tokenizer> => {
+    // Only here, because a run whose data are in the cache needs none of it.
+    const { loadTokenizer, checkTokenizerFits } = await import('./tokenizers/load.ts');
+    const loaded = await loadTokenizer(folder);
+    checkTokenizerFits(loaded, vocabularySize, folder.path);
+    return loaded;
+  };
   const { readsMask, head, positions } = buildModel(modelPlanOf({ checkpoint, method: request.method, task }), {
     dropout: 'off',
   });
@@ -104,15 +100,16 @@ export async function prepareTraining(request: TrainingRequest): Promise<Prepare
     );
   }
   if (task.kind === 'masked-words') {
-    const masking = maskingOf(tokenizer, request.task.masking ?? { rate: 0.15, wholeWords: false });
+    const known = await tokenizer();
+    const masking = maskingOf(known, request.task.masking ?? { rate: 0.15, wholeWords: false });
     if (!checkpoint.hasWordHead)
       warnings.push('the checkpoint lacks what predicts masked words (saved without it), so that begins at random');
     const texts = await readDocuments(
       request.task.data,
       request.task.textsOf === undefined ? undefined : findTask(request.task.textsOf),
     );
-    const whole = packDocuments(texts.train, tokenizer, maxLength);
-    const heldOut = packDocuments(texts.heldOut, tokenizer, maxLength);
+    const whole = packDocuments(texts.train, known, maxLength);
+    const heldOut = packDocuments(texts.heldOut, known, maxLength);
     for (const [what, { count }] of Object.entries({ 'to learn from': whole, 'held out': heldOut }))
       if (count === 0) throw new FileError(texts.files[0] ?? '', undefined, `there is too little text ${what}`);
     const setup: TrainingSetup = {
@@ -130,56 +127,42 @@ export async function prepareTraining(request: TrainingRequest): Promise<Prepare
     return {
       setup,
       warnings,
+      notes: [],
       packages,
       files: { model: modelFiles(folder.config, checkpoint), data: texts.files, train: texts.files },
     };
   }
-  const encode = encoder(tokenizer, readsMask);
-  const data: string[] = [];
-  const load = async (split: SplitName): Promise<LoadedSplit> => {
-    const loaded = await loadSplit(task, request.task.data, split, {
+  const data = await tokenisedData(
+    {
+      ...{ task, maxLength, readsMask, vocabularySize, loadTokenizer: tokenizer },
+      source: request.task.data,
       malformedRows: request.task.malformedRows ?? 'error',
-    });
-    const warning = skippedWarning(loaded);
-    if (warning !== undefined) warnings.push(warning);
-    data.push(...loaded.files);
-    return loaded;
-  };
-  const dataset = ({ examples }: LoadedSplit): Dataset =>
-    task.kind === 'words'
-      ? encodeWordDataset(examples, tokenizer.encodeWords, maxLength)
-      : encodeDataset(examples, task.kind, encode, maxLength);
-  const whole = await load('train');
-  const labels = Float64Array.from(whole.examples, (example) => example.label);
-  const train =
-    request.examples === undefined
-      ? whole
-      : pick(whole, stratifiedSubset(labels, task.kind, request.examples, request.settings.seed));
-  const evaluations: { split: string; dataset: Dataset }[] = [];
-  for (const split of evaluationSplits(task)) evaluations.push({ split, dataset: dataset(await load(split)) });
+      examples: request.examples,
+      seed: request.settings.seed,
+      tokenizerFiles: folder.tokenizer,
+    },
+    cache,
+  );
   const setup: TrainingSetup = {
     checkpoint,
     method: request.method,
     task,
-    train: dataset(train),
-    evaluations,
+    train: data.train,
+    evaluations: data.evaluations,
     settings: request.settings,
     backend,
     device,
-    maskToken: readsMask ? tokenizer.specialTokens.mask?.id : undefined,
+    maskToken: data.maskToken,
   };
   return {
     setup,
-    warnings,
+    warnings: [...warnings, ...data.warnings],
+    notes: data.notes,
     packages,
-    files: { model: modelFiles(folder.config, checkpoint), data, train: whole.files },
+    files: { model: modelFiles(folder.config, checkpoint), data: data.files.all, train: data.files.train },
   };
 }
 
 function modelFiles(config: string, { tensors }: EncoderCheckpoint): readonly string[] {
   return [config, ...new Set([...tensors.values()].map(({ file }) => file))];
-}
-
-function evaluationSplits(task: Task): readonly SplitName[] {
-  return task.splits['dev-mismatched'] === undefined ? ['dev'] : ['dev', 'dev-mismatched'];
 }

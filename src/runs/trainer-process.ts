@@ -2,6 +2,7 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { FileError, messageOf, UserError } from '../base/errors.ts';
 import { readCheckpoint, writeCheckpoint } from '../engine/checkpoint-file.ts';
+import { DATA_CACHE_BYTES, type DataCache } from '../engine/data/data-cache.ts';
 import { prepareTraining, type PreparedTraining } from '../engine/prepare.ts';
 import type { TrainerState } from '../engine/trainer-state.ts';
 import type { TrainingSetup } from '../engine/training-setup.ts';
@@ -69,6 +70,13 @@ function hostOf(context: TrainerContext, shapes: ReadonlyMap<string, readonly nu
 async function trainingDataIds({ folder, configuration }: TrainerContext, files: readonly string[]) {
   const peft = peftOfRun(folder);
   return configuration.privacy === undefined || peft === undefined ? [] : dataIds(peft, files);
+}
+
+/** Where the project keeps tokenised data. Of private data no copy is made, and none outside of a project. */
+function dataCacheOf({ folder, configuration }: TrainerContext): DataCache | undefined {
+  const peft = peftOfRun(folder);
+  if (configuration.privacy !== undefined || peft === undefined) return undefined;
+  return { folder: join(peft, 'cache', 'data'), limitBytes: DATA_CACHE_BYTES };
 }
 
 /** Adds to the run's environment what its model and data were, and what computes, so that a change shows. */
@@ -164,8 +172,8 @@ async function trainRun(context: TrainerContext): Promise<number> {
     const request = trainingRequest(context.configuration);
     const from = await savedState(context.folder);
     step = from?.progress.step ?? 0;
-    const prepared = await prepareTraining(request);
-    const { setup, warnings, files } = prepared;
+    const prepared = await prepareTraining(request, dataCacheOf(context));
+    const { setup, warnings, notes, files } = prepared;
     const trainingData = await trainingDataIds(context, files.train);
     await recordInputs(context, prepared, trainingData);
     const host = hostOf(context, new Map());
@@ -173,6 +181,7 @@ async function trainRun(context: TrainerContext): Promise<number> {
     await keepToBudget(context, privacy);
     for (const message of [...warnings, ...(privacy?.warnings ?? [])])
       host.emit({ type: 'log', level: 'warning', message });
+    for (const message of notes) host.emit({ type: 'log', level: 'info', message });
     const counting: TrainingHost = {
       ...host,
       emit: (event) => {

@@ -2,10 +2,8 @@ import { FileError } from '../../base/errors.ts';
 import type { Example, SplitName, Task } from '../task.ts';
 import { unlabelled } from '../task.ts';
 import type { Row } from './columns.ts';
-import { readCsv } from './csv.ts';
 import { toExample } from './example.ts';
 import { readJsonl } from './jsonl.ts';
-import { readParquet } from './parquet.ts';
 import type { DataSource } from './source.ts';
 import { dataExtensions, requireSplitFiles } from './source.ts';
 import { readTsv } from './tsv.ts';
@@ -30,12 +28,13 @@ export interface LoadedSplit {
   readonly skipped: readonly SkippedRow[];
 }
 
-function readRows(task: Task, file: string, needsLabel: boolean): AsyncGenerator<readonly Row[]> {
+/** The readers that bring libraries along are loaded where there is such a file. */
+async function readRows(task: Task, file: string, needsLabel: boolean): Promise<AsyncGenerator<readonly Row[]>> {
   const name = file.replace(/\.gz$/, '');
   if (name.endsWith('.tsv') || name.endsWith('.txt')) return readTsv(task, file, needsLabel);
   if (name.endsWith('.jsonl') || name.endsWith('.json')) return readJsonl(task, file, needsLabel);
-  if (name.endsWith('.csv')) return readCsv(task, file, needsLabel);
-  if (file.endsWith('.parquet')) return readParquet(task, file, needsLabel);
+  if (name.endsWith('.csv')) return (await import('./csv.ts')).readCsv(task, file, needsLabel);
+  if (file.endsWith('.parquet')) return (await import('./parquet.ts')).readParquet(task, file, needsLabel);
   throw new FileError(
     file,
     undefined,
@@ -71,7 +70,7 @@ export async function loadSplit(
   }
 
   for (const file of files) {
-    for await (const rows of readRows(task, file, needsLabel)) {
+    for await (const rows of await readRows(task, file, needsLabel)) {
       for (const row of rows) {
         const example = row.kind === 'malformed' ? row.problem : toExample(task, row, needsLabel);
         if (typeof example === 'string') {

@@ -1,4 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { PrivacyAudit } from '../../../src/runs/audit.ts';
 import { privateKeyFile, privateRecordFile } from '../../../src/runs/private-training.ts';
@@ -38,6 +39,8 @@ describe('a private run', () => {
     expect({ code, out }).toMatchObject({ code: 0 });
     const [id = ''] = bench.ids();
     const folder = folderOf(0);
+    // No copy of the texts is made, in the project or elsewhere.
+    expect(existsSync(join(bench.folder, '.peft', 'cache'))).toBe(false);
     const steps = bench.events(id).filter((event) => event.type === 'step');
     expect(steps.every(({ loss }) => loss === null)).toBe(true);
     const { epsilon, verdict } = await audit(0);

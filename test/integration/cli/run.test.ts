@@ -72,6 +72,11 @@ describe('run', () => {
     expect(numbers[0]?.evaluations).toHaveLength(4);
     expect(numbers[2]).toEqual(numbers[0]);
     expect(numbers[1]).not.toEqual(numbers[0]);
+    const told = bench
+      .ids()
+      .map((id) => bench.events(id).flatMap((event) => (event.type === 'log' ? event.message : [])));
+    expect(told[0]?.join()).not.toContain('the cache');
+    for (const later of told.slice(1)) expect(later).toContain('tokenised data taken from the cache: train, dev');
     const listed = await bench.run('ls', '--json', '--reverse');
     expect(runsIn(listed).map(({ label }) => label)).toEqual([{ 'training.seed': 0 }, { 'training.seed': 1 }, {}]);
     const compared = await bench.run('compare');

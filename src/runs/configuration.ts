@@ -57,7 +57,8 @@ function placeInCase(each: Settings, path: KeyPath): KeyPath | undefined {
 
 /** Checks a whole configuration: its matrix, and its settings as they are in the sweep's first combination and with each of its cases. */
 function check(value: unknown, catalogue: Catalogue): Checked {
-  const schema = configurationJsonSchema(catalogue);
+  // Built where it is needed: a run's start needs it only when something is wrong.
+  const schema = () => configurationJsonSchema(catalogue);
   if (!isRecord(value))
     return {
       settings: {},
@@ -72,11 +73,11 @@ function check(value: unknown, catalogue: Catalogue): Checked {
     const parsed = matrixSchema.safeParse(writtenMatrix);
     if (parsed.success) {
       matrix = parsed.data;
-      const paths = new Set(settingPaths(schema));
+      const paths = new Set(settingPaths(schema()));
       problems.push(...matrixProblems(matrix, (path) => (paths.has(path) ? undefined : unknownPath(path, catalogue))));
     } else {
       const issues = parsed.error.issues.map((issue) => ({ ...issue, path: ['matrix', ...issue.path] }));
-      problems.push(...problemsOf(issues, value, schema));
+      problems.push(...problemsOf(issues, value, schema()));
     }
     if (problems.length > 0) return { settings, matrix, problems };
   }
@@ -86,7 +87,7 @@ function check(value: unknown, catalogue: Catalogue): Checked {
     const settled = withSettings(settings, firstAssignments(matrix, index));
     const parsed = configurationSchema(catalogue).safeParse(settled);
     if (parsed.success) return;
-    for (const problem of problemsOf(parsed.error.issues, settled, schema)) {
+    for (const problem of problemsOf(parsed.error.issues, settled, schema())) {
       const place = each === undefined ? undefined : placeInCase(each, problem.path);
       if (place !== undefined) problems.push({ ...problem, path: ['matrix', 'cases', index, ...place] });
       else if (index === 0) problems.push(problem);

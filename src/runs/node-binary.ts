@@ -3,6 +3,7 @@ import { accessSync, constants, statSync } from 'node:fs';
 import { delimiter, isAbsolute, join } from 'node:path';
 import { promisify } from 'node:util';
 import { messageOf, UserError } from '../base/errors.ts';
+import { compileCacheFolder } from './user-cache.ts';
 
 /** A Node that trainers can run on. */
 export interface NodeBinary {
@@ -92,6 +93,16 @@ export async function chooseNode(choice: NodeChoice = {}): Promise<NodeBinary> {
   );
 }
 
+let compiled: { readonly folder: string | undefined } | undefined;
+
+/** Lets Node keep what it compiled of our programs, unless the user has said where, or that it should not. */
+function compileCache({ electron }: Pick<NodeBinary, 'electron'>): Readonly<Record<string, string>> {
+  const { env } = process;
+  if (electron || env['NODE_COMPILE_CACHE'] !== undefined || env['NODE_DISABLE_COMPILE_CACHE'] !== undefined) return {};
+  compiled ??= { folder: compileCacheFolder() };
+  return compiled.folder === undefined ? {} : { NODE_COMPILE_CACHE: compiled.folder };
+}
+
 /** The environment for a program of ours: this process's, without what an editor or a batch system means for this process alone. */
 export function programEnvironment(
   node: Pick<NodeBinary, 'electron'>,
@@ -103,5 +114,10 @@ export function programEnvironment(
       !/^(VSCODE_|ELECTRON_|SLURM_|NODE_CHANNEL_FD$|NODE_UNIQUE_ID$)/.test(name) &&
       !(debugged && name === 'NODE_OPTIONS'),
   );
-  return { ...Object.fromEntries(kept), ...given, ...(node.electron ? { ELECTRON_RUN_AS_NODE: '1' } : {}) };
+  return {
+    ...Object.fromEntries(kept),
+    ...compileCache(node),
+    ...given,
+    ...(node.electron ? { ELECTRON_RUN_AS_NODE: '1' } : {}),
+  };
 }

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import { accessSync, constants, lstatSync, mkdirSync, realpathSync, statSync, writeFileSync } from 'node:fs';
-import { homedir, tmpdir, userInfo } from 'node:os';
+import { accessSync, constants, mkdirSync, realpathSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { UserError } from '../base/errors.ts';
+import { isPrivate, userCaches } from '../runs/user-cache.ts';
 import { fileSystemOf, type FileSystem } from './file-system.ts';
 import type { JournalMode } from './sqlite.ts';
 
@@ -22,23 +22,6 @@ export interface LocationOptions {
   readonly trusted?: boolean;
 }
 
-/** Where the user's programs keep what they can make again. */
-function userCache(): string {
-  const { env } = process;
-  if (process.platform === 'win32') return env.LOCALAPPDATA ?? join(homedir(), 'AppData', 'Local');
-  if (process.platform === 'darwin') return join(homedir(), 'Library', 'Caches');
-  return env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
-}
-
-function userName(): string {
-  const { uid, username } = userInfo();
-  return uid >= 0 ? String(uid) : username;
-}
-
-function defaultCaches(): readonly string[] {
-  return [join(userCache(), 'peft-lab'), join(tmpdir(), `peft-lab-${userName()}`)];
-}
-
 /** The folder itself, or the nearest one above it that is there. */
 function existing(folder: string): string {
   for (let path = resolve(folder); ; path = dirname(path)) {
@@ -50,18 +33,6 @@ function isWritable(folder: string): boolean {
   try {
     accessSync(existing(folder), constants.W_OK);
     return true;
-  } catch {
-    return false;
-  }
-}
-
-/** Makes the folder if need be; whether it is ours alone, so that nobody else can put a file in its place. */
-function isPrivate(folder: string): boolean {
-  try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-    const stat = lstatSync(folder);
-    if (!stat.isDirectory()) return false;
-    return process.getuid === undefined || (stat.uid === process.getuid() && (stat.mode & 0o022) === 0);
   } catch {
     return false;
   }
@@ -82,7 +53,7 @@ function realPath(folder: string): string {
  * folders, not the workspace's.
  */
 export function databaseLocation(workspace: string, options: LocationOptions = {}): DatabaseLocation {
-  const { fileSystemOf: lookAt = fileSystemOf, caches = defaultCaches(), trusted = true } = options;
+  const { fileSystemOf: lookAt = fileSystemOf, caches = userCaches(), trusted = true } = options;
   const home = join(workspace, '.peft');
   const here = lookAt(existing(home));
   const writable = isWritable(home);

@@ -1,8 +1,10 @@
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { UserError } from '../../../src/base/errors.ts';
-import { chooseNode } from '../../../src/runs/node-binary.ts';
+import { chooseNode, programEnvironment } from '../../../src/runs/node-binary.ts';
+import { compileCacheFolder } from '../../../src/runs/user-cache.ts';
 import { temporaryFolder } from '../../support/runs.ts';
 
 const version = process.versions.node;
@@ -42,5 +44,46 @@ describe.skipIf(process.platform === 'win32')('the Node for trainers', () => {
     expect(await chooseNode({ environment, own: old })).toEqual(found);
     expect(await chooseNode({ environment: {}, own: editor })).toEqual(editor);
     await expect(chooseNode({ environment: {}, own: old })).rejects.toThrow(/no Node 22/);
+  });
+});
+
+describe('what Node compiled of our programs', () => {
+  const node = { electron: false };
+
+  it('is kept for the next one, unless the user has said otherwise', () => {
+    const folder = temporaryFolder();
+    try {
+      vi.stubEnv('NODE_COMPILE_CACHE', undefined);
+      vi.stubEnv('NODE_DISABLE_COMPILE_CACHE', undefined);
+      expect(programEnvironment(node)['NODE_COMPILE_CACHE']).toMatch(/compiled$/);
+      expect(programEnvironment({ electron: true })['NODE_COMPILE_CACHE']).toBeUndefined();
+      vi.stubEnv('NODE_COMPILE_CACHE', folder);
+      expect(programEnvironment(node)['NODE_COMPILE_CACHE']).toBe(folder);
+      const program = join(folder, 'program.mjs');
+      writeFileSync(program, 'export const one = 1;\n');
+      execFileSync(process.execPath, [program], { env: programEnvironment(node) });
+      expect(readdirSync(folder)).toHaveLength(2);
+      vi.stubEnv('NODE_COMPILE_CACHE', undefined);
+      vi.stubEnv('NODE_DISABLE_COMPILE_CACHE', '1');
+      expect(programEnvironment(node)['NODE_COMPILE_CACHE']).toBeUndefined();
+    } finally {
+      vi.unstubAllEnvs();
+    }
+  });
+
+  it('lies where nobody else can write, and is thrown away when it has grown too large', () => {
+    const [open, own] = [join(temporaryFolder(), 'open'), join(temporaryFolder(), 'own')];
+    mkdirSync(open);
+    chmodSync(open, 0o777);
+    const isSafe = process.platform === 'win32';
+    expect(compileCacheFolder([open])).toBe(isSafe ? join(open, 'compiled') : undefined);
+    expect(compileCacheFolder([open, own])).toBe(join(isSafe ? open : own, 'compiled'));
+    const folder = compileCacheFolder([own]) ?? '';
+    mkdirSync(join(folder, 'v1'));
+    writeFileSync(join(folder, 'v1', 'code'), Buffer.alloc(5000));
+    expect(compileCacheFolder([own], 5000)).toBe(folder);
+    expect(existsSync(join(folder, 'v1'))).toBe(true);
+    expect(compileCacheFolder([own], 4999)).toBe(folder);
+    expect(existsSync(join(folder, 'v1'))).toBe(false);
   });
 });

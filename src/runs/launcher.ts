@@ -26,6 +26,8 @@ export interface Launcher {
   poll(handles: readonly unknown[]): Promise<readonly LaunchStatus[]>;
   /** Ends it with everything it started. @returns whether there was anything to end */
   cancel(handle: unknown, how: 'terminate' | 'kill'): Promise<boolean>;
+  /** Settles when it has ended, where the launcher is told so at once; elsewhere polling finds out. */
+  ended?(handle: unknown): Promise<unknown> | undefined;
   /** The last lines that a trainer wrote to its stderr. */
   output(handle: unknown, folder: string): string | undefined;
 }

@@ -103,6 +103,10 @@ export function localLauncher(options: LocalLauncherOptions): Launcher {
       const parsed = localHandle.safeParse(given);
       return Promise.resolve(parsed.success && signalGroup(parsed.data, how));
     },
+    ended: (given) => {
+      const parsed = localHandle.safeParse(given);
+      return parsed.success ? ends.get(keyOf(parsed.data)) : undefined;
+    },
     output: (given, folder) => {
       const parsed = localHandle.safeParse(given);
       const file = join(folder, 'stderr.log');

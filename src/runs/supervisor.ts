@@ -103,6 +103,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
   const shown = new Map<string, string>();
   const listeners = new Set<(run: string, status: RunStatus) => void>();
   let running = false;
+  let woken = false;
   let repaired = false;
   let timer: NodeJS.Timeout | undefined;
   let current: Promise<void> | undefined;
@@ -251,6 +252,8 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     try {
       const handle = await launcher.submit({ folder, lease: lease.nonce });
       handedOver.set(id, { claimed, handle });
+      // What waits behind it need not wait for the next round.
+      void launcher.ended?.(handle)?.then(wake, wake);
       appendMarks(folder, [{ type: 'submitted', launcher: launcher.id, handle }]);
     } catch (error) {
       problem(error, id);
@@ -295,12 +298,22 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
   }
 
   function loop(): void {
+    timer = undefined;
     if (!running) return;
+    woken = false;
     round()
       .catch((error: unknown) => problem(error, undefined))
       .finally(() => {
-        if (running) timer = setTimeout(loop, pollMs);
+        if (running) timer = setTimeout(loop, woken ? 0 : pollMs);
       });
+  }
+
+  /** Looks at once, or once more after the round that is under way. */
+  function wake(): void {
+    woken = true;
+    if (timer === undefined) return;
+    clearTimeout(timer);
+    loop();
   }
 
   async function stop(run: string, { force = false } = {}): Promise<void> {

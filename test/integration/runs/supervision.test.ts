@@ -68,6 +68,19 @@ describe('a run', () => {
     expect(supervisor.problems).toEqual([]);
   });
 
+  it('gives its place to the next one at once, without waiting for the supervisor to look', async () => {
+    const workspace = temporaryWorkspace();
+    const runs = [
+      await submit(workspace, training),
+      await submit(workspace, training),
+      await submit(workspace, training),
+    ];
+    // It would look again in some days.
+    const supervisor = supervise(workspace, {}, { pollMs: 2 ** 30 });
+    for (const { folder } of runs) await until(() => runState(folder).state === 'finished');
+    expect(supervisor.problems).toEqual([]);
+  });
+
   it('writes a checkpoint when one is wished for', async () => {
     const workspace = temporaryWorkspace();
     const supervisor = supervise(workspace, { stepMs: 5 });

@@ -1,16 +1,7 @@
 import { z } from 'zod';
 import { UserError } from '../base/errors.ts';
 import { alike, denseMap, initOptions, matrixLaw } from './affine.ts';
-import {
-  activationOption,
-  adapterPlan,
-  commonOptions,
-  positionsOption,
-  readsOption,
-  scalingOption,
-  widthOptions,
-  type UsualWidth,
-} from './bottleneck.ts';
+import { adapterOptions, adapterPlan, commonOptions, houlsbysForm, type UsualWidth } from './bottleneck.ts';
 import type { Method } from './method.ts';
 
 const usual: UsualWidth = { bottleneck: 64 };
@@ -22,11 +13,7 @@ const options = z
       .nonnegative()
       .optional()
       .describe('How many of the first layers have no adapters; by default five of every twelve, rounded down.'),
-    ...widthOptions(usual),
-    positions: positionsOption.default(['attention', 'feedForward']),
-    reads: readsOption.default('output'),
-    activation: activationOption.default('gelu-tanh'),
-    scaling: scalingOption.default(1),
+    ...adapterOptions({ ...houlsbysForm, usual }),
     ...initOptions({ init: 'truncated-normal', initDeviation: 1e-3, initGain: 1 }),
     ...commonOptions,
   })

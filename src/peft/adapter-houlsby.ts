@@ -1,25 +1,12 @@
 import { z } from 'zod';
 import { alike, denseMap, initOptions, matrixLaw } from './affine.ts';
-import {
-  activationOption,
-  adapterPlan,
-  commonOptions,
-  positionsOption,
-  readsOption,
-  scalingOption,
-  widthOptions,
-  type UsualWidth,
-} from './bottleneck.ts';
+import { adapterOptions, adapterPlan, commonOptions, houlsbysForm, type UsualWidth } from './bottleneck.ts';
 import type { Method } from './method.ts';
 
 const usual: UsualWidth = { bottleneck: 64 };
 
 const options = z.strictObject({
-  ...widthOptions(usual),
-  positions: positionsOption.default(['attention', 'feedForward']),
-  reads: readsOption.default('output'),
-  activation: activationOption.default('gelu-tanh'),
-  scaling: scalingOption.default(1),
+  ...adapterOptions({ ...houlsbysForm, usual }),
   ...initOptions({ init: 'truncated-normal', initDeviation: 1e-3, initGain: 1 }),
   ...commonOptions,
 });

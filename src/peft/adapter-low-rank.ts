@@ -1,26 +1,13 @@
 import { z } from 'zod';
 import { alike, initOptions, lowRankMap } from './affine.ts';
-import {
-  activationOption,
-  adapterPlan,
-  commonOptions,
-  positionsOption,
-  readsOption,
-  scalingOption,
-  widthOptions,
-  type UsualWidth,
-} from './bottleneck.ts';
+import { adapterOptions, adapterPlan, commonOptions, houlsbysForm, type UsualWidth } from './bottleneck.ts';
 import type { Method } from './method.ts';
 
 const usual: UsualWidth = { reductionFactor: 32 };
 
 const options = z.strictObject({
   rank: z.int().positive().max(4096).default(1).describe('r: the inner width of each projection L R.'),
-  ...widthOptions(usual),
-  positions: positionsOption.default(['attention', 'feedForward']),
-  reads: readsOption.default('output'),
-  activation: activationOption.default('gelu-tanh'),
-  scaling: scalingOption.default(1),
+  ...adapterOptions({ ...houlsbysForm, usual }),
   ...initOptions({ init: 'glorot-uniform', initDeviation: 0.01, initGain: Math.SQRT2 }),
   ...commonOptions,
 });

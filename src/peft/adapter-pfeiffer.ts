@@ -1,25 +1,12 @@
 import { z } from 'zod';
 import { alike, denseMap, initOptions, matrixLaw } from './affine.ts';
-import {
-  activationOption,
-  adapterPlan,
-  commonOptions,
-  positionsOption,
-  readsOption,
-  scalingOption,
-  widthOptions,
-  type UsualWidth,
-} from './bottleneck.ts';
+import { adapterOptions, adapterPlan, commonOptions, type UsualWidth } from './bottleneck.ts';
 import type { Method } from './method.ts';
 
 const usual: UsualWidth = { reductionFactor: 16 };
 
 const options = z.strictObject({
-  ...widthOptions(usual),
-  positions: positionsOption.default(['feedForward']),
-  reads: readsOption.default('normalised'),
-  activation: activationOption.default('relu'),
-  scaling: scalingOption.default(1),
+  ...adapterOptions({ usual, positions: ['feedForward'], reads: 'normalised', activation: 'relu', scaling: 1 }),
   ...initOptions({ init: 'normal', initDeviation: 0.02, initGain: 1 }),
   ...commonOptions,
 });

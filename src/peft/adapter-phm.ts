@@ -1,15 +1,6 @@
 import { z } from 'zod';
 import { alike } from './affine.ts';
-import {
-  activationOption,
-  adapterPlan,
-  commonOptions,
-  positionsOption,
-  readsOption,
-  scalingOption,
-  widthOptions,
-  type UsualWidth,
-} from './bottleneck.ts';
+import { adapterOptions, adapterPlan, commonOptions, houlsbysForm, type UsualWidth } from './bottleneck.ts';
 import { checkOrder, hypercomplexMap, hypercomplexOptions, orderOption, ruleDeviationOption } from './hypercomplex.ts';
 import type { Method } from './method.ts';
 
@@ -20,11 +11,7 @@ const options = z.strictObject({
   sharedRule: z.boolean().default(false).describe('One tensor A for the whole model in place of one a projection.'),
   ruleDeviation: ruleDeviationOption(0.01),
   ...hypercomplexOptions,
-  ...widthOptions(usual),
-  positions: positionsOption.default(['attention', 'feedForward']),
-  reads: readsOption.default('output'),
-  activation: activationOption.default('gelu-tanh'),
-  scaling: scalingOption.default(1),
+  ...adapterOptions({ ...houlsbysForm, usual }),
   ...commonOptions,
 });
 

@@ -71,17 +71,52 @@ export const positionsOption = z
   .nonempty()
   .describe('The sub-layers that get an adapter.');
 
-export const readsOption = z
+const readsOption = z
   .enum(sourceNames)
   .describe(
     "What an adapter reads: the sub-layer's output, that after the residual sum and its layer norm, or the sub-layer's input (parallel).",
   );
 
-export const activationOption = z
+const activationOption = z
   .enum(activationNames)
   .describe('The non-linearity of the bottleneck; gelu is the exact form, gelu-tanh its approximation.');
 
-export const scalingOption = z.number().describe("A fixed factor on the adapter's result.");
+const scalingOption = z.number().describe("A fixed factor on the adapter's result.");
+
+/** What adapters are where nothing is said: each method has its paper's. */
+export interface AdapterDefaults {
+  readonly usual: UsualWidth;
+  readonly positions: readonly [AdapterPosition, ...AdapterPosition[]];
+  readonly reads: AdapterSource;
+  readonly activation: Activation;
+  readonly scaling: number;
+}
+
+/** Houlsby's adapters but for their width: the form that AdapterDrop, Compacter and their kin keep. */
+export const houlsbysForm: Omit<AdapterDefaults, 'usual'> = {
+  positions: ['attention', 'feedForward'],
+  reads: 'output',
+  activation: 'gelu-tanh',
+  scaling: 1,
+};
+
+/** Schemas of an adapter's width, its places and what it does between and after its maps. */
+export function adapterOptions({ usual, positions, reads, activation, scaling }: AdapterDefaults): ReturnType<
+  typeof widthOptions
+> & {
+  readonly positions: z.ZodDefault<typeof positionsOption>;
+  readonly reads: z.ZodDefault<typeof readsOption>;
+  readonly activation: z.ZodDefault<typeof activationOption>;
+  readonly scaling: z.ZodDefault<typeof scalingOption>;
+} {
+  return {
+    ...widthOptions(usual),
+    positions: positionsOption.default([...positions]),
+    reads: readsOption.default(reads),
+    activation: activationOption.default(activation),
+    scaling: scalingOption.default(scaling),
+  };
+}
 
 /** Schemas of what every method of adapters does in the same way unless it is asked for something else. */
 export const commonOptions = {

@@ -1,23 +1,11 @@
 import { z } from 'zod';
 import type { ParameterScope } from '../engine/graph/parameters.ts';
 import { alike, type BottleneckMaps } from './affine.ts';
-import {
-  activationOption,
-  adapterPlan,
-  commonOptions,
-  positionsOption,
-  readsOption,
-  scalingOption,
-  widthOptions,
-  type AdapterPosition,
-  type UsualWidth,
-} from './bottleneck.ts';
+import { adapterOptions, adapterPlan, commonOptions, houlsbysForm, type UsualWidth } from './bottleneck.ts';
 import { checkOrder, hypercomplexMap, hypercomplexOptions, orderOption, ruleDeviationOption } from './hypercomplex.ts';
 import type { EncoderSizes, Method, MethodPlan } from './method.ts';
 
 const usual: UsualWidth = { reductionFactor: 32 };
-
-const positions: readonly [AdapterPosition, ...AdapterPosition[]] = ['attention', 'feedForward'];
 
 const options = z.strictObject({
   n: orderOption.default(4),
@@ -32,11 +20,7 @@ const options = z.strictObject({
     .enum(['auto', 'factored', 'explicit'])
     .default('auto')
     .describe('Multiply by the factors one after the other, or by the matrix that they make; auto takes the faster.'),
-  ...widthOptions(usual),
-  positions: positionsOption.default([...positions]),
-  reads: readsOption.default('output'),
-  activation: activationOption.default('gelu-tanh'),
-  scaling: scalingOption.default(1),
+  ...adapterOptions({ ...houlsbysForm, usual }),
   ...commonOptions,
 });
 

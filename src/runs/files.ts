@@ -118,31 +118,51 @@ export function appendLines(file: string, values: readonly unknown[], { sync = t
   }
 }
 
+/** Whether the error says that there is nothing at the path. */
+export function isMissing(error: unknown): boolean {
+  return errorCode(error) === 'ENOENT' || errorCode(error) === 'ENOTDIR';
+}
+
 /** The text of a file, or nothing where there is none. */
 export function readIfThere(file: string): string | undefined {
   try {
     return readFileSync(file, 'utf8');
   } catch (error) {
-    if (errorCode(error) === 'ENOENT' || errorCode(error) === 'ENOTDIR') return undefined;
+    if (isMissing(error)) return undefined;
     throw error;
   }
 }
 
-/** The end of a text file, at most `most` bytes, or nothing where there is none. */
-export function readTail(file: string, most: number): string | undefined {
-  let descriptor: number;
+/** A file to be read, or nothing where there is none. */
+export function openIfThere(file: string): number | undefined {
   try {
-    descriptor = openSync(file, 'r');
+    return openSync(file, 'r');
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return undefined;
     throw error;
   }
+}
+
+/** The bytes from `start` on, fewer than `length` where the file has ended meanwhile. */
+export function readBytes(descriptor: number, start: number, length: number): Buffer {
+  const bytes = Buffer.allocUnsafe(length);
+  let done = 0;
+  while (done < length) {
+    const got = readSync(descriptor, bytes, done, length - done, start + done);
+    if (got === 0) break;
+    done += got;
+  }
+  return bytes.subarray(0, done);
+}
+
+/** The end of a text file, at most `most` bytes, or nothing where there is none. */
+export function readTail(file: string, most: number): string | undefined {
+  const descriptor = openIfThere(file);
+  if (descriptor === undefined) return undefined;
   try {
     const { size } = fstatSync(descriptor);
     const length = Math.min(size, most);
-    const bytes = Buffer.alloc(length);
-    const got = readSync(descriptor, bytes, 0, length, size - length);
-    return bytes.toString('utf8', 0, got);
+    return readBytes(descriptor, size - length, length).toString('utf8');
   } finally {
     closeSync(descriptor);
   }

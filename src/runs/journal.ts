@@ -1,10 +1,10 @@
-import { closeSync, fdatasyncSync, fstatSync, ftruncateSync, openSync, readSync } from 'node:fs';
+import { closeSync, fdatasyncSync, fstatSync, ftruncateSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { dotted } from './configuration-problems.ts';
 import { journalEvent } from './events.ts';
 import type { JournalEvent, Unstamped } from './events.ts';
-import { asDiskFull, errorCode, parseJson, writeFully } from './files.ts';
+import { asDiskFull, openIfThere, parseJson, readBytes, writeFully } from './files.ts';
 
 export function journalFile(folder: string): string {
   return join(folder, 'journal.jsonl');
@@ -55,26 +55,6 @@ function parseLine(text: string): JournalEvent | string {
   return `not an event that this version knows: ${place === '' ? '' : `${place}: `}${issue?.message ?? ''}`;
 }
 
-function readAt(descriptor: number, offset: number, length: number): Buffer {
-  const bytes = Buffer.allocUnsafe(length);
-  let done = 0;
-  while (done < length) {
-    const got = readSync(descriptor, bytes, done, length - done, offset + done);
-    if (got === 0) break;
-    done += got;
-  }
-  return bytes.subarray(0, done);
-}
-
-function openIfThere(file: string): number | undefined {
-  try {
-    return openSync(file, 'r');
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return undefined;
-    throw error;
-  }
-}
-
 /**
  * Reads the complete lines of a journal from a cursor on, about `atMost` bytes of them. A last line without its end is left for later.
  * A missing journal is an empty one; malformed lines are reported, never fatal.
@@ -94,10 +74,10 @@ export function readJournal(
       const message = `the journal is shorter (${size} bytes) than what was read of it (${cursor.offset})`;
       return { ...nothing, problems: [{ file, line: cursor.line, message }] };
     }
-    let bytes = readAt(descriptor, cursor.offset, Math.min(atMost, size - cursor.offset));
+    let bytes = readBytes(descriptor, cursor.offset, Math.min(atMost, size - cursor.offset));
     // A line longer than a whole portion is read in greater ones.
     while (bytes.lastIndexOf(newline) < 0 && cursor.offset + bytes.length < size)
-      bytes = readAt(descriptor, cursor.offset, Math.min(bytes.length * 4, size - cursor.offset));
+      bytes = readBytes(descriptor, cursor.offset, Math.min(bytes.length * 4, size - cursor.offset));
     return { ...parseLines(file, bytes, cursor), more: cursor.offset + bytes.length < size };
   } finally {
     closeSync(descriptor);
@@ -166,7 +146,7 @@ export function* eventsBackward(folder: string, portion = 64 << 10): Generator<J
     while (position > 0) {
       const length = Math.min(portion, position);
       position -= length;
-      let bytes = Buffer.concat([readAt(descriptor, position, length), rest]);
+      let bytes = Buffer.concat([readBytes(descriptor, position, length), rest]);
       for (let end = bytes.lastIndexOf(newline); end >= 0; end = bytes.lastIndexOf(newline)) {
         const parsed = parseLine(bytes.toString('utf8', end + 1));
         if (typeof parsed !== 'string') yield parsed;
@@ -256,7 +236,7 @@ export function openJournal(folder: string, options: JournalOptions = {}): Journ
   let written = fstatSync(descriptor).size;
   let seq = 0;
   /** Lines that are not in the file. A torn last line is closed by the first of them. */
-  let waiting: string[] = written > 0 && readAt(descriptor, written - 1, 1)[0] !== newline ? ['\n'] : [];
+  let waiting: string[] = written > 0 && readBytes(descriptor, written - 1, 1)[0] !== newline ? ['\n'] : [];
   let unsynced = false;
   let lastSync = now();
   let lastWrite = -Infinity;

@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { messageOf } from '../base/errors.ts';
+import { readBytes } from '../runs/files.ts';
 import { refresher } from './derive.ts';
-import { fingerprint, readBytes, readSlice, withFile, type Line } from './lines.ts';
+import { fingerprint, readSlice, withFile, type Line } from './lines.ts';
 import { runTables } from './migrations.ts';
 import { isMembers, isUnreadable, parse, readJournalLine, readMarkLine, type JournalRecord } from './records.ts';
 import { every, first, numberOf, textOf } from './rows.ts';

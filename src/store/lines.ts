@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, openSync } from 'node:fs';
+import { isMissing, readBytes } from '../runs/files.ts';
 
 /** What was seen of a file when it was opened. */
 export interface Seen {
@@ -41,23 +42,6 @@ export function withFile<T>(path: string, work: (file: OpenFile) => T): T | unde
   } finally {
     closeSync(descriptor);
   }
-}
-
-/** Whether the error says that there is nothing at the path. */
-export function isMissing(thrown: unknown): boolean {
-  return thrown instanceof Error && 'code' in thrown && (thrown.code === 'ENOENT' || thrown.code === 'ENOTDIR');
-}
-
-/** The bytes from `start` on, fewer than `length` where the file has ended meanwhile. */
-export function readBytes(descriptor: number, start: number, length: number): Buffer {
-  const buffer = Buffer.allocUnsafe(length);
-  let filled = 0;
-  while (filled < length) {
-    const count = readSync(descriptor, buffer, filled, length - filled, start + filled);
-    if (count === 0) break;
-    filled += count;
-  }
-  return buffer.subarray(0, filled);
 }
 
 /**

@@ -1,6 +1,6 @@
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { isMissing } from './lines.ts';
+import { isMissing } from '../runs/files.ts';
 import { integer, isMembers, parse, text, type Members } from './records.ts';
 
 /** The files of a run folder that the database follows. */

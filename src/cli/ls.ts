@@ -2,6 +2,7 @@ import { UserError } from '../base/errors.ts';
 import { age, counted, cut, grouped, score } from '../base/format.ts';
 import { suggestion } from '../base/suggest.ts';
 import type { RunState } from '../runs/events.ts';
+import { isRunState, runStates } from '../runs/run-states.ts';
 import { methodIds } from '../peft/registry.ts';
 import { findTask } from '../tasks/registry.ts';
 import { sortKeys, type RunFilter, type RunQuery, type RunSummary, type SortKey } from '../store/queries.ts';
@@ -10,8 +11,6 @@ import { printJson, table, type Column } from './output.ts';
 import { withPresentState } from '../store/present-state.ts';
 import { progress, title } from '../store/run-text.ts';
 import { listed, type ListedRun } from './runs.ts';
-
-const states: readonly RunState[] = ['queued', 'starting', 'running', 'finished', 'failed', 'stopped', 'interrupted'];
 
 /** The options that choose runs, as `ls` and `compare` take them. */
 export interface FilterOptions {
@@ -24,10 +23,6 @@ export interface FilterOptions {
   readonly star?: boolean;
 }
 
-function isState(text: string): text is RunState {
-  return (states as readonly string[]).includes(text);
-}
-
 function checked(what: string, values: readonly string[], known: readonly string[]): readonly string[] {
   const unknown = values.find((value) => !known.includes(value));
   if (unknown === undefined) return values;
@@ -38,7 +33,7 @@ function checked(what: string, values: readonly string[], known: readonly string
 export function filterOf(options: FilterOptions): RunFilter {
   const { state, task, method, model, tag, text, star } = options;
   return {
-    ...(state === undefined ? {} : { states: checked('state', state, states).filter(isState) }),
+    ...(state === undefined ? {} : { states: checked('state', state, runStates).filter(isRunState) }),
     ...(task === undefined ? {} : { tasks: task.map((name) => findTask(name).id) }),
     ...(method === undefined ? {} : { methods: checked('method', method, methodIds()) }),
     ...(model === undefined ? {} : { models: model }),

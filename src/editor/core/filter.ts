@@ -1,4 +1,5 @@
 import type { RunState } from '../../runs/events.ts';
+import { isRunState } from '../../runs/run-states.ts';
 import type { RunSummary } from '../../store/queries.ts';
 import { labelLine } from '../../store/run-text.ts';
 import { deedOf } from './titles.ts';
@@ -70,22 +71,7 @@ export function filterFrom(value: unknown): ExplorerFilter {
   return {
     ...(typeof text === 'string' && text !== '' ? { text } : {}),
     ...(texts(tags).length > 0 ? { tags: texts(tags) } : {}),
-    ...(texts(states).filter(isState).length > 0 ? { states: texts(states).filter(isState) } : {}),
+    ...(texts(states).filter(isRunState).length > 0 ? { states: texts(states).filter(isRunState) } : {}),
     ...(starred === true ? { starred } : {}),
   };
-}
-
-/** Every state, in the order of a run's life. */
-export const runStates: readonly RunState[] = [
-  'queued',
-  'starting',
-  'running',
-  'finished',
-  'failed',
-  'stopped',
-  'interrupted',
-];
-
-function isState(text: string): text is RunState {
-  return (runStates as readonly string[]).includes(text);
 }

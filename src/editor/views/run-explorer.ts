@@ -1,8 +1,9 @@
 import * as vscode from 'vscode';
+import { runStates } from '../../runs/run-states.ts';
 import type { RunRef } from '../app.ts';
 import { knownTags } from '../ask-tags.ts';
 import { fromTree } from '../commands.ts';
-import { filterFrom, filterText, isFiltering, noFilter, runStates, type ExplorerFilter } from '../core/filter.ts';
+import { filterFrom, filterText, isFiltering, noFilter, type ExplorerFilter } from '../core/filter.ts';
 import { t } from '../core/l10n.ts';
 import { runItem, runTooltip, stateIcon, stateText } from '../core/run-item.ts';
 import {

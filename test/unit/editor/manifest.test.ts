@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { bundle, collectMessages } from '../../../scripts/l10n.mjs';
 import { keptCheckpoints, noticeLevels, statusBarChoices } from '../../../src/editor/core/choices.ts';
-import { runStates } from '../../../src/editor/core/filter.ts';
+import { runStates } from '../../../src/runs/run-states.ts';
 import { queueNodes, type QueueNode } from '../../../src/editor/core/queue-tree.ts';
 import { flagsOf } from '../../../src/editor/core/run-item.ts';
 import { groupings, groupItem } from '../../../src/editor/core/run-tree.ts';

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { runStates, type ExplorerFilter } from '../../../src/editor/core/filter.ts';
+import type { ExplorerFilter } from '../../../src/editor/core/filter.ts';
+import { runStates } from '../../../src/runs/run-states.ts';
 import {
   groupings,
   groupItem,

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { filterFrom, filterText, isFiltering, matcher, runStates } from '../../../src/editor/core/filter.ts';
+import { filterFrom, filterText, isFiltering, matcher } from '../../../src/editor/core/filter.ts';
+import { runStates } from '../../../src/runs/run-states.ts';
 import { flagsOf, runItem, runName, runTooltip } from '../../../src/editor/core/run-item.ts';
 import { statusText } from '../../../src/editor/core/status.ts';
 import { tagChanges } from '../../../src/editor/core/tags.ts';

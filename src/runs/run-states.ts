@@ -1,0 +1,16 @@
+import type { RunState } from './events.ts';
+
+/** Every state, in the order of a run's life. */
+export const runStates: readonly RunState[] = [
+  'queued',
+  'starting',
+  'running',
+  'finished',
+  'failed',
+  'stopped',
+  'interrupted',
+];
+
+export function isRunState(text: string): text is RunState {
+  return (runStates as readonly string[]).includes(text);
+}

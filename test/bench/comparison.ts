@@ -1,3 +1,5 @@
+import { mebibytes, milliseconds } from './table.ts';
+
 /** One side of a comparison as it was measured. */
 export interface Measured {
   readonly name: string;
@@ -70,8 +72,8 @@ export function compare(
 
 function formatValue(value: number | null, unit: Comparison['unit']): string {
   if (value === null) return '-';
-  if (unit === 'bytes') return `${(value / 2 ** 20).toFixed(0)} MiB`;
-  if (value < 0.1) return `${(value * 1000).toFixed(1)} ms`;
+  if (unit === 'bytes') return mebibytes(value);
+  if (value < 0.1) return milliseconds(value);
   return `${value.toFixed(value < 10 ? 2 : 1)} s`;
 }
 

@@ -8,6 +8,7 @@ import type { InferenceTimes } from './inference.ts';
 import type { BenchOptions } from './options.ts';
 import { encoders } from './random-checkpoint.ts';
 import { filesOf, writeStart, type StepPlan } from './step-plan.ts';
+import { againstBar, header, mebibytes, milliseconds, range, row, type Column } from './table.ts';
 
 /** One method in the form that is measured. */
 export interface MethodCase {
@@ -186,7 +187,7 @@ async function describe(
   };
 }
 
-const columns = [
+const columns: readonly Column[] = [
   ['method', 38],
   ['parameters', 11],
   ['step', 9],
@@ -199,35 +200,23 @@ const columns = [
   ['folded', 8],
   ['to plain', 8],
   ['CPU', 5],
-] as const;
-
-function row(cells: readonly string[]): string {
-  return columns
-    .map(([, width], index) =>
-      index === 0 ? (cells[index] ?? '').padEnd(width) : (cells[index] ?? '').padStart(width),
-    )
-    .join(' ');
-}
+];
 
 /** The heads of the table's columns; the last five are passes of inference; CPU is processor time, to LoRA's and to the plain encoder's. */
-export const methodHeader = row(columns.map(([title]) => title));
-
-function milliseconds(seconds: number): string {
-  return `${(seconds * 1000).toFixed(1)} ms`;
-}
+export const methodHeader = header(columns);
 
 /** A method as a row of the table for people. */
 export function formatMethod(measured: MeasuredMethod): string {
   const { name, bar, trained, ours, toLora, toLoraRange, cpuToLora, peakBytes, inference } = measured;
   const final = inference.folded ?? inference.trained;
-  return row([
+  return row(columns, [
     name.replace('methods/', ''),
     trained.toLocaleString('en'),
     milliseconds(ours),
-    `${toLora.toFixed(2)}${bar !== undefined && toLora > bar ? '!' : ''}`,
-    toLoraRange.map((ratio) => ratio.toFixed(2)).join(' to '),
+    againstBar(toLora, bar),
+    range(toLoraRange),
     cpuToLora.toFixed(2),
-    `${(peakBytes / 2 ** 20).toFixed(0)} MiB`,
+    mebibytes(peakBytes),
     milliseconds(inference.plain),
     milliseconds(inference.trained),
     inference.folded === undefined ? '-' : milliseconds(inference.folded),

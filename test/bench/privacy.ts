@@ -7,6 +7,7 @@ import { median } from './comparison.ts';
 import type { BenchOptions } from './options.ts';
 import type { PrivacyPlan } from './privacy-plan.ts';
 import type { encoders } from './random-checkpoint.ts';
+import { againstBar, header, mebibytes, milliseconds, range, row, type Column } from './table.ts';
 
 /** A method whose private step is measured. */
 export interface PrivacyCase {
@@ -112,7 +113,7 @@ export async function measurePrivacy(
   }
 }
 
-const columns = [
+const columns: readonly Column[] = [
   ['method', 18],
   ['parameters', 11],
   ['step', 10],
@@ -123,35 +124,24 @@ const columns = [
   ['memory', 9],
   ['private', 9],
   ['ratio', 7],
-] as const;
-
-function row(cells: readonly string[]): string {
-  return columns
-    .map(([, width], index) =>
-      index === 0 ? (cells[index] ?? '').padEnd(width) : (cells[index] ?? '').padStart(width),
-    )
-    .join(' ');
-}
+];
 
 /** The heads of the table's columns; CPU is the ratio of processor time. */
-export const privacyHeader = row(columns.map(([title]) => title));
+export const privacyHeader = header(columns);
 
 /** A method as a row of the table for people; what is above its bar is marked. */
 export function formatPrivacy(measured: MeasuredPrivacy): string {
   const { name, bar, trained, plain, time, timeRange, cpu, plainBytes, privateBytes, memory } = measured;
-  const ratio = (value: number): string => `${value.toFixed(2)}${bar !== undefined && value > bar ? '!' : ''}`;
-  const milliseconds = (seconds: number): string => `${(seconds * 1000).toFixed(1)} ms`;
-  const mebibytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(0)} MiB`;
-  return row([
+  return row(columns, [
     name.replace('privacy/', ''),
     trained.toLocaleString('en'),
     milliseconds(plain),
     milliseconds(measured.private),
-    ratio(time),
-    timeRange.map((bound) => bound.toFixed(2)).join(' to '),
-    ratio(cpu),
+    againstBar(time, bar),
+    range(timeRange),
+    againstBar(cpu, bar),
     mebibytes(plainBytes),
     mebibytes(privateBytes),
-    ratio(memory),
+    againstBar(memory, bar),
   ]);
 }

@@ -6,6 +6,7 @@ import { evaluateDim, evaluateShape, type Bindings, type Dim } from '../../src/e
 import { inputAt } from '../../src/engine/graph/operations.ts';
 import {
   describeValue,
+  isUnary,
   topologicalOrder,
   type BinaryKind,
   type DType,
@@ -370,6 +371,10 @@ function flatPositions(positions: Tensor, sequence: number): Tensor {
 function compute(value: Value, { feeds, weights, bindings, resultOf }: Context): Tensor {
   const { operation } = value;
   const input = (index: number): Tensor => resultOf(inputAt(value, index));
+  if (isUnary(operation)) {
+    const x = input(0);
+    return { shape: x.shape, data: x.data.map(UNARY[operation.kind]) };
+  }
   switch (operation.kind) {
     case 'input':
     case 'parameter':
@@ -386,19 +391,6 @@ function compute(value: Value, { feeds, weights, bindings, resultOf }: Context):
     }
     case 'dimension':
       return { shape: [], data: Float64Array.of(evaluateDim(operation.dim, bindings)) };
-    case 'negate':
-    case 'exp':
-    case 'log':
-    case 'sqrt':
-    case 'reciprocal':
-    case 'erf':
-    case 'tanh':
-    case 'sigmoid':
-    case 'relu':
-    case 'gelu': {
-      const x = input(0);
-      return { shape: x.shape, data: x.data.map(UNARY[operation.kind]) };
-    }
     case 'add':
     case 'subtract':
     case 'multiply':

@@ -35,7 +35,15 @@ import {
   where,
   dimAt,
 } from './operations.ts';
-import { GraphError, type BinaryKind, type ComparisonKind, type UnaryKind, type Value } from './value.ts';
+import {
+  GraphError,
+  isPairwise,
+  isUnary,
+  type BinaryKind,
+  type ComparisonKind,
+  type UnaryKind,
+  type Value,
+} from './value.ts';
 
 export const unaryOperations: Readonly<Record<UnaryKind, (x: Value) => Value>> = {
   negate,
@@ -67,6 +75,8 @@ export function rebuild(node: Value, inputs: readonly Value[]): Value {
     if (found === undefined) throw new GraphError(operation.kind, `has no input ${index}`, inputs);
     return found;
   };
+  if (isUnary(operation)) return unaryOperations[operation.kind](at(0));
+  if (isPairwise(operation)) return binaryOperations[operation.kind](at(0), at(1));
   switch (operation.kind) {
     case 'input':
     case 'parameter':
@@ -76,24 +86,6 @@ export function rebuild(node: Value, inputs: readonly Value[]): Value {
     case 'dimension':
     case 'layerNormStatistic':
       throw new GraphError(operation.kind, 'cannot be rebuilt on other inputs', inputs);
-    case 'negate':
-    case 'exp':
-    case 'log':
-    case 'sqrt':
-    case 'reciprocal':
-    case 'erf':
-    case 'tanh':
-    case 'sigmoid':
-    case 'relu':
-    case 'gelu':
-      return unaryOperations[operation.kind](at(0));
-    case 'add':
-    case 'subtract':
-    case 'multiply':
-    case 'divide':
-    case 'less':
-    case 'equal':
-      return binaryOperations[operation.kind](at(0), at(1));
     case 'where':
       return where(at(0), at(1), at(2));
     case 'cast':

@@ -3,9 +3,13 @@ import { formatShape, type Dim, type Shape } from './dims.ts';
 /** Element types. `bool` holds masks; `int32` arithmetic wraps around, as the dropout masks need. */
 export type DType = 'float32' | 'int32' | 'int64' | 'bool';
 
-export type UnaryKind = 'negate' | 'exp' | 'log' | 'sqrt' | 'reciprocal' | 'erf' | 'tanh' | 'sigmoid' | 'relu' | 'gelu';
-export type BinaryKind = 'add' | 'subtract' | 'multiply' | 'divide';
-export type ComparisonKind = 'less' | 'equal';
+const unaryKinds = ['negate', 'exp', 'log', 'sqrt', 'reciprocal', 'erf', 'tanh', 'sigmoid', 'relu', 'gelu'] as const;
+const binaryKinds = ['add', 'subtract', 'multiply', 'divide'] as const;
+const comparisonKinds = ['less', 'equal'] as const;
+
+export type UnaryKind = (typeof unaryKinds)[number];
+export type BinaryKind = (typeof binaryKinds)[number];
+export type ComparisonKind = (typeof comparisonKinds)[number];
 
 /** What computes a value from its inputs: one variant an operation. */
 export type Operation =
@@ -54,6 +58,21 @@ export type Operation =
   | { readonly kind: 'putRows' };
 
 export type OperationKind = Operation['kind'];
+
+const ofOne: ReadonlySet<OperationKind> = new Set(unaryKinds);
+const ofTwo: ReadonlySet<OperationKind> = new Set([...binaryKinds, ...comparisonKinds]);
+
+/** Element by element of one tensor. */
+export function isUnary(operation: Operation): operation is { readonly kind: UnaryKind } {
+  return ofOne.has(operation.kind);
+}
+
+/** Element by element of two tensors, which broadcast. */
+export function isPairwise(
+  operation: Operation,
+): operation is { readonly kind: BinaryKind } | { readonly kind: ComparisonKind } {
+  return ofTwo.has(operation.kind);
+}
 
 /** A node of the graph: a tensor and how it is computed. Graphs are acyclic by construction: inputs exist before their users. */
 export interface Value {

@@ -11,7 +11,14 @@ import {
 } from '../../graph/dims.ts';
 import { bareOperands } from '../bare-operands.ts';
 import { checkWeight } from '../weight-checks.ts';
-import { topologicalOrder, type DType, type Operation, type OperationKind, type Value } from '../../graph/value.ts';
+import {
+  isUnary,
+  topologicalOrder,
+  type DType,
+  type Operation,
+  type OperationKind,
+  type Value,
+} from '../../graph/value.ts';
 import { createModelWriter, elementType, type InitialiserData, type ModelWriter, type Tensor } from './model-writer.ts';
 import type { ModelProto } from './onnx_pb.ts';
 
@@ -244,6 +251,7 @@ function lowerValue(lowering: Lowering, value: Value): Tensor {
     return { tensor: tensorOf(input), shape: input.shape };
   };
   const axisTensor = (axis: number): Tensor => writer.constant('int64', [1], [axis]);
+  if (isUnary(operation)) return writer.node(operatorNames[operation.kind], tensors());
   switch (operation.kind) {
     case 'input':
     case 'parameter':
@@ -260,17 +268,6 @@ function lowerValue(lowering: Lowering, value: Value): Tensor {
       ]);
     case 'dimension':
       return shapes.scalar(operation.dim, value.dtype);
-    case 'negate':
-    case 'exp':
-    case 'log':
-    case 'sqrt':
-    case 'reciprocal':
-    case 'erf':
-    case 'tanh':
-    case 'sigmoid':
-    case 'relu':
-    case 'gelu':
-      return writer.node(operatorNames[operation.kind], tensors());
     case 'add': {
       const sum = sumWithRows(value);
       if (sum !== undefined && lowering.scattered.has(sum.put.id)) return lowerPutRows(lowering, sum.put, sum.onto);

@@ -1,7 +1,7 @@
 import { formatShape } from '../../graph/dims.ts';
 import { standardised } from '../../graph/gradients.ts';
 import { add, inputAt, layerNormStatistic, multiply, subtract } from '../../graph/operations.ts';
-import { topologicalOrder, type Value } from '../../graph/value.ts';
+import { isPairwise, topologicalOrder, type Value } from '../../graph/value.ts';
 import { bareOperands } from '../bare-operands.ts';
 
 /** One computation of a plan. */
@@ -42,20 +42,13 @@ export function normOf(statistic: Value): Value & { readonly operation: { readon
  */
 function operandsOf(value: Value): readonly Value[] {
   const { operation } = value;
+  if (isPairwise(operation) || operation.kind === 'where') return bareOperands(value);
   switch (operation.kind) {
     case 'layerNormStatistic': {
       const norm = normOf(value);
       const x = inputAt(norm, 0);
       return [operation.statistic === 'mean' ? x : subtract(x, layerNormStatistic(norm, 'mean'))];
     }
-    case 'add':
-    case 'subtract':
-    case 'multiply':
-    case 'divide':
-    case 'less':
-    case 'equal':
-    case 'where':
-      return bareOperands(value);
     case 'layerNorm':
       throw new Error('a layer norm is computed from its statistics');
     default:

@@ -1,0 +1,84 @@
+import type { TensorData } from '../../src/engine/backends/backend.ts';
+import { onnxBackend } from '../../src/engine/backends/onnx/onnx-backend.ts';
+import { frozenWeights, openEncoder, startValues } from '../../src/engine/encoder-checkpoint.ts';
+import { dropoutWords, encoderFeeds, specialPositions, type NamedTensors } from '../../src/engine/feeds.ts';
+import { gradientsOf, LOSS_SCALE } from '../../src/engine/model-graph.ts';
+import { createAdamW, defaultAdamW, stepAdamW, type Trained } from '../../src/engine/optimisers/adamw.ts';
+import { weightDecayOf } from '../../src/engine/optimisers/weight-decay.ts';
+import { readTensors } from '../../src/engine/safetensors.ts';
+import type { Stepped } from './inference.ts';
+import { modelOf, SEED, type StepPlan } from './step-plan.ts';
+
+/** A compiled training step with its optimiser and one batch. */
+export interface OpenedStep extends Stepped {
+  readonly compileSeconds: number;
+  readonly trainedNumbers: number;
+  /** Takes a step. @returns its loss */
+  readonly step: () => Promise<number>;
+  readonly dispose: () => Promise<void>;
+}
+
+/** @param profile where the file begins that says what each operation took; none is written without it */
+export async function openStep(plan: StepPlan, profile?: string): Promise<OpenedStep> {
+  const checkpoint = await openEncoder(plan.checkpoint);
+  const began = performance.now();
+  const model = modelOf(plan, checkpoint);
+  const outputs = { loss: model.loss, ...gradientsOf(model) };
+  const executable = await onnxBackend.compile(outputs, frozenWeights(model, checkpoint, SEED), {
+    provider: 'cpu',
+    threads: plan.threads,
+    ...(profile === undefined ? {} : { profile }),
+  });
+  const compileSeconds = (performance.now() - began) / 1000;
+
+  const values = await startValues(model, checkpoint, SEED);
+  const fed: NamedTensors = {};
+  const trained = model.trained.map(({ name, shape }): Trained => {
+    const value = values.get(name);
+    if (value === undefined) throw new Error(`${name} has no start value`);
+    fed[name] = { dtype: 'float32', shape, data: value };
+    return { name, value, weightDecay: weightDecayOf(name, plan.weightDecay) };
+  });
+  const optimiser = createAdamW(trained);
+  const batch = await readTensors(plan.start, ['batch.input_ids', 'batch.mask_positions', 'batch.labels']);
+  const integers = (name: string): TensorData & { readonly dtype: 'int32' } => {
+    const tensor = batch.get(name);
+    if (!(tensor?.data instanceof Int32Array)) throw new Error(`${name} is missing`);
+    return { dtype: 'int32', shape: tensor.shape, data: tensor.data };
+  };
+  const ids = integers('batch.input_ids').data;
+  /** The first and the last token of each row. */
+  const special = Uint8Array.from(ids, (_, at) =>
+    at % plan.tokens === 0 || at % plan.tokens === plan.tokens - 1 ? 1 : 0,
+  );
+  const feeds: NamedTensors = {
+    ...fed,
+    ...encoderFeeds(
+      { inputIds: ids, attentionMask: new Int32Array(ids.length).fill(1), typeIds: new Int32Array(ids.length) },
+      [plan.batch, plan.tokens],
+      checkpoint.config,
+    ),
+    labels: integers('batch.labels'),
+    mask_positions: integers('batch.mask_positions'),
+    special_positions: specialPositions(special, [plan.batch, plan.tokens], Math.max(1, model.specialTokens)),
+    [LOSS_SCALE]: { dtype: 'float32', shape: [], data: Float32Array.of(1 / plan.batch) },
+  };
+  const sizes = { batch: plan.batch, sequence: plan.tokens };
+  return {
+    ...{ plan, checkpoint, model, values, feeds, compileSeconds },
+    trainedNumbers: trained.reduce((sum, { value }) => sum + value.length, 0),
+    async step() {
+      const position = { seed: SEED, step: optimiser.step, microBatch: 0 };
+      const results = await executable.run({ ...feeds, ...dropoutWords(model.dropoutSites, sizes, position) });
+      const gradients = new Map<string, Float32Array>();
+      for (const { name } of trained) {
+        const gradient = results[name];
+        if (gradient?.dtype !== 'float32') throw new Error(`${name} has no gradient`);
+        gradients.set(name, gradient.data);
+      }
+      stepAdamW(optimiser, trained, gradients, plan.learningRate, defaultAdamW);
+      return Number(results['loss']?.data[0]);
+    },
+    dispose: () => executable.dispose(),
+  };
+}

@@ -1,20 +1,20 @@
 import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-cpu';
 import '@tensorflow/tfjs-core/dist/register_all_gradients.js';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import type { TensorData } from '../../src/engine/backends/backend.ts';
 import { bindFeeds } from '../../src/engine/backends/feeds.ts';
 import { onnxBackend } from '../../src/engine/backends/onnx/onnx-backend.ts';
 import { execute } from '../../src/engine/backends/tfjs/execute.ts';
 import { planGraph } from '../../src/engine/backends/tfjs/plan.ts';
 import { tfjsDTypes } from '../../src/engine/backends/tfjs/rules.ts';
-import { openEncoder, type EncoderCheckpoint } from '../../src/engine/encoder-checkpoint.ts';
+import type { EncoderCheckpoint } from '../../src/engine/encoder-checkpoint.ts';
 import { methodIds } from '../../src/peft/registry.ts';
 import { readTensors } from '../../src/engine/safetensors.ts';
 import type { Value } from '../../src/engine/graph/value.ts';
 import { methodStep, type MethodStep } from '../support/every-method.ts';
 import { device } from '../support/method-model.ts';
-import { makeTinyEncoder } from '../support/tiny-encoder.ts';
+import { openTinyEncoder } from '../support/tiny-checkpoint.ts';
 
 /**
  * Three add rows to the hidden states in the forward pass, by an operation of which tfjs has no gradient (ScatterND); the fourth transforms
@@ -87,19 +87,11 @@ function numbers(tensor: TensorData | undefined): Float32Array {
   return tensor.data;
 }
 
+const checkpoint = await openTinyEncoder();
+
 describe("each gradient of a whole step is tfjs's own", () => {
-  let checkpoint: EncoderCheckpoint;
-  let remove: () => Promise<void>;
-
-  beforeAll(async () => {
-    // It would recommend its faster packages at length.
-    tf.enableProdMode();
-    const made = await makeTinyEncoder();
-    ({ remove } = made);
-    checkpoint = await openEncoder(made.folder);
-  });
-
-  afterAll(() => remove());
+  // It would recommend its faster packages at length.
+  beforeAll(() => tf.enableProdMode());
 
   test.each(methodIds().filter((id) => !without.includes(id)))('%s', async (id) => {
     const step = await methodStep(checkpoint, id, 'plain');

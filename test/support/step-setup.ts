@@ -4,6 +4,7 @@ import type { EncoderCheckpoint } from '../../src/engine/encoder-checkpoint.ts';
 import type { TrainingSetup } from '../../src/engine/training-setup.ts';
 import type { Task } from '../../src/tasks/task.ts';
 import { smallOptions } from './method-model.ts';
+import { plainSettings } from './training-settings.ts';
 
 /** A training of one step on the CPU, to compute single gradients with. */
 export function stepSetup(
@@ -20,20 +21,11 @@ export function stepSetup(
     train,
     evaluations: [{ split: 'dev', dataset: train }],
     settings: {
+      ...plainSettings,
       length: { kind: 'steps', steps: 1 },
       batchSize: train.count,
-      accumulation: 1,
       learningRate: 1e-3,
-      schedule: 'constant',
-      warmup: 0,
-      weightDecay: 0,
-      maxGradNorm: null,
-      adam: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
       dropout: undefined,
-      seed: 0,
-      evaluateEvery: 'epoch',
-      checkpointEvery: 'epoch',
-      earlyStopping: undefined,
     },
     backend: onnxBackend,
     device: { provider: 'cpu', threads: 1, reason: 'test' },

@@ -1,12 +1,12 @@
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { UserError } from '../../../src/base/errors.ts';
 import { randomStream } from '../../../src/base/random.ts';
 import { OutOfMemoryError } from '../../../src/engine/backends/backend.ts';
 import { onnxBackend } from '../../../src/engine/backends/onnx/onnx-backend.ts';
 import { runInParts, unlimitedRoom, type Room } from '../../../src/engine/batch-parts.ts';
 import { encodeWordDataset } from '../../../src/engine/data/dataset.ts';
-import { frozenWeights, openEncoder, type EncoderCheckpoint } from '../../../src/engine/encoder-checkpoint.ts';
+import { frozenWeights } from '../../../src/engine/encoder-checkpoint.ts';
 import { evaluate } from '../../../src/engine/evaluate.ts';
 import { buildModel, gradientsOf } from '../../../src/engine/model-graph.ts';
 import { computePrivateGradient, privateOutputs, type PrivateMechanism } from '../../../src/engine/private-step.ts';
@@ -16,7 +16,7 @@ import { methodIds } from '../../../src/peft/registry.ts';
 import { findTask } from '../../../src/tasks/registry.ts';
 import { makeSequences, noisyValues } from '../../support/method-model.ts';
 import { stepSetup } from '../../support/step-setup.ts';
-import { makeTinyEncoder } from '../../support/tiny-encoder.ts';
+import { openTinyEncoder } from '../../support/tiny-checkpoint.ts';
 
 describe('a batch in parts', () => {
   it('covers every example once and in order, tries nothing larger than what failed, and goes on smaller', async () => {
@@ -57,16 +57,9 @@ describe('a batch in parts', () => {
   });
 });
 
-describe('a step in parts is the step', () => {
-  let checkpoint: EncoderCheckpoint;
-  let remove: () => Promise<void>;
-  beforeAll(async () => {
-    const made = await makeTinyEncoder();
-    remove = made.remove;
-    checkpoint = await openEncoder(made.folder);
-  });
-  afterAll(() => remove());
+const checkpoint = await openTinyEncoder();
 
+describe('a step in parts is the step', () => {
   /** Room for some examples of a batch and not for all. */
   const narrow = (tokens: number): Room => ({ tooMany: tokens });
 

@@ -5,12 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { randomStream } from '../../../src/base/random.ts';
 import { onnxBackend } from '../../../src/engine/backends/onnx/onnx-backend.ts';
 import { encodeDataset } from '../../../src/engine/data/dataset.ts';
-import {
-  frozenWeights,
-  openEncoder,
-  startValues,
-  type EncoderCheckpoint,
-} from '../../../src/engine/encoder-checkpoint.ts';
+import { frozenWeights, startValues } from '../../../src/engine/encoder-checkpoint.ts';
 import { buildModel } from '../../../src/engine/model-graph.ts';
 import { computePrivateGradient, privateOutputs, type PrivateMechanism } from '../../../src/engine/private-step.ts';
 import { train } from '../../../src/engine/trainer.ts';
@@ -19,7 +14,8 @@ import { trainedFeeds } from '../../../src/engine/training-step.ts';
 import { openPrivateTraining } from '../../../src/runs/private-training.ts';
 import { findTask } from '../../../src/tasks/registry.ts';
 import { chanceOfGuesses, epsilonAtLeast } from '../../support/one-run-audit.ts';
-import { makeTinyEncoder } from '../../support/tiny-encoder.ts';
+import { openTinyEncoder } from '../../support/tiny-checkpoint.ts';
+import { plainSettings } from '../../support/training-settings.ts';
 
 /*
  * An attack on the very training that users run. Each canary is an example of a word of its own, there or not by a fair coin; full
@@ -34,22 +30,15 @@ const STEPS = 8;
 const CLAIMED = 3;
 const FIRST_WORD = 10;
 
-let checkpoint: EncoderCheckpoint;
-let removeEncoder: () => Promise<void>;
+const checkpoint = await openTinyEncoder({ vocab_size: FIRST_WORD + CANARIES, embeddingDeviation: 1e-3 });
 let own: readonly (readonly number[])[] = [];
 const folder = mkdtempSync(join(tmpdir(), 'privacy-audit-'));
 
 beforeAll(async () => {
-  const made = await makeTinyEncoder({ vocab_size: FIRST_WORD + CANARIES, embeddingDeviation: 1e-3 });
-  checkpoint = await openEncoder(made.folder);
-  removeEncoder = made.remove;
   own = await ownGradients();
 });
 
-afterAll(async () => {
-  await removeEncoder();
-  rmSync(folder, { recursive: true });
-});
+afterAll(() => rmSync(folder, { recursive: true }));
 
 const labels = randomStream(1, 'labels of canaries');
 const examples = Array.from({ length: CANARIES }, (_, index) => ({
@@ -74,21 +63,14 @@ function makeSetup(privacy?: PrivateMechanism): TrainingSetup {
     train: data,
     evaluations: [{ split: 'dev', dataset: data }],
     settings: {
+      ...plainSettings,
       length: { kind: 'steps', steps: STEPS },
       batchSize: 50,
       accumulation: 4,
       // The adversary may choose the settings; with next to no change of the model each canary's gradient stays what it knows.
       learningRate: 1e-7,
-      schedule: 'constant',
-      warmup: 0,
-      weightDecay: 0,
-      maxGradNorm: null,
-      adam: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
-      dropout: 0,
-      seed: 0,
       evaluateEvery: STEPS,
       checkpointEvery: STEPS,
-      earlyStopping: undefined,
     },
     backend: onnxBackend,
     device: { provider: 'cpu', threads: 1, reason: 'test' },

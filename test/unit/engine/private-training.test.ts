@@ -1,14 +1,9 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { randomStream } from '../../../src/base/random.ts';
 import { onnxBackend } from '../../../src/engine/backends/onnx/onnx-backend.ts';
 import { assembleBatch } from '../../../src/engine/data/batches.ts';
 import { encodeDataset, type Dataset } from '../../../src/engine/data/dataset.ts';
-import {
-  frozenWeights,
-  openEncoder,
-  startValues,
-  type EncoderCheckpoint,
-} from '../../../src/engine/encoder-checkpoint.ts';
+import { frozenWeights, startValues } from '../../../src/engine/encoder-checkpoint.ts';
 import { batchFeeds } from '../../../src/engine/feeds.ts';
 import { buildModel, gradientsOf, LOSS_SCALE } from '../../../src/engine/model-graph.ts';
 import {
@@ -24,20 +19,11 @@ import type { TrainingEvent } from '../../../src/engine/training-events.ts';
 import { trainedFeeds } from '../../../src/engine/training-step.ts';
 import { methodIds } from '../../../src/peft/registry.ts';
 import { findTask } from '../../../src/tasks/registry.ts';
-import { makeTinyEncoder } from '../../support/tiny-encoder.ts';
+import { encodeIds, MASK } from '../../support/id-texts.ts';
+import { openTinyEncoder } from '../../support/tiny-checkpoint.ts';
+import { plainSettings } from '../../support/training-settings.ts';
 
-const MASK = 4;
-
-let checkpoint: EncoderCheckpoint;
-let removeEncoder: () => Promise<void>;
-
-beforeAll(async () => {
-  const { folder, remove } = await makeTinyEncoder();
-  checkpoint = await openEncoder(folder);
-  removeEncoder = remove;
-});
-
-afterAll(() => removeEncoder());
+const checkpoint = await openTinyEncoder();
 
 function makeData(count: number, seed: number): Dataset {
   const random = randomStream(seed, 'private data');
@@ -46,11 +32,7 @@ function makeData(count: number, seed: number): Dataset {
     const tokens = Array.from({ length: 3 + random.below(9) }, () => 10 + random.below(20) + label * 25);
     return { text: tokens.join(' '), label };
   });
-  const encode = (text: string): { ids: number[]; typeIds: number[]; special: number[] } => {
-    const ids = [2, ...text.split(' ').map(Number), MASK, 3];
-    return { ids, typeIds: ids.map(() => 0), special: ids.map((id) => (id === 2 || id === 3 ? 1 : 0)) };
-  };
-  return encodeDataset(examples, 'classification', encode, 40);
+  return encodeDataset(examples, 'classification', encodeIds, 40);
 }
 
 const data = makeData(40, 1);
@@ -102,20 +84,11 @@ function makeSetup(method: string, batchSize: number, privacy?: PrivateMechanism
     train: data,
     evaluations: [{ split: 'dev', dataset: makeData(20, 2) }],
     settings: {
+      ...plainSettings,
       length: { kind: 'epochs', epochs: 3 },
       batchSize,
-      accumulation: 1,
       learningRate: 5e-3,
-      schedule: 'constant',
-      warmup: 0,
-      weightDecay: 0,
       maxGradNorm: 1,
-      adam: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
-      dropout: 0,
-      seed: 0,
-      evaluateEvery: 'epoch',
-      checkpointEvery: 'epoch',
-      earlyStopping: undefined,
     },
     backend: onnxBackend,
     device: { provider: 'cpu', threads: 2, reason: 'test' },

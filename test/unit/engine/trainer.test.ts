@@ -6,31 +6,25 @@ import { randomStream } from '../../../src/base/random.ts';
 import { onnxBackend } from '../../../src/engine/backends/onnx/onnx-backend.ts';
 import { readCheckpoint, writeCheckpoint } from '../../../src/engine/checkpoint-file.ts';
 import { encodeDataset, type Dataset } from '../../../src/engine/data/dataset.ts';
-import { openEncoder, type EncoderCheckpoint } from '../../../src/engine/encoder-checkpoint.ts';
 import type { TrainerState } from '../../../src/engine/trainer-state.ts';
 import { train, type TrainingHost, type TrainingResult } from '../../../src/engine/trainer.ts';
 import type { TrainingSettings, TrainingSetup } from '../../../src/engine/training-setup.ts';
 import { DivergedError } from '../../../src/engine/training-step.ts';
 import type { TrainingEvent } from '../../../src/engine/training-events.ts';
 import { findTask } from '../../../src/tasks/registry.ts';
-import { makeTinyEncoder } from '../../support/tiny-encoder.ts';
+import { encodeIds, MASK } from '../../support/id-texts.ts';
+import { openTinyEncoder } from '../../support/tiny-checkpoint.ts';
 
-const MASK = 4;
 const task = findTask('sst2');
 
-let checkpoint: EncoderCheckpoint;
-let removeEncoder: () => Promise<void>;
+const checkpoint = await openTinyEncoder();
 let scratch: string;
 
 beforeAll(async () => {
-  const { folder, remove } = await makeTinyEncoder();
-  checkpoint = await openEncoder(folder);
-  removeEncoder = remove;
   scratch = await mkdtemp(join(tmpdir(), 'trainer-'));
 });
 
 afterAll(async () => {
-  await removeEncoder();
   await rm(scratch, { recursive: true, force: true });
 });
 
@@ -45,11 +39,7 @@ function makeData(count: number, seed: number): Dataset {
     );
     return { text: tokens.join(' '), label };
   });
-  const encode = (text: string): { ids: number[]; typeIds: number[]; special: number[] } => {
-    const ids = [2, ...text.split(' ').map(Number), MASK, 3];
-    return { ids, typeIds: ids.map(() => 0), special: ids.map((id) => (id === 2 || id === 3 ? 1 : 0)) };
-  };
-  return encodeDataset(examples, 'classification', encode, 40);
+  return encodeDataset(examples, 'classification', encodeIds, 40);
 }
 
 const data = makeData(101, 1);

@@ -1,14 +1,9 @@
-import { beforeAll, afterAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { join } from 'node:path';
 import { onnxBackend } from '../../../src/engine/backends/onnx/onnx-backend.ts';
 import { assembleBatch } from '../../../src/engine/data/batches.ts';
 import { encodeWordDataset, type Dataset } from '../../../src/engine/data/dataset.ts';
-import {
-  frozenWeights,
-  openEncoder,
-  startValues,
-  type EncoderCheckpoint,
-} from '../../../src/engine/encoder-checkpoint.ts';
+import { frozenWeights, startValues } from '../../../src/engine/encoder-checkpoint.ts';
 import { evaluate } from '../../../src/engine/evaluate.ts';
 import { buildModel, gradientsOf } from '../../../src/engine/model-graph.ts';
 import { loadTokenizer } from '../../../src/engine/tokenizers/load.ts';
@@ -17,7 +12,8 @@ import { modelPlanOf, type TrainingSetup } from '../../../src/engine/training-se
 import { loadSplit } from '../../../src/tasks/read/load.ts';
 import { findTask } from '../../../src/tasks/registry.ts';
 import { sampleFolder } from '../../../src/tasks/sample-data.ts';
-import { makeTinyEncoder } from '../../support/tiny-encoder.ts';
+import { openTinyEncoder } from '../../support/tiny-checkpoint.ts';
+import { plainSettings } from '../../support/training-settings.ts';
 
 const fixtures = join(import.meta.dirname, '../../fixtures/tokenizers');
 const task = findTask('usage-tagging');
@@ -58,15 +54,12 @@ describe('labels of words', () => {
   });
 });
 
+const checkpoint = await openTinyEncoder();
+
 describe('training on labels of words', () => {
-  let checkpoint: EncoderCheckpoint;
-  let remove: () => Promise<void>;
   let data: Dataset;
 
   beforeAll(async () => {
-    const made = await makeTinyEncoder();
-    remove = made.remove;
-    checkpoint = await openEncoder(made.folder);
     const { examples } = await loadSplit(task, sampleFolder(task) ?? '', 'dev');
     // The tiny encoder knows some dozens of pieces: words are hashed onto them, in one to three pieces each.
     const encode = (words: readonly string[]) => {
@@ -85,7 +78,6 @@ describe('training on labels of words', () => {
     };
     data = encodeWordDataset(examples.slice(0, 24), encode, 40);
   });
-  afterAll(() => remove());
 
   const setupOf = (): TrainingSetup => ({
     checkpoint,
@@ -94,20 +86,11 @@ describe('training on labels of words', () => {
     train: data,
     evaluations: [{ split: 'dev', dataset: data }],
     settings: {
+      ...plainSettings,
       length: { kind: 'steps', steps: 1 },
       batchSize: 8,
-      accumulation: 1,
       learningRate: 1e-3,
       schedule: 'linear',
-      warmup: 0,
-      weightDecay: 0,
-      maxGradNorm: null,
-      adam: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
-      dropout: 0,
-      seed: 0,
-      evaluateEvery: 'epoch',
-      checkpointEvery: 'epoch',
-      earlyStopping: undefined,
     },
     backend: onnxBackend,
     device: { provider: 'cpu', threads: 2, reason: 'test' },

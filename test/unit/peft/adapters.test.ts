@@ -1,11 +1,6 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { UserError } from '../../../src/base/errors.ts';
-import {
-  frozenWeights,
-  openEncoder,
-  startValues,
-  type EncoderCheckpoint,
-} from '../../../src/engine/encoder-checkpoint.ts';
+import { frozenWeights, startValues } from '../../../src/engine/encoder-checkpoint.ts';
 import { knownEncoders } from '../../../src/engine/encoders/known-sizes.ts';
 import { input } from '../../../src/engine/graph/operations.ts';
 import { draw } from '../../../src/engine/initialise.ts';
@@ -13,7 +8,7 @@ import { buildModel, countParameters, type ModelGraph } from '../../../src/engin
 import { activate, activationNames, type Activation } from '../../../src/peft/activations.ts';
 import { interpret } from '../../support/interpreter.ts';
 import { logitsOf, makeSequences, planOf } from '../../support/method-model.ts';
-import { makeTinyEncoder } from '../../support/tiny-encoder.ts';
+import { openTinyEncoder } from '../../support/tiny-checkpoint.ts';
 
 type Options = Readonly<Record<string, unknown>>;
 
@@ -153,18 +148,9 @@ describe('start values', () => {
   });
 });
 
+const checkpoint = await openTinyEncoder();
+
 describe('at the start', () => {
-  let checkpoint: EncoderCheckpoint;
-  let removeEncoder: () => Promise<void>;
-
-  beforeAll(async () => {
-    const { folder, remove } = await makeTinyEncoder();
-    checkpoint = await openEncoder(folder);
-    removeEncoder = remove;
-  });
-
-  afterAll(() => removeEncoder());
-
   const logits = async (id: string, options: Options): Promise<readonly number[]> => {
     const model = buildModel(planOf(checkpoint, id, options), { dropout: 'off' });
     const values = await startValues(model, checkpoint, 0);

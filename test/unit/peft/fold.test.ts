@@ -1,23 +1,14 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { onnxBackend } from '../../../src/engine/backends/onnx/onnx-backend.ts';
-import { frozenWeights, openEncoder, type EncoderCheckpoint } from '../../../src/engine/encoder-checkpoint.ts';
+import { frozenWeights } from '../../../src/engine/encoder-checkpoint.ts';
 import { foldedWeights, foldingOf, foldModel } from '../../../src/engine/fold.ts';
 import { topologicalOrder } from '../../../src/engine/graph/value.ts';
 import { buildModel, type ModelGraph } from '../../../src/engine/model-graph.ts';
 import { methodIds } from '../../../src/peft/registry.ts';
 import { device, logitsOf, makeSequences, noisyValues, planOf, smallOptions } from '../../support/method-model.ts';
-import { makeTinyEncoder } from '../../support/tiny-encoder.ts';
+import { openTinyEncoder } from '../../support/tiny-checkpoint.ts';
 
-let checkpoint: EncoderCheckpoint;
-let removeEncoder: () => Promise<void>;
-
-beforeAll(async () => {
-  const { folder, remove } = await makeTinyEncoder();
-  checkpoint = await openEncoder(folder);
-  removeEncoder = remove;
-});
-
-afterAll(() => removeEncoder());
+const checkpoint = await openTinyEncoder();
 
 const data = makeSequences(5, 1);
 

@@ -1,26 +1,12 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { UserError } from '../../../src/base/errors.ts';
-import {
-  frozenWeights,
-  openEncoder,
-  startValues,
-  type EncoderCheckpoint,
-} from '../../../src/engine/encoder-checkpoint.ts';
+import { frozenWeights, startValues } from '../../../src/engine/encoder-checkpoint.ts';
 import { buildModel, countParameters } from '../../../src/engine/model-graph.ts';
 import { findMethod, methodIds } from '../../../src/peft/registry.ts';
 import { logitsOf, makeSequences, noisyValues, planOf, smallOptions } from '../../support/method-model.ts';
-import { makeTinyEncoder } from '../../support/tiny-encoder.ts';
+import { openTinyEncoder } from '../../support/tiny-checkpoint.ts';
 
-let checkpoint: EncoderCheckpoint;
-let removeEncoder: () => Promise<void>;
-
-beforeAll(async () => {
-  const { folder, remove } = await makeTinyEncoder();
-  checkpoint = await openEncoder(folder);
-  removeEncoder = remove;
-});
-
-afterAll(() => removeEncoder());
+const checkpoint = await openTinyEncoder();
 
 const data = makeSequences(5, 2);
 

@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os';
+import { age } from '../base/format.ts';
 import { candidates, webgpuOutlook, type Candidate, type MachineFacts } from './graphics/outlook.ts';
 import { readMachine } from './graphics/machine.ts';
 import { runProbe } from './run-probe.ts';
@@ -39,6 +40,8 @@ export type ProbeResult =
       readonly cpuRate: number;
       /** Seconds that the smallest operation of a graph takes. */
       readonly secondsPerOperation: number;
+      /** How long ago another run tried it, whose word is taken. */
+      readonly sinceMs?: number;
     }
   | { readonly kind: 'fails'; readonly reason: string };
 
@@ -69,8 +72,9 @@ interface Judgement {
 
 /** Whether a device is enough faster than the CPU: at the step that it is chosen for, or where that is not known at large products. */
 function judge(result: ProbeResult & { readonly kind: 'works' }, work: StepWork | undefined): Judgement {
-  const { rate, cpuRate, secondsPerOperation } = result;
-  const rates = `matrix products at ${rateText(rate)}, against ${rateText(cpuRate)} on the CPU`;
+  const { rate, cpuRate, secondsPerOperation, sinceMs } = result;
+  const when = sinceMs === undefined ? '' : ` (tried by another run ${age(sinceMs)} ago)`;
+  const rates = `matrix products at ${rateText(rate)}, against ${rateText(cpuRate)} on the CPU${when}`;
   if (work === undefined) return { worthwhile: rate >= LEAST_GAIN * cpuRate, text: rates };
   const own = work.flops / rate + work.operations * secondsPerOperation;
   const onCpu = work.flops / cpuRate;

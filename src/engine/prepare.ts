@@ -13,7 +13,7 @@ import type { Tokenizer } from './tokenizers/tokenizer.ts';
 import { modelPlanOf, type TrainingSettings, type TrainingSetup } from './training-setup.ts';
 import type { Masking } from './pretraining/masking.ts';
 import { maskingOf, packDocuments } from './pretraining/packing.ts';
-import { chooseDevice, type DeviceWish, type StepWork } from './device.ts';
+import { chooseDevice, type DeviceWish, type Probe, type StepWork } from './device.ts';
 import { engineOf } from './engine-of.ts';
 
 /** What a run is asked to do, resolved: paths absolute, defaults filled in. */
@@ -51,6 +51,14 @@ export interface PreparedTraining {
   };
 }
 
+/** Work that runs need not do twice. */
+export interface SharedWork {
+  /** Where tokenised data are kept for the next run; none where no copy of them is wanted. */
+  readonly data?: DataCache | undefined;
+  /** Tries a device, or knows what came of it. */
+  readonly probe?: Probe | undefined;
+}
+
 /** Operations of a graph for each layer of its encoder, forward and backward together: counted, and much the same for most methods. */
 const OPERATIONS_A_LAYER = 160;
 
@@ -64,17 +72,17 @@ function stepWork({ config }: EncoderCheckpoint, { settings, task }: TrainingReq
 
 /**
  * Loads model, tokenizer and data and makes them ready to train.
- * @param cache where tokenised data are kept for the next run; none where no copy of them is wanted
+ * @param shared what other runs have left for it
  * @throws UserError, FileError for whatever the user must mend; nothing is left behind
  */
-export async function prepareTraining(request: TrainingRequest, cache?: DataCache): Promise<PreparedTraining> {
+export async function prepareTraining(request: TrainingRequest, shared: SharedWork = {}): Promise<PreparedTraining> {
   const task = findTask(request.task.id);
   const folder = await resolveModel(
     request.model.id,
     request.model.revision === undefined ? {} : { revision: request.model.revision },
   );
   const checkpoint = await openEncoder(folder.path);
-  const chosen = await chooseDevice(request.device, stepWork(checkpoint, request));
+  const chosen = await chooseDevice(request.device, stepWork(checkpoint, request), undefined, shared.probe);
   const { backend, device, packages } = await engineOf(chosen.device);
   const { vocabularySize } = checkpoint.config;
   const tokenizer = async (): Promise<Tokenizer> => {
@@ -141,7 +149,7 @@ export async function prepareTraining(request: TrainingRequest, cache?: DataCach
       seed: request.settings.seed,
       tokenizerFiles: folder.tokenizer,
     },
-    cache,
+    shared.data,
   );
   const setup: TrainingSetup = {
     checkpoint,

@@ -2,8 +2,10 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { FileError, messageOf, UserError } from '../base/errors.ts';
 import { readCheckpoint, writeCheckpoint } from '../engine/checkpoint-file.ts';
-import { DATA_CACHE_BYTES, type DataCache } from '../engine/data/data-cache.ts';
-import { prepareTraining, type PreparedTraining } from '../engine/prepare.ts';
+import { DATA_CACHE_BYTES } from '../engine/data/data-cache.ts';
+import { prepareTraining, type PreparedTraining, type SharedWork } from '../engine/prepare.ts';
+import { machineKey, remembering } from '../engine/remembered-probe.ts';
+import { runProbe } from '../engine/run-probe.ts';
 import type { TrainerState } from '../engine/trainer-state.ts';
 import type { TrainingSetup } from '../engine/training-setup.ts';
 import { train, type TrainingHost, type TrainingResult } from '../engine/trainer.ts';
@@ -16,6 +18,8 @@ import { journalChunks } from './journal.ts';
 import { openPrivateTraining, type PrivateTraining } from './private-training.ts';
 import { placeOfData } from './privacy-accounts.ts';
 import { refuseBeyondBudget } from './privacy-budget.ts';
+import { ownIdentity } from './process-identity.ts';
+import { packageVersions, programVersion } from './program.ts';
 import { readEnvironment, workspaceAt, writeEnvironment } from './run-folder.ts';
 import { openTrainerContext, type TrainerContext } from './trainer-context.ts';
 import { trainingRequest } from './training-request.ts';
@@ -72,11 +76,20 @@ async function trainingDataIds({ folder, configuration }: TrainerContext, files:
   return configuration.privacy === undefined || peft === undefined ? [] : dataIds(peft, files);
 }
 
-/** Where the project keeps tokenised data. Of private data no copy is made, and none outside of a project. */
-function dataCacheOf({ folder, configuration }: TrainerContext): DataCache | undefined {
+/** What the project keeps for its next runs. Of private data no copy is made, and nothing is kept outside of a project. */
+function sharedWork({ folder, configuration }: TrainerContext): SharedWork {
   const peft = peftOfRun(folder);
-  if (configuration.privacy !== undefined || peft === undefined) return undefined;
-  return { folder: join(peft, 'cache', 'data'), limitBytes: DATA_CACHE_BYTES };
+  if (peft === undefined) return {};
+  const cache = join(peft, 'cache');
+  const versions = [programVersion(), ...Object.values(packageVersions(['onnxruntime-node'])), ownIdentity().bootId];
+  return {
+    ...(configuration.privacy === undefined
+      ? { data: { folder: join(cache, 'data'), limitBytes: DATA_CACHE_BYTES } }
+      : {}),
+    ...(configuration.device.provider === 'auto'
+      ? { probe: remembering(runProbe, join(cache, 'devices.json'), machineKey(versions)) }
+      : {}),
+  };
 }
 
 /** Adds to the run's environment what its model and data were, and what computes, so that a change shows. */
@@ -172,7 +185,7 @@ async function trainRun(context: TrainerContext): Promise<number> {
     const request = trainingRequest(context.configuration);
     const from = await savedState(context.folder);
     step = from?.progress.step ?? 0;
-    const prepared = await prepareTraining(request, dataCacheOf(context));
+    const prepared = await prepareTraining(request, sharedWork(context));
     const { setup, warnings, notes, files } = prepared;
     const trainingData = await trainingDataIds(context, files.train);
     await recordInputs(context, prepared, trainingData);

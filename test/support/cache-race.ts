@@ -10,8 +10,7 @@ import { prepareTraining, type TrainingRequest } from '../../src/engine/prepare.
 const [request = '', folder = '', limit = '', rounds = ''] = process.argv.slice(2);
 for (let round = 0; round < Number(rounds); round++) {
   const { setup, notes } = await prepareTraining(JSON.parse(request) as TrainingRequest, {
-    folder,
-    limitBytes: Number(limit),
+    data: { folder, limitBytes: Number(limit) },
   });
   const hash = createHash('sha256');
   for (const dataset of [setup.train, ...setup.evaluations.map((evaluation) => evaluation.dataset)]) {

@@ -12,6 +12,7 @@ import {
 } from '../../../src/engine/device-check.ts';
 import { chooseDevice, likelyProvider, type Probe, type ProbeResult } from '../../../src/engine/device.ts';
 import type { MachineFacts } from '../../../src/engine/graphics/outlook.ts';
+import { machineKey, remembering } from '../../../src/engine/remembered-probe.ts';
 import { probeWith, runProbe } from '../../../src/engine/run-probe.ts';
 import { interpret } from '../../support/interpreter.ts';
 
@@ -168,6 +169,62 @@ describe('the graph that a device must get right', () => {
       },
     };
     expect(await findWrongNumber(skewed, cpu)).toContain('number 3 of the gradient of scale');
+  });
+});
+
+describe('a device that another run has tried', () => {
+  const file = (): string => {
+    const folder = mkdtempSync(join(tmpdir(), 'devices-'));
+    onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+    return join(folder, 'cache', 'devices.json');
+  };
+  const minute = 60_000;
+
+  it('is not tried again within the hour, and the reason says so', async () => {
+    const place = file();
+    const { probe, tried } = probing({ cuda: fast, webgpu: fast });
+    const at = (minutes: number) => remembering(probe, place, 'this machine', () => 1e12 + minutes * minute);
+    const first = await chooseDevice(auto, undefined, machine, at(0));
+    expect(first.device.reason).not.toContain('another run');
+    const second = await chooseDevice(auto, undefined, machine, at(20));
+    expect(second.device).toMatchObject({ provider: first.device.provider, threads: 2 });
+    expect(second.device.reason).toContain('(tried by another run 20 min ago)');
+    expect(tried).toEqual(['cuda']);
+    await at(20)('cuda', 3);
+    await at(21)('webgpu', 2);
+    expect(tried).toEqual(['cuda', 'cuda', 'webgpu']);
+    expect(await at(59)('cuda', 2)).toEqual({ ...fast, sinceMs: 59 * minute });
+    await at(60)('cuda', 2);
+    // Its clock was set back.
+    await at(-1)('cuda', 2);
+    expect(tried).toHaveLength(5);
+  });
+
+  it('is tried again where it failed, the machine is another, or the record is damaged', async () => {
+    const place = file();
+    const failing = probing({});
+    for (let time = 0; time < 2; time++)
+      expect(await remembering(failing.probe, place, 'a')('cuda', 1)).toEqual({ kind: 'fails', reason: 'unknown' });
+    expect(failing.tried).toHaveLength(2);
+    const { probe, tried } = probing({ cuda: fast });
+    for (const key of ['a', 'b', 'b', 'a']) await remembering(probe, place, key)('cuda', 1);
+    expect(tried).toHaveLength(3);
+    for (const damage of ['', '{', '{"machine":"a","devices":{"cuda 1":{"time":1,"result":{"kind":"works"}}}}']) {
+      writeFileSync(place, damage);
+      expect(await remembering(probe, place, 'a')('cuda', 1)).toEqual(fast);
+    }
+    expect(tried).toHaveLength(6);
+  });
+
+  it('is known by versions, drivers and what shows them to a program', () => {
+    const key = machineKey(['1'], machine, { PATH: '/bin' });
+    expect(machineKey(['1'], machine, { PATH: '/other' })).toBe(key);
+    const others = [
+      machineKey(['2'], machine, { PATH: '/bin' }),
+      machineKey(['1'], software, { PATH: '/bin' }),
+      machineKey(['1'], machine, { PATH: '/bin', CUDA_VISIBLE_DEVICES: '1' }),
+    ];
+    expect(new Set([key, ...others]).size).toBe(4);
   });
 });
 

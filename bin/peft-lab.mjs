@@ -1,22 +1,10 @@
 #!/usr/bin/env node
 // Plain JavaScript for Node 20 and later: runs the command line in this process where its Node is new enough, else under
 // the Node that npm's platform package brought.
-import { existsSync, readdirSync, statSync } from 'node:fs';
 import module from 'node:module';
+import { built, isBuilt } from './is-built.mjs';
 
-const built = new URL('../dist/cli.js', import.meta.url);
 const source = new URL('../src/', import.meta.url);
-
-/** Whether there is a bundle and, in a checkout, no source file is newer: an edit must never seem to do nothing. */
-function isBuilt() {
-  if (!existsSync(built)) return false;
-  if (!existsSync(source)) return true;
-  const { mtimeMs } = statSync(built);
-  return readdirSync(source, { recursive: true, encoding: 'utf8' }).every(
-    (file) => !file.endsWith('.ts') || statSync(new URL(file.replaceAll('\\', '/'), source)).mtimeMs <= mtimeMs,
-  );
-}
-
 const entry = isBuilt() ? built : new URL('cli/main.ts', source);
 const minimum = 24;
 

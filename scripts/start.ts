@@ -3,13 +3,14 @@
 // methods, or with --all every one. With --open, VS Code in the browser with the extension and the runs in it; runs of an earlier
 // start are taken as they are.
 import { spawn } from 'node:child_process';
-import { createWriteStream, existsSync } from 'node:fs';
+import { createWriteStream } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join, relative } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
+import { isBuilt } from '../bin/is-built.mjs';
 import { listRuns, runFolder, workspaceAt } from '../src/runs/run-folder.ts';
 import { runState } from '../src/runs/run-state.ts';
 import { openInBrowser } from './open.ts';
@@ -35,12 +36,13 @@ function node(...args: readonly string[]): Promise<number> {
 
 const peftLab = (...args: readonly string[]): Promise<number> => node(program, '--folder', workspace, ...args);
 
+/** Bundled, a run starts sooner, and the report needs a bundle anyway. */
+function build(): Promise<number> {
+  return isBuilt() ? Promise.resolve(0) : node(join(root, 'scripts', 'build.mjs'), '--quiet');
+}
+
 /** What shows a comparison in a browser, with the panel's own code in it. */
 async function writeReport(): Promise<number> {
-  if (!existsSync(join(root, 'dist', 'webviews', 'report.js'))) {
-    const built = await node(join(root, 'scripts', 'build.mjs'), '--quiet');
-    if (built !== 0) return built;
-  }
   const args = [program, '--folder', workspace, 'compare', '--by', 'method', '--format', 'html'];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   const [code] = await Promise.all([ended(child), pipeline(child.stdout, createWriteStream(reportFile))]);
@@ -66,7 +68,7 @@ async function train(model: string | undefined, all: boolean): Promise<number> {
     `${all ? 'Every method' : 'Six methods'} on ${model ?? 'peft-lab-mini, the encoder that ships with the project'}: two tasks, two seeds.\n` +
       `The same as: peft-lab ${command.join(' ')}\n\n`,
   );
-  const code = await peftLab(...command);
+  const code = (await build()) || (await peftLab(...command));
   if (code !== 0) return code;
   process.stdout.write('\n');
   const compared = await peftLab('compare', '--by', 'method');

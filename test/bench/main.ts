@@ -9,8 +9,10 @@ import { endToEndName, findSst2, measureEndToEnd } from './end-to-end.ts';
 import { formatMethod, measureMethods, methodCases, methodHeader } from './methods.ts';
 import { parseOptions } from './options.ts';
 import { formatPrivacy, measurePrivacy, privacyCases, privacyHeader } from './privacy.ts';
+import { formatProfile, measureProfile, profileCases, profileHeader, scaleCases } from './profile.ts';
 import { findPython, type Python } from './python.ts';
 import { encoders, writeRandomBert } from './random-checkpoint.ts';
+import { canStart, measureStart, startCases } from './start.ts';
 import { measureStep, stepCases } from './step.ts';
 import { ownVersions } from './versions.ts';
 
@@ -22,9 +24,13 @@ async function main(args: readonly string[]): Promise<void> {
   const compilations = compileCases.filter(({ name }) => wanted(name));
   const compared = methodCases.filter(({ name }) => wanted(name));
   const privately = privacyCases.filter(({ name }) => wanted(name));
+  const starts = startCases.filter(({ name }) => wanted(name));
+  const profiled = [...profileCases, ...scaleCases].filter(({ name }) => wanted(name));
   const endToEnd = wanted(endToEndName);
   if (options.list) {
-    const names = [...compilations, ...steps, ...compared, ...privately].map(({ name }) => name);
+    const names = [...compilations, ...steps, ...compared, ...privately, ...starts, ...profiled].map(
+      ({ name }) => name,
+    );
     process.stdout.write(`${[...names, ...(endToEnd ? [endToEndName] : [])].join('\n')}\n`);
     return;
   }
@@ -65,6 +71,15 @@ async function main(args: readonly string[]): Promise<void> {
       note(step.name);
       for (const comparison of await measureStep(step, folder, options, python)) tell(comparison);
     }
+    for (const each of starts) {
+      note(each.name);
+      if (!canStart(each)) note(`${each.name} is left out: npm run build makes what it starts`);
+      else {
+        const measured = await measureStart(each, folder, options, findSst2(options.sst2));
+        if (measured.length === 0) note(`${each.name} is left out: name the data with --sst2`);
+        for (const comparison of measured) tell(comparison);
+      }
+    }
     if (compared.length > 0) {
       if (!options.json) process.stdout.write(`${methodHeader}\n`);
       for await (const measured of measureMethods(compared, folder, options, note)) {
@@ -81,6 +96,17 @@ async function main(args: readonly string[]): Promise<void> {
         process.stdout.write(
           `${options.json ? JSON.stringify({ ...measured, ...context }) : formatPrivacy(measured)}\n`,
         );
+      }
+    }
+    if (profiled.length > 0) {
+      if (!options.json) process.stdout.write(`${profileHeader}\n`);
+      for (const each of profiled) {
+        note(each.name);
+        const measured = await measureProfile(each, folder, options);
+        const line = options.json
+          ? JSON.stringify({ ...measured, ...context })
+          : formatProfile(measured, profileCases.includes(each));
+        process.stdout.write(`${line}\n`);
       }
     }
     if (endToEnd) {

@@ -25,6 +25,7 @@ export const adapterPfeiffer: Method<z.infer<typeof options>> = {
   description: 'Puts one trained bottleneck after the feed-forward block of every layer.',
   options,
   training: { learningRate: 1e-3 },
+  privately: { learningRate: 1e-2 },
   build: (chosen, encoder, scope) => {
     const map = denseMap((from, to) => matrixLaw(chosen, from, to), scope);
     return adapterPlan({ method: 'adapter-pfeiffer', options: chosen, usual, maps: () => alike(map) }, encoder, scope);

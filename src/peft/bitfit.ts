@@ -16,6 +16,7 @@ export const bitfit: Method<z.infer<typeof options>> = {
   description: 'Trains the biases of the encoder and the map onto the labels.',
   options,
   training: { learningRate: 2e-3 },
+  privately: { learningRate: 5e-3 },
   build: ({ head }) => ({
     hooks: {
       trains: ({ part }) => part === 'bias',

@@ -11,7 +11,7 @@ export interface ConfiguredRun {
 export const seedKey = 'training.seed';
 
 /** Settings that change nothing of what is computed: how a run is called, and where it ran. */
-export const incidentalKeys = ['name', 'tags', 'note', 'launcher', 'device', 'matrix'] as const;
+export const incidentalKeys = ['name', 'tags', 'note', 'launcher', 'device', 'matrix', 'training.recompute'] as const;
 
 export interface GroupingOptions {
   /** The settings that make a group, as dotted paths; without it all but the seed and {@link incidentalKeys}. */

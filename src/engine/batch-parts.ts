@@ -10,11 +10,17 @@ export interface Room {
   tooMany: number;
   /** Told when that changes. */
   readonly onChange?: (message: string) => void;
+  /** What would take less memory, as a sentence. */
+  readonly advice?: string;
 }
 
 /** No pass has failed yet. */
-export function unlimitedRoom(onChange?: Room['onChange']): Room {
-  return { tooMany: Infinity, ...(onChange === undefined ? {} : { onChange }) };
+export function unlimitedRoom(onChange?: Room['onChange'], advice?: string): Room {
+  return {
+    tooMany: Infinity,
+    ...(onChange === undefined ? {} : { onChange }),
+    ...(advice === undefined ? {} : { advice }),
+  };
 }
 
 /** Examples `from` to `to`, and what the device gave for them. */
@@ -38,6 +44,7 @@ export async function runInParts<T>(
   run: (from: number, to: number) => Promise<T>,
 ): Promise<readonly Part<T>[]> {
   const parts: Part<T>[] = [];
+  const advice = room.advice === undefined ? '' : ` ${room.advice}`;
   const waiting: (readonly [number, number])[] = [[0, examples]];
   for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
     const [from, to] = next;
@@ -51,13 +58,13 @@ export async function runInParts<T>(
         if (count === 1)
           throw new UserError(
             `one example of ${tokens} tokens does not fit into the device's memory`,
-            'Lower task.maxLength, choose a smaller model, or free memory that other programs hold.',
+            `Lower task.maxLength, choose a smaller model, or free memory that other programs hold.${advice}`,
             { cause: error },
           );
         room.tooMany = Math.min(room.tooMany, count * tokens);
         room.onChange?.(
           `${count} examples of ${tokens} tokens do not fit into the device's memory; batches of ${room.tooMany} tokens or more are ` +
-            'computed in parts from now on, which changes no result beyond rounding',
+            `computed in parts from now on, which changes no result beyond rounding.${advice}`,
         );
       }
     }

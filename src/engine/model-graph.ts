@@ -97,6 +97,8 @@ export interface ModelGraph {
   /** Σ of the examples' losses times the fed `loss_scale`; with 1 / batch size it is the mean. Token labels: the mean over all of them. */
   readonly loss: Value;
   readonly layerOutputs: readonly Value[];
+  /** From where on each layer's inside can be computed again in the backward half. */
+  readonly boundaries: readonly Value[];
   /** Where dropout acts; none in evaluation, or when the method turns it off. */
   readonly dropoutSites: readonly DropoutSite[];
   /** The head that was built. */
@@ -310,6 +312,7 @@ export function buildModel(plan: ModelPlan, mode: GraphMode): ModelGraph {
     losses,
     loss,
     layerOutputs: encoded.layerOutputs,
+    boundaries: encoded.boundaries,
     dropoutSites: sites,
     head: layout,
     readsMask,
@@ -377,11 +380,21 @@ function objectiveLoss(
   }
 }
 
+/** How the backward half comes by what the forward half computed. */
+export interface BackwardMode {
+  /** Keep what enters each layer alone, and compute the layer's inside again. */
+  readonly recompute?: boolean;
+}
+
 /** The gradient of the loss for every trained tensor, by its name. */
-export function gradientsOf(model: ModelGraph): Readonly<Record<string, Value>> {
+export function gradientsOf(
+  model: ModelGraph,
+  { recompute = false }: BackwardMode = {},
+): Readonly<Record<string, Value>> {
   const gradients = differentiate(
     model.loss,
     model.trained.map((tensor) => tensor.value),
+    recompute ? { boundaries: model.boundaries } : {},
   );
   return Object.fromEntries(
     model.trained.map((tensor, index) => {

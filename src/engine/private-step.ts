@@ -7,7 +7,7 @@ import { input } from './graph/operations.ts';
 import { clippedSums, perExampleGradients, type ClippingFunction } from './graph/per-example.ts';
 import type { Value } from './graph/value.ts';
 import { BATCH } from './encoders/encoder.ts';
-import { LOSS_SCALE, type ModelGraph } from './model-graph.ts';
+import { LOSS_SCALE, type BackwardMode, type ModelGraph } from './model-graph.ts';
 import { globalNorm } from './optimisers/clip.ts';
 import { DivergedError, dropoutFeeds, type StepGradient } from './training-step.ts';
 import type { TrainingSetup } from './training-setup.ts';
@@ -79,9 +79,14 @@ const EXAMPLE_WEIGHTS = 'example_weights';
 const ROUNDING_MARGIN = 1 - 1e-5;
 
 /** The outputs of a graph that a private step reads: losses, norms, and the sum of clipped gradients of each trained tensor. */
-export function privateOutputs(model: ModelGraph, clipping: ClippingFunction): Readonly<Record<string, Value>> {
+export function privateOutputs(
+  model: ModelGraph,
+  clipping: ClippingFunction,
+  { recompute = false }: BackwardMode = {},
+): Readonly<Record<string, Value>> {
   const leaves = model.trained.map(({ value }) => value);
-  const { losses, gradients } = perExampleGradients(model.losses, leaves, BATCH);
+  const boundaries = recompute ? model.boundaries : [];
+  const { losses, gradients } = perExampleGradients(model.losses, leaves, BATCH, boundaries);
   const { norms, sums } = clippedSums(gradients, leaves, input(MAX_NORM, 'float32', []), {
     weights: input(EXAMPLE_WEIGHTS, 'float32', [BATCH]),
     clipping,

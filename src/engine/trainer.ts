@@ -108,10 +108,11 @@ interface Session {
 export async function train(setup: TrainingSetup, host: TrainingHost, from?: TrainerState): Promise<TrainingResult> {
   const session = await openSession(setup, host, from);
   const { model, lengths } = session;
+  const { recompute = false } = setup.settings;
   const outputs =
     setup.privacy === undefined
-      ? { loss: model.loss, ...gradientsOf(model) }
-      : privateOutputs(model, setup.privacy.clipping);
+      ? { loss: model.loss, ...gradientsOf(model, { recompute }) }
+      : privateOutputs(model, setup.privacy.clipping, { recompute });
   const weights = frozenWeights(model, setup.checkpoint, setup.settings.seed);
   const executable = await setup.backend.compile(outputs, weights, setup.device);
   const frozen = model.frozen.reduce((sum, { shape }) => sum + shape.reduce((size, dim) => size * dim, 1), 0);
@@ -158,7 +159,10 @@ async function openSession(setup: TrainingSetup, host: TrainingHost, from: Train
     feeds: trainedFeeds(model, values),
     trained,
     optimiser: from === undefined ? createAdamW(trained) : restoreAdamW(trained, from.optimiserStep, from.optimiser),
-    room: unlimitedRoom((message) => host.emit({ type: 'log', level: 'warning', message })),
+    room: unlimitedRoom(
+      (message) => host.emit({ type: 'log', level: 'warning', message }),
+      settings.recompute === true ? undefined : 'With training.recompute a step needs less memory, and takes longer.',
+    ),
     evaluationRoom: unlimitedRoom((message) => host.emit({ type: 'log', level: 'warning', message })),
     progress: from?.progress ?? atStart,
     evaluation: undefined,

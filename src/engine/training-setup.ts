@@ -25,6 +25,8 @@ export interface TrainingSettings {
   readonly adam: AdamWOptions;
   /** Replaces the encoder's own rates where the method allows dropout at all. */
   readonly dropout: number | undefined;
+  /** Keep what enters each layer alone for the backward half, and compute the layer's inside again: less memory for more time. */
+  readonly recompute?: boolean;
   readonly seed: number;
   readonly evaluateEvery: 'epoch' | number;
   readonly checkpointEvery: 'epoch' | number;

@@ -162,6 +162,12 @@ const training = z
     dropout: fraction
       .exactOptional()
       .describe("The dropout rate; the model's own when absent. A method may turn dropout off."),
+    recompute: z
+      .boolean()
+      .default(false)
+      .describe(
+        "Keep only what enters each of the encoder's layers for the backward pass, and compute the layer's inside once more there: a larger batch fits into memory, and a step takes about a third longer. It changes no result beyond rounding.",
+      ),
     examples: positive
       .exactOptional()
       .describe('Train on that many examples, drawn by the seed with the proportions of the labels kept.'),

@@ -11,7 +11,7 @@ const way = findWebgpu();
 const missing = 'missing' in way ? ` (${way.missing})` : '';
 
 /** Together they hold every operation that any method's graph has. The whole list: see CONTRIBUTING. */
-const methods = ['full', 'lora', 'slash', 'pasta', 'prefix-tuning', 'compacter', 'private:lora'];
+const methods = ['full', 'lora', 'slash', 'pasta', 'prefix-tuning', 'compacter', 'private:lora', 'recompute:lora'];
 
 describe.skipIf('missing' in way)(`a training step on WebGPU${missing}`, () => {
   const testimonies = new Map<string, Testimony>();

@@ -3,7 +3,13 @@ import type { TensorData } from '../../src/engine/backends/backend.ts';
 import { frozenWeights, type EncoderCheckpoint } from '../../src/engine/encoder-checkpoint.ts';
 import { batchFeeds, dropoutWords } from '../../src/engine/feeds.ts';
 import type { Value } from '../../src/engine/graph/value.ts';
-import { buildModel, gradientsOf, LOSS_SCALE, type ModelGraph } from '../../src/engine/model-graph.ts';
+import {
+  buildModel,
+  gradientsOf,
+  LOSS_SCALE,
+  type BackwardMode,
+  type ModelGraph,
+} from '../../src/engine/model-graph.ts';
 import { privateOutputs } from '../../src/engine/private-step.ts';
 import { trainedFeeds } from '../../src/engine/training-step.ts';
 import type { WeightSource } from '../../src/engine/backends/backend.ts';
@@ -28,6 +34,7 @@ export async function methodStep(
   checkpoint: EncoderCheckpoint,
   id: string,
   kind: 'plain' | 'private',
+  mode: BackwardMode = {},
 ): Promise<MethodStep> {
   const { config } = checkpoint;
   const model = buildModel(planOf(checkpoint, id, smallOptions[id] ?? {}), { dropout: 0.1 });
@@ -47,8 +54,8 @@ export async function methodStep(
     model,
     outputs:
       kind === 'plain'
-        ? { loss: model.loss, logits, ...gradientsOf(model) }
-        : { logits, ...privateOutputs(model, 'flat') },
+        ? { loss: model.loss, logits, ...gradientsOf(model, mode) }
+        : { logits, ...privateOutputs(model, 'flat', mode) },
     weights: frozenWeights(model, checkpoint, 0),
     feeds: {
       ...batchFeeds(batch, config, model.readsMask ? MASK : undefined, model.specialTokens),

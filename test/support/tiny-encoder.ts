@@ -24,6 +24,7 @@ export const tinyConfigJson = {
 /** How a tiny encoder differs from the usual one. */
 export interface TinyChanges {
   readonly model_type?: 'bert' | 'roberta';
+  readonly num_hidden_layers?: number;
   /** More words than its tokenizer knows, for tests that write token ids themselves. */
   readonly vocab_size?: number;
   /** Deviation of the embeddings' numbers. */

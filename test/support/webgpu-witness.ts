@@ -1,4 +1,4 @@
-// Usage: node webgpu-witness.ts [private:]METHOD...
+// Usage: node webgpu-witness.ts [recompute:][private:]METHOD...
 // Computes one training step of each method on a tiny encoder, on WebGPU and on the CPU, and prints a line of JSON for each: how far loss
 // and gradients are apart, and what of the graph the CPU computed in WebGPU's place. A process of its own, because a driver may crash.
 import { readdirSync, readFileSync } from 'node:fs';
@@ -75,10 +75,12 @@ function disagreement(a: TensorData | undefined, b: TensorData | undefined): num
 }
 
 async function testify(checkpoint: EncoderCheckpoint, folder: string, asked: string): Promise<Testimony> {
-  const isPrivate = asked.startsWith('private:');
-  const method = asked.replace('private:', '');
+  const method = asked.replace(/^.*:/, '');
+  const mode = { recompute: asked.includes('recompute:') };
   const model = buildModel(planOf(checkpoint, method, smallOptions[method] ?? {}), { dropout: 'model' });
-  const outputs = isPrivate ? privateOutputs(model, 'flat') : { loss: model.loss, ...gradientsOf(model) };
+  const outputs = asked.includes('private:')
+    ? privateOutputs(model, 'flat', mode)
+    : { loss: model.loss, ...gradientsOf(model, mode) };
   const data = makeSequences(3, 1);
   const batch = assembleBatch(data, Uint32Array.of(0, 1, 2), { padId: checkpoint.config.padTokenId });
   const sizes = { batch: batch.shape[0], sequence: batch.shape[1] };
@@ -91,7 +93,7 @@ async function testify(checkpoint: EncoderCheckpoint, folder: string, asked: str
     example_weights: { dtype: 'float32', shape: [3], data: Float32Array.of(1, 0, 1) },
   } satisfies Record<string, TensorData>;
   const weights = frozenWeights(model, checkpoint, 1);
-  const profile = join(folder, asked.replace(':', '-'));
+  const profile = join(folder, asked.replaceAll(':', '-'));
   const compute = async (provider: string) => {
     const more = provider === 'webgpu' ? { profile } : {};
     const executable = await onnxBackend.compile(outputs, weights, { provider, threads: 1, ...more });
@@ -104,7 +106,7 @@ async function testify(checkpoint: EncoderCheckpoint, folder: string, asked: str
   const [got, want] = [await compute('webgpu'), await compute('cpu')];
   const apart = Object.keys(outputs).map((name) => ({ name, by: disagreement(got[name], want[name]) }));
   const worst = apart.reduce((most, each) => (each.by > most.by || Number.isNaN(each.by) ? each : most));
-  const file = readdirSync(folder).find((name) => name.startsWith(`${asked.replace(':', '-')}_`));
+  const file = readdirSync(folder).find((name) => name.startsWith(`${asked.replaceAll(':', '-')}_`));
   const placed = readProfile(join(folder, file ?? ''));
   const told = (nodes: readonly Placed[]): readonly string[] =>
     nodes
@@ -122,7 +124,7 @@ async function testify(checkpoint: EncoderCheckpoint, folder: string, asked: str
   };
 }
 
-const encoder = await makeTinyEncoder();
+const encoder = await makeTinyEncoder({ num_hidden_layers: 3 });
 const folder = await mkdtemp(join(tmpdir(), 'webgpu-witness-'));
 // While it lives, what was compiled for one graph serves the next.
 const x = input('x', 'float32', [2]);

@@ -89,6 +89,11 @@ export interface EncodedText {
   readonly hidden: Value;
   /** Each layer's output, `[batch, rows, hidden]` (the last one as `hidden`). */
   readonly layerOutputs: readonly Value[];
+  /**
+   * What enters the norm of the embeddings and the last norm of each layer but the last, `[batch, rows, width]`: all else that the next
+   * layer computes with can be computed again from it, without the products that led to it.
+   */
+  readonly boundaries: readonly Value[];
   /** How many special tokens a method asked for; so many are fed as `special_positions`, int32 `[batch, count]`, -1 for none. */
   readonly specialTokens: number;
 }
@@ -113,16 +118,20 @@ export function buildEncoder(
   const hidden = multiply(padding, HIDDEN_SCORE);
   const scores = reshape(hidden, [dimAt(hidden, 0), 1, 1, dimAt(hidden, 1)]);
   const special = createSpecialTokens(changes.rows);
-  let x = embed(config, inputs, changes, scope);
+  const embedded = embed(config, inputs, changes, scope);
+  let x = embedded.rows;
+  const boundaries = [embedded.sum];
   const layerOutputs: Value[] = [];
   for (let layer = 0; layer < config.layers; layer++) {
     const place: LayerPlace = { layer, mask, specialTokens: special.rows };
     const entering = hooks.beforeLayer?.(x, place) ?? x;
     const last = layer === config.layers - 1;
-    x = encoderLayer(config, entering, scores, place, hooks, scope, last ? needed : { kind: 'all' });
+    const made = encoderLayer(config, entering, scores, place, hooks, scope, last ? needed : { kind: 'all' });
+    x = made.rows;
     layerOutputs.push(x);
+    if (!last) boundaries.push(made.sum);
   }
-  return { hidden: x, layerOutputs, specialTokens: special.count() };
+  return { hidden: x, layerOutputs, boundaries, specialTokens: special.count() };
 }
 
 /** Hands out the rows of special tokens, which stand behind the rows that were added before them. */
@@ -180,7 +189,13 @@ export function textRows(x: Value, added: AddedRows | undefined): Value {
   return concat([slice(x, 1, 0, 1), slice(x, 1, 1 + count, dimAt(x, 1))], 1);
 }
 
-function embed(config: EncoderConfig, inputs: EncoderInputs, changes: EncoderChanges, scope: EncoderScope): Value {
+/** What a part of the encoder computes, and what its last norm takes in. */
+interface Made {
+  readonly rows: Value;
+  readonly sum: Value;
+}
+
+function embed(config: EncoderConfig, inputs: EncoderInputs, changes: EncoderChanges, scope: EncoderScope): Made {
   const table = (module: EncoderTensor['module']): Value => scope.tensor({ module, layer: undefined, part: 'weight' });
   const { rows } = changes;
   const early = rows?.enter === 'before-embedding' ? rows : undefined;
@@ -189,13 +204,14 @@ function embed(config: EncoderConfig, inputs: EncoderInputs, changes: EncoderCha
   const positions = gather(table('positionEmbeddings'), rowPositions(config, inputs, changes));
   const typed =
     config.typeVocabularySize === 0 ? entered : add(entered, rowTypes(table('typeEmbeddings'), inputs, early));
-  const normed = normalise(config, add(typed, positions), 'embeddingNorm', undefined, scope);
+  const sum = add(typed, positions);
+  const normed = normalise(config, sum, 'embeddingNorm', undefined, scope);
   const dropped = scope.dropout(normed, config.hiddenDropout);
   const embedded = rows?.enter === 'after-embedding' ? insertRows(dropped, rows) : dropped;
   const bias = (): Value => scope.tensor({ module: 'embeddingProjection', layer: undefined, part: 'bias' });
   const projected =
     config.embeddingSize === config.hiddenSize ? embedded : linear(embedded, table('embeddingProjection'), bias());
-  return rows?.enter === 'before-layers' ? insertRows(projected, rows) : projected;
+  return { rows: rows?.enter === 'before-layers' ? insertRows(projected, rows) : projected, sum };
 }
 
 /** Type embeddings of every row that enters the embedding layer; added rows have the first type. */
@@ -269,7 +285,7 @@ function encoderLayer(
   hooks: MethodHooks,
   scope: EncoderScope,
   needed: NeededRows,
-): Value {
+): Made {
   const { layer } = place;
   const project = (source: Value, projection: Projection): Value => {
     const weight = scope.tensor({ module: projection, layer, part: 'weight' });
@@ -278,26 +294,27 @@ function encoderLayer(
     const result = linear(given, weight, bias);
     return hooks.projection?.(result, given, projection, place) ?? result;
   };
-  const sum = (
+  const addAndNormalise = (
     residual: Value,
     output: Value,
     norm: 'attentionNorm' | 'outputNorm',
     hook: MethodHooks['afterAttention'],
-  ): Value => {
+  ): Made => {
     const normalised = (value: Value): Value => normalise(config, value, norm, layer, scope);
     const adapted = hook?.(output, { ...place, residual, normalise: normalised }) ?? output;
-    return normalised(add(residual, adapted));
+    const sum = add(residual, adapted);
+    return { rows: normalised(sum), sum };
   };
   const residual = selectRows(x, needed);
   const prefix = hooks.prefix?.(x, place);
   const sources = { queries: project(residual, 'query'), keys: project(x, 'key'), values: project(x, 'value') };
   const context = attend(config, prefix === undefined ? sources : withPrefix(sources, prefix), scores, scope);
   const attention = scope.dropout(project(context, 'attentionOutput'), config.hiddenDropout);
-  const normed = sum(residual, attention, 'attentionNorm', hooks.afterAttention);
+  const { rows: normed } = addAndNormalise(residual, attention, 'attentionNorm', hooks.afterAttention);
   const middle = hooks.afterAttentionNorm?.(normed, place) ?? normed;
   const wide = activate(config, project(middle, 'intermediate'));
   const fed = scope.dropout(project(wide, 'output'), config.hiddenDropout);
-  return sum(middle, fed, 'outputNorm', hooks.afterFeedForward);
+  return addAndNormalise(middle, fed, 'outputNorm', hooks.afterFeedForward);
 }
 
 /** What attention works on: queries `[batch, rows, hidden]`, keys and values `[batch, keys, hidden]`. */

@@ -454,7 +454,8 @@ function sumRows(x: Value, batch: Dim): Value {
   return reduceSum(reshape(x, [batch, rows, width]), [1]);
 }
 
-function directGradient({ node: use, index }: DirectUse, cotangent: Value, batch: Dim): PerExampleGradient {
+/** @param use the operation that takes the parameter, or its copy in the backward half */
+function directGradient(use: Value, index: number, cotangent: Value, batch: Dim): PerExampleGradient {
   const operation: Operation = use.operation;
   if (operation.kind === 'layerNorm') {
     const value = index === 1 ? multiply(cotangent, standardised(use)) : cotangent;
@@ -500,9 +501,16 @@ export interface PerExampleGradients {
  *
  * @param losses each example's loss, `[batch]`
  * @param batch the symbolic batch dimension
+ * @param boundaries values on the way to the losses between which the backward half computes everything again; small gradients are
+ *   then multiplied out where they arise, so that nothing of a layer outlives it
  * @throws GraphError where an operation mixes the examples of a batch, naming it; Error where a parameter reaches no loss
  */
-export function perExampleGradients(losses: Value, parameters: readonly Value[], batch: Dim): PerExampleGradients {
+export function perExampleGradients(
+  losses: Value,
+  parameters: readonly Value[],
+  batch: Dim,
+  boundaries: readonly Value[] = [],
+): PerExampleGradients {
   if (!sameShape(losses.shape, [batch]))
     throw new GraphError(losses.operation.kind, 'losses must have one element an example', [losses]);
   const state: Rewriting = {
@@ -524,18 +532,27 @@ export function perExampleGradients(losses: Value, parameters: readonly Value[],
   const targets = [...[...state.tiles.values()], ...state.direct.map((use) => use.node)].filter((value) =>
     reached.has(value.id),
   );
-  const cotangents = new Map(
-    differentiate(rewritten.value, targets).map((cotangent, index) => [targets[index]?.id, cotangent]),
-  );
+  const formed = new Map<DirectUse | Value, PerExampleGradient>();
+  differentiate(rewritten.value, targets, {
+    boundaries: boundaries.map((boundary) => state.carried.get(boundary.id)?.value ?? boundary),
+    whenComplete(target, cotangent, node) {
+      const uses = state.direct.filter((use) => use.node.id === target.id);
+      for (const use of uses) {
+        const gradient = directGradient(node, use.index, cotangent, batch);
+        formed.set(use, boundaries.length === 0 ? gradient : multipliedOut(gradient, use.parameter.shape));
+      }
+      return uses.flatMap((use) => {
+        const gradient = formed.get(use);
+        return gradient?.form === 'materialised' ? [gradient.value] : [];
+      });
+    },
+  }).forEach((cotangent, index) => {
+    const target = targets[index];
+    if (target !== undefined) formed.set(target, { form: 'materialised', value: cotangent });
+  });
   const gradients = parameters.map((leaf): PerExampleGradient => {
-    const forms: PerExampleGradient[] = [];
-    const tile = state.tiles.get(leaf.id);
-    const tileGradient = tile === undefined ? undefined : cotangents.get(tile.id);
-    if (tileGradient !== undefined) forms.push({ form: 'materialised', value: tileGradient });
-    for (const use of state.direct) {
-      const cotangent = cotangents.get(use.node.id);
-      if (use.parameter.id === leaf.id && cotangent !== undefined) forms.push(directGradient(use, cotangent, batch));
-    }
+    const sources = [state.tiles.get(leaf.id), ...state.direct.filter((use) => use.parameter.id === leaf.id)];
+    const forms = sources.flatMap((source) => (source === undefined ? [] : (formed.get(source) ?? [])));
     const [only, ...more] = forms;
     if (only === undefined) throw new Error(`${describeValue(leaf)} does not reach the losses`);
     if (more.length === 0) return only;

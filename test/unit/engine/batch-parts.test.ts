@@ -52,6 +52,8 @@ describe('a batch in parts', () => {
     const full = (): Promise<never> => Promise.reject(new OutOfMemoryError('too much'));
     await expect(runInParts([5, 12], unlimitedRoom(), full)).rejects.toThrow(UserError);
     await expect(runInParts([5, 12], unlimitedRoom(), full)).rejects.toThrow('one example of 12 tokens');
+    const advised = unlimitedRoom(undefined, 'Take less.');
+    await expect(runInParts([5, 12], advised, full)).rejects.toThrow(/ Take less\.$/);
     const defect = new Error('something else');
     await expect(runInParts([5, 12], unlimitedRoom(), () => Promise.reject(defect))).rejects.toBe(defect);
   });

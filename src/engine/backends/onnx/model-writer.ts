@@ -81,6 +81,31 @@ function elementBytes(dtype: DType, data: readonly number[]): Uint8Array {
   }
 }
 
+/** Gives tensors their names as outputs, where an Identity would only copy what a node has computed. */
+function nameOutputs(records: readonly NodeRecord[], outputs: ReadonlySet<Tensor>): readonly NodeRecord[] {
+  const computed = new Set(records.flatMap((record) => record.outputs));
+  const names = new Map<Tensor, Tensor>();
+  const rest = records.filter((record) => {
+    const [[from = ''], [to = '']] = [record.inputs, record.outputs];
+    const isName = record.type === 'Identity' && outputs.has(to) && computed.has(from) && !names.has(from);
+    if (isName) names.set(from, to);
+    return !isName;
+  });
+  const named = (tensor: Tensor): Tensor => names.get(tensor) ?? tensor;
+  return rest.map((record) => ({ ...record, inputs: record.inputs.map(named), outputs: record.outputs.map(named) }));
+}
+
+/**
+ * Puts the nodes that nobody reads at the end, the last of them first. The runtime takes these nodes from the last to the first, and
+ * computes before each what it needs: so the gradients of the upper layers come before those of the lower ones, and what they read is
+ * given free before the backward half goes on. The other way round all of it would stay until the end.
+ */
+function lastOutputsFirst(records: readonly NodeRecord[]): readonly NodeRecord[] {
+  const read = new Set(records.flatMap((record) => record.inputs));
+  const isRead = (record: NodeRecord): boolean => record.outputs.some((tensor) => read.has(tensor));
+  return [...records.filter(isRead), ...records.filter((record) => !isRead(record)).reverse()];
+}
+
 function attributeMessage(name: string, attribute: Attribute): MessageInitShape<typeof AttributeProtoSchema> {
   switch (typeof attribute) {
     case 'bigint':
@@ -194,26 +219,29 @@ export function createModelWriter(): ModelWriter {
     output(name, tensor, dtype, shape) {
       let given = name;
       while (taken.has(given)) given = `${given}'`;
-      // Always through Identity: the tensor may be an input or have a second name; the runtime removes what is not needed.
+      // Through Identity, for the tensor may be an input or have a second name; elsewhere it goes when the model is finished.
       records.push({ type: 'Identity', inputs: [tensor], attributes: {}, outputs: [take(given)] });
       outputs.push(valueInfo(given, dtype, shape));
       return given;
     },
     finish() {
-      const read = new Set<Tensor>(outputs.flatMap(({ name }) => (name === undefined ? [] : [name])));
+      const asked = new Set<Tensor>(outputs.flatMap(({ name }) => (name === undefined ? [] : [name])));
+      const read = new Set<Tensor>(asked);
       const kept: NodeRecord[] = [];
       for (const record of records.toReversed()) {
         if (!record.outputs.some((tensor) => read.has(tensor))) continue;
         for (const tensor of record.inputs) read.add(tensor);
         kept.push(record);
       }
+      const ordered = lastOutputsFirst(nameOutputs(kept.reverse(), asked));
+      const readNames = new Set([...asked, ...ordered.flatMap((record) => record.inputs)]);
       return create(ModelProtoSchema, {
         irVersion: IR_VERSION,
         opsetImport: [{ domain: '', version: OPSET_VERSION }],
         producerName: 'peft-lab',
         graph: {
           name: 'graph',
-          node: kept.reverse().map((record, index) => nodeMessage(record, index, read)),
+          node: ordered.map((record, index) => nodeMessage(record, index, readNames)),
           input: inputs,
           output: outputs,
           initializer: [...initialisers].filter(([name]) => read.has(name)).map(([, tensor]) => tensor),

@@ -3,6 +3,7 @@ import { linear } from '../engine/graph/functions.ts';
 import { dimAt, divide, less, multiply, reduceMean, reduceSum, sigmoid, where } from '../engine/graph/operations.ts';
 import type { ParameterScope } from '../engine/graph/parameters.ts';
 import { GraphError, type Value } from '../engine/graph/value.ts';
+import { stays, type Folding } from './folding.ts';
 import type { LayerPlace } from './method.ts';
 
 /** How much of a module an example gets in a layer, float32 `[batch, 1, 1]` in 0..1, from `[batch, rows, width]`. */
@@ -57,6 +58,11 @@ export function gateOf(
     const counted = where(less(rows, 1), 1, rows);
     return divide(reduceSum(multiply(opened, mask), [1], { keepAxes: true }), counted);
   };
+}
+
+/** How a method folds where it has no gates; with them it is another one for every example. */
+export function foldingUngated({ gated }: GateSettings, folding: Folding): Folding {
+  return gated ? stays('has gates, which depend on the example') : folding;
 }
 
 function uniformOf(width: number): { readonly kind: 'uniform'; readonly bound: number } {

@@ -6,17 +6,9 @@ import { fastfood, transformSize } from './fastfood.ts';
 import type { FoldTensor } from './folding.ts';
 import { headOption } from './head-option.ts';
 import type { EncoderModule, EncoderTensor, Method } from './method.ts';
+import { projections } from './projections.ts';
 
-const layerModules = [
-  'query',
-  'key',
-  'value',
-  'attentionOutput',
-  'intermediate',
-  'output',
-  'attentionNorm',
-  'outputNorm',
-] as const satisfies readonly EncoderModule[];
+const layerModules = [...projections, 'attentionNorm', 'outputNorm'] as const satisfies readonly EncoderModule[];
 
 const outsideModules = [
   'wordEmbeddings',

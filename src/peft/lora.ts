@@ -1,9 +1,8 @@
 import { z } from 'zod';
 import { linear } from '../engine/graph/functions.ts';
 import { add, gemm, multiply } from '../engine/graph/operations.ts';
-import { stays } from './folding.ts';
 import type { Value } from '../engine/graph/value.ts';
-import { gateOf, gateOptions } from './gate.ts';
+import { foldingUngated, gateOf, gateOptions } from './gate.ts';
 import { headOption } from './head-option.ts';
 import type { Method, Projection } from './method.ts';
 import { projectionOption, widthsOf } from './projections.ts';
@@ -66,17 +65,15 @@ export const lora: Method<z.infer<typeof options>> = {
       head,
       dropout: true,
       readsAllRows: gating.gated,
-      folding: gating.gated
-        ? stays('has gates, which depend on the example')
-        : {
-            kind: 'folds',
-            tensor: (value, { module, layer, part }) => {
-              const target = targets.find((projection) => projection === module);
-              if (target === undefined || layer === undefined || part !== 'weight') return value;
-              const { down, up } = factors(target, layer);
-              return gemm(up, down, { scale, bias: value });
-            },
-          },
+      folding: foldingUngated(gating, {
+        kind: 'folds',
+        tensor: (value, { module, layer, part }) => {
+          const target = targets.find((projection) => projection === module);
+          if (target === undefined || layer === undefined || part !== 'weight') return value;
+          const { down, up } = factors(target, layer);
+          return gemm(up, down, { scale, bias: value });
+        },
+      }),
     };
   },
 };

@@ -12,6 +12,7 @@ import { formatPrivacy, measurePrivacy, privacyCases, privacyHeader } from './pr
 import { formatProfile, measureProfile, profileCases, profileHeader, scaleCases } from './profile.ts';
 import { findPython, type Python } from './python.ts';
 import { encoders, writeRandomBert } from './random-checkpoint.ts';
+import { measureRecomputation, recomputeCases } from './recompute.ts';
 import { canStart, measureStart, startCases } from './start.ts';
 import { measureStep, stepCases } from './step.ts';
 import { ownVersions } from './versions.ts';
@@ -24,11 +25,12 @@ async function main(args: readonly string[]): Promise<void> {
   const compilations = compileCases.filter(({ name }) => wanted(name));
   const compared = methodCases.filter(({ name }) => wanted(name));
   const privately = privacyCases.filter(({ name }) => wanted(name));
+  const recomputed = recomputeCases.filter(({ name }) => wanted(name));
   const starts = startCases.filter(({ name }) => wanted(name));
   const profiled = [...profileCases, ...scaleCases].filter(({ name }) => wanted(name));
   const endToEnd = wanted(endToEndName);
   if (options.list) {
-    const names = [...compilations, ...steps, ...compared, ...privately, ...starts, ...profiled].map(
+    const names = [...compilations, ...steps, ...compared, ...privately, ...recomputed, ...starts, ...profiled].map(
       ({ name }) => name,
     );
     process.stdout.write(`${[...names, ...(endToEnd ? [endToEndName] : [])].join('\n')}\n`);
@@ -60,7 +62,9 @@ async function main(args: readonly string[]): Promise<void> {
   };
   const folder = await mkdtemp(join(tmpdir(), 'peft-lab-bench-'));
   try {
-    for (const encoder of new Set([...compilations, ...steps, ...compared, ...privately].map((step) => step.encoder))) {
+    for (const encoder of new Set(
+      [...compilations, ...steps, ...compared, ...privately, ...recomputed].map((step) => step.encoder),
+    )) {
       await writeRandomBert(join(folder, encoder), encoders[encoder]);
     }
     for (const step of compilations) {
@@ -70,6 +74,10 @@ async function main(args: readonly string[]): Promise<void> {
     for (const step of steps) {
       note(step.name);
       for (const comparison of await measureStep(step, folder, options, python)) tell(comparison);
+    }
+    for (const each of recomputed) {
+      note(each.name);
+      for (const comparison of await measureRecomputation(each, folder, options)) tell(comparison);
     }
     for (const each of starts) {
       note(each.name);

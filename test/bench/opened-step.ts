@@ -23,7 +23,7 @@ export async function openStep(plan: StepPlan, profile?: string): Promise<Opened
   const checkpoint = await openEncoder(plan.checkpoint);
   const began = performance.now();
   const model = modelOf(plan, checkpoint);
-  const outputs = { loss: model.loss, ...gradientsOf(model) };
+  const outputs = { loss: model.loss, ...gradientsOf(model, { recompute: plan.recompute ?? false }) };
   const executable = await onnxBackend.compile(outputs, frozenWeights(model, checkpoint, SEED), {
     provider: 'cpu',
     threads: plan.threads,

@@ -19,6 +19,8 @@ export const stepPlan = z.object({
   threads: z.int(),
   learningRate: z.number(),
   weightDecay: z.number(),
+  /** Our side alone: keep what enters each layer, and compute its inside again. */
+  recompute: z.boolean().exactOptional(),
 });
 
 export type StepPlan = z.output<typeof stepPlan>;

@@ -3,9 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { randomStream } from '../../../src/base/random.ts';
+import type { Backend } from '../../../src/engine/backends/backend.ts';
 import { onnxBackend } from '../../../src/engine/backends/onnx/onnx-backend.ts';
 import { readCheckpoint, writeCheckpoint } from '../../../src/engine/checkpoint-file.ts';
 import { encodeDataset, type Dataset } from '../../../src/engine/data/dataset.ts';
+import { topologicalOrder } from '../../../src/engine/graph/value.ts';
 import type { TrainerState } from '../../../src/engine/trainer-state.ts';
 import { train, type TrainingHost, type TrainingResult } from '../../../src/engine/trainer.ts';
 import type { TrainingSettings, TrainingSetup } from '../../../src/engine/training-setup.ts';
@@ -198,6 +200,30 @@ describe('training', () => {
     };
     expect(pick(parts).loss).toBeCloseTo(pick(whole).loss, 5);
     expect(pick(parts).norm / pick(whole).norm).toBeCloseTo(1, 4);
+  });
+
+  it('computes layers again where it is asked to, and ends in the same numbers', async () => {
+    const attentions: number[] = [];
+    const counted: Backend = {
+      name: onnxBackend.name,
+      compile(outputs, ...rest) {
+        const values = topologicalOrder(Object.values(outputs));
+        attentions.push(values.filter(({ operation }) => operation.kind === 'softmax').length);
+        return onnxBackend.compile(outputs, ...rest);
+      },
+    };
+    const losses = async (changed: Partial<TrainingSettings>): Promise<readonly number[]> => {
+      const setup = makeSetup('lora', { length: { kind: 'epochs', epochs: 1 }, ...changed });
+      const { events } = await runTraining({ ...setup, backend: counted });
+      return events.flatMap((event) => (event.type === 'step' || event.type === 'evaluation' ? [event.loss] : []));
+    };
+    const kept = await losses({});
+    const recomputed = await losses({ recompute: true });
+    const { layers } = checkpoint.config;
+    // Each training compiles a graph for its steps, and one without gradients for its evaluations.
+    expect(attentions).toEqual([layers, layers, 2 * layers - 1, layers]);
+    expect(recomputed).toHaveLength(kept.length);
+    recomputed.forEach((loss, index) => expect(loss).toBeCloseTo(kept[index] ?? NaN, 5));
   });
 
   it('ends with a typed error at the step where the loss is no longer finite', async () => {

@@ -93,6 +93,7 @@ describe('reading a configuration', () => {
         weightDecay: 0.01,
         maxGradNorm: 1,
         adam: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
+        recompute: false,
         seed: 0,
         evaluateEvery: 'epoch',
         checkpointEvery: 'epoch',

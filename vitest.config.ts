@@ -8,7 +8,7 @@ export default defineConfig({
     pool: 'forks',
     // The tests' own work runs on several threads, so more workers than this only contend.
     maxWorkers: 2,
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
+    testTimeout: 400_000,
+    hookTimeout: 400_000,
   },
 });

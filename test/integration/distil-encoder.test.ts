@@ -57,4 +57,4 @@ it('learns what the teacher says of sentences, and goes on predicting words', as
   expect(meanAfter).toBeGreaterThan(Math.max(0.9, meanBefore));
   expect(firstAfter).toBeGreaterThan(Math.max(0.8, firstBefore));
   expect((await openEncoder(output)).hasWordHead).toBe(true);
-}, 120_000);
+});

@@ -74,7 +74,7 @@ describe('pretrain', () => {
     const refused = await bench.run('export', bench.ids()[1] ?? '', 'no');
     expect(refused.code).toBe(2);
     expect(refused.err).toContain('trained no tensor of the encoder');
-  }, 120_000);
+  });
 
   test("goes on with a task's own texts, and says what a checkpoint lacks; a seed gives the same numbers again", async () => {
     const task = bench.configure('task');
@@ -92,7 +92,7 @@ describe('pretrain', () => {
     const exported = await bench.run('export', first, 'adapted', '--precision', 'float16');
     expect(exported.code).toBe(0);
     expect((await openEncoder(join(bench.folder, 'adapted'))).hasWordHead).toBe(true);
-  }, 120_000);
+  });
 
   test('tells what is missing', async () => {
     const none = await bench.run('pretrain', 'text.txt');

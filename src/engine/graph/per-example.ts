@@ -32,7 +32,15 @@ import {
   where,
 } from './operations.ts';
 import { binaryOperations, rebuild, unaryOperations } from './rebuild.ts';
-import { describeValue, GraphError, topologicalOrder, type Operation, type Value } from './value.ts';
+import {
+  describeValue,
+  GraphError,
+  isPairwise,
+  isUnary,
+  topologicalOrder,
+  type Operation,
+  type Value,
+} from './value.ts';
 
 /**
  * The gradient of every example's own loss with respect to one parameter, in the form that costs least:
@@ -151,8 +159,7 @@ function checkExamplesStayApart(node: Value, inputs: readonly Carried[], batch: 
         (input) =>
           input.kind !== 'native' || operation.kind === 'reshape' || input.value.shape.length === node.shape.length,
       );
-      const broadcasts = operation.kind in binaryOperations;
-      if (!elementwise || (!ranks && broadcasts)) refuse(node, 'combines different examples');
+      if (!elementwise || (!ranks && isPairwise(operation))) refuse(node, 'combines different examples');
     }
   }
 }
@@ -171,14 +178,9 @@ function applyTiled(node: Value, inputs: readonly Carried[], batch: Dim): Value 
     if (input === undefined) throw new Error(`${operation.kind} has no input ${index}`);
     return input.kind === 'tiled' ? alignTiled(input.value, rank) : input.value;
   };
+  if (isUnary(operation)) return unaryOperations[operation.kind](tiledAt(0));
+  if (isPairwise(operation)) return binaryOperations[operation.kind](aligned(0), aligned(1));
   switch (operation.kind) {
-    case 'add':
-    case 'subtract':
-    case 'multiply':
-    case 'divide':
-    case 'less':
-    case 'equal':
-      return binaryOperations[operation.kind](aligned(0), aligned(1));
     case 'where':
       return where(aligned(0), aligned(1), aligned(2));
     case 'cast':
@@ -235,7 +237,6 @@ function applyTiled(node: Value, inputs: readonly Carried[], batch: Dim): Value 
     case 'layerNorm':
       return scaleAndShift(tiledAt(0), operation.epsilon, aligned(1), aligned(2));
     default:
-      if (operation.kind in unaryOperations) return rebuild(node, [tiledAt(0)]);
       return refuse(node, 'takes a value computed from shared parameters');
   }
 }
@@ -272,14 +273,8 @@ function applyMixed(node: Value, inputs: readonly Carried[], batch: Dim): Value 
       return refuse(node, 'lays a shared value along the batch');
     return alignTiled(input.value, rank);
   };
+  if (isPairwise(operation)) return reshape(binaryOperations[operation.kind](onSplit(0), onSplit(1)), shape);
   switch (operation.kind) {
-    case 'add':
-    case 'subtract':
-    case 'multiply':
-    case 'divide':
-    case 'less':
-    case 'equal':
-      return reshape(binaryOperations[operation.kind](onSplit(0), onSplit(1)), shape);
     case 'where':
       return reshape(where(onSplit(0), onSplit(1), onSplit(2)), shape);
     case 'layerNorm':

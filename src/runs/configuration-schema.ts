@@ -166,7 +166,7 @@ const training = z
       .boolean()
       .default(false)
       .describe(
-        "Keep only what enters each of the encoder's layers for the backward pass, and compute the layer's inside once more there: a larger batch fits into memory, and a step takes about a third longer. It changes no result beyond rounding.",
+        "Keep only what enters each of the encoder's layers for the backward pass, and compute the layer's inside once more there: a larger batch fits into memory, and a step takes up to a third longer. It changes no result beyond rounding.",
       ),
     examples: positive
       .exactOptional()

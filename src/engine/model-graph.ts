@@ -134,7 +134,7 @@ function isGiven(objective: Objective): boolean {
 /** The name of the scalar that each example's loss is multiplied with. */
 export const LOSS_SCALE = 'loss_scale';
 
-export function encoderSizes({
+function encoderSizes({
   encoder,
   hasPooler,
   texts = 'pair',

@@ -139,7 +139,7 @@ export const commonOptions = {
 /**
  * The inner width of an encoder's adapters. @throws UserError when both sizes are given or the reduction leaves nothing
  */
-export function bottleneckWidth(
+function bottleneckWidth(
   method: string,
   { bottleneck, reductionFactor }: Pick<AdapterOptions, 'bottleneck' | 'reductionFactor'>,
   usual: UsualWidth,
@@ -163,7 +163,7 @@ export function bottleneckWidth(
 }
 
 /** The layers that have adapters. @throws UserError when the encoder has no such layer */
-export function adapterLayers(
+function adapterLayers(
   method: string,
   layers: readonly number[] | undefined,
   encoder: Pick<EncoderSizes, 'layers'>,
@@ -179,7 +179,7 @@ export function adapterLayers(
 }
 
 /** Whether a tensor belongs to a layer norm: those that `trainNorms` trains. */
-export function isNorm({ module }: EncoderTensor): boolean {
+function isNorm({ module }: EncoderTensor): boolean {
   return module === 'embeddingNorm' || module === 'attentionNorm' || module === 'outputNorm';
 }
 

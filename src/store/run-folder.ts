@@ -4,7 +4,7 @@ import { isMissing } from '../runs/files.ts';
 import { integer, isMembers, parse, text, type Members } from './records.ts';
 
 /** The files of a run folder that the database follows. */
-export const sourceFiles = ['config.json', 'environment.json', 'journal.jsonl', 'marks.jsonl'] as const;
+const sourceFiles = ['config.json', 'environment.json', 'journal.jsonl', 'marks.jsonl'] as const;
 
 export type SourceFile = (typeof sourceFiles)[number];
 

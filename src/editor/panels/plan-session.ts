@@ -47,7 +47,7 @@ const curveReach = 10;
 const curveFactor = 1.18;
 
 /** Noises about one, nearest first, so that the curve grows from the plan outwards. */
-export function noisesAbout(noise: number): readonly number[] {
+function noisesAbout(noise: number): readonly number[] {
   return Array.from({ length: 2 * curveReach }, (_, index) => {
     const distance = Math.floor(index / 2) + 1;
     return noise * curveFactor ** (index % 2 === 0 ? distance : -distance);

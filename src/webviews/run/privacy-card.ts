@@ -54,7 +54,7 @@ function named(names: Readonly<Record<string, StringKey>>, name: string, strings
 }
 
 /** The card's facts. */
-export function privacyFacts(record: PrivacyAnswer, strings: Strings, formats: Formats): readonly Fact[] {
+function privacyFacts(record: PrivacyAnswer, strings: Strings, formats: Formats): readonly Fact[] {
   const { ledger, released, repeated, epsilon, planned } = record;
   const steps = fill(strings.stepsReleased, {
     n: formats.integer(released),

@@ -70,7 +70,7 @@ describe('a plan as a configuration', () => {
         const state = plannedState(inputs, writtenPrivacy(inputs, noise), {}, {});
         const text = configurationText(state, { tasks: taskChoices(), methods: methodChoices() });
         const configuration = resolveConfiguration(
-          parseConfiguration(text, '/work/a.peft.json', installedCatalogue),
+          parseConfiguration(text, '/project/a.peft.json', installedCatalogue),
           installedCatalogue,
           { isFolder: () => false, exists: () => true },
         );

@@ -134,11 +134,7 @@ function isGiven(objective: Objective): boolean {
 /** The name of the scalar that each example's loss is multiplied with. */
 export const LOSS_SCALE = 'loss_scale';
 
-function encoderSizes({
-  encoder,
-  hasPooler,
-  texts = 'pair',
-}: Omit<ModelPlan, 'method' | 'objective'>): EncoderSizes {
+function encoderSizes({ encoder, hasPooler, texts = 'pair' }: Omit<ModelPlan, 'method' | 'objective'>): EncoderSizes {
   const { family, hiddenSize, embeddingSize, intermediateSize, layers, attentionHeads } = encoder;
   const sizes = { family, hiddenSize, embeddingSize, intermediateSize, layers, attentionHeads };
   return { ...sizes, hasPooler, texts, specialTokens: specialTokenCounts(encoder) };

@@ -20,6 +20,8 @@ export interface StepWork {
   readonly flops: number;
   /** Operations of the graph: each costs a device some time, however small it is. */
   readonly operations: number;
+  /** Whether products with frozen matrices are computed with 8-bit integers, which the CPU alone does. */
+  readonly eightBit?: boolean;
 }
 
 /** What computes, and why. */
@@ -151,6 +153,8 @@ export async function chooseDevice(
   probe: Probe = runProbe,
 ): Promise<DeviceChoice> {
   const threads = wish.threads ?? Math.min(availableParallelism(), MOST_THREADS);
+  if (wish.provider === 'auto' && work?.eightBit === true)
+    return { device: { provider: 'cpu', threads, reason: 'automatic: only the CPU computes in 8 bits' }, warnings: [] };
   if (wish.provider === 'auto') return chooseAutomatically(threads, work, facts, probe);
   const device: Device =
     wish.index === undefined

@@ -81,6 +81,28 @@ export function frozenWeights(model: ModelGraph, checkpoint: EncoderCheckpoint, 
   return source;
 }
 
+/** Tensors of an encoder as float32, by their names without prefix. @throws Error where it has no such tensor */
+export async function readEncoderTensors(
+  checkpoint: EncoderCheckpoint,
+  names: ReadonlySet<string>,
+): Promise<ReadonlyMap<string, Float32Array>> {
+  const wanted = new Map<string, Map<string, string>>();
+  for (const name of names) {
+    const tensor = checkpoint.tensors.get(name);
+    if (tensor === undefined) throw new Error(`the checkpoint has no ${name}`);
+    wanted.set(tensor.file, (wanted.get(tensor.file) ?? new Map<string, string>()).set(tensor.name, name));
+  }
+  const values = new Map<string, Float32Array>();
+  for (const [file, inFiles] of wanted) {
+    for (const [inFile, { data }] of await readTensors(file, inFiles.keys())) {
+      const name = inFiles.get(inFile);
+      if (name === undefined || !(data instanceof Float32Array)) throw new Error(`${inFile} was not read as float32`);
+      values.set(name, data);
+    }
+  }
+  return values;
+}
+
 /** Rows of the word embeddings. @throws Error where one lies outside the table */
 async function wordRows(checkpoint: EncoderCheckpoint, rows: ArrayLike<number>): Promise<Float32Array> {
   const { config } = checkpoint;
@@ -110,7 +132,7 @@ export async function startValues(
   maskToken?: number,
 ): Promise<Map<string, Float32Array>> {
   const values = new Map<string, Float32Array>();
-  const wanted = new Map<string, Map<string, string>>();
+  const wanted = new Map<string, string>();
   for (const { name, shape, initialiser } of model.trained) {
     if (isDrawn(initialiser)) {
       values.set(name, draw(initialiser, name, shape, seed));
@@ -132,17 +154,12 @@ export async function startValues(
       continue;
     }
     locate(checkpoint, initialiser.tensor, shape);
-    const tensor = checkpoint.tensors.get(initialiser.tensor);
-    if (tensor === undefined) continue;
-    const inFile = wanted.get(tensor.file) ?? new Map<string, string>();
-    wanted.set(tensor.file, inFile.set(tensor.name, name));
+    wanted.set(name, initialiser.tensor);
   }
-  for (const [file, names] of wanted) {
-    for (const [inFile, { data }] of await readTensors(file, names.keys())) {
-      const name = names.get(inFile);
-      if (name === undefined || !(data instanceof Float32Array)) throw new Error(`${inFile} was not read as float32`);
-      values.set(name, data);
-    }
+  const read = await readEncoderTensors(checkpoint, new Set(wanted.values()));
+  for (const [name, tensor] of wanted) {
+    const data = read.get(tensor);
+    if (data !== undefined) values.set(name, data);
   }
   return values;
 }

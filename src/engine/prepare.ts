@@ -67,7 +67,11 @@ function stepWork({ config }: EncoderCheckpoint, { settings, task }: TrainingReq
   const { layers, hiddenSize, intermediateSize } = config;
   const tokens = (settings.batchSize * Math.min(task.maxLength, usablePositions(config))) / 2;
   const weights = layers * (4 * hiddenSize ** 2 + 2 * hiddenSize * intermediateSize);
-  return { flops: 2 * 2 * weights * tokens, operations: OPERATIONS_A_LAYER * layers };
+  return {
+    flops: 2 * 2 * weights * tokens,
+    operations: OPERATIONS_A_LAYER * layers,
+    eightBit: settings.frozenPrecision === 'int8',
+  };
 }
 
 /**

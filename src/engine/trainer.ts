@@ -1,11 +1,15 @@
+import { UserError } from '../base/errors.ts';
 import { combineSplits } from '../tasks/metrics.ts';
-import type { Executable } from './backends/backend.ts';
+import type { CompileOptions, Executable } from './backends/backend.ts';
 import { unlimitedRoom, type Room } from './batch-parts.ts';
 import { batchCount, trainingOrder } from './data/batches.ts';
 import { lengthsOf } from './data/dataset.ts';
 import { frozenWeights, startValues } from './encoder-checkpoint.ts';
 import { evaluate } from './evaluate.ts';
 import type { NamedTensors } from './feeds.ts';
+import { eightBitPlan } from './frozen-precision.ts';
+import { frozenProducts } from './graph/frozen-products.ts';
+import type { Value } from './graph/value.ts';
 import { buildModel, countParameters, gradientsOf, type ModelGraph } from './model-graph.ts';
 import {
   adamWTensors,
@@ -114,7 +118,7 @@ export async function train(setup: TrainingSetup, host: TrainingHost, from?: Tra
       ? { loss: model.loss, ...gradientsOf(model, { recompute }) }
       : privateOutputs(model, setup.privacy.clipping, { recompute });
   const weights = frozenWeights(model, setup.checkpoint, setup.settings.seed);
-  const executable = await setup.backend.compile(outputs, weights, setup.device);
+  const executable = await setup.backend.compile(outputs, weights, await compileOptions(setup, model, outputs));
   const frozen = model.frozen.reduce((sum, { shape }) => sum + shape.reduce((size, dim) => size * dim, 1), 0);
   host.emit({
     type: 'started',
@@ -131,6 +135,22 @@ export async function train(setup: TrainingSetup, host: TrainingHost, from?: Tra
     await executable.dispose();
     await session.evaluation?.dispose();
   }
+}
+
+/** @throws UserError where 8-bit products are asked for and the method leaves none to compute so */
+async function compileOptions(
+  { device, settings, method, checkpoint }: TrainingSetup,
+  model: ModelGraph,
+  outputs: Readonly<Record<string, Value>>,
+): Promise<CompileOptions> {
+  if (settings.frozenPrecision !== 'int8') return device;
+  const eightBit = await eightBitPlan(model, checkpoint);
+  if (frozenProducts(Object.values(outputs), eightBit).size === 0)
+    throw new UserError(
+      `training.frozenPrecision is "int8", but ${method.id} leaves no matrix of the encoder's layers as it is`,
+      'Leave the precision at "float32", or choose a method that keeps the encoder frozen.',
+    );
+  return { ...device, eightBit };
 }
 
 async function openSession(setup: TrainingSetup, host: TrainingHost, from: TrainerState | undefined): Promise<Session> {
@@ -300,7 +320,8 @@ async function compileForEvaluation(setup: TrainingSetup): Promise<Executable> {
   if (logits === undefined) throw new Error('the model gives no logits');
   const weights = frozenWeights(model, setup.checkpoint, setup.settings.seed);
   // Scores of a whole vocabulary are many; that the right word has the greatest one is all that is asked.
-  return setup.backend.compile(right === undefined ? { logits, losses } : { right, losses }, weights, setup.device);
+  const outputs = right === undefined ? { logits, losses } : { right, losses };
+  return setup.backend.compile(outputs, weights, await compileOptions(setup, model, outputs));
 }
 
 /** Evaluates every split, and saves the model when its score is the best so far. */

@@ -27,6 +27,8 @@ export interface TrainingSettings {
   readonly dropout: number | undefined;
   /** Keep what enters each layer alone for the backward half, and compute the layer's inside again: less memory for more time. */
   readonly recompute?: boolean;
+  /** What the encoder's frozen matrices are multiplied as; float32 when absent. */
+  readonly frozenPrecision?: 'float32' | 'int8';
   readonly seed: number;
   readonly evaluateEvery: 'epoch' | number;
   readonly checkpointEvery: 'epoch' | number;

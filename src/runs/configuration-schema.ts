@@ -168,6 +168,12 @@ const training = z
       .describe(
         "Keep only what enters each of the encoder's layers for the backward pass, and compute the layer's inside once more there: a larger batch fits into memory, and a step takes up to a third longer. It changes no result beyond rounding.",
       ),
+    frozenPrecision: z
+      .enum(['float32', 'int8'])
+      .default('float32')
+      .describe(
+        "What the frozen matrices of the encoder's layers are multiplied as. With int8 both are rounded to 8 bits, each row and each column on a scale of its own: up to twice as fast on a CPU, gradients point almost where they did, and scores may differ a little. On the CPU only.",
+      ),
     examples: positive
       .exactOptional()
       .describe('Train on that many examples, drawn by the seed with the proportions of the labels kept.'),
@@ -413,6 +419,24 @@ function refuseVoidPrivacy({
   });
 }
 
+/** Refuses 8-bit products on a device that has none, before a run waits in a queue for it. */
+function refuseEightBit({
+  value,
+  issues,
+}: z.core.ParsePayload<{
+  readonly training: { readonly frozenPrecision: 'float32' | 'int8' };
+  readonly device: { readonly provider: string };
+}>): void {
+  const { training, device } = value;
+  if (training.frozenPrecision === 'float32' || device.provider === 'auto' || device.provider === 'cpu') return;
+  issues.push({
+    code: 'custom',
+    message: `int8 computes on the CPU alone, not on ${device.provider}; set device to "cpu", or leave the precision at "float32"`,
+    path: ['training', 'frozenPrecision'],
+    input: training.frozenPrecision,
+  });
+}
+
 function build(catalogue: Catalogue) {
   const written = z.strictObject({
     name: text(200).exactOptional().describe('A name for people.'),
@@ -426,20 +450,23 @@ function build(catalogue: Catalogue) {
     tags: z.array(text(100)).max(100).exactOptional().describe('Labels to find the run by.'),
     note: z.string().max(100_000).exactOptional().describe('Free text.'),
   });
-  return written.check(refuseVoidPrivacy).transform((configuration, context) => {
-    // An unknown key alone does not keep a transform from being run, but the method may be none then.
-    if (context.issues.length > 0) return z.NEVER;
-    const { privacy: asked, ...rest } = configuration;
-    const { method, training } = rest;
-    const own = catalogue.methods.training?.(method.id);
-    const { maxGradNorm = usualClippingNorm, ...privately } = catalogue.methods.privately?.(method.id) ?? {};
-    const privacy = asked === undefined ? undefined : { maxGradNorm, ...asked };
-    return {
-      ...rest,
-      training: { ...usualTraining, ...own, ...(privacy === undefined ? {} : privately), ...training },
-      ...(privacy === undefined ? {} : { privacy }),
-    };
-  });
+  return written
+    .check(refuseVoidPrivacy)
+    .check(refuseEightBit)
+    .transform((configuration, context) => {
+      // An unknown key alone does not keep a transform from being run, but the method may be none then.
+      if (context.issues.length > 0) return z.NEVER;
+      const { privacy: asked, ...rest } = configuration;
+      const { method, training } = rest;
+      const own = catalogue.methods.training?.(method.id);
+      const { maxGradNorm = usualClippingNorm, ...privately } = catalogue.methods.privately?.(method.id) ?? {};
+      const privacy = asked === undefined ? undefined : { maxGradNorm, ...asked };
+      return {
+        ...rest,
+        training: { ...usualTraining, ...own, ...(privacy === undefined ? {} : privately), ...training },
+        ...(privacy === undefined ? {} : { privacy }),
+      };
+    });
 }
 
 export type ConfigurationSchema = ReturnType<typeof build>;

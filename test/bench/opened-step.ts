@@ -2,6 +2,7 @@ import type { TensorData } from '../../src/engine/backends/backend.ts';
 import { onnxBackend } from '../../src/engine/backends/onnx/onnx-backend.ts';
 import { frozenWeights, openEncoder, startValues } from '../../src/engine/encoder-checkpoint.ts';
 import { dropoutWords, encoderFeeds, specialPositions, type NamedTensors } from '../../src/engine/feeds.ts';
+import { eightBitPlan } from '../../src/engine/frozen-precision.ts';
 import { gradientsOf, LOSS_SCALE } from '../../src/engine/model-graph.ts';
 import { createAdamW, defaultAdamW, stepAdamW, type Trained } from '../../src/engine/optimisers/adamw.ts';
 import { weightDecayOf } from '../../src/engine/optimisers/weight-decay.ts';
@@ -27,6 +28,7 @@ export async function openStep(plan: StepPlan, profile?: string): Promise<Opened
   const executable = await onnxBackend.compile(outputs, frozenWeights(model, checkpoint, SEED), {
     provider: 'cpu',
     threads: plan.threads,
+    ...(plan.frozenPrecision === 'int8' ? { eightBit: await eightBitPlan(model, checkpoint) } : {}),
     ...(profile === undefined ? {} : { profile }),
   });
   const compileSeconds = (performance.now() - began) / 1000;

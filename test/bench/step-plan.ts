@@ -21,6 +21,8 @@ export const stepPlan = z.object({
   weightDecay: z.number(),
   /** Our side alone: keep what enters each layer, and compute its inside again. */
   recompute: z.boolean().exactOptional(),
+  /** Our side alone: what the encoder's frozen matrices are multiplied as. */
+  frozenPrecision: z.enum(['float32', 'int8']).exactOptional(),
 });
 
 export type StepPlan = z.output<typeof stepPlan>;

@@ -1,5 +1,6 @@
 import { assembleBatch } from '../../src/engine/data/batches.ts';
 import type { TensorData } from '../../src/engine/backends/backend.ts';
+import type { Dataset } from '../../src/engine/data/dataset.ts';
 import { frozenWeights, type EncoderCheckpoint } from '../../src/engine/encoder-checkpoint.ts';
 import { batchFeeds, dropoutWords } from '../../src/engine/feeds.ts';
 import type { Value } from '../../src/engine/graph/value.ts';
@@ -15,8 +16,16 @@ import { trainedFeeds } from '../../src/engine/training-step.ts';
 import type { WeightSource } from '../../src/engine/backends/backend.ts';
 import { makeSequences, noisyValues, planOf, smallOptions } from './method-model.ts';
 
-const EXAMPLES = 3;
+/** The mask token's id, in the tiny encoder as in the one that ships. */
 const MASK = 4;
+
+/** How a step differs from the usual one. */
+export interface StepChanges extends BackwardMode {
+  readonly sequences?: Dataset;
+  /** Deviation of the noise on what is trained. */
+  readonly deviation?: number;
+  readonly options?: Readonly<Record<string, unknown>>;
+}
 
 /** A training step of a method on a tiny encoder, ready to be compiled and run. */
 export interface MethodStep {
@@ -34,14 +43,14 @@ export async function methodStep(
   checkpoint: EncoderCheckpoint,
   id: string,
   kind: 'plain' | 'private',
-  mode: BackwardMode = {},
+  { sequences = makeSequences(3, 5), deviation = 0.05, options = smallOptions[id] ?? {}, ...mode }: StepChanges = {},
 ): Promise<MethodStep> {
   const { config } = checkpoint;
-  const model = buildModel(planOf(checkpoint, id, smallOptions[id] ?? {}), { dropout: 0.1 });
-  const data = makeSequences(EXAMPLES, 5);
+  const model = buildModel(planOf(checkpoint, id, options), { dropout: 0.1 });
+  const { count } = sequences;
   const batch = assembleBatch(
-    data,
-    Uint32Array.from({ length: EXAMPLES }, (_, index) => index),
+    sequences,
+    Uint32Array.from({ length: count }, (_, index) => index),
     {
       padId: config.padTokenId,
     },
@@ -60,10 +69,14 @@ export async function methodStep(
     feeds: {
       ...batchFeeds(batch, config, model.readsMask ? MASK : undefined, model.specialTokens),
       ...dropoutWords(model.dropoutSites, sizes, { seed: 1, step: 3, microBatch: 0 }),
-      ...trainedFeeds(model, await noisyValues(model, checkpoint, 0.05)),
-      [LOSS_SCALE]: scalar(1 / EXAMPLES),
+      ...trainedFeeds(model, await noisyValues(model, checkpoint, deviation)),
+      [LOSS_SCALE]: scalar(1 / count),
       max_grad_norm: scalar(0.5),
-      example_weights: { dtype: 'float32', shape: [EXAMPLES], data: Float32Array.of(1, 0, 1) },
+      example_weights: {
+        dtype: 'float32',
+        shape: [count],
+        data: Float32Array.from({ length: count }, (_, index) => (index === 1 ? 0 : 1)),
+      },
     },
   };
 }

@@ -1,3 +1,4 @@
+import { UserError } from '../../base/errors.ts';
 import type { Value } from '../graph/value.ts';
 
 /** A tensor outside a graph: row-major elements. Booleans are bytes of 0 and 1. */
@@ -23,6 +24,12 @@ export type WeightLocation =
 /** The frozen weights of a graph, by the names of its `weight` values. */
 export type WeightSource = ReadonlyMap<string, WeightLocation>;
 
+/**
+ * Frozen matrices `[out, in]` by name, each with the size of the numbers in every one of the `in` channels of the rows that it is
+ * multiplied with, up to a common factor; undefined where nothing is known of them.
+ */
+export type EightBitPlan = ReadonlyMap<string, Float32Array | undefined>;
+
 export interface CompileOptions {
   /** What computes: `cpu`, or another of the backend's providers. */
   readonly provider: string;
@@ -32,6 +39,8 @@ export interface CompileOptions {
   readonly index?: number;
   /** Trade memory for a little speed (the runtime's memory patterns). */
   readonly memoryPattern?: boolean;
+  /** Frozen matrices whose products with rows are computed with 8-bit integers. Only the CPU of the ONNX backend does that. */
+  readonly eightBit?: EightBitPlan;
   /**
    * Where a path begins at which a file is written that says of each operation what computed it and how long that took; written when
    * the executable is disposed of.
@@ -42,6 +51,14 @@ export interface CompileOptions {
 /** A graph did not fit into the device's memory. What it had taken is free again; with smaller feeds it may fit. */
 export class OutOfMemoryError extends Error {
   override readonly name = 'OutOfMemoryError';
+}
+
+/** What compiling throws where products are asked for in 8 bits that a provider does not have. */
+export function noEightBitProducts(provider: string): UserError {
+  return new UserError(
+    `training.frozenPrecision "int8" computes on the CPU alone, not on ${provider}`,
+    'Set device.provider to "cpu", or leave the precision at "float32".',
+  );
 }
 
 /** A compiled graph, ready to run at any batch size and length. */

@@ -1,5 +1,6 @@
 import { open, realpath, stat } from 'node:fs/promises';
 import { FileError } from '../../base/errors.ts';
+import { widen } from '../half.ts';
 import type { WeightLocation } from './backend.ts';
 
 type FileWeight = WeightLocation & { readonly kind: 'file' };
@@ -43,4 +44,11 @@ export async function readRange({ file, offset, byteLength }: FileWeight): Promi
   } finally {
     await handle.close();
   }
+}
+
+/** The numbers of a weight; 16-bit ones are widened. @throws FileError if its file ends before them */
+export async function readWeight(location: WeightLocation): Promise<Float32Array | Int32Array> {
+  if (location.kind === 'data') return location.data;
+  const { buffer } = await readRange(location);
+  return location.dtype === 'F32' ? new Float32Array(buffer) : widen(location.dtype, new Uint16Array(buffer));
 }

@@ -120,6 +120,13 @@ describe('the choice of a device', () => {
     expect(likelyProvider(machine)).toBe('cuda');
   });
 
+  it('is the CPU without a try where products are wanted in 8 bits', async () => {
+    const none: Probe = () => Promise.reject(new Error('nothing is to be tried'));
+    const { device, warnings } = await chooseDevice(auto, { flops: 1, operations: 1, eightBit: true }, machine, none);
+    expect(device).toMatchObject({ provider: 'cpu', reason: 'automatic: only the CPU computes in 8 bits' });
+    expect(warnings).toEqual([]);
+  });
+
   it('tells of a GPU that lies idle for want of a driver', async () => {
     const facts = { ...machine, providers: ['cpu', 'webgpu'], vulkan: { ...vulkan, drivers: [] } };
     const { device, warnings } = await chooseDevice(auto, undefined, facts, probing({}).probe);

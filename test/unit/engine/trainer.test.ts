@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { UserError } from '../../../src/base/errors.ts';
 import { randomStream } from '../../../src/base/random.ts';
 import type { Backend } from '../../../src/engine/backends/backend.ts';
 import { onnxBackend } from '../../../src/engine/backends/onnx/onnx-backend.ts';
@@ -224,6 +225,26 @@ describe('training', () => {
     expect(attentions).toEqual([layers, layers, 2 * layers - 1, layers]);
     expect(recomputed).toHaveLength(kept.length);
     recomputed.forEach((loss, index) => expect(loss).toBeCloseTo(kept[index] ?? NaN, 5));
+  });
+
+  it('trains and evaluates with the frozen matrices in 8 bits where it is asked to', async () => {
+    const losses = async (changed: Partial<TrainingSettings>): Promise<readonly number[]> => {
+      const setup = makeSetup('lora', { length: { kind: 'epochs', epochs: 1 }, ...changed });
+      const { events } = await runTraining(setup);
+      return events.flatMap((event) => (event.type === 'step' || event.type === 'evaluation' ? [event.loss] : []));
+    };
+    const [exact, rounded] = [await losses({}), await losses({ frozenPrecision: 'int8' })];
+    expect(rounded).toHaveLength(exact.length);
+    rounded.forEach((loss, index) => expect(Math.abs(loss - (exact[index] ?? NaN))).toBeLessThan(0.05));
+    // Of steps and evaluation alike: each loss differs from that in float32.
+    rounded.forEach((loss, index) => expect(loss).not.toBe(exact[index]));
+    expect(await losses({ frozenPrecision: 'int8' })).toEqual(rounded);
+  });
+
+  it('refuses 8 bits where nothing stays frozen', async () => {
+    const refused = runTraining(makeSetup('full', { frozenPrecision: 'int8' }));
+    await expect(refused).rejects.toBeInstanceOf(UserError);
+    await expect(refused).rejects.toThrow('full leaves no matrix');
   });
 
   it('ends with a typed error at the step where the loss is no longer finite', async () => {

@@ -47,6 +47,17 @@ describe('reading a configuration', () => {
     expect(resolveConfiguration(declared, catalogue, nothing)).toMatchObject({ privacy: { publicEvaluation: true } });
   });
 
+  it('takes 8-bit products where the CPU computes, and refuses them on a device that has none', () => {
+    const text = (device: string): string =>
+      `{ "model": "a/b", "task": "sst2", "method": "lora", "training": { "frozenPrecision": "int8" }, "device": "${device}" }`;
+    for (const device of ['auto', 'cpu'])
+      expect(resolveConfiguration(parse(text(device)), catalogue, nothing).training.frozenPrecision).toBe('int8');
+    for (const device of ['webgpu', 'tfjs', 'cuda'])
+      expect(thrown(() => parse(text(device))).message).toMatch(
+        new RegExp(`training\\.frozenPrecision.*on the CPU alone, not on ${device}`),
+      );
+  });
+
   it('trains privately as the method wants it then, where nothing else is said', () => {
     const read = (text: string) => resolveConfiguration(parse(text), catalogue, nothing);
     const slash = '{ "model": "a/b", "task": "sst2", "method": "slash"';
@@ -94,6 +105,7 @@ describe('reading a configuration', () => {
         maxGradNorm: 1,
         adam: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
         recompute: false,
+        frozenPrecision: 'float32',
         seed: 0,
         evaluateEvery: 'epoch',
         checkpointEvery: 'epoch',

@@ -20,7 +20,7 @@ export type Tensor = string;
 export type Attribute = bigint | number | string | readonly bigint[];
 export type Attributes = Readonly<Record<string, Attribute>>;
 
-export type StoredDType = DType | 'float16' | 'bfloat16';
+export type StoredDType = DType | 'float16' | 'bfloat16' | 'int8' | 'uint8';
 
 /** Where an initialiser's bytes are: in the model, or in a file beside it. */
 export type InitialiserData =
@@ -34,6 +34,7 @@ export interface ModelWriter {
   /** A stored tensor. @throws Error if the name is taken */
   initialiser(name: string, dtype: StoredDType, shape: readonly number[], data: InitialiserData): Tensor;
   constant(dtype: DType, shape: readonly number[], data: readonly number[]): Tensor;
+  /** @param type an operator of ONNX, or of the runtime's own with its domain before it: `com.microsoft.MatMulIntegerToFloat` */
   node(type: string, inputs: readonly Tensor[], attributes?: Attributes): Tensor;
   /** A node with several outputs; of those after the first, what nobody reads is left out of the model. */
   nodes(type: string, inputs: readonly Tensor[], attributes: Attributes, outputs: number): readonly Tensor[];
@@ -47,6 +48,9 @@ export interface ModelWriter {
 const OPSET_VERSION = 21n;
 const IR_VERSION = 10n;
 
+/** Operators that the runtime has beside ONNX's. */
+const RUNTIME_DOMAIN = 'com.microsoft';
+
 const elementTypes: Readonly<Record<StoredDType, number>> = {
   float32: TensorProto_DataType.FLOAT,
   int32: TensorProto_DataType.INT32,
@@ -54,6 +58,8 @@ const elementTypes: Readonly<Record<StoredDType, number>> = {
   bool: TensorProto_DataType.BOOL,
   float16: TensorProto_DataType.FLOAT16,
   bfloat16: TensorProto_DataType.BFLOAT16,
+  int8: TensorProto_DataType.INT8,
+  uint8: TensorProto_DataType.UINT8,
 };
 
 /** ONNX's number for an element type, as the attribute of Cast wants it. */
@@ -155,9 +161,12 @@ function nodeMessage(
 ): MessageInitShape<typeof NodeProtoSchema> {
   const outputs = record.outputs.map((output, at) => (at === 0 || read.has(output) ? output : ''));
   while (outputs.at(-1) === '') outputs.pop();
+  const own = record.type.startsWith(`${RUNTIME_DOMAIN}.`);
+  const opType = own ? record.type.slice(RUNTIME_DOMAIN.length + 1) : record.type;
   return {
-    name: `${record.type}_${index}`,
-    opType: record.type,
+    name: `${opType}_${index}`,
+    opType,
+    domain: own ? RUNTIME_DOMAIN : '',
     input: [...record.inputs],
     output: outputs,
     attribute: Object.entries(record.attributes).map(([name, attribute]) => attributeMessage(name, attribute)),
@@ -237,7 +246,10 @@ export function createModelWriter(): ModelWriter {
       const readNames = new Set([...asked, ...ordered.flatMap((record) => record.inputs)]);
       return create(ModelProtoSchema, {
         irVersion: IR_VERSION,
-        opsetImport: [{ domain: '', version: OPSET_VERSION }],
+        opsetImport: [
+          { domain: '', version: OPSET_VERSION },
+          { domain: RUNTIME_DOMAIN, version: 1n },
+        ],
         producerName: 'peft-lab',
         graph: {
           name: 'graph',

@@ -3,7 +3,9 @@ import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import { messageOf, UserError } from '../../../base/errors.ts';
 import { suggestion } from '../../../base/suggest.ts';
 import type { Value } from '../../graph/value.ts';
+import { frozenProducts } from '../../graph/frozen-products.ts';
 import {
+  noEightBitProducts,
   OutOfMemoryError,
   type Backend,
   type CompileOptions,
@@ -13,11 +15,13 @@ import {
 } from '../backend.ts';
 import { bindFeeds, type Feeds } from '../feeds.ts';
 import { weightNames } from '../weight-checks.ts';
+import { EIGHT_BITS, SEVEN_BITS, type EightBitMatrices } from './eight-bit.ts';
 import { lower, type LoweredGraph } from './lower.ts';
+import { createModelWriter } from './model-writer.ts';
 import { runtimeRequire } from './runtime-location.ts';
 import { addedProviders, installAdvice, startAdvice } from './providers.ts';
 import { serialiseModel } from './serialise.ts';
-import { commonFolder, placeWeights, type FindFolder, type PlacedWeights } from './weights.ts';
+import { commonFolder, placeWeights, roundWeights, type FindFolder, type PlacedWeights } from './weights.ts';
 
 type Runtime = typeof onnxruntime;
 
@@ -165,6 +169,47 @@ function makeExecutable(
   };
 }
 
+/** Columns and terms of the product that is tried: enough for the kernel that large products use. */
+const [TRIED_COLUMNS, TRIED_TERMS] = [16, 64];
+
+/** Whether the processor's products of bytes are exact with the greatest of them: where two are added in 16 bits they are not. */
+async function multipliesBytesExactly(runtime: Runtime): Promise<boolean> {
+  const writer = createModelWriter();
+  const bytes = (name: string, dtype: 'int8' | 'uint8', shape: readonly number[], value: number): string =>
+    writer.initialiser(name, dtype, shape, {
+      kind: 'inline',
+      bytes: new Uint8Array(shape.reduce((a, b) => a * b)).fill(value),
+    });
+  const [most, mostWeight] = [255, EIGHT_BITS];
+  const product = writer.node('MatMulInteger', [
+    bytes('rows', 'uint8', [TRIED_COLUMNS, TRIED_TERMS], most),
+    bytes('matrix', 'int8', [TRIED_TERMS, TRIED_COLUMNS], mostWeight),
+  ]);
+  const name = writer.output('product', product, 'int32', [TRIED_COLUMNS, TRIED_COLUMNS]);
+  const session = await runtime.InferenceSession.create(serialiseModel(writer.finish()), { intraOpNumThreads: 1 });
+  try {
+    const sums = (await session.run({}))[name]?.data;
+    return sums instanceof Int32Array && sums.every((sum) => sum === TRIED_TERMS * most * mostWeight);
+  } finally {
+    await session.release();
+  }
+}
+
+let greatestWeight: Promise<number> | undefined;
+
+/** The frozen matrices in 8 bits that a compilation asks for. @throws UserError on a provider that has no such products */
+async function eightBitMatrices(
+  runtime: Runtime,
+  outputs: Readonly<Record<string, Value>>,
+  source: WeightSource,
+  { provider, eightBit }: CompileOptions,
+): Promise<EightBitMatrices> {
+  if (eightBit === undefined) return new Map();
+  if (provider !== 'cpu') throw noEightBitProducts(provider);
+  greatestWeight ??= multipliesBytesExactly(runtime).then((exactly) => (exactly ? EIGHT_BITS : SEVEN_BITS));
+  return roundWeights(frozenProducts(Object.values(outputs), eightBit), source, eightBit, await greatestWeight);
+}
+
 /**
  * See {@link Backend}.
  * @param findFolder where the runtime may read the weights' files from
@@ -184,7 +229,8 @@ export async function compileGraph(
     throw new UserError(`there is no execution provider ${provider} here`, advice ?? suggestion(provider, providers));
   }
   const weights = await placeWeights(weightNames(Object.values(outputs)), source, findFolder);
-  const graph = lower(outputs, weights.weights, provider);
+  const eightBit = await eightBitMatrices(runtime, outputs, source, options);
+  const graph = lower(outputs, weights.weights, { provider, eightBit });
   try {
     const session = await createSession(runtime, graph, weights, options);
     return makeExecutable(runtime, session, graph, options.profile !== undefined);

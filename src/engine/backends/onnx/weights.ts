@@ -1,7 +1,9 @@
 import path from 'node:path';
-import type { WeightLocation, WeightSource } from '../backend.ts';
+import type { EightBitPlan, WeightLocation, WeightSource } from '../backend.ts';
+import type { Reading } from '../../graph/frozen-products.ts';
 import { locateWeights } from '../weight-checks.ts';
-import { readRange, realFiles } from '../weight-files.ts';
+import { readRange, readWeight, realFiles } from '../weight-files.ts';
+import { toEightBits, type EightBitMatrices, type RoundedMatrix } from './eight-bit.ts';
 import type { PlacedWeight } from './lower.ts';
 
 /** Frozen weights as a model can refer to them. */
@@ -70,4 +72,30 @@ export async function placeWeights(
     });
   }
   return { weights, folder, bytes };
+}
+
+/**
+ * Reads frozen matrices and rounds them to 8-bit integers, once for each way in which a graph reads them.
+ * @param plan what is known of the rows that each is multiplied with
+ * @param limit the greatest magnitude of an integer
+ * @throws Error if a weight is not in `source`; FileError if its file cannot be read or is too short
+ */
+export async function roundWeights(
+  readings: ReadonlyMap<string, ReadonlySet<Reading>>,
+  source: WeightSource,
+  plan: EightBitPlan,
+  limit: number,
+): Promise<EightBitMatrices> {
+  const matrices = new Map<string, RoundedMatrix>();
+  for (const [name, location] of locateWeights([...readings.keys()], source)) {
+    const numbers = await readWeight(location);
+    const [out, inner] = location.shape;
+    if (!(numbers instanceof Float32Array) || out === undefined || inner === undefined)
+      throw new Error(`${name} is no matrix of numbers`);
+    const rounded = [...(readings.get(name) ?? [])].map(
+      (reading) => [reading, toEightBits(numbers, [out, inner], reading, limit, plan.get(name))] as const,
+    );
+    matrices.set(name, Object.fromEntries(rounded));
+  }
+  return matrices;
 }

@@ -2,11 +2,10 @@ import { setImmediate } from 'node:timers/promises';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { Bindings } from '../../graph/dims.ts';
 import { describeValue, type Value } from '../../graph/value.ts';
-import { widen } from '../../half.ts';
-import type { Backend, Executable, TensorData, WeightLocation, WeightSource } from '../backend.ts';
+import { noEightBitProducts, type Backend, type Executable, type TensorData, type WeightSource } from '../backend.ts';
 import { bindFeeds, type Feeds } from '../feeds.ts';
 import { checkWeight, locateWeights, weightNames } from '../weight-checks.ts';
-import { readRange, realFiles } from '../weight-files.ts';
+import { readWeight, realFiles } from '../weight-files.ts';
 import { execute } from './execute.ts';
 import { findTfjs, type TfjsLibrary } from './library.ts';
 import { isResident, planGraph, type Plan } from './plan.ts';
@@ -53,12 +52,6 @@ async function fromTensor(tensor: Tensor, { dtype }: Value): Promise<TensorData>
 function constantTensor(tf: Tfjs, value: Value, data: readonly number[]): Tensor {
   if (value.dtype === 'int64') narrowed(value, BigInt64Array.from(data, BigInt));
   return tf.tensor([...data], value.shape as number[], tfjsDTypes[value.dtype]);
-}
-
-async function readWeight(location: WeightLocation): Promise<Float32Array | Int32Array> {
-  if (location.kind === 'data') return location.data;
-  const { buffer } = await readRange(location);
-  return location.dtype === 'F32' ? new Float32Array(buffer) : widen(location.dtype, new Uint16Array(buffer));
 }
 
 /** The tensors of a plan that stay, by the steps' values. @throws Error, FileError where a weight is missing, ill-shaped or cannot be read */
@@ -144,7 +137,8 @@ function makeExecutable(
 export function backendOn(library: TfjsLibrary): Backend {
   return {
     name: TFJS,
-    async compile(outputs, weights) {
+    async compile(outputs, weights, { eightBit }) {
+      if (eightBit !== undefined) throw noEightBitProducts(TFJS);
       const plan = planGraph(outputs);
       return makeExecutable(library, outputs, plan, await makeResident(library.tf, plan, weights));
     },

@@ -113,7 +113,7 @@ describe('lowering', () => {
     const ids = input('ids', 'int32', [5, batch]);
     const outputs = { ids: slice(ids, 0, 1, 3), floats: slice(parameter('p', [5]), 0, 1, 3) };
     const types = (provider: string): readonly string[] =>
-      (lower(outputs, new Map(), provider).model.graph?.node ?? []).map(({ opType }) => opType);
+      (lower(outputs, new Map(), { provider }).model.graph?.node ?? []).map(({ opType }) => opType);
     const slicing = (provider: string): readonly string[] =>
       types(provider).filter((type) => type === 'Slice' || type === 'Gather');
     expect(slicing('cpu')).toEqual(['Slice', 'Slice']);

@@ -2,10 +2,12 @@ import { UserError } from '../base/errors.ts';
 import { OutOfMemoryError, type TensorData } from './backends/backend.ts';
 import type { NamedTensors } from './feeds.ts';
 
-/** Batches that do not fit into the device's memory, computed in parts. */
+/** Batches that do not fit into the device's memory, or not well into a processor's caches, computed in parts. */
 
-/** What the device's memory has been seen not to hold; it lives as long as a training. */
+/** What a device holds, and what its memory has been seen not to hold; it lives as long as a training. */
 export interface Room {
+  /** Tokens, padding included, of the largest pass that is not better split. */
+  readonly comfortable: number;
   /** Tokens, padding included, of the smallest pass that did not fit. */
   tooMany: number;
   /** Told when that changes. */
@@ -15,12 +17,8 @@ export interface Room {
 }
 
 /** No pass has failed yet. */
-export function unlimitedRoom(onChange?: Room['onChange'], advice?: string): Room {
-  return {
-    tooMany: Infinity,
-    ...(onChange === undefined ? {} : { onChange }),
-    ...(advice === undefined ? {} : { advice }),
-  };
+export function unlimitedRoom({ comfortable = Infinity, ...told }: Partial<Omit<Room, 'tooMany'>> = {}): Room {
+  return { comfortable, tooMany: Infinity, ...told };
 }
 
 /** Examples `from` to `to`, and what the device gave for them. */
@@ -31,8 +29,8 @@ export interface Part<T> {
 }
 
 /**
- * Runs a batch whole, or where that does not fit into the device's memory in halves, and these in halves again. What is too large is
- * remembered in `room` and not tried again.
+ * Runs a batch whole, or where that is more than the device is comfortable with or has memory for in halves, and these in halves again.
+ * What did not fit is remembered in `room` and not tried again.
  * @param shape of the batch
  * @param run computes the examples from one up to another
  * @returns the parts in their order
@@ -49,7 +47,7 @@ export async function runInParts<T>(
   for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
     const [from, to] = next;
     const count = to - from;
-    if (count === 1 || count * tokens < room.tooMany) {
+    if (count === 1 || (count * tokens <= room.comfortable && count * tokens < room.tooMany)) {
       try {
         parts.push({ from, to, result: await run(from, to) });
         continue;

@@ -2,7 +2,7 @@ import type { EncoderModule, EncoderTensor } from '../peft/method.ts';
 import type { EightBitPlan } from './backends/backend.ts';
 import { readEncoderTensors, type EncoderCheckpoint } from './encoder-checkpoint.ts';
 import { tensorName } from './encoders/tensor-names.ts';
-import type { ModelGraph, UsedTensor } from './model-graph.ts';
+import { layerMatrices, type ModelGraph, type UsedTensor } from './model-graph.ts';
 
 /** How many of its deviations a channel is taken to reach beyond its mean. */
 const REACH = 2;
@@ -33,9 +33,7 @@ function normBefore(
  */
 export async function eightBitPlan(model: ModelGraph, checkpoint: EncoderCheckpoint): Promise<EightBitPlan> {
   const { config } = checkpoint;
-  const matrices = model.encoder.filter(
-    ({ shape, tensor, value }) => tensor.layer !== undefined && shape.length === 2 && value.operation.kind === 'weight',
-  );
+  const matrices = layerMatrices(model).filter(({ value }) => value.operation.kind === 'weight');
   const read = await readerOf(checkpoint);
   const projected = config.embeddingSize !== config.hiddenSize;
   const sizesOf = ({ tensor }: UsedTensor): Float32Array | undefined => {

@@ -401,6 +401,11 @@ export function gradientsOf(
   );
 }
 
+/** The matrices of the encoder's layers, frozen ones and trained ones: almost all of a step's products are with these. */
+export function layerMatrices({ encoder }: Pick<ModelGraph, 'encoder'>): readonly UsedTensor[] {
+  return encoder.filter(({ shape, tensor }) => tensor.layer !== undefined && shape.length === 2);
+}
+
 /** Trained numbers by what they are counted as. */
 export interface ParameterCounts {
   readonly method: number;

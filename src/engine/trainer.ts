@@ -22,6 +22,7 @@ import {
 import { clipFactor } from './optimisers/clip.ts';
 import { learningRateAt, warmupSteps, type Schedule } from './optimisers/schedule.ts';
 import { weightDecayOf } from './optimisers/weight-decay.ts';
+import { comfortableTokens } from './pass-size.ts';
 import {
   computePrivateGradient,
   privateOutputs,
@@ -156,6 +157,8 @@ async function compileOptions(
 async function openSession(setup: TrainingSetup, host: TrainingHost, from: TrainerState | undefined): Promise<Session> {
   const { settings, checkpoint, train: data } = setup;
   const model = buildModel(modelPlanOf(setup), { dropout: settings.dropout ?? 'model' });
+  const comfortable = comfortableTokens(model, checkpoint.config, setup.device);
+  const onChange = (message: string): void => host.emit({ type: 'log', level: 'warning', message });
   const lengths = lengthsOfTraining(settings, data.count, setup.privacy?.samplingRate);
   const values = from?.values ?? (await startValues(model, checkpoint, settings.seed, setup.maskToken));
   const trained = model.trained.map(({ name, shape }): Trained => {
@@ -179,11 +182,14 @@ async function openSession(setup: TrainingSetup, host: TrainingHost, from: Train
     feeds: trainedFeeds(model, values),
     trained,
     optimiser: from === undefined ? createAdamW(trained) : restoreAdamW(trained, from.optimiserStep, from.optimiser),
-    room: unlimitedRoom(
-      (message) => host.emit({ type: 'log', level: 'warning', message }),
-      settings.recompute === true ? undefined : 'With training.recompute a step needs less memory, and takes longer.',
-    ),
-    evaluationRoom: unlimitedRoom((message) => host.emit({ type: 'log', level: 'warning', message })),
+    room: unlimitedRoom({
+      comfortable,
+      onChange,
+      ...(settings.recompute === true
+        ? {}
+        : { advice: 'With training.recompute a step needs less memory, and takes longer.' }),
+    }),
+    evaluationRoom: unlimitedRoom({ comfortable, onChange }),
     progress: from?.progress ?? atStart,
     evaluation: undefined,
   };

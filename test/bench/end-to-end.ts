@@ -14,6 +14,9 @@ import { mklOnItsIntelPath, peerFolder, type Python } from './python.ts';
 
 export const endToEndName = 'end-to-end/sst2/lora';
 
+/** What our side multiplies the frozen matrices as. */
+type Precision = 'float32' | 'int8';
+
 /** The run that both sides are given. */
 interface EndToEndPlan {
   readonly encoder: string;
@@ -81,13 +84,13 @@ async function writeData(from: string, to: string, examples: number, seed: numbe
 }
 
 /** Our side's configuration file. */
-async function writeConfiguration(plan: EndToEndPlan, file: string): Promise<void> {
+async function writeConfiguration(plan: EndToEndPlan, file: string, frozenPrecision: Precision): Promise<void> {
   const { encoder, data, maxLength, rank, alpha, threads, ...training } = plan;
   const configuration = {
     model: encoder,
     task: { id: 'sst2', data, maxLength },
     method: { id: 'lora', rank, alpha },
-    training: { ...training, schedule: 'linear' },
+    training: { ...training, schedule: 'linear', frozenPrecision },
     device: { provider: 'cpu', threads },
   };
   await writeFile(file, JSON.stringify(configuration));
@@ -142,8 +145,6 @@ export async function measureEndToEnd(
   await writeData(sources.sst2, plan.data, options.examples, plan.seed);
   const workspace = join(folder, 'workspace');
   await mkdir(workspace);
-  const configuration = join(folder, 'sst2.peft.json');
-  await writeConfiguration(plan, configuration);
   const side = (name: string, program: string, args: readonly string[], read: Side['read']): Side => ({
     ...{ name, program, args, environment: {}, aside: false, read },
     ...{ seconds: [], bytes: [], accuracies: [], phases: {} },
@@ -161,13 +162,15 @@ export async function measureEndToEnd(
     return [...usual, { ...peer(`${grouped}, MKL on its Intel path`, 'dynamic'), environment: intel, aside: true }];
   };
   const program = join(import.meta.dirname, '..', '..', 'bin', 'peft-lab.mjs');
-  const ours = side(
-    'peft-lab run',
-    process.execPath,
-    [program, '--json', '--folder', workspace, 'run', configuration],
-    readJournal,
-  );
-  const sides = [ours, ...peers()];
+  const ours = async (name: string, frozenPrecision: Precision): Promise<Side> => {
+    const configuration = join(folder, `sst2-${frozenPrecision}.peft.json`);
+    await writeConfiguration(plan, configuration, frozenPrecision);
+    const args = [program, '--json', '--folder', workspace, 'run', configuration];
+    return side(name, process.execPath, args, readJournal);
+  };
+  const [exact, rounded] = [await ours('peft-lab run', 'float32'), await ours('peft-lab run, int8', 'int8')];
+  const others = peers();
+  const sides = [exact, rounded, ...others];
   for (let round = 0; round < (options.quick ? 1 : 2); round++) {
     for (const each of sides) {
       const { stdout, seconds, peakBytes } = await runWatched(each.program, each.args, each.environment);
@@ -186,15 +189,20 @@ export async function measureEndToEnd(
     accuracy: Object.fromEntries(sides.map(({ name, accuracies }) => [name, median(accuracies)])),
     phases: Object.fromEntries(sides.map(({ name, phases }) => [name, phases])),
   };
-  const measured = (values: (side: Side) => readonly number[]): readonly [Measured, readonly Measured[]] => {
+  const compared = (
+    name: string,
+    unit: Comparison['unit'],
+    own: Side,
+    values: (side: Side) => readonly number[],
+  ): Comparison => {
     const of = (each: Side): Measured => ({
       ...{ name: each.name, aside: each.aside },
       ...{ value: median(values(each)), rounds: values(each) },
     });
-    return [of(ours), sides.slice(1).map(of)];
+    return compare(name, unit, of(own), others.map(of), details);
   };
-  return [
-    compare(endToEndName, 'seconds', ...measured(({ seconds }) => seconds), details),
-    compare(`${endToEndName}/memory`, 'bytes', ...measured(({ bytes }) => bytes), details),
-  ];
+  return [[endToEndName, exact] as const, [`${endToEndName}/int8`, rounded] as const].flatMap(([name, own]) => [
+    compared(name, 'seconds', own, ({ seconds }) => seconds),
+    compared(`${name}/memory`, 'bytes', own, ({ bytes }) => bytes),
+  ]);
 }

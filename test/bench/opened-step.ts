@@ -1,12 +1,15 @@
 import type { TensorData } from '../../src/engine/backends/backend.ts';
 import { onnxBackend } from '../../src/engine/backends/onnx/onnx-backend.ts';
+import { runInParts, sliceExamples, sumParts, unlimitedRoom } from '../../src/engine/batch-parts.ts';
 import { frozenWeights, openEncoder, startValues } from '../../src/engine/encoder-checkpoint.ts';
-import { dropoutWords, encoderFeeds, specialPositions, type NamedTensors } from '../../src/engine/feeds.ts';
+import { encoderFeeds, specialPositions, type NamedTensors } from '../../src/engine/feeds.ts';
 import { eightBitPlan } from '../../src/engine/frozen-precision.ts';
 import { gradientsOf, LOSS_SCALE } from '../../src/engine/model-graph.ts';
 import { createAdamW, defaultAdamW, stepAdamW, type Trained } from '../../src/engine/optimisers/adamw.ts';
 import { weightDecayOf } from '../../src/engine/optimisers/weight-decay.ts';
+import { comfortableTokens } from '../../src/engine/pass-size.ts';
 import { readTensors } from '../../src/engine/safetensors.ts';
+import { dropoutFeeds } from '../../src/engine/training-step.ts';
 import type { Stepped } from './inference.ts';
 import { modelOf, SEED, type StepPlan } from './step-plan.ts';
 
@@ -53,8 +56,11 @@ export async function openStep(plan: StepPlan, profile?: string): Promise<Opened
   const special = Uint8Array.from(ids, (_, at) =>
     at % plan.tokens === 0 || at % plan.tokens === plan.tokens - 1 ? 1 : 0,
   );
-  const feeds: NamedTensors = {
+  const shared: NamedTensors = {
     ...fed,
+    [LOSS_SCALE]: { dtype: 'float32', shape: [], data: Float32Array.of(1 / plan.batch) },
+  };
+  const ofExamples: NamedTensors = {
     ...encoderFeeds(
       { inputIds: ids, attentionMask: new Int32Array(ids.length).fill(1), typeIds: new Int32Array(ids.length) },
       [plan.batch, plan.tokens],
@@ -63,23 +69,27 @@ export async function openStep(plan: StepPlan, profile?: string): Promise<Opened
     labels: integers('batch.labels'),
     mask_positions: integers('batch.mask_positions'),
     special_positions: specialPositions(special, [plan.batch, plan.tokens], Math.max(1, model.specialTokens)),
-    [LOSS_SCALE]: { dtype: 'float32', shape: [], data: Float32Array.of(1 / plan.batch) },
   };
+  const feeds: NamedTensors = { ...shared, ...ofExamples };
+  const room = unlimitedRoom({
+    comfortable: comfortableTokens(model, checkpoint.config, { provider: 'cpu', threads: plan.threads }),
+  });
   const sizes = { batch: plan.batch, sequence: plan.tokens };
   return {
     ...{ plan, checkpoint, model, values, feeds, compileSeconds },
     trainedNumbers: trained.reduce((sum, { value }) => sum + value.length, 0),
     async step() {
-      const position = { seed: SEED, step: optimiser.step, microBatch: 0 };
-      const results = await executable.run({ ...feeds, ...dropoutWords(model.dropoutSites, sizes, position) });
-      const gradients = new Map<string, Float32Array>();
-      for (const { name } of trained) {
-        const gradient = results[name];
-        if (gradient?.dtype !== 'float32') throw new Error(`${name} has no gradient`);
-        gradients.set(name, gradient.data);
-      }
+      const words = dropoutFeeds(model.dropoutSites, sizes, { seed: SEED, step: optimiser.step, microBatch: 0 });
+      const parts = await runInParts([plan.batch, plan.tokens], room, (from, to) =>
+        executable.run({
+          ...shared,
+          ...words.shared,
+          ...sliceExamples({ ...ofExamples, ...words.ofExamples }, plan.batch, from, to),
+        }),
+      );
+      const gradients = new Map(trained.map(({ name }) => [name, sumParts(parts, name)] as const));
       stepAdamW(optimiser, trained, gradients, plan.learningRate, defaultAdamW);
-      return Number(results['loss']?.data[0]);
+      return sumParts(parts, 'loss')[0] ?? NaN;
     },
     dispose: () => executable.dispose(),
   };

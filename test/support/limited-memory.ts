@@ -24,7 +24,7 @@ try {
   const weights = frozenWeights(model, checkpoint, 0);
   const all = Uint32Array.from({ length: examples }, (_, i) => i);
   const messages: string[] = [];
-  const room = unlimitedRoom((message) => messages.push(message));
+  const room = unlimitedRoom({ onChange: (message) => messages.push(message) });
   const step = async (batch: Uint32Array) => {
     const executable = await onnxBackend.compile(outputs, weights, setup.device);
     try {

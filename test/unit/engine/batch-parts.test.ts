@@ -48,11 +48,38 @@ describe('a batch in parts', () => {
     );
   });
 
+  it('is computed in passes that the device is comfortable with, of one example at least, and says nothing of it', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 1, max: 70 }),
+        fc.integer({ min: 1, max: 9 }),
+        fc.integer({ min: 1, max: 300 }),
+        async (examples, tokens, comfortable) => {
+          const told: string[] = [];
+          const room = unlimitedRoom({ comfortable, onChange: (message) => told.push(message) });
+          const parts = await runInParts([examples, tokens], room, (from, to) => Promise.resolve([from, to]));
+          expect(
+            parts.flatMap(({ result: [from = NaN, to = NaN] }) =>
+              Array.from({ length: to - from }, (_, i) => from + i),
+            ),
+          ).toEqual(Array.from({ length: examples }, (_, i) => i));
+          const sizes = parts.map(({ from, to }) => to - from);
+          expect(sizes.every((size) => size === 1 || size * tokens <= comfortable)).toBe(true);
+          if (examples * tokens <= comfortable) expect(sizes).toEqual([examples]);
+          // No smaller than it need be: two neighbours together would be too many, or one of them is the last half's rest.
+          if (Math.max(...sizes) < examples)
+            expect(2 * Math.max(...sizes) * tokens + 2 * tokens).toBeGreaterThan(comfortable);
+          expect(told).toEqual([]);
+        },
+      ),
+    );
+  });
+
   it('of one example that does not fit is the user to mend; any other error stays what it is', async () => {
     const full = (): Promise<never> => Promise.reject(new OutOfMemoryError('too much'));
     await expect(runInParts([5, 12], unlimitedRoom(), full)).rejects.toThrow(UserError);
     await expect(runInParts([5, 12], unlimitedRoom(), full)).rejects.toThrow('one example of 12 tokens');
-    const advised = unlimitedRoom(undefined, 'Take less.');
+    const advised = unlimitedRoom({ advice: 'Take less.' });
     await expect(runInParts([5, 12], advised, full)).rejects.toThrow(/ Take less\.$/);
     const defect = new Error('something else');
     await expect(runInParts([5, 12], unlimitedRoom(), () => Promise.reject(defect))).rejects.toBe(defect);
@@ -63,7 +90,7 @@ const checkpoint = await openTinyEncoder();
 
 describe('a step in parts is the step', () => {
   /** Room for some examples of a batch and not for all. */
-  const narrow = (tokens: number): Room => ({ tooMany: tokens });
+  const narrow = (tokens: number): Room => ({ ...unlimitedRoom(), tooMany: tokens });
 
   function expectSame(a: StepGradient, b: StepGradient, tolerance = 2e-5): void {
     if (!Number.isNaN(a.loss)) expect(b.loss).toBeCloseTo(a.loss, 5);

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { UserError } from '../../src/base/errors.ts';
 import { compileCases, measureCompilation } from './compile.ts';
 import { formatComparison, type Comparison } from './comparison.ts';
+import { eightBitCases, eightBitHeader, formatAgreement, measureEightBit } from './eight-bit.ts';
 import { endToEndName, findSst2, measureEndToEnd } from './end-to-end.ts';
 import { formatMethod, measureMethods, methodCases, methodHeader } from './methods.ts';
 import { parseOptions } from './options.ts';
@@ -28,11 +29,19 @@ async function main(args: readonly string[]): Promise<void> {
   const recomputed = recomputeCases.filter(({ name }) => wanted(name));
   const starts = startCases.filter(({ name }) => wanted(name));
   const profiled = [...profileCases, ...scaleCases].filter(({ name }) => wanted(name));
+  const rounded = eightBitCases.filter(({ name }) => wanted(name));
   const endToEnd = wanted(endToEndName);
   if (options.list) {
-    const names = [...compilations, ...steps, ...compared, ...privately, ...recomputed, ...starts, ...profiled].map(
-      ({ name }) => name,
-    );
+    const names = [
+      ...compilations,
+      ...steps,
+      ...compared,
+      ...privately,
+      ...recomputed,
+      ...starts,
+      ...profiled,
+      ...rounded,
+    ].map(({ name }) => name);
     process.stdout.write(`${[...names, ...(endToEnd ? [endToEndName] : [])].join('\n')}\n`);
     return;
   }
@@ -117,9 +126,24 @@ async function main(args: readonly string[]): Promise<void> {
         process.stdout.write(`${line}\n`);
       }
     }
+    const { encoder } = options;
+    const sst2 = findSst2(options.sst2);
+    if (rounded.length > 0) {
+      if (sst2 === undefined || encoder === undefined)
+        note('eight-bit/ is left out: name a pretrained encoder with --encoder and the data with --sst2');
+      else {
+        if (!options.json) process.stdout.write(`${eightBitHeader}\n`);
+        for (const each of rounded) {
+          const measured = await measureEightBit(each, { sst2, encoder }, options);
+          if (measured === undefined) note(`${each.name} leaves no matrix frozen`);
+          else
+            process.stdout.write(
+              `${options.json ? JSON.stringify({ ...measured, ...context }) : formatAgreement(measured)}\n`,
+            );
+        }
+      }
+    }
     if (endToEnd) {
-      const { encoder } = options;
-      const sst2 = findSst2(options.sst2);
       if (sst2 === undefined) note(`${endToEndName} is left out: name the data with --sst2`);
       else if (encoder === undefined) note(`${endToEndName} is left out: name a pretrained encoder with --encoder`);
       else {

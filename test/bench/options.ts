@@ -24,13 +24,13 @@ export const usage = `npm run bench [-- OPTION...]
   --json            one JSON object a line for each comparison
   --only TEXT       only comparisons whose names hold TEXT; may be repeated. step/ is the comparison with PyTorch, methods/ the table of all
                     methods, privacy/ that of private steps, profile/ where a step's time goes, scale/ how it grows, start/ how soon
-                    a run begins, recompute/ what training.recompute saves and costs
+                    a run begins, recompute/ what training.recompute saves and costs, eight-bit/ how near gradients in 8 bits are
   --list            the names of the comparisons
   --quick           few rounds, no torch.compile, 512 examples: a check, not a measurement
   --threads N       threads of both sides (2)
   --rounds N        rounds of a step comparison (7)
   --python PATH     a Python with torch, transformers and peft (else PEFT_LAB_PYTHON, else python3)
-  --encoder FOLDER  a pretrained encoder for the end-to-end comparison
+  --encoder FOLDER  a pretrained encoder for the end-to-end comparison and for eight-bit/
   --sst2 FOLDER     train.tsv and dev.tsv of SST-2 (else ../shared/data/sst2)
   --examples N      stratified training sentences of the end-to-end comparison (8000)
 `;

@@ -25,7 +25,7 @@ export const smallOptions: Readonly<Record<string, Readonly<Record<string, unkno
 
 /** A method with its options on an encoder, to tell two classes. */
 export function planOf(
-  { config, hasPooler }: EncoderCheckpoint,
+  { config, hasPooler }: Pick<EncoderCheckpoint, 'config' | 'hasPooler'>,
   id: string,
   options: Readonly<Record<string, unknown>>,
 ): ModelPlan {

@@ -19,6 +19,8 @@ export interface OpenedStep extends Stepped {
   readonly trainedNumbers: number;
   /** Takes a step. @returns its loss */
   readonly step: () => Promise<number>;
+  /** Passes through the graph that the last step took. */
+  readonly passes: () => number;
   readonly dispose: () => Promise<void>;
 }
 
@@ -75,6 +77,7 @@ export async function openStep(plan: StepPlan, profile?: string): Promise<Opened
     comfortable: comfortableTokens(model, checkpoint.config, { provider: 'cpu', threads: plan.threads }),
   });
   const sizes = { batch: plan.batch, sequence: plan.tokens };
+  let passes = 0;
   return {
     ...{ plan, checkpoint, model, values, feeds, compileSeconds },
     trainedNumbers: trained.reduce((sum, { value }) => sum + value.length, 0),
@@ -87,10 +90,12 @@ export async function openStep(plan: StepPlan, profile?: string): Promise<Opened
           ...sliceExamples({ ...ofExamples, ...words.ofExamples }, plan.batch, from, to),
         }),
       );
+      passes = parts.length;
       const gradients = new Map(trained.map(({ name }) => [name, sumParts(parts, name)] as const));
       stepAdamW(optimiser, trained, gradients, plan.learningRate, defaultAdamW);
       return sumParts(parts, 'loss')[0] ?? NaN;
     },
+    passes: () => passes,
     dispose: () => executable.dispose(),
   };
 }

@@ -1,12 +1,14 @@
 // A side of the privacy comparison: a process that takes the trainer's own steps, private ones or not.
 import { z } from 'zod';
 import { randomStream } from '../../src/base/random.ts';
+import { unlimitedRoom } from '../../src/engine/batch-parts.ts';
 import { onnxBackend } from '../../src/engine/backends/onnx/onnx-backend.ts';
 import { encodeDataset } from '../../src/engine/data/dataset.ts';
 import { frozenWeights, openEncoder, startValues } from '../../src/engine/encoder-checkpoint.ts';
 import { buildModel, gradientsOf } from '../../src/engine/model-graph.ts';
 import { clipFactor } from '../../src/engine/optimisers/clip.ts';
 import { createAdamW, defaultAdamW, stepAdamW } from '../../src/engine/optimisers/adamw.ts';
+import { comfortableTokens } from '../../src/engine/pass-size.ts';
 import { computePrivateGradient, privateOutputs, type PrivateMechanism } from '../../src/engine/private-step.ts';
 import { modelPlanOf, type TrainingSetup } from '../../src/engine/training-setup.ts';
 import { computeGradient, trainedFeeds, type StepGradient } from '../../src/engine/training-step.ts';
@@ -90,12 +92,14 @@ const trained = model.trained.map(({ name }) => {
 });
 const optimiser = createAdamW(trained);
 const indices = Uint32Array.from({ length: batch }, (_, index) => index);
+// As the trainer has it.
+const room = unlimitedRoom({ comfortable: comfortableTokens(model, checkpoint.config, setup.device) });
 
 async function step(): Promise<void> {
   const number = optimiser.step + 1;
   const gradient: StepGradient = plan.private
-    ? await computePrivateGradient(setup, mechanism, model, executable, feeds, number)
-    : await computeGradient(setup, model, executable, feeds, [indices], number);
+    ? await computePrivateGradient(setup, mechanism, model, executable, feeds, number, undefined, room)
+    : await computeGradient(setup, model, executable, feeds, [indices], number, room);
   const scale = plan.private ? 1 : clipFactor(gradient.norm, setup.settings.maxGradNorm);
   stepAdamW(optimiser, trained, gradient.gradients, setup.settings.learningRate, defaultAdamW, scale);
 }

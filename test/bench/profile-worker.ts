@@ -7,7 +7,7 @@ import { onnxBackend } from '../../src/engine/backends/onnx/onnx-backend.ts';
 import { input, matmul } from '../../src/engine/graph/operations.ts';
 import { answerQuestions } from './answer.ts';
 import { median } from './comparison.ts';
-import { readKernelTimes } from './kernel-times.ts';
+import { readKernelTimes, type KernelTimes } from './kernel-times.ts';
 import { openStep } from './opened-step.ts';
 import { stepPlan } from './step-plan.ts';
 
@@ -17,6 +17,16 @@ const WARM_UP = 1;
 
 const plan = stepPlan.parse(JSON.parse(process.argv[2] ?? ''));
 const question = z.object({ do: z.literal('profile'), rounds: z.int().positive() });
+
+/** What a step of several passes takes. */
+function ofStep({ kernels, ...pass }: KernelTimes, passes: number): KernelTimes {
+  return {
+    seconds: passes * pass.seconds,
+    kernels: kernels.map((kernel) => ({ ...kernel, seconds: passes * kernel.seconds })),
+    productSeconds: passes * pass.productSeconds,
+    productOperations: passes * pass.productOperations,
+  };
+}
 
 async function profileSteps(rounds: number): Promise<Readonly<Record<string, unknown>>> {
   const folder = await mkdtemp(join(tmpdir(), 'peft-lab-profile-'));
@@ -40,7 +50,9 @@ async function profileSteps(rounds: number): Promise<Readonly<Record<string, unk
     await opened.dispose(); // Now the profile is written.
     const [file] = await readdir(folder);
     if (file === undefined) throw new Error('the runtime wrote no profile');
-    return { ...(await readKernelTimes(join(folder, file), WARM_UP)), largeRate: (2 * LARGE ** 3) / median(large) };
+    const passes = opened.passes();
+    const ofPass = await readKernelTimes(join(folder, file), WARM_UP * passes);
+    return { ...ofStep(ofPass, passes), largeRate: (2 * LARGE ** 3) / median(large) };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

@@ -9,7 +9,7 @@ import {
   type Shape,
   type SymbolicDim,
 } from '../../graph/dims.ts';
-import { frozenProduct, type FrozenProduct } from '../../graph/frozen-products.ts';
+import { frozenProduct } from '../../graph/frozen-products.ts';
 import { bareOperands } from '../bare-operands.ts';
 import { checkWeight } from '../weight-checks.ts';
 import {
@@ -20,7 +20,8 @@ import {
   type OperationKind,
   type Value,
 } from '../../graph/value.ts';
-import { columnSums, EIGHT_BITS, type EightBitMatrices, type EightBitMatrix } from './eight-bit.ts';
+import type { EightBitMatrices } from './eight-bit.ts';
+import { eightBitProduct } from './eight-bit-product.ts';
 import { createModelWriter, elementType, type InitialiserData, type ModelWriter, type Tensor } from './model-writer.ts';
 import type { ModelProto } from './onnx_pb.ts';
 
@@ -157,117 +158,14 @@ function lowerWeight({ writer, weights, written }: Lowering, value: Value, name:
   return tensor;
 }
 
-/** Writes bytes that the model holds, once. */
-function stored(
-  { writer, written }: Lowering,
-  name: string,
-  dtype: 'int8' | 'uint8' | 'float32',
-  shape: readonly number[],
-  data: Int8Array | Uint8Array | Float32Array,
-): Tensor {
-  const before = written.get(name);
-  if (before !== undefined) return before;
-  const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-  const tensor = writer.initialiser(name, dtype, shape, { kind: 'inline', bytes });
-  written.set(name, tensor);
-  return tensor;
-}
-
-/** Far below any number that matters, so that a row of zeros can be divided by its own scale. */
-const LEAST_SCALE = 1e-30;
-
-interface ByteRows {
-  readonly bytes: Tensor;
-  /** By how much a row's numbers differ that are one apart in bytes, `[rows, 1]`. */
-  readonly scales: Tensor;
-  /** The byte that stands for 0, or for a row's least number. */
-  readonly zero: Tensor;
-}
-
-/**
- * The rows of a gradient as bytes. Each row is on a scale of its own: on one for all, next to the few rows that the head reads, the others would
- * become zero.
- */
-function gradientBytes(lowering: Lowering, rows: Tensor): ByteRows {
-  const { writer } = lowering;
-  const most = writer.node('ReduceMax', [writer.node('Abs', [rows]), lastAxis(writer)], { keepdims: 1n });
-  const scales = positive(writer, writer.node('Mul', [most, writer.constant('float32', [], [1 / EIGHT_BITS])]));
-  const zero = zeroByte(lowering, 128);
-  return { bytes: roundToBytes(writer, writer.node('Div', [rows, scales]), zero), scales, zero };
-}
-
-/** The rows of activations as bytes from 0, which stands for the row's least number, to 255: they lie far to one side of zero after GELU. */
-function activationBytes(lowering: Lowering, rows: Tensor): ByteRows & { readonly least: Tensor } {
-  const { writer } = lowering;
-  const least = writer.node('ReduceMin', [rows, lastAxis(writer)], { keepdims: 1n });
-  const most = writer.node('ReduceMax', [rows, lastAxis(writer)], { keepdims: 1n });
-  const range = writer.node('Sub', [most, least]);
-  const scales = positive(writer, writer.node('Mul', [range, writer.constant('float32', [], [1 / 255])]));
-  const zero = zeroByte(lowering, 0);
-  const above = writer.node('Div', [writer.node('Sub', [rows, least]), scales]);
-  return { bytes: roundToBytes(writer, above, zero), scales, zero, least };
-}
-
-function lastAxis(writer: ModelWriter): Tensor {
-  return writer.constant('int64', [1], [1]);
-}
-
-/** Never zero, so that a row of equal numbers can be divided by it. */
-function positive(writer: ModelWriter, scales: Tensor): Tensor {
-  return writer.node('Max', [scales, writer.constant('float32', [], [LEAST_SCALE])]);
-}
-
-function roundToBytes(writer: ModelWriter, scaled: Tensor, zero: Tensor): Tensor {
-  return writer.node('QuantizeLinear', [scaled, writer.constant('float32', [], [1]), zero]);
-}
-
-function zeroByte(lowering: Lowering, byte: number): Tensor {
-  return stored(lowering, `#byte ${byte}`, 'uint8', [], Uint8Array.of(byte));
-}
-
-/** Rows of bytes times a matrix of integers: the sums are exact, and get the scales of the matrix's columns and of the rows. */
-function byteProduct(lowering: Lowering, rows: ByteRows, name: string, matrix: EightBitMatrix): Tensor {
-  const { writer } = lowering;
-  const values = stored(lowering, `${name} in 8 bits`, 'int8', matrix.shape, matrix.values);
-  const scales = stored(lowering, `${name} scales`, 'float32', [matrix.scales.length], matrix.scales);
-  const one = writer.constant('float32', [], [1]);
-  const inputs = [rows.bytes, values, one, scales, rows.zero];
-  return writer.node('Mul', [writer.node('com.microsoft.MatMulIntegerToFloat', inputs), rows.scales]);
-}
-
-/** A product with a frozen matrix in 8 bits; nothing where the matrix is not to be read so. */
-function lowerEightBitProduct(lowering: Lowering, value: Value, { name, reading }: FrozenProduct): Tensor | undefined {
-  const { writer, tensorOf, eightBit } = lowering;
-  const matrix = eightBit.get(name)?.[reading];
-  if (matrix === undefined) return undefined;
-  const own = `${name} ${reading}`;
-  const [x, bias] = [tensorOf(inputAt(value, 0)), value.inputs[2]];
-  if (reading === 'straight') {
-    const product = byteProduct(lowering, gradientBytes(lowering, x), own, matrix);
-    return bias === undefined ? product : writer.node('Add', [product, tensorOf(bias)]);
-  }
-  const { rowFactors } = matrix;
-  const even =
-    rowFactors === undefined
-      ? x
-      : writer.node('Mul', [x, stored(lowering, `${own} factors`, 'float32', [rowFactors.length], rowFactors)]);
-  const rows = activationBytes(lowering, even);
-  const sums = stored(lowering, `${own} sums`, 'float32', [1, matrix.shape[1]], columnSums(matrix));
-  const product = byteProduct(lowering, rows, own, matrix);
-  if (bias === undefined) return writer.node('Gemm', [rows.least, sums, product]);
-  // What the least numbers add, and the bias, in one pass over the product.
-  const first = writer.constant('int64', [1], [0]);
-  const ones = writer.node('Expand', [writer.constant('float32', [], [1]), writer.node('Shape', [rows.least])]);
-  const factors = writer.node('Concat', [rows.least, ones], { axis: 1n });
-  const added = writer.node('Concat', [sums, writer.node('Unsqueeze', [tensorOf(bias), first])], { axis: 0n });
-  return writer.node('Gemm', [factors, added, product]);
-}
-
 function lowerGemm(lowering: Lowering, value: Value, operation: Operation & { kind: 'gemm' }): Tensor {
   const { writer, tensorOf } = lowering;
   const frozen = frozenProduct(value);
-  const eightBit = frozen === undefined ? undefined : lowerEightBitProduct(lowering, value, frozen);
-  if (eightBit !== undefined) return eightBit;
+  const rounded = frozen === undefined ? undefined : lowering.eightBit.get(frozen.name)?.[frozen.reading];
+  if (frozen !== undefined && rounded !== undefined) {
+    const [rows, , bias] = value.inputs.map(tensorOf);
+    return eightBitProduct(lowering, { rows: rows ?? '', bias }, frozen, rounded);
+  }
   const tensors = value.inputs.map(tensorOf);
   const { transposeA, transposeB, scale } = operation;
   if (!transposeA && !transposeB && scale === 1 && tensors.length === 2) return writer.node('MatMul', tensors);

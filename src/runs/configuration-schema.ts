@@ -229,8 +229,11 @@ const privacy = z
     epsilon: z
       .number()
       .positive()
+      .nullable()
       .exactOptional()
-      .describe('The privacy loss that the whole run may have; the noise is calibrated to it.'),
+      .describe(
+        'The privacy loss that the whole run may have; the noise is calibrated to it. null trains without privacy, so that a sweep over epsilon can hold that too.',
+      ),
     noiseMultiplier: z
       .number()
       .positive()
@@ -406,10 +409,11 @@ function refuseVoidPrivacy({
   value,
   issues,
 }: z.core.ParsePayload<{
-  readonly privacy?: { readonly publicEvaluation: boolean };
+  readonly privacy?: { readonly epsilon?: number | null; readonly publicEvaluation: boolean };
   readonly training: { readonly earlyStopping?: unknown };
 }>): void {
-  if (value.privacy?.publicEvaluation !== false || value.training.earlyStopping === undefined) return;
+  if (value.privacy?.publicEvaluation !== false || value.privacy.epsilon === null) return;
+  if (value.training.earlyStopping === undefined) return;
   issues.push({
     code: 'custom',
     message:
@@ -437,6 +441,15 @@ function refuseEightBit({
   });
 }
 
+/** Privacy as it is asked for; nothing where epsilon is null. */
+function withTarget<T extends { readonly epsilon?: number | null }>(
+  asked: T,
+): (Omit<T, 'epsilon'> & { readonly epsilon?: number }) | undefined {
+  const { epsilon, ...rest } = asked;
+  if (epsilon === null) return undefined;
+  return epsilon === undefined ? rest : { ...rest, epsilon };
+}
+
 function build(catalogue: Catalogue) {
   const written = z.strictObject({
     name: text(200).exactOptional().describe('A name for people.'),
@@ -460,7 +473,7 @@ function build(catalogue: Catalogue) {
       const { method, training } = rest;
       const own = catalogue.methods.training?.(method.id);
       const { maxGradNorm = usualClippingNorm, ...privately } = catalogue.methods.privately?.(method.id) ?? {};
-      const privacy = asked === undefined ? undefined : { maxGradNorm, ...asked };
+      const privacy = asked === undefined ? undefined : withTarget({ maxGradNorm, ...asked });
       return {
         ...rest,
         training: { ...usualTraining, ...own, ...(privacy === undefined ? {} : privately), ...training },

@@ -47,6 +47,20 @@ describe('reading a configuration', () => {
     expect(resolveConfiguration(declared, catalogue, nothing)).toMatchObject({ privacy: { publicEvaluation: true } });
   });
 
+  it('trains without privacy where epsilon is null, with the rates that the method has then', () => {
+    const text = (epsilon: string): string =>
+      `{ "model": "a/b", "task": "sst2", "method": "slash", "privacy": { "epsilon": ${epsilon}, "maxGradNorm": 8 } }`;
+    const open = resolveConfiguration(parse(text('null')), catalogue, nothing);
+    expect(open).not.toHaveProperty('privacy');
+    expect(open.training.learningRate).toBe(1e-2);
+    const inPrivate = resolveConfiguration(parse(text('2')), catalogue, nothing);
+    expect(inPrivate.privacy).toMatchObject({ epsilon: 2, maxGradNorm: 8 });
+    expect(inPrivate.training.learningRate).toBe(2e-2);
+    const stopping = text('null').replace('"privacy"', '"training": { "earlyStopping": {} }, "privacy"');
+    expect(resolveConfiguration(parse(stopping), catalogue, nothing).training.earlyStopping).toBeDefined();
+    expect(thrown(() => parse(text('null, "noiseMultiplier": 1'))).message).toContain('exclude one another');
+  });
+
   it('takes 8-bit products where the CPU computes, and refuses them on a device that has none', () => {
     const text = (device: string): string =>
       `{ "model": "a/b", "task": "sst2", "method": "lora", "training": { "frozenPrecision": "int8" }, "device": "${device}" }`;

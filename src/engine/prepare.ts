@@ -96,13 +96,23 @@ export async function prepareTraining(request: TrainingRequest, shared: SharedWo
     checkTokenizerFits(loaded, vocabularySize, folder.path);
     return loaded;
   };
-  const { readsMask, head, positions } = buildModel(modelPlanOf({ checkpoint, method: request.method, task }), {
+  const {
+    readsMask,
+    head,
+    positions,
+    method: built,
+  } = buildModel(modelPlanOf({ checkpoint, method: request.method, task }), {
     dropout: 'off',
   });
   const warnings: string[] = [...chosen.warnings];
   const isAsked = request.method.options['head'] === 'linear' || readsMask;
   if (head === 'linear' && !isAsked && checkpoint.config.family === 'bert' && !checkpoint.hasPooler) {
     warnings.push('the checkpoint has no pooler, so the head is one linear map on the first token');
+  }
+  if (request.settings.frozenPrecision === 'int8' && built.rows !== undefined) {
+    warnings.push(
+      `${request.method.id} trains rows at the encoder's input, whose gradients 8-bit products change most; compare a run with training.frozenPrecision "float32"`,
+    );
   }
   const maxLength = Math.min(request.task.maxLength, usablePositions(checkpoint.config));
   if (maxLength > positions) {

@@ -32,11 +32,11 @@ export interface EightBitAgreement {
 }
 
 export const eightBitHeader =
-  'method                            cosine   method alone   loss in 8 bits   in float32   (64 sentences of SST-2, at the start)';
+  'method                                  cosine   method alone   loss in 8 bits   in float32   (64 sentences of SST-2, at the start)';
 
 export function formatAgreement({ method, cosine, methodCosine, loss, float32Loss }: EightBitAgreement): string {
   const numbers = [cosine.toFixed(4), methodCosine.toFixed(4).padStart(14), loss.toFixed(4).padStart(16)];
-  return `${method.padEnd(32)}${[...numbers, float32Loss.toFixed(4).padStart(12)].join(' ')}`;
+  return `${method.padEnd(40)}${[...numbers, float32Loss.toFixed(4).padStart(12)].join(' ')}`;
 }
 
 function cosine(a: StepGradient, b: StepGradient, names: readonly string[]): number {

@@ -1,0 +1,59 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { prepareTraining, type PreparedTraining } from '../../../src/engine/prepare.ts';
+import { makeTinyEncoder } from '../../support/tiny-encoder.ts';
+import { plainSettings } from '../../support/training-settings.ts';
+
+describe('a training in 8 bits, made ready', () => {
+  let folder: string;
+  let encoder: Awaited<ReturnType<typeof makeTinyEncoder>>;
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'prepare-'));
+    encoder = await makeTinyEncoder();
+    for (const split of ['train', 'dev'])
+      await writeFile(join(folder, `${split}.tsv`), 'sentence\tlabel\nword1 word2\t0\nword3 word4\t1\n');
+  });
+
+  afterAll(async () => {
+    await encoder.remove();
+    await rm(folder, { recursive: true });
+  });
+
+  const prepared = (
+    method: string,
+    frozenPrecision: 'float32' | 'int8',
+    options: Readonly<Record<string, unknown>> = {},
+  ): Promise<PreparedTraining> =>
+    prepareTraining({
+      model: { id: encoder.folder },
+      task: { id: 'sst2', data: folder, maxLength: 16 },
+      method: { id: method, options },
+      settings: {
+        ...plainSettings,
+        length: { kind: 'steps', steps: 1 },
+        batchSize: 2,
+        learningRate: 1e-3,
+        frozenPrecision,
+      },
+      examples: undefined,
+      // Where 8 bits decide nothing is tried.
+      device: { provider: frozenPrecision === 'int8' ? 'auto' : 'cpu', threads: 1 },
+    });
+
+  it('takes the CPU where the device is left to it', async () => {
+    const { setup, warnings } = await prepared('lora', 'int8');
+    expect(setup.device).toMatchObject({ provider: 'cpu', reason: 'automatic: only the CPU computes in 8 bits' });
+    expect(warnings).toEqual([]);
+  });
+
+  it('warns of a method whose gradients it changes most, and of no other', async () => {
+    const rows = { length: 2 };
+    const { warnings } = await prepared('prompt-tuning', 'int8', rows);
+    expect(warnings).toHaveLength(1);
+    expect(warnings[0]).toMatch(/^prompt-tuning trains rows at the encoder's input.*frozenPrecision "float32"$/);
+    expect((await prepared('prompt-tuning', 'float32', rows)).warnings).toEqual([]);
+  });
+});

@@ -9,6 +9,7 @@ import { eightBitCases, eightBitHeader, formatAgreement, measureEightBit } from 
 import { endToEndName, findSst2, measureEndToEnd } from './end-to-end.ts';
 import { formatMethod, measureMethods, methodCases, methodHeader } from './methods.ts';
 import { parseOptions } from './options.ts';
+import { measurePasses, passesCases } from './passes.ts';
 import { formatPrivacy, measurePrivacy, privacyCases, privacyHeader } from './privacy.ts';
 import { formatProfile, measureProfile, profileCases, profileHeader, scaleCases } from './profile.ts';
 import { findPython, type Python } from './python.ts';
@@ -27,6 +28,7 @@ async function main(args: readonly string[]): Promise<void> {
   const compared = methodCases.filter(({ name }) => wanted(name));
   const privately = privacyCases.filter(({ name }) => wanted(name));
   const recomputed = recomputeCases.filter(({ name }) => wanted(name));
+  const inPasses = passesCases.filter(({ name }) => wanted(name));
   const starts = startCases.filter(({ name }) => wanted(name));
   const profiled = [...profileCases, ...scaleCases].filter(({ name }) => wanted(name));
   const rounded = eightBitCases.filter(({ name }) => wanted(name));
@@ -72,7 +74,7 @@ async function main(args: readonly string[]): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'peft-lab-bench-'));
   try {
     for (const encoder of new Set(
-      [...compilations, ...steps, ...compared, ...privately, ...recomputed].map((step) => step.encoder),
+      [...compilations, ...steps, ...compared, ...privately, ...recomputed, ...inPasses].map((step) => step.encoder),
     )) {
       await writeRandomBert(join(folder, encoder), encoders[encoder]);
     }
@@ -87,6 +89,10 @@ async function main(args: readonly string[]): Promise<void> {
     for (const each of recomputed) {
       note(each.name);
       for (const comparison of await measureRecomputation(each, folder, options)) tell(comparison);
+    }
+    for (const each of inPasses) {
+      note(each.name);
+      for (const comparison of await measurePasses(each, folder, options)) tell(comparison);
     }
     for (const each of starts) {
       note(each.name);

@@ -73,9 +73,9 @@ export async function openStep(plan: StepPlan, profile?: string): Promise<Opened
     special_positions: specialPositions(special, [plan.batch, plan.tokens], Math.max(1, model.specialTokens)),
   };
   const feeds: NamedTensors = { ...shared, ...ofExamples };
-  const room = unlimitedRoom({
-    comfortable: comfortableTokens(model, checkpoint.config, { provider: 'cpu', threads: plan.threads }),
-  });
+  const comfortable =
+    plan.tokensOfPass ?? comfortableTokens(model, checkpoint.config, { provider: 'cpu', threads: plan.threads });
+  const room = unlimitedRoom({ comfortable });
   const sizes = { batch: plan.batch, sequence: plan.tokens };
   let passes = 0;
   return {

@@ -24,7 +24,8 @@ export const usage = `npm run bench [-- OPTION...]
   --json            one JSON object a line for each comparison
   --only TEXT       only comparisons whose names hold TEXT; may be repeated. step/ is the comparison with PyTorch, methods/ the table of all
                     methods, privacy/ that of private steps, profile/ where a step's time goes, scale/ how it grows, start/ how soon
-                    a run begins, recompute/ what training.recompute saves and costs, eight-bit/ how near gradients in 8 bits are
+                    a run begins, recompute/ what training.recompute saves and costs, passes/ what it is worth to cut a batch, eight-bit/ how near
+                    gradients in 8 bits are
   --list            the names of the comparisons
   --quick           few rounds, no torch.compile, 512 examples: a check, not a measurement
   --threads N       threads of both sides (2)

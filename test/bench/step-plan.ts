@@ -23,6 +23,8 @@ export const stepPlan = z.object({
   recompute: z.boolean().exactOptional(),
   /** Our side alone: what the encoder's frozen matrices are multiplied as. */
   frozenPrecision: z.enum(['float32', 'int8']).exactOptional(),
+  /** Our side alone: the most tokens of a pass, in place of what the trainer takes. */
+  tokensOfPass: z.int().exactOptional(),
 });
 
 export type StepPlan = z.output<typeof stepPlan>;

@@ -41,6 +41,9 @@ const stepped = z.object({ seconds: z.number(), losses: z.array(z.number()) });
 /** Idle threads of the side that just worked may spin for a moment. */
 const SETTLE_MS = 100;
 
+/** How much of the loss they may differ by: in 8 bits other rounding before may move a number by a whole step. */
+const agreement = { float32: 1e-3, int8: 1e-2 } as const;
+
 interface Side {
   readonly passes: number;
   readonly child: Child;
@@ -80,7 +83,7 @@ export async function measurePasses(
         if (round >= 0) seconds.push(step.seconds); // The first round only warms up.
       }
       const [whole = NaN] = losses;
-      if (!losses.every((loss) => Math.abs(loss - whole) <= 1e-3 * Math.abs(whole)))
+      if (!losses.every((loss) => Math.abs(loss - whole) <= agreement[frozenPrecision] * Math.abs(whole)))
         throw new Error(`${name}: the losses in ${counts.join(', ')} passes are ${losses.join(', ')}`);
     }
     const measured = sides.map(({ passes, seconds }) => ({

@@ -21,7 +21,7 @@ function normBefore(
 ): [EncoderModule, number | undefined] | undefined {
   if (module === 'intermediate') return ['attentionNorm', layer];
   if (module !== 'query' && module !== 'key' && module !== 'value') return undefined;
-  if (layer === undefined || layer > 0) return ['outputNorm', (layer ?? 0) - 1];
+  if (layer !== undefined && layer > 0) return ['outputNorm', layer - 1];
   return projected ? undefined : ['embeddingNorm', undefined];
 }
 

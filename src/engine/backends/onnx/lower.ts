@@ -163,8 +163,9 @@ function lowerGemm(lowering: Lowering, value: Value, operation: Operation & { ki
   const frozen = frozenProduct(value);
   const rounded = frozen === undefined ? undefined : lowering.eightBit.get(frozen.name)?.[frozen.reading];
   if (frozen !== undefined && rounded !== undefined) {
-    const [rows, , bias] = value.inputs.map(tensorOf);
-    return eightBitProduct(lowering, { rows: rows ?? '', bias }, frozen, rounded);
+    const bias = value.inputs[2];
+    const operands = { rows: tensorOf(inputAt(value, 0)), bias: bias === undefined ? undefined : tensorOf(bias) };
+    return eightBitProduct(lowering, operands, frozen, rounded);
   }
   const tensors = value.inputs.map(tensorOf);
   const { transposeA, transposeB, scale } = operation;

@@ -88,7 +88,7 @@ export async function checkDevices(): Promise<readonly Check[]> {
   ] as const)
     checks.push(
       outlook.state === 'likely'
-        ? checkTried(provider, outlook.on, await runProbe(provider, 1))
+        ? checkTried(provider, outlook.on, await runProbe(provider, 1, 'float32'))
         : checkUnlikely(provider, outlook),
     );
   return checks;

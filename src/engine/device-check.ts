@@ -1,5 +1,6 @@
 import type { Backend, CompileOptions, TensorData } from './backends/backend.ts';
 import { differentiate } from './graph/differentiate.ts';
+import { multiplyDims, symbol } from './graph/dims.ts';
 import {
   add,
   gather,
@@ -11,6 +12,7 @@ import {
   multiply,
   parameter,
   reduceSum,
+  reshape,
   softmax,
   tanh,
   weight,
@@ -21,6 +23,9 @@ import type { Value } from './graph/value.ts';
 
 const rows = 5;
 const width = 4;
+/** A row at each token of each example, as in a step: in a precision of its own these products are computed. */
+const tokens = [symbol('batch'), symbol('sequence')] as const;
+const tokenRows = [multiplyDims(...tokens), width] as const;
 
 /** Numbers between -1 and 1 that follow no pattern which an error could hide in; row-major. */
 function spread(count: number, from: number): Float32Array {
@@ -37,10 +42,10 @@ const leaves = { table, scale, shift, map };
 
 /** The loss and the gradient of each leaf. */
 export function checkedOutputs(): Readonly<Record<string, Value>> {
-  const read = gather(table, input('ids', 'int32', [6]));
+  const read = reshape(gather(table, input('ids', 'int32', tokens)), tokenRows);
   const inner = gelu(gemm(layerNorm(read, scale, shift, 1e-5), map, { transposeB: true }));
   const mixed = softmax(add(inner, gemm(read, weight('frozen', [width, width]))));
-  const loss = reduceSum(multiply(mixed, input('cost', 'float32', [6, width])), [0, 1]);
+  const loss = reduceSum(multiply(mixed, input('cost', 'float32', tokenRows)), [0, 1]);
   const gradients = differentiate(loss, Object.values(leaves));
   const named = Object.keys(leaves).flatMap((name, index): readonly (readonly [string, Value])[] => {
     const gradient = gradients[index];
@@ -60,7 +65,7 @@ const floats = (shape: readonly number[], from: number): TensorData & { readonly
 
 /** What the graph is fed; rows 1 and 4 are read twice and row 2 never. */
 export const checkFeeds: Readonly<Record<string, TensorData>> = {
-  ids: { dtype: 'int32', shape: [6], data: Int32Array.of(1, 4, 0, 1, 3, 4) },
+  ids: { dtype: 'int32', shape: [2, 3], data: Int32Array.of(1, 4, 0, 1, 3, 4) },
   cost: floats([6, width], 1),
   table: floats([rows, width], 50),
   scale: floats([width], 90),
@@ -87,8 +92,8 @@ export const knownNumbers: Readonly<Record<string, readonly number[]>> = {
   ],
 };
 
-/** Coarser than float32 everywhere and finer than half precision: a device that computes in the latter is told. */
-const tolerance = 1e-4;
+/** Of float32: coarser than that everywhere and finer than half precision, so that a device that computes in the latter unasked is told. */
+const tolerances = { float32: 1e-4, float16: 1e-2 } as const;
 
 /**
  * Computes the graph forward and backward and holds it against the known numbers.
@@ -96,6 +101,7 @@ const tolerance = 1e-4;
  * @throws what the backend throws
  */
 export async function findWrongNumber(backend: Backend, options: CompileOptions): Promise<string | undefined> {
+  const tolerance = tolerances[options.precision ?? 'float32'];
   const executable = await backend.compile(checkedOutputs(), new Map([['frozen', checkWeight]]), options);
   try {
     const results = await executable.run(checkFeeds);
@@ -125,13 +131,14 @@ export async function measureProductRate(
   now: () => number = () => performance.now(),
 ): Promise<number> {
   const shape = [productWidth, productWidth];
-  const first = gemm(input('x', 'float32', shape), weight('w', shape));
+  const x = input('x', 'float32', [...tokens, productWidth]);
+  const first = gemm(reshape(x, [multiplyDims(...tokens), productWidth]), weight('w', shape));
   // A sum comes back in place of the product, so that what is timed is no transport.
   const outputs = { sum: reduceSum(gemm(first, weight('w', shape)), [0, 1]) };
   const w = { kind: 'data', shape, data: spread(productWidth ** 2, 3) } as const;
   const executable = await backend.compile(outputs, new Map([['w', w]]), options);
   try {
-    const feeds = { x: floats(shape, 7) };
+    const feeds = { x: floats([1, ...shape], 7) };
     let least = Infinity;
     for (let run = 0; run <= productRuns; run++) {
       const began = now();

@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { age } from '../base/format.ts';
+import type { Precision } from './backends/backend.ts';
 import { candidates, webgpuOutlook, type Candidate, type MachineFacts } from './graphics/outlook.ts';
 import { readMachine } from './graphics/machine.ts';
 import { runProbe } from './run-probe.ts';
@@ -22,6 +23,8 @@ export interface StepWork {
   readonly operations: number;
   /** Whether products with frozen matrices are computed with 8-bit integers, which the CPU alone does. */
   readonly eightBit?: boolean;
+  /** What products over all tokens are computed in; float32 when absent. */
+  readonly precision?: Precision;
 }
 
 /** What computes, and why. */
@@ -47,8 +50,8 @@ export type ProbeResult =
     }
   | { readonly kind: 'fails'; readonly reason: string };
 
-/** Tries a provider without risk to this process. */
-export type Probe = (provider: string, threads: number) => Promise<ProbeResult>;
+/** Tries a provider without risk to this process, at products in the precision that they will be computed in. */
+export type Probe = (provider: string, threads: number, precision: Precision) => Promise<ProbeResult>;
 
 export interface DeviceChoice {
   readonly device: Device;
@@ -108,7 +111,7 @@ async function chooseAutomatically(
   const nameOf = ({ provider, on }: Candidate): string => `${provider} on ${on}`;
   for (const candidate of found) {
     const { provider } = candidate;
-    const result = await probe(provider, threads);
+    const result = await probe(provider, threads, work?.precision ?? 'float32');
     if (result.kind === 'fails') {
       warnings.push(`${nameOf(candidate)} cannot be used: ${result.reason}`);
       continue;

@@ -94,7 +94,10 @@ export interface ModelGraph {
   readonly outputs: Readonly<Record<string, Value>>;
   /** Each example's own loss, `[batch]`. */
   readonly losses: Value;
-  /** Σ of the examples' losses times the fed `loss_scale`; with 1 / batch size it is the mean. Token labels: the mean over all of them. */
+  /**
+   * The fed `loss_scale` times Σ of the examples' losses, which with 1 / batch size is their mean; where tokens are labelled, times the mean
+   * over all of them.
+   */
   readonly loss: Value;
   readonly layerOutputs: readonly Value[];
   /** From where on each layer's inside can be computed again in the backward half. */
@@ -131,7 +134,7 @@ function isGiven(objective: Objective): boolean {
   return objective.kind === 'masked-words' && objective.positions === 'given';
 }
 
-/** The name of the scalar that each example's loss is multiplied with. */
+/** The name of the scalar that the loss is multiplied with. */
 export const LOSS_SCALE = 'loss_scale';
 
 function encoderSizes({ encoder, hasPooler, texts = 'pair' }: Omit<ModelPlan, 'method' | 'objective'>): EncoderSizes {
@@ -370,7 +373,7 @@ function objectiveLoss(
     case 'token-classification': {
       const labels = input('labels', 'int32', [BATCH, isGiven(objective) ? MASKED : SEQUENCE]);
       const { perExample, counts } = tokenLosses(logits, labels);
-      const loss = weightedMean(perExample, counts);
+      const loss = multiply(weightedMean(perExample, counts), scale);
       return { losses: perExample, loss, ...(isGiven(objective) ? { right: rightWords(logits, labels) } : {}) };
     }
   }

@@ -71,6 +71,7 @@ function stepWork({ config }: EncoderCheckpoint, { settings, task }: TrainingReq
     flops: 2 * 2 * weights * tokens,
     operations: OPERATIONS_A_LAYER * layers,
     eightBit: settings.frozenPrecision === 'int8',
+    precision: settings.precision ?? 'float32',
   };
 }
 
@@ -112,6 +113,11 @@ export async function prepareTraining(request: TrainingRequest, shared: SharedWo
   if (request.settings.frozenPrecision === 'int8' && built.rows !== undefined) {
     warnings.push(
       `${request.method.id} trains rows at the encoder's input, whose gradients 8-bit products change most; compare a run with training.frozenPrecision "float32"`,
+    );
+  }
+  if (request.settings.precision === 'float16' && device.provider === 'cpu') {
+    warnings.push(
+      'training.precision is "float16", which the CPU does not compute in: it rounds some numbers to it and is slower than with "float32"',
     );
   }
   const maxLength = Math.min(request.task.maxLength, usablePositions(checkpoint.config));

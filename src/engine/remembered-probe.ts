@@ -71,12 +71,12 @@ async function remember(file: string, content: Remembered): Promise<void> {
  * @param now milliseconds since 1970
  */
 export function remembering(probe: Probe, file: string, machine: string, now: () => number = Date.now): Probe {
-  return async (provider, threads) => {
-    const device = `${provider} ${threads}`;
+  return async (provider, threads, precision) => {
+    const device = `${provider} ${threads} ${precision}`;
     const known = (await recall(file, machine)).devices[device];
     const sinceMs = known === undefined ? NaN : now() - known.time;
     if (known !== undefined && sinceMs >= 0 && sinceMs < REMEMBERED_MS) return { ...known.result, sinceMs };
-    const result = await probe(provider, threads);
+    const result = await probe(provider, threads, precision);
     if (result.kind === 'works') {
       // Read again: another run may have tried another device meanwhile.
       const { devices } = await recall(file, machine);

@@ -27,10 +27,10 @@ function readResult(stdout: string): ProbeResult | undefined {
 
 /** Tries a provider in a process of its own: whatever a driver does there, this process goes on. */
 export function probeWith(entry: string, patienceMs = PATIENCE_MS): Probe {
-  return (provider, threads) =>
+  return (provider, threads, precision) =>
     new Promise((resolve) => {
       const options = { timeout: patienceMs, killSignal: 'SIGKILL', windowsHide: true, env: process.env } as const;
-      execFile(process.execPath, [entry, provider, `${threads}`], options, (error, stdout, stderr) => {
+      execFile(process.execPath, [entry, provider, `${threads}`, precision], options, (error, stdout, stderr) => {
         const result = readResult(stdout);
         if (result !== undefined) resolve(result);
         else if (error?.killed === true)
@@ -44,4 +44,4 @@ export function probeWith(entry: string, patienceMs = PATIENCE_MS): Probe {
     });
 }
 
-export const runProbe: Probe = (provider, threads) => probeWith(probeEntry())(provider, threads);
+export const runProbe: Probe = (...wish) => probeWith(probeEntry())(...wish);

@@ -144,14 +144,15 @@ async function compileOptions(
   model: ModelGraph,
   outputs: Readonly<Record<string, Value>>,
 ): Promise<CompileOptions> {
-  if (settings.frozenPrecision !== 'int8') return device;
+  const options = { ...device, precision: settings.precision ?? 'float32' };
+  if (settings.frozenPrecision !== 'int8') return options;
   const eightBit = await eightBitPlan(model, checkpoint);
   if (frozenProducts(Object.values(outputs), eightBit).size === 0)
     throw new UserError(
       `training.frozenPrecision is "int8", but ${method.id} leaves no matrix of the encoder's layers as it is`,
       'Leave the precision at "float32", or choose a method that keeps the encoder frozen.',
     );
-  return { ...device, eightBit };
+  return { ...options, eightBit };
 }
 
 async function openSession(setup: TrainingSetup, host: TrainingHost, from: TrainerState | undefined): Promise<Session> {

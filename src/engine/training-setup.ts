@@ -1,5 +1,5 @@
 import { isPair, type Task } from '../tasks/task.ts';
-import type { Backend } from './backends/backend.ts';
+import type { Backend, Precision } from './backends/backend.ts';
 import type { Dataset } from './data/dataset.ts';
 import type { Device } from './device.ts';
 import type { EncoderCheckpoint } from './encoder-checkpoint.ts';
@@ -27,6 +27,8 @@ export interface TrainingSettings {
   readonly dropout: number | undefined;
   /** Keep what enters each layer alone for the backward half, and compute the layer's inside again: less memory for more time. */
   readonly recompute?: boolean;
+  /** What products over all tokens are computed in, and their results held as; float32 when absent. */
+  readonly precision?: Precision;
   /** What the encoder's frozen matrices are multiplied as; float32 when absent. */
   readonly frozenPrecision?: 'float32' | 'int8';
   readonly seed: number;

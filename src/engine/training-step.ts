@@ -1,4 +1,4 @@
-import type { Executable, TensorData } from './backends/backend.ts';
+import type { Executable, Precision, TensorData } from './backends/backend.ts';
 import { IGNORED_LABEL } from '../tasks/losses.ts';
 import { runInParts, sliceExamples, unlimitedRoom, type Room } from './batch-parts.ts';
 import { assembleBatch } from './data/batches.ts';
@@ -15,9 +15,10 @@ export class DivergedError extends Error {
   override readonly name = 'DivergedError';
   readonly step: number;
 
-  constructor(step: number, what: string) {
+  constructor(step: number, what: string, precision: Precision = 'float32') {
+    const orWider = precision === 'float16' ? ', or set training.precision to "float32"' : '';
     super(
-      `${what} at step ${step} is not finite; lower the learning rate, or clip gradients with training.maxGradNorm`,
+      `${what} at step ${step} is not finite; lower the learning rate, or clip gradients with training.maxGradNorm${orWider}`,
     );
     this.step = step;
   }
@@ -126,9 +127,72 @@ export function dropoutFeeds(
   return { ofExamples: chosen(true), shared: chosen(false) };
 }
 
+/**
+ * What the loss is multiplied with before gradients are computed, tried in turn until all of them are finite, and what the gradients are
+ * divided by after. Float16 has no numbers below 6e-8 and none above 65,504: the gradient of one example's loss reaches a token far from
+ * the head as a millionth of it, which multiplied so is held as well as any other number.
+ */
+const halfPrecisionScales = [256, 16, 1] as const;
+
+interface Sums {
+  readonly loss: number;
+  readonly gradients: ReadonlyMap<string, Float32Array>;
+  readonly tokens: number;
+  /** Over all trained tensors together. */
+  readonly norm: number;
+}
+
 function scalarOf(tensor: TensorData | undefined): number {
   if (tensor?.dtype !== 'float32' || tensor.data.length !== 1) throw new Error('the graph gives no loss');
   return tensor.data[0] ?? NaN;
+}
+
+/** The batches of a step, as the graph is fed them. */
+interface StepFeeds {
+  readonly trained: NamedTensors;
+  readonly passes: readonly Pass[];
+  readonly examples: number;
+  readonly step: number;
+}
+
+/** Computes loss and gradients with the loss multiplied with `scale`, and divides them by it. */
+async function sumGradients(
+  { settings }: TrainingSetup,
+  model: ModelGraph,
+  executable: Executable,
+  { trained, passes, examples, step }: StepFeeds,
+  room: Room,
+  scale: number,
+): Promise<Sums> {
+  const gradients = new Map<string, Float32Array>();
+  let loss = 0;
+  let tokens = 0;
+  const allScored = passes.reduce((sum, { scored }) => sum + (scored === undefined ? 0 : total(scored)), 0);
+  for (const [microBatch, pass] of passes.entries()) {
+    const words = dropoutFeeds(model.dropoutSites, pass.sizes, { seed: settings.seed, step, microBatch });
+    const ofExamples = { ...pass.feeds, ...words.ofExamples };
+    const [count] = pass.shape;
+    const { scored } = pass;
+    // Where tokens are scored the graph gives the mean over those of a pass, which counts by its share of all.
+    const factor = Float32Array.of(scored === undefined ? scale / examples : scale);
+    const shareOf = (from: number, to: number): number =>
+      scored === undefined ? 1 : total(scored.subarray(from, to)) / Math.max(1, allScored);
+    await runInParts(pass.shape, room, async (from, to) => {
+      const share = shareOf(from, to);
+      // A mean over no tokens is no number, and adds nothing.
+      if (share === 0 && to - from < count) return;
+      const results = await executable.run({
+        ...trained,
+        ...words.shared,
+        ...sliceExamples(ofExamples, count, from, to),
+        [LOSS_SCALE]: { dtype: 'float32', shape: [], data: factor },
+      });
+      loss += (share / scale) * scalarOf(results['loss']);
+      for (const { name } of model.trained) addInto(gradients, name, results[name], share / scale);
+    });
+    tokens += pass.tokens;
+  }
+  return { loss, gradients, tokens, norm: globalNorm(gradients.values()) };
 }
 
 /**
@@ -149,38 +213,16 @@ export async function computeGradient(
   step: number,
   room: Room = unlimitedRoom(),
 ): Promise<StepGradient> {
-  const { settings } = setup;
   const examples = batches.reduce((sum, indices) => sum + indices.length, 0);
-  const gradients = new Map<string, Float32Array>();
-  let loss = 0;
-  let tokens = 0;
   const passes = batches.map((indices, microBatch) => passOf(setup, model, indices, step, microBatch));
-  const allScored = passes.reduce((sum, { scored }) => sum + (scored === undefined ? 0 : total(scored)), 0);
-  const scale: TensorData = { dtype: 'float32', shape: [], data: Float32Array.of(1 / examples) };
-  for (const [microBatch, pass] of passes.entries()) {
-    const words = dropoutFeeds(model.dropoutSites, pass.sizes, { seed: settings.seed, step, microBatch });
-    const ofExamples = { ...pass.feeds, ...words.ofExamples };
-    const [count] = pass.shape;
-    // Where tokens are scored the graph gives the mean over those of a pass, which counts by its share of all; elsewhere it divides itself.
-    const shareOf = (from: number, to: number): number =>
-      pass.scored === undefined ? 1 : total(pass.scored.subarray(from, to)) / Math.max(1, allScored);
-    await runInParts(pass.shape, room, async (from, to) => {
-      const share = shareOf(from, to);
-      // A mean over no tokens is no number, and adds nothing.
-      if (share === 0 && to - from < count) return;
-      const results = await executable.run({
-        ...feeds,
-        ...words.shared,
-        ...sliceExamples(ofExamples, count, from, to),
-        [LOSS_SCALE]: scale,
-      });
-      loss += share * scalarOf(results['loss']);
-      for (const { name } of model.trained) addInto(gradients, name, results[name], share);
-    });
-    tokens += pass.tokens;
+  const stepFeeds = { trained: feeds, passes, examples, step };
+  // As a number of one example's loss, which the mean divides by their number.
+  const scales = setup.settings.precision === 'float16' ? halfPrecisionScales.map((scale) => scale * examples) : [1];
+  let notFinite = 'the loss';
+  for (const scale of scales) {
+    const { norm, ...sums } = await sumGradients(setup, model, executable, stepFeeds, room, scale);
+    if (Number.isFinite(sums.loss) && Number.isFinite(norm)) return { ...sums, norm, examples };
+    notFinite = Number.isFinite(sums.loss) ? 'the gradient' : 'the loss';
   }
-  const norm = globalNorm(gradients.values());
-  if (!Number.isFinite(loss)) throw new DivergedError(step, 'the loss');
-  if (!Number.isFinite(norm)) throw new DivergedError(step, 'the gradient');
-  return { loss, gradients, norm, examples, tokens };
+  throw new DivergedError(step, notFinite, setup.settings.precision);
 }

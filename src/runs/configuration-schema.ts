@@ -168,6 +168,12 @@ const training = z
       .describe(
         "Keep only what enters each of the encoder's layers for the backward pass, and compute the layer's inside once more there: a larger batch fits into memory, and a step takes up to a third longer. It changes no result beyond rounding.",
       ),
+    precision: z
+      .enum(['float32', 'float16'])
+      .default('float32')
+      .describe(
+        'What the products with a row at each token are computed in, and their results and the matrices held as. float16 is for GPUs: half the memory and traffic for these. Sums, norms, losses and all that is trained stay float32, and the loss is scaled so that small gradients keep their digits. Not with privacy, whose clipping it would loosen.',
+      ),
     frozenPrecision: z
       .enum(['float32', 'int8'])
       .default('float32')
@@ -441,6 +447,29 @@ function refuseEightBit({
   });
 }
 
+/** Refuses 16-bit products where they void a guarantee, or where what computes has none. */
+function refuseHalfPrecision({
+  value,
+  issues,
+}: z.core.ParsePayload<{
+  readonly training: { readonly precision: 'float32' | 'float16'; readonly frozenPrecision: 'float32' | 'int8' };
+  readonly privacy?: { readonly epsilon?: number | null };
+  readonly device: { readonly provider: string };
+}>): void {
+  const { training, privacy, device } = value;
+  if (training.precision === 'float32') return;
+  const refuse = (message: string): void => {
+    issues.push({ code: 'custom', message, path: ['training', 'precision'], input: training.precision });
+  };
+  if (privacy !== undefined && privacy.epsilon !== null)
+    refuse(
+      'a private run computes in float32: rounding to 16 bits could leave an example more weight than the norm to which its gradient is clipped; set "float32"',
+    );
+  if (training.frozenPrecision === 'int8')
+    refuse('float16 is for GPUs and frozenPrecision "int8" for the CPU; leave one of them at "float32"');
+  if (device.provider === 'tfjs') refuse('TensorFlow.js computes in float32 alone; set "float32", or another device');
+}
+
 /** Privacy as it is asked for; nothing where epsilon is null. */
 function withTarget<T extends { readonly epsilon?: number | null }>(
   asked: T,
@@ -466,6 +495,7 @@ function build(catalogue: Catalogue) {
   return written
     .check(refuseVoidPrivacy)
     .check(refuseEightBit)
+    .check(refuseHalfPrecision)
     .transform((configuration, context) => {
       // An unknown key alone does not keep a transform from being run, but the method may be none then.
       if (context.issues.length > 0) return z.NEVER;

@@ -13,16 +13,18 @@ const missing = 'missing' in way ? ` (${way.missing})` : '';
 /** Together they hold every operation that any method's graph has. The whole list: see CONTRIBUTING. */
 const methods = ['full', 'lora', 'slash', 'pasta', 'prefix-tuning', 'compacter', 'private:lora', 'recompute:lora'];
 
+async function testify(asked: readonly string[]): Promise<ReadonlyMap<string, Testimony>> {
+  const env = { ...process.env, ...('environment' in way ? way.environment : {}) };
+  const { stdout } = await promisify(execFile)(process.execPath, [program, ...asked], { env, maxBuffer: 1 << 24 });
+  const testimonies = stdout.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line) as Testimony]));
+  return new Map(testimonies.map((testimony) => [testimony.method, testimony]));
+}
+
 describe.skipIf('missing' in way)(`a training step on WebGPU${missing}`, () => {
-  const testimonies = new Map<string, Testimony>();
+  let testimonies: ReadonlyMap<string, Testimony>;
 
   beforeAll(async () => {
-    const env = { ...process.env, ...('environment' in way ? way.environment : {}) };
-    const { stdout } = await promisify(execFile)(process.execPath, [program, ...methods], { env, maxBuffer: 1 << 24 });
-    for (const line of stdout.trim().split('\n')) {
-      const testimony = JSON.parse(line) as Testimony;
-      testimonies.set(testimony.method, testimony);
-    }
+    testimonies = await testify(methods);
   }, 900_000);
 
   it.each(methods)("%s: loss and every gradient are the CPU's, and the GPU computed all of it", (method) => {
@@ -33,4 +35,27 @@ describe.skipIf('missing' in way)(`a training step on WebGPU${missing}`, () => {
     expect(testimony?.onCpu).toEqual([]);
     expect(testimony?.carried).toEqual([]);
   });
+});
+
+// Chromium's driver has no arithmetic in 16 bits; Mesa's llvmpipe has it since version 24 or so, and most GPUs do.
+describe.skipIf('missing' in way)(`a training step in float16 on WebGPU${missing}`, () => {
+  const asked = ['float16:lora', 'float16:full', 'float16:prefix-tuning'];
+
+  it('is computed on the GPU to the digits of 16 bits, or refused where it has none', async () => {
+    let testimonies: ReadonlyMap<string, Testimony>;
+    try {
+      testimonies = await testify(asked);
+    } catch (error) {
+      expect(String(error)).toMatch(/this machine's GPU, or its driver, does not compute in float16/);
+      return;
+    }
+    for (const each of asked) {
+      const testimony = testimonies.get(each);
+      expect(testimony?.worst, testimony?.where).toBeLessThan(0.03);
+      // Were it computed in 32 bits, nothing would be so far apart.
+      expect(testimony?.worst, testimony?.where).toBeGreaterThan(5e-5);
+      expect(testimony?.onCpu).toEqual([]);
+      expect(testimony?.carried).toEqual([]);
+    }
+  }, 900_000);
 });

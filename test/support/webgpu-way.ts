@@ -7,12 +7,14 @@ const swiftShader = '/usr/lib/chromium/vk_swiftshader_icd.json';
 
 export type WebgpuWay = { readonly environment: Readonly<Record<string, string>> } | { readonly missing: string };
 
-/** How WebGPU runs on this machine: on its GPU, else through a driver that computes on the CPU; or what is missing for either. */
+/** How WebGPU runs on this machine: on its GPU or the driver that `VK_DRIVER_FILES` names, else through a driver that computes on the CPU; or what is missing for either. */
 export function findWebgpu(): WebgpuWay {
   const facts = readMachine();
   const outlook = webgpuOutlook(facts);
   if (outlook.state === 'likely') return { environment: {} };
   if (outlook.obstacle === 'not in the runtime') return { missing: outlook.message };
+  // Whoever names a driver wants that one.
+  if (process.env['VK_DRIVER_FILES'] !== undefined) return { environment: {} };
   if (facts.vulkan?.loader !== true) return { missing: "Vulkan's loader is missing: apt-get install libvulkan1" };
   if (existsSync(swiftShader)) return { environment: { VK_DRIVER_FILES: swiftShader } };
   if (outlook.obstacle === 'only software') return { environment: {} };

@@ -1,4 +1,4 @@
-// Usage: node webgpu-witness.ts [recompute:][private:]METHOD...
+// Usage: node webgpu-witness.ts [recompute:][private:][float16:]METHOD...
 // Computes one training step of each method on a tiny encoder, on WebGPU and on the CPU, and prints a line of JSON for each: how far loss
 // and gradients are apart, and what of the graph the CPU computed in WebGPU's place. A process of its own, because a driver may crash.
 import { readdirSync, readFileSync } from 'node:fs';
@@ -95,7 +95,8 @@ async function testify(checkpoint: EncoderCheckpoint, folder: string, asked: str
   const weights = frozenWeights(model, checkpoint, 1);
   const profile = join(folder, asked.replaceAll(':', '-'));
   const compute = async (provider: string) => {
-    const more = provider === 'webgpu' ? { profile } : {};
+    const precision = asked.includes('float16:') ? ('float16' as const) : ('float32' as const);
+    const more = provider === 'webgpu' ? { profile, precision } : {};
     const executable = await onnxBackend.compile(outputs, weights, { provider, threads: 1, ...more });
     try {
       return await executable.run(feeds);

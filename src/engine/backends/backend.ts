@@ -30,6 +30,9 @@ export type WeightSource = ReadonlyMap<string, WeightLocation>;
  */
 export type EightBitPlan = ReadonlyMap<string, Float32Array | undefined>;
 
+/** What a graph's products over all tokens are computed in, and their results held as. */
+export type Precision = 'float32' | 'float16';
+
 export interface CompileOptions {
   /** What computes: `cpu`, or another of the backend's providers. */
   readonly provider: string;
@@ -41,6 +44,8 @@ export interface CompileOptions {
   readonly memoryPattern?: boolean;
   /** Frozen matrices whose products with rows are computed with 8-bit integers. Only the CPU of the ONNX backend does that. */
   readonly eightBit?: EightBitPlan;
+  /** float32 when absent. TensorFlow.js has no other; a GPU may have no arithmetic in 16 bits, which shows when the graph runs. */
+  readonly precision?: Precision;
   /**
    * Where a path begins at which a file is written that says of each operation what computed it and how long that took; written when
    * the executable is disposed of.
@@ -58,6 +63,14 @@ export function noEightBitProducts(provider: string): UserError {
   return new UserError(
     `training.frozenPrecision "int8" computes on the CPU alone, not on ${provider}`,
     'Set device.provider to "cpu", or leave the precision at "float32".',
+  );
+}
+
+/** What is thrown where float16 is asked for and what computes has none. */
+export function noHalfPrecision(where: string): UserError {
+  return new UserError(
+    `${where} does not compute in float16`,
+    'Set training.precision to "float32", or choose another device.',
   );
 }
 

@@ -111,8 +111,13 @@ export function caseFeeds(
     ...targets(inputs, objective, config, shape),
     ...(readsMask ? { mask_positions: maskPositions(inputs, fields.inputIds, shape) } : {}),
     ...(specialTokens === 0 ? {} : { special_positions: caseSpecials(inputs, fields, shape, specialTokens) }),
-    [LOSS_SCALE]: { dtype: 'float32', shape: [], data: Float32Array.of(1 / shape[0]) },
+    [LOSS_SCALE]: { dtype: 'float32', shape: [], data: Float32Array.of(scoresTokens(objective) ? 1 : 1 / shape[0]) },
   };
+}
+
+/** Whether the loss is a mean over tokens. */
+function scoresTokens({ kind }: Objective): boolean {
+  return kind === 'masked-words' || kind === 'token-classification';
 }
 
 /** The tokens that a tokenizer puts around texts, told by their ids: all that a case says of them. */

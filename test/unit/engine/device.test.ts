@@ -49,8 +49,8 @@ function probing(results: Readonly<Record<string, ProbeResult>>): { readonly pro
   const tried: string[] = [];
   return {
     tried,
-    probe: (provider) => {
-      tried.push(provider);
+    probe: (provider, _threads, precision) => {
+      tried.push(precision === 'float32' ? provider : `${provider} in ${precision}`);
       return Promise.resolve(results[provider] ?? { kind: 'fails', reason: 'unknown' });
     },
   };
@@ -71,6 +71,14 @@ describe('the choice of a device', () => {
         'automatic: cuda on H200 computes a graph and its gradients right, matrix products at 20.0 TFLOP/s, against 400 GFLOP/s on the CPU',
     });
     expect(warnings).toEqual([]);
+  });
+
+  it('tries a device in the precision that a step is computed in', async () => {
+    const { probe, tried } = probing({ cuda: { kind: 'fails', reason: 'no' }, webgpu: fast });
+    const work = { flops: 7e11, operations: 1900, precision: 'float16' } as const;
+    const { device } = await chooseDevice(auto, work, machine, probe);
+    expect(device.provider).toBe('webgpu');
+    expect(tried).toEqual(['cuda in float16', 'webgpu in float16']);
   });
 
   it('falls back to the next with a warning for each that fails', async () => {
@@ -176,6 +184,7 @@ describe('the graph that a device must get right', () => {
       },
     };
     expect(await findWrongNumber(skewed, cpu)).toContain('number 3 of the gradient of scale');
+    expect(await findWrongNumber(onnxBackend, { ...cpu, precision: 'float16' })).toBeUndefined();
   });
 });
 
@@ -197,13 +206,15 @@ describe('a device that another run has tried', () => {
     expect(second.device).toMatchObject({ provider: first.device.provider, threads: 2 });
     expect(second.device.reason).toContain('(tried by another run 20 min ago)');
     expect(tried).toEqual(['cuda']);
-    await at(20)('cuda', 3);
-    await at(21)('webgpu', 2);
+    await at(20)('cuda', 3, 'float32');
+    await at(21)('webgpu', 2, 'float32');
     expect(tried).toEqual(['cuda', 'cuda', 'webgpu']);
-    expect(await at(59)('cuda', 2)).toEqual({ ...fast, sinceMs: 59 * minute });
-    await at(60)('cuda', 2);
+    await at(21)('webgpu', 2, 'float16');
+    expect(tried.splice(3)).toEqual(['webgpu in float16']);
+    expect(await at(59)('cuda', 2, 'float32')).toEqual({ ...fast, sinceMs: 59 * minute });
+    await at(60)('cuda', 2, 'float32');
     // Its clock was set back.
-    await at(-1)('cuda', 2);
+    await at(-1)('cuda', 2, 'float32');
     expect(tried).toHaveLength(5);
   });
 
@@ -211,14 +222,21 @@ describe('a device that another run has tried', () => {
     const place = file();
     const failing = probing({});
     for (let time = 0; time < 2; time++)
-      expect(await remembering(failing.probe, place, 'a')('cuda', 1)).toEqual({ kind: 'fails', reason: 'unknown' });
+      expect(await remembering(failing.probe, place, 'a')('cuda', 1, 'float32')).toEqual({
+        kind: 'fails',
+        reason: 'unknown',
+      });
     expect(failing.tried).toHaveLength(2);
     const { probe, tried } = probing({ cuda: fast });
-    for (const key of ['a', 'b', 'b', 'a']) await remembering(probe, place, key)('cuda', 1);
+    for (const key of ['a', 'b', 'b', 'a']) await remembering(probe, place, key)('cuda', 1, 'float32');
     expect(tried).toHaveLength(3);
-    for (const damage of ['', '{', '{"machine":"a","devices":{"cuda 1":{"time":1,"result":{"kind":"works"}}}}']) {
+    for (const damage of [
+      '',
+      '{',
+      '{"machine":"a","devices":{"cuda 1 float32":{"time":1,"result":{"kind":"works"}}}}',
+    ]) {
       writeFileSync(place, damage);
-      expect(await remembering(probe, place, 'a')('cuda', 1)).toEqual(fast);
+      expect(await remembering(probe, place, 'a')('cuda', 1, 'float32')).toEqual(fast);
     }
     expect(tried).toHaveLength(6);
   });
@@ -244,10 +262,10 @@ describe('trying a device in a process of its own', () => {
   };
 
   it('gives rates for the CPU, and the reason for a provider that is not there', async () => {
-    const result = await runProbe('cpu', 1);
+    const result = await runProbe('cpu', 1, 'float32');
     expect(result.kind).toBe('works');
     expect(result.kind === 'works' && Math.min(result.rate, result.cpuRate, result.secondsPerOperation) > 0).toBe(true);
-    expect(await runProbe('tensorrt', 1)).toMatchObject({
+    expect(await runProbe('tensorrt', 1, 'float32')).toMatchObject({
       kind: 'fails',
       reason: expect.stringContaining('tensorrt') as string,
     });
@@ -257,10 +275,13 @@ describe('trying a device in a process of its own', () => {
     const crash = probeWith(
       program("console.error('driver: boom'); process.kill(process.pid, 'SIGSEGV'); setInterval(() => 0, 1e6)"),
     );
-    expect(await crash('webgpu', 1)).toEqual({ kind: 'fails', reason: 'trying it ended with SIGSEGV: driver: boom' });
+    expect(await crash('webgpu', 1, 'float32')).toEqual({
+      kind: 'fails',
+      reason: 'trying it ended with SIGSEGV: driver: boom',
+    });
     const hang = probeWith(program('setInterval(() => 0, 1e6)'), 1500);
-    expect(await hang('webgpu', 1)).toEqual({ kind: 'fails', reason: 'it did not answer within 1.5 s' });
+    expect(await hang('webgpu', 1, 'float32')).toEqual({ kind: 'fails', reason: 'it did not answer within 1.5 s' });
     const nonsense = probeWith(program('console.log(\'{"kind": 7}\')'));
-    expect(await nonsense('webgpu', 1)).toMatchObject({ kind: 'fails' });
+    expect(await nonsense('webgpu', 1, 'float32')).toMatchObject({ kind: 'fails' });
   });
 });

@@ -26,6 +26,7 @@ describe('a training in 8 bits, made ready', () => {
     method: string,
     frozenPrecision: 'float32' | 'int8',
     options: Readonly<Record<string, unknown>> = {},
+    precision: 'float32' | 'float16' = 'float32',
   ): Promise<PreparedTraining> =>
     prepareTraining({
       model: { id: encoder.folder },
@@ -37,6 +38,7 @@ describe('a training in 8 bits, made ready', () => {
         batchSize: 2,
         learningRate: 1e-3,
         frozenPrecision,
+        precision,
       },
       examples: undefined,
       // Where 8 bits decide nothing is tried.
@@ -47,6 +49,14 @@ describe('a training in 8 bits, made ready', () => {
     const { setup, warnings } = await prepared('lora', 'int8');
     expect(setup.device).toMatchObject({ provider: 'cpu', reason: 'automatic: only the CPU computes in 8 bits' });
     expect(warnings).toEqual([]);
+  });
+
+  it('warns that the CPU does not compute in float16, and trains', async () => {
+    const { setup, warnings } = await prepared('lora', 'float32', {}, 'float16');
+    expect(setup.settings.precision).toBe('float16');
+    expect(warnings).toEqual([
+      'training.precision is "float16", which the CPU does not compute in: it rounds some numbers to it and is slower than with "float32"',
+    ]);
   });
 
   it('warns of a method whose gradients it changes most, and of no other', async () => {

@@ -9,6 +9,7 @@ import { onnxBackend } from '../../../src/engine/backends/onnx/onnx-backend.ts';
 import { readCheckpoint, writeCheckpoint } from '../../../src/engine/checkpoint-file.ts';
 import { encodeDataset, type Dataset } from '../../../src/engine/data/dataset.ts';
 import { topologicalOrder } from '../../../src/engine/graph/value.ts';
+import { LOSS_SCALE } from '../../../src/engine/model-graph.ts';
 import type { TrainerState } from '../../../src/engine/trainer-state.ts';
 import { train, type TrainingHost, type TrainingResult } from '../../../src/engine/trainer.ts';
 import type { TrainingSettings, TrainingSetup } from '../../../src/engine/training-setup.ts';
@@ -239,6 +240,60 @@ describe('training', () => {
     // Of steps and evaluation alike: each loss differs from that in float32.
     rounded.forEach((loss, index) => expect(loss).not.toBe(exact[index]));
     expect(await losses({ frozenPrecision: 'int8' })).toEqual(rounded);
+  });
+
+  describe('in float16', () => {
+    const shortly = { length: { kind: 'steps', steps: 3 }, accumulation: 1, precision: 'float16' } as const;
+
+    /** A backend whose gradients are too large for 16 bits where the loss is multiplied with more than `most`. */
+    const overflowing = (most: number): { readonly backend: TrainingSetup['backend']; readonly scales: number[] } => {
+      const scales: number[] = [];
+      const compile: TrainingSetup['backend']['compile'] = async (outputs, weights, options) => {
+        const executable = await onnxBackend.compile(outputs, weights, options);
+        const run: typeof executable.run = async (feeds) => {
+          const results = await executable.run(feeds);
+          const scale = Number(feeds[LOSS_SCALE]?.data[0]);
+          const gradient = results['head.classifier.bias'];
+          if (gradient?.dtype !== 'float32') return results;
+          scales.push(scale);
+          if (scale > most) gradient.data.fill(Infinity);
+          return results;
+        };
+        return { ...executable, run };
+      };
+      return { backend: { name: 'overflowing', compile }, scales };
+    };
+
+    it('trains and evaluates, and its losses are those of float32 but for rounding', async () => {
+      const losses = async (changed: Partial<TrainingSettings>): Promise<readonly number[]> => {
+        const { events } = await runTraining(makeSetup('lora', { ...shortly, ...changed }));
+        return events.flatMap((event) => (event.type === 'step' || event.type === 'evaluation' ? [event.loss] : []));
+      };
+      const [exact, rounded] = [await losses({ precision: 'float32' }), await losses({})];
+      expect(rounded).toHaveLength(exact.length);
+      rounded.forEach((loss, index) => expect(Math.abs(loss - (exact[index] ?? NaN))).toBeLessThan(1e-3));
+      expect(rounded).not.toEqual(exact);
+    });
+
+    it('multiplies the loss for the backward half, by less where gradients leave the range of 16 bits', async () => {
+      const norms = async (most: number): Promise<{ readonly norms: readonly number[]; readonly scales: number[] }> => {
+        const { backend, scales } = overflowing(most);
+        const { events } = await runTraining({ ...makeSetup('lora', shortly), backend });
+        return { scales, norms: events.flatMap((event) => (event.type === 'step' ? [event.gradientNorm] : [])) };
+      };
+      const [all, less] = [await norms(1000), await norms(20)];
+      expect(all.scales).toEqual([256, 256, 256]);
+      expect(less.scales).toEqual([256, 16, 256, 16, 256, 16]);
+      less.norms.forEach((norm, index) => expect(norm / (all.norms[index] ?? NaN)).toBeCloseTo(1, 2));
+    });
+
+    it('ends with a typed error that names float32 where no scale helps', async () => {
+      const { backend, scales } = overflowing(0);
+      const failure = runTraining({ ...makeSetup('lora', shortly), backend });
+      await expect(failure).rejects.toBeInstanceOf(DivergedError);
+      await expect(failure).rejects.toThrow('or set training.precision to "float32"');
+      expect(scales).toEqual([256, 16, 1]);
+    });
   });
 
   it('refuses 8 bits where nothing stays frozen', async () => {

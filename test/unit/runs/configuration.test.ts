@@ -72,6 +72,24 @@ describe('reading a configuration', () => {
       );
   });
 
+  it('takes float16 on every device of the runtime, and refuses it where it voids a guarantee or is not there', () => {
+    const text = (rest: string): string =>
+      `{ "model": "a/b", "task": "sst2", "method": "lora", "training": { "precision": "float16" }, ${rest} }`;
+    for (const device of ['auto', 'cpu', 'webgpu', 'cuda']) {
+      const { training } = resolveConfiguration(parse(text(`"device": "${device}"`)), catalogue, nothing);
+      expect(training.precision).toBe('float16');
+    }
+    expect(() => parse(text('"privacy": { "epsilon": null }'))).not.toThrow();
+    const refused = {
+      '"device": "tfjs"': /training\.precision.*TensorFlow\.js computes in float32 alone/,
+      '"privacy": { "epsilon": 8 }': /training\.precision.*a private run computes in float32/,
+    };
+    for (const [rest, reason] of Object.entries(refused))
+      expect(thrown(() => parse(text(rest))).message).toMatch(reason);
+    const both = text('"device": "cpu"').replace('"float16"', '"float16", "frozenPrecision": "int8"');
+    expect(thrown(() => parse(both)).message).toMatch(/training\.precision.*leave one of them/);
+  });
+
   it('trains privately as the method wants it then, where nothing else is said', () => {
     const read = (text: string) => resolveConfiguration(parse(text), catalogue, nothing);
     const slash = '{ "model": "a/b", "task": "sst2", "method": "slash"';
@@ -119,6 +137,7 @@ describe('reading a configuration', () => {
         maxGradNorm: 1,
         adam: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
         recompute: false,
+        precision: 'float32',
         frozenPrecision: 'float32',
         seed: 0,
         evaluateEvery: 'epoch',

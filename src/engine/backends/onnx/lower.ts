@@ -9,7 +9,9 @@ import {
   type Shape,
   type SymbolicDim,
 } from '../../graph/dims.ts';
+import { floatTypes } from '../../graph/float-types.ts';
 import { frozenProduct } from '../../graph/frozen-products.ts';
+import type { Precision } from '../backend.ts';
 import { bareOperands } from '../bare-operands.ts';
 import { checkWeight } from '../weight-checks.ts';
 import {
@@ -136,12 +138,25 @@ interface Lowering {
   readonly weights: ReadonlyMap<string, PlacedWeight>;
   /** Weights already written: a graph may ask for one several times. */
   readonly written: Map<string, Tensor>;
+  /** What floating-point numbers are read and given as. */
+  readonly floatType: Precision;
+  /** A value as a tensor; its floating-point numbers are of `floatType`. */
   readonly tensorOf: (value: Value) => Tensor;
   /** What the model is for: some operations are written as what a provider has. */
   readonly provider: string | undefined;
   /** By id, the `putRows` that are added where they are used. */
   readonly scattered: ReadonlySet<number>;
   readonly eightBit: EightBitMatrices;
+}
+
+/** A larger constant stands for infinity; in 16 bits this is one to which a score can be added without leaving their range. */
+const MOST_IN_HALF = 2 ** 15;
+
+function lowerConstant({ writer, floatType }: Lowering, { dtype, shape }: Value, data: readonly number[]): Tensor {
+  const sizes = shape as readonly number[];
+  if (dtype !== 'float32' || floatType === 'float32') return writer.constant(dtype, sizes, data);
+  const held = data.map((number) => Math.min(Math.max(number, -MOST_IN_HALF), MOST_IN_HALF));
+  return writer.node('Cast', [writer.constant(dtype, sizes, held)], { to: elementType(floatType) });
 }
 
 function lowerWeight({ writer, weights, written }: Lowering, value: Value, name: string): Tensor {
@@ -271,7 +286,7 @@ function lowerValue(lowering: Lowering, value: Value): Tensor {
     case 'weight':
       return lowerWeight(lowering, value, operation.name);
     case 'constant':
-      return writer.constant(value.dtype, value.shape as readonly number[], operation.data);
+      return lowerConstant(lowering, value, operation.data);
     case 'iota':
       return writer.node('Range', [
         writer.constant(value.dtype, [], [0]),
@@ -293,7 +308,9 @@ function lowerValue(lowering: Lowering, value: Value): Tensor {
     case 'where':
       return writer.node(operatorNames[operation.kind], bareOperands(value).map(tensorOf));
     case 'cast':
-      return writer.node('Cast', tensors(), { to: elementType(value.dtype) });
+      return writer.node('Cast', tensors(), {
+        to: elementType(value.dtype === 'float32' ? lowering.floatType : value.dtype),
+      });
     case 'matmul':
       return writer.node('MatMul', tensors());
     case 'gemm':
@@ -363,11 +380,55 @@ function layerNormOutput({ writer, tensorOf }: Lowering, norm: Value, index: num
   return tensor;
 }
 
+/** Tensors by the ids of their values, for each type that floating-point numbers are wanted in. */
+type Tensors = Readonly<Record<Precision, Map<number, Tensor>>>;
+
+/**
+ * Lowers the values of a graph in their order, each with its operands in the type that it reads them in, and gives what finds a value's
+ * tensor in either type: in the one that it has not it is converted, once.
+ */
+function lowerAll(
+  common: Omit<Lowering, 'floatType' | 'tensorOf'>,
+  order: readonly Value[],
+  precision: Precision,
+): (value: Value, wanted: Precision) => Tensor {
+  const { writer } = common;
+  const types = precision === 'float16' ? floatTypes(order) : new Map<number, never>();
+  const tensors: Tensors = { float32: new Map(), float16: new Map() };
+  const lowerings: Readonly<Record<Precision, Lowering>> = {
+    float32: { ...common, floatType: 'float32', tensorOf: (value) => tensorAs(value, 'float32') },
+    float16: { ...common, floatType: 'float16', tensorOf: (value) => tensorAs(value, 'float16') },
+  };
+  const keep = (value: Value, type: Precision, tensor: Tensor): Tensor => {
+    tensors[type].set(value.id, tensor);
+    return tensor;
+  };
+  function tensorAs(value: Value, wanted: Precision): Tensor {
+    const type = value.dtype === 'float32' ? wanted : 'float32';
+    const known = tensors[type].get(value.id);
+    if (known !== undefined) return known;
+    if (types.get(value.id) === 'either') return keep(value, type, lowerValue(lowerings[type], value));
+    const other = tensors[type === 'float32' ? 'float16' : 'float32'].get(value.id);
+    if (other === undefined) throw new Error(`${value.operation.kind} is used before it is computed`);
+    return keep(value, type, writer.node('Cast', [other], { to: elementType(type) }));
+  }
+  for (const value of order) {
+    if (common.scattered.has(value.id)) continue;
+    const type = types.get(value.id) ?? 'float32';
+    if (value.dtype !== 'float32')
+      keep(value, 'float32', lowerValue(lowerings[type === 'either' ? 'float32' : type], value));
+    else if (type !== 'either') keep(value, type, lowerValue(lowerings[type], value));
+  }
+  return tensorAs;
+}
+
 export interface LoweringOptions {
   /** What the model is for; without it, for any provider. */
   readonly provider?: string;
   /** Frozen matrices whose products are computed with 8-bit integers. */
   readonly eightBit?: EightBitMatrices;
+  /** What the products over all tokens are computed in; float32 when absent. */
+  readonly precision?: Precision;
 }
 
 /**
@@ -379,7 +440,7 @@ export interface LoweringOptions {
 export function lower(
   outputs: Readonly<Record<string, Value>>,
   weights: ReadonlyMap<string, PlacedWeight>,
-  { provider, eightBit = new Map() }: LoweringOptions = {},
+  { provider, eightBit = new Map(), precision = 'float32' }: LoweringOptions = {},
 ): LoweredGraph {
   const writer = createModelWriter();
   const order = topologicalOrder(Object.values(outputs));
@@ -389,29 +450,20 @@ export function lower(
   }
   const shapes = createShapeTensors(writer, inputs);
   for (const name of new Set(inputs.flatMap(({ shape }) => shape.flatMap(symbolsOf)))) shapes.size(symbol(name));
-  const tensors = new Map<number, Tensor>();
-  const tensorOf = (value: Value): Tensor => {
-    const tensor = tensors.get(value.id);
-    if (tensor === undefined) throw new Error(`${value.operation.kind} is used before it is computed`);
-    return tensor;
-  };
-  const lowering: Lowering = {
+  const common = {
     writer,
     shapes,
     weights,
-    written: new Map(),
-    tensorOf,
+    written: new Map<string, Tensor>(),
     provider,
     scattered: scatteredRows(order, Object.values(outputs)),
     eightBit,
   };
-  for (const value of order) {
-    if (!lowering.scattered.has(value.id)) tensors.set(value.id, lowerValue(lowering, value));
-  }
+  const tensorAs = lowerAll(common, order, precision);
   const outputNames = new Map(
     Object.entries(outputs).map(([name, value]) => [
       name,
-      writer.output(name, tensorOf(value), value.dtype, value.shape),
+      writer.output(name, tensorAs(value, 'float32'), value.dtype, value.shape),
     ]),
   );
   return { model: writer.finish(), inputs, outputNames };

@@ -6,6 +6,7 @@ import type { Value } from '../../graph/value.ts';
 import { frozenProducts } from '../../graph/frozen-products.ts';
 import {
   noEightBitProducts,
+  noHalfPrecision,
   OutOfMemoryError,
   type Backend,
   type CompileOptions,
@@ -132,6 +133,11 @@ function isOutOfMemory(error: unknown): boolean {
   );
 }
 
+/** WebGPU's words where a GPU lacks arithmetic in 16 bits. */
+function lacksHalfPrecision(error: unknown): boolean {
+  return /requires f16 but the device does not support it/.test(messageOf(error));
+}
+
 function makeExecutable(
   runtime: Runtime,
   session: InferenceSession,
@@ -150,6 +156,7 @@ function makeExecutable(
       }
       const results = await session.run(tensors).catch((error: unknown) => {
         if (isOutOfMemory(error)) throw new OutOfMemoryError(messageOf(error), { cause: error });
+        if (lacksHalfPrecision(error)) throw noHalfPrecision("this machine's GPU, or its driver,");
         throw error;
       });
       const named: Record<string, TensorData> = {};
@@ -230,7 +237,7 @@ export async function compileGraph(
   }
   const weights = await placeWeights(weightNames(Object.values(outputs)), source, findFolder);
   const eightBit = await eightBitMatrices(runtime, outputs, source, options);
-  const graph = lower(outputs, weights.weights, { provider, eightBit });
+  const graph = lower(outputs, weights.weights, { provider, eightBit, precision: options.precision ?? 'float32' });
   try {
     const session = await createSession(runtime, graph, weights, options);
     return makeExecutable(runtime, session, graph, options.profile !== undefined);

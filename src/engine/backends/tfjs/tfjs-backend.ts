@@ -2,7 +2,14 @@ import { setImmediate } from 'node:timers/promises';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { Bindings } from '../../graph/dims.ts';
 import { describeValue, type Value } from '../../graph/value.ts';
-import { noEightBitProducts, type Backend, type Executable, type TensorData, type WeightSource } from '../backend.ts';
+import {
+  noEightBitProducts,
+  noHalfPrecision,
+  type Backend,
+  type Executable,
+  type TensorData,
+  type WeightSource,
+} from '../backend.ts';
 import { bindFeeds, type Feeds } from '../feeds.ts';
 import { checkWeight, locateWeights, weightNames } from '../weight-checks.ts';
 import { readWeight, realFiles } from '../weight-files.ts';
@@ -137,8 +144,9 @@ function makeExecutable(
 export function backendOn(library: TfjsLibrary): Backend {
   return {
     name: TFJS,
-    async compile(outputs, weights, { eightBit }) {
+    async compile(outputs, weights, { eightBit, precision }) {
       if (eightBit !== undefined) throw noEightBitProducts(TFJS);
+      if (precision === 'float16') throw noHalfPrecision('TensorFlow.js');
       const plan = planGraph(outputs);
       return makeExecutable(library, outputs, plan, await makeResident(library.tf, plan, weights));
     },

@@ -8,6 +8,7 @@ import { linear, mean } from '../../../../src/engine/graph/functions.ts';
 import {
   add,
   broadcast,
+  equal,
   gather,
   gelu,
   gemm,
@@ -19,8 +20,10 @@ import {
   putRows,
   reduceSum,
   reshape,
+  scalar,
   slice,
   weight,
+  where,
 } from '../../../../src/engine/graph/operations.ts';
 import type { Value } from '../../../../src/engine/graph/value.ts';
 
@@ -142,5 +145,44 @@ describe('lowering', () => {
     expect(() => lower({ y: gelu(product) }, new Map())).toThrow('dimension batch is not an axis of any input');
     const again = input('x', 'float32', [batch]);
     expect(() => lower({ y: gelu(x), z: gelu(again) }, new Map())).toThrow('two tensors named x');
+  });
+
+  describe('in float16', () => {
+    const half = (outputs: Readonly<Record<string, Value>>, weights: Record<string, PlacedWeight> = {}) =>
+      lower(outputs, new Map(Object.entries(weights)), { precision: 'float16' }).model.graph;
+    const rows = reshape(x, [tokens, 8]);
+    const w = weight('w', [8, 8]);
+
+    test('converts what a product reads and what leaves the graph, each once', () => {
+      const product = gemm(rows, w);
+      const graph = half({ y: gelu(product), z: multiply(gelu(product), 2) }, { w: placed('F32', 8, 8) });
+      const types = (graph?.node ?? []).map(({ opType }) => opType);
+      expect(types.filter((type) => type !== 'Cast')).toEqual(['Reshape', 'MatMul', 'Gelu', 'Mul']);
+      // Rows, matrix and the factor on the way in, two results on the way out.
+      expect(types.filter((type) => type === 'Cast')).toHaveLength(5);
+      expect(
+        graph?.output.map(({ type }) => (type?.value.case === 'tensorType' ? type.value.value.elemType : 0)),
+      ).toEqual([1, 1]);
+    });
+
+    test('is nowhere in a graph without products over tokens', () => {
+      const plain = { y: gelu(multiply(rows, 3)) };
+      expect(half(plain)).toEqual(lower(plain, new Map()).model.graph);
+    });
+
+    test('holds a constant that stands for infinity within the range of 16 bits', () => {
+      const hidden = where(
+        equal(reshape(input('mask', 'int32', [batch, sequence, 8]), [tokens, 8]), 0),
+        scalar(-3e38),
+        scalar(0),
+      );
+      const graph = half({ y: add(gemm(rows, w), hidden) }, { w: placed('F32', 8, 8) });
+      const numbers = (graph?.initializer ?? [])
+        .filter(({ dataType }) => dataType === 1)
+        .flatMap(({ rawData }) =>
+          rawData.byteLength === 4 ? [new DataView(rawData.slice().buffer).getFloat32(0, true)] : [],
+        );
+      expect(Math.min(...numbers)).toBe(-32768);
+    });
   });
 });

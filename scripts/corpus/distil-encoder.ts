@@ -173,11 +173,13 @@ async function distil(
 
   const pass = async (executable: Executable, indices: Uint32Array, draw: MaskDraw, embedding: TensorData) => {
     const padded = assembleBatch(pupil.data, indices, { padId: checkpoint.config.padTokenId });
+    const { feeds, counts } = maskBatch(padded, checkpoint.config, masking, draw);
+    const masked = counts.reduce((sum, count) => sum + count, 0);
     return executable.run({
       ...trainedFeeds(model, values),
-      ...maskBatch(padded, checkpoint.config, masking, draw).feeds,
+      ...feeds,
       target: embedding,
-      [LOSS_SCALE]: { dtype: 'float32', shape: [], data: Float32Array.of(1) },
+      [LOSS_SCALE]: { dtype: 'float32', shape: [], data: Float32Array.of(1 / masked) },
     });
   };
   const lengths = lengthsOf(pupil.data);

@@ -103,7 +103,7 @@ function makeProgram(finish: (code: number) => void, complain: (message: string)
     .option('--detach', 'train in the background', false)
     .option(
       '--slots <device=count>',
-      'how many runs a device takes at once, as cpu=2; may be repeated; one where nothing is said',
+      'how many runs a device takes at once, as cpu=2, which share its threads; may be repeated; one where nothing is said',
       collect,
       [],
     )

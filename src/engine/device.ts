@@ -1,16 +1,18 @@
 import { availableParallelism } from 'node:os';
 import { age } from '../base/format.ts';
-import type { Precision } from './backends/backend.ts';
 import { candidates, webgpuOutlook, type Candidate, type MachineFacts } from './graphics/outlook.ts';
 import { readMachine } from './graphics/machine.ts';
 import { runProbe } from './run-probe.ts';
+import type { Precision } from './graph/float-types.ts';
 
 /** What the user asked to compute on. */
 export interface DeviceWish {
   /** `auto`, or a provider. */
   readonly provider: string;
-  /** CPU threads; undefined for all that the process may use. */
+  /** CPU threads; undefined for this run's share of those that the process may use. */
   readonly threads: number | undefined;
+  /** How many runs compute at once on the device, this one among them; 1 when absent. */
+  readonly sharers?: number;
   /** Which of several GPUs; undefined for the first. */
   readonly index?: number | undefined;
 }
@@ -143,6 +145,11 @@ async function chooseAutomatically(
   };
 }
 
+/** The threads of one of several runs that compute at once: more than there are cores would only wait for one another. */
+export function shareOfThreads(cores: number, sharers = 1): number {
+  return Math.max(1, Math.min(Math.floor(cores / sharers), MOST_THREADS));
+}
+
 /**
  * Turns a wish into a device. `auto` tries what the machine's files promise, best first, and takes what computes a known graph right and
  * faster than the CPU; drivers that compute on the CPU are not tried. A provider asked for by name is taken as it is; an unknown one is
@@ -155,7 +162,7 @@ export async function chooseDevice(
   facts: MachineFacts = readMachine(),
   probe: Probe = runProbe,
 ): Promise<DeviceChoice> {
-  const threads = wish.threads ?? Math.min(availableParallelism(), MOST_THREADS);
+  const threads = wish.threads ?? shareOfThreads(availableParallelism(), wish.sharers);
   if (wish.provider === 'auto' && work?.eightBit === true)
     return { device: { provider: 'cpu', threads, reason: 'automatic: only the CPU computes in 8 bits' }, warnings: [] };
   if (wish.provider === 'auto') return chooseAutomatically(threads, work, facts, probe);

@@ -26,7 +26,7 @@ import {
 } from './encoders/encoder.ts';
 import { isWordModule, prefixedName, tensorName, tensorShape } from './encoders/tensor-names.ts';
 import { differentiate } from './graph/differentiate.ts';
-import { linear, weightedMean } from './graph/functions.ts';
+import { linear } from './graph/functions.ts';
 import { symbol } from './graph/dims.ts';
 import {
   add,
@@ -94,11 +94,10 @@ export interface ModelGraph {
   readonly outputs: Readonly<Record<string, Value>>;
   /** Each example's own loss, `[batch]`. */
   readonly losses: Value;
-  /**
-   * The fed `loss_scale` times Σ of the examples' losses, which with 1 / batch size is their mean; where tokens are labelled, times the mean
-   * over all of them.
-   */
+  /** The fed `loss_scale` times the sum of the losses of what is scored, examples or labelled tokens; with 1 / their number it is the mean. */
   readonly loss: Value;
+  /** What is computed in float32 where the rest is in 16 bits: what enters the first layer, and the head's scores. */
+  readonly wide: readonly Value[];
   readonly layerOutputs: readonly Value[];
   /** From where on each layer's inside can be computed again in the backward half. */
   readonly boundaries: readonly Value[];
@@ -134,7 +133,7 @@ function isGiven(objective: Objective): boolean {
   return objective.kind === 'masked-words' && objective.positions === 'given';
 }
 
-/** The name of the scalar that the loss is multiplied with. */
+/** The name of the scalar that the sum of losses is multiplied with. */
 export const LOSS_SCALE = 'loss_scale';
 
 function encoderSizes({ encoder, hasPooler, texts = 'pair' }: Omit<ModelPlan, 'method' | 'objective'>): EncoderSizes {
@@ -310,6 +309,7 @@ export function buildModel(plan: ModelPlan, mode: GraphMode): ModelGraph {
     outputs: { logits, ...spans, ...scores },
     losses,
     loss,
+    wide: [encoded.entering, logits],
     layerOutputs: encoded.layerOutputs,
     boundaries: encoded.boundaries,
     dropoutSites: sites,
@@ -372,9 +372,12 @@ function objectiveLoss(
     case 'masked-words':
     case 'token-classification': {
       const labels = input('labels', 'int32', [BATCH, isGiven(objective) ? MASKED : SEQUENCE]);
-      const { perExample, counts } = tokenLosses(logits, labels);
-      const loss = multiply(weightedMean(perExample, counts), scale);
-      return { losses: perExample, loss, ...(isGiven(objective) ? { right: rightWords(logits, labels) } : {}) };
+      const { sums, perExample } = tokenLosses(logits, labels);
+      return {
+        losses: perExample,
+        loss: scaled(sums).loss,
+        ...(isGiven(objective) ? { right: rightWords(logits, labels) } : {}),
+      };
     }
   }
 }

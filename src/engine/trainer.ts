@@ -111,6 +111,11 @@ interface Session {
  * @throws DivergedError when loss or gradient stops being finite; UserError for what the user must mend
  */
 export async function train(setup: TrainingSetup, host: TrainingHost, from?: TrainerState): Promise<TrainingResult> {
+  if (setup.privacy !== undefined && setup.settings.precision === 'float16')
+    throw new UserError(
+      'a private training computes in float32: numbers of 16 bits would leave an example more weight than its clipping allows',
+      'Set training.precision to "float32".',
+    );
   const session = await openSession(setup, host, from);
   const { model, lengths } = session;
   const { recompute = false } = setup.settings;
@@ -144,7 +149,7 @@ async function compileOptions(
   model: ModelGraph,
   outputs: Readonly<Record<string, Value>>,
 ): Promise<CompileOptions> {
-  const options = { ...device, precision: settings.precision ?? 'float32' };
+  const options = { ...device, precision: settings.precision ?? 'float32', wide: model.wide };
   if (settings.frozenPrecision !== 'int8') return options;
   const eightBit = await eightBitPlan(model, checkpoint);
   if (frozenProducts(Object.values(outputs), eightBit).size === 0)
@@ -254,13 +259,22 @@ type ComputeStep = (step: number) => Promise<{
 }>;
 
 function orderedSteps(session: Session, executable: Executable): ComputeStep {
-  const { setup, model, lengths } = session;
+  const { setup, host, model, lengths } = session;
   const { epoch, batch } = session.progress;
+  let told = false;
   const order = trainingOrder(lengthsOf(setup.train), setup.settings, { epoch, batch });
   return async (step) => {
     const batches = Math.min(setup.settings.accumulation, lengths.batchesPerEpoch - session.progress.batch);
     const group = Array.from({ length: batches }, () => order.next().value.indices);
     const gradient = await computeGradient(setup, model, executable, session.feeds, group, step, session.room);
+    if (gradient.repeated === true && !told) {
+      told = true;
+      host.emit({
+        type: 'log',
+        level: 'warning',
+        message: `a gradient left the range of 16 bits at step ${step}; such steps are computed once more with a smaller loss, and take twice as long`,
+      });
+    }
     return { gradient, batches };
   };
 }

@@ -1,5 +1,5 @@
 import { isPair, type Task } from '../tasks/task.ts';
-import type { Backend, Precision } from './backends/backend.ts';
+import type { Backend } from './backends/backend.ts';
 import type { Dataset } from './data/dataset.ts';
 import type { Device } from './device.ts';
 import type { EncoderCheckpoint } from './encoder-checkpoint.ts';
@@ -8,6 +8,7 @@ import type { AdamWOptions } from './optimisers/adamw.ts';
 import type { ScheduleKind } from './optimisers/schedule.ts';
 import type { Masking } from './pretraining/masking.ts';
 import type { PrivateMechanism } from './private-step.ts';
+import type { Precision } from './graph/float-types.ts';
 
 export interface TrainingSettings {
   readonly length:

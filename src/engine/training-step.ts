@@ -1,4 +1,4 @@
-import type { Executable, Precision, TensorData } from './backends/backend.ts';
+import type { Executable, TensorData } from './backends/backend.ts';
 import { IGNORED_LABEL } from '../tasks/losses.ts';
 import { runInParts, sliceExamples, unlimitedRoom, type Room } from './batch-parts.ts';
 import { assembleBatch } from './data/batches.ts';
@@ -9,6 +9,7 @@ import { LOSS_SCALE, type ModelGraph } from './model-graph.ts';
 import { globalNorm } from './optimisers/clip.ts';
 import { maskBatch } from './pretraining/masking.ts';
 import type { TrainingSetup } from './training-setup.ts';
+import type { Precision } from './graph/float-types.ts';
 
 /** The loss or its gradient is no longer a number: the run can't go on, but what was saved before stays good. */
 export class DivergedError extends Error {
@@ -34,6 +35,8 @@ export interface StepGradient {
   readonly norm: number;
   readonly examples: number;
   readonly tokens: number;
+  /** It was computed more than once, for gradients left the range of 16 bits. */
+  readonly repeated?: boolean;
 }
 
 /** The trained tensors of a model as feeds; the arrays are the live ones, so an update in place is seen by the next run. */
@@ -67,20 +70,18 @@ interface Pass {
   readonly shape: readonly [examples: number, tokens: number];
   readonly sizes: Bindings;
   readonly tokens: number;
-  /** How many tokens of each example it scores; nothing where it scores examples. */
-  readonly scored: Int32Array | undefined;
+  /** How many labelled tokens it scores, or how many examples. */
+  readonly scored: number;
 }
 
 function total(counts: Int32Array): number {
   return counts.reduce((sum, count) => sum + count, 0);
 }
 
-function scoredTokens(labels: ArrayLike<number>, [examples, tokens]: readonly [number, number]): Int32Array {
-  return Int32Array.from({ length: examples }, (_, row) => {
-    let scored = 0;
-    for (let t = 0; t < tokens; t++) if (labels[row * tokens + t] !== IGNORED_LABEL) scored++;
-    return scored;
-  });
+function labelledTokens(labels: ArrayLike<number>): number {
+  let labelled = 0;
+  for (let at = 0; at < labels.length; at++) if (labels[at] !== IGNORED_LABEL) labelled++;
+  return labelled;
 }
 
 function passOf(setup: TrainingSetup, model: ModelGraph, indices: Uint32Array, step: number, microBatch: number): Pass {
@@ -100,11 +101,11 @@ function passOf(setup: TrainingSetup, model: ModelGraph, indices: Uint32Array, s
       shape: batch.shape,
       sizes: { ...sizes, masked: Math.max(...counts) },
       tokens,
-      scored: counts,
+      scored: total(counts),
     };
   }
   const feeds = batchFeeds(batch, checkpoint.config, maskToken, model.specialTokens);
-  const scored = batch.labelled === 'words' ? scoredTokens(batch.labels, batch.shape) : undefined;
+  const scored = batch.labelled === 'words' ? labelledTokens(batch.labels) : indices.length;
   return { feeds, shape: batch.shape, sizes, tokens, scored };
 }
 
@@ -128,9 +129,9 @@ export function dropoutFeeds(
 }
 
 /**
- * What the loss is multiplied with before gradients are computed, tried in turn until all of them are finite, and what the gradients are
- * divided by after. Float16 has no numbers below 6e-8 and none above 65,504: the gradient of one example's loss reaches a token far from
- * the head as a millionth of it, which multiplied so is held as well as any other number.
+ * With what the loss of each example, or of each labelled token, is multiplied before gradients are computed, tried in turn until all
+ * gradients are finite; they are divided by it after. Float16 has no numbers below 6e-8 and none above 65,504: the gradient of one example's
+ * loss reaches a token far from the head as a millionth of it, which multiplied so is held as well as any other number.
  */
 const halfPrecisionScales = [256, 16, 1] as const;
 
@@ -151,44 +152,41 @@ function scalarOf(tensor: TensorData | undefined): number {
 interface StepFeeds {
   readonly trained: NamedTensors;
   readonly passes: readonly Pass[];
-  readonly examples: number;
+  /** The examples, or labelled tokens, of all passes. */
+  readonly scored: number;
   readonly step: number;
 }
 
-/** Computes loss and gradients with the loss multiplied with `scale`, and divides them by it. */
+/**
+ * Computes the mean loss and its gradients, which the graph is made to multiply with `scale`: here they are divided by it again.
+ * @throws DivergedError where the loss is not finite, which no scale changes
+ */
 async function sumGradients(
   { settings }: TrainingSetup,
   model: ModelGraph,
   executable: Executable,
-  { trained, passes, examples, step }: StepFeeds,
+  { trained, passes, scored, step }: StepFeeds,
   room: Room,
   scale: number,
 ): Promise<Sums> {
   const gradients = new Map<string, Float32Array>();
+  const factor: TensorData = { dtype: 'float32', shape: [], data: Float32Array.of(scale / scored) };
   let loss = 0;
   let tokens = 0;
-  const allScored = passes.reduce((sum, { scored }) => sum + (scored === undefined ? 0 : total(scored)), 0);
   for (const [microBatch, pass] of passes.entries()) {
     const words = dropoutFeeds(model.dropoutSites, pass.sizes, { seed: settings.seed, step, microBatch });
     const ofExamples = { ...pass.feeds, ...words.ofExamples };
     const [count] = pass.shape;
-    const { scored } = pass;
-    // Where tokens are scored the graph gives the mean over those of a pass, which counts by its share of all.
-    const factor = Float32Array.of(scored === undefined ? scale / examples : scale);
-    const shareOf = (from: number, to: number): number =>
-      scored === undefined ? 1 : total(scored.subarray(from, to)) / Math.max(1, allScored);
     await runInParts(pass.shape, room, async (from, to) => {
-      const share = shareOf(from, to);
-      // A mean over no tokens is no number, and adds nothing.
-      if (share === 0 && to - from < count) return;
       const results = await executable.run({
         ...trained,
         ...words.shared,
         ...sliceExamples(ofExamples, count, from, to),
-        [LOSS_SCALE]: { dtype: 'float32', shape: [], data: factor },
+        [LOSS_SCALE]: factor,
       });
-      loss += (share / scale) * scalarOf(results['loss']);
-      for (const { name } of model.trained) addInto(gradients, name, results[name], share / scale);
+      loss += scalarOf(results['loss']) / scale;
+      if (!Number.isFinite(loss)) throw new DivergedError(step, 'the loss', settings.precision);
+      for (const { name } of model.trained) addInto(gradients, name, results[name], 1 / scale);
     });
     tokens += pass.tokens;
   }
@@ -213,16 +211,19 @@ export async function computeGradient(
   step: number,
   room: Room = unlimitedRoom(),
 ): Promise<StepGradient> {
+  const { precision } = setup.settings;
   const examples = batches.reduce((sum, indices) => sum + indices.length, 0);
   const passes = batches.map((indices, microBatch) => passOf(setup, model, indices, step, microBatch));
-  const stepFeeds = { trained: feeds, passes, examples, step };
-  // As a number of one example's loss, which the mean divides by their number.
-  const scales = setup.settings.precision === 'float16' ? halfPrecisionScales.map((scale) => scale * examples) : [1];
-  let notFinite = 'the loss';
-  for (const scale of scales) {
-    const { norm, ...sums } = await sumGradients(setup, model, executable, stepFeeds, room, scale);
-    if (Number.isFinite(sums.loss) && Number.isFinite(norm)) return { ...sums, norm, examples };
-    notFinite = Number.isFinite(sums.loss) ? 'the gradient' : 'the loss';
+  const scored = Math.max(
+    1,
+    passes.reduce((sum, pass) => sum + pass.scored, 0),
+  );
+  const stepFeeds = { trained: feeds, passes, scored, step };
+  // Of the mean's gradient, which has each example's loss divided by their number.
+  const scales = precision === 'float16' ? halfPrecisionScales.map((scale) => scale * scored) : [1];
+  for (const [tries, scale] of scales.entries()) {
+    const sums = await sumGradients(setup, model, executable, stepFeeds, room, scale);
+    if (Number.isFinite(sums.norm)) return { ...sums, examples, repeated: tries > 0 };
   }
-  throw new DivergedError(step, notFinite, setup.settings.precision);
+  throw new DivergedError(step, 'the gradient', precision);
 }

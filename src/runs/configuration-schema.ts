@@ -172,7 +172,7 @@ const training = z
       .enum(['float32', 'float16'])
       .default('float32')
       .describe(
-        'What the products with a row at each token are computed in, and their results and the matrices held as. float16 is for GPUs: half the memory and traffic for these. Sums, norms, losses and all that is trained stay float32, and the loss is scaled so that small gradients keep their digits. Not with privacy, whose clipping it would loosen.',
+        'What the products with a row at each token are computed in, and their results and the matrices held as. float16 is for GPUs: half the memory and traffic for these. Sums, norms, losses and all that is trained stay float32, and the loss is scaled so that small gradients keep their digits. Not with privacy, whose clipping it would loosen, nor with frozenPrecision int8, nor on tfjs.',
       ),
     frozenPrecision: z
       .enum(['float32', 'int8'])
@@ -339,7 +339,14 @@ const deviceOptions = z
       .enum(providers)
       .default('auto')
       .describe('What computes; auto picks the best that works, tfjs is an installed TensorFlow.js.'),
-    threads: z.int().min(1).max(1024).exactOptional().describe('Threads of the CPU; all cores when absent.'),
+    threads: z
+      .int()
+      .min(1)
+      .max(1024)
+      .exactOptional()
+      .describe(
+        'Threads of the CPU; when absent all that the process may use, at most 16, divided among the runs that the device takes at once.',
+      ),
     index: z
       .int()
       .min(0)

@@ -3,6 +3,8 @@ export interface LaunchRequest {
   readonly folder: string;
   /** The nonce of the lease that the trainer is to take over. */
   readonly lease: string;
+  /** How many runs its device takes at once: they share the processor. */
+  readonly sharers: number;
 }
 
 /** What a launcher knows of something it started. `unknown` is no end: no state is concluded from silence. */
@@ -34,3 +36,6 @@ export interface Launcher {
 
 /** The environment variable that hands the lease's nonce to the trainer. */
 export const leaseVariable = 'PEFT_LAB_LEASE';
+
+/** The environment variable that tells the trainer how many runs its device takes at once. */
+export const sharersVariable = 'PEFT_LAB_SHARERS';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { messageOf, UserError } from '../base/errors.ts';
 import { asDiskFull, readTail } from './files.ts';
-import { leaseVariable } from './launcher.ts';
+import { leaseVariable, sharersVariable } from './launcher.ts';
 import type { Launcher, LaunchRequest, LaunchStatus } from './launcher.ts';
 import { programEnvironment, type NodeBinary } from './node-binary.ts';
 import { identify, processIdentity, processState, signalGroup } from './process-identity.ts';
@@ -43,7 +43,7 @@ export function localLauncher(options: LocalLauncherOptions): Launcher {
   const ends = new Map<string, Promise<LaunchStatus>>();
   const keyOf = ({ processId, startTime }: LocalHandle): string => `${processId} ${startTime ?? ''}`;
 
-  async function submit({ folder, lease }: LaunchRequest): Promise<LocalHandle> {
+  async function submit({ folder, lease, sharers }: LaunchRequest): Promise<LocalHandle> {
     const node = await options.node();
     const errors = join(folder, 'stderr.log');
     const descriptors: number[] = [];
@@ -54,7 +54,11 @@ export function localLauncher(options: LocalLauncherOptions): Launcher {
         cwd: folder,
         detached: true,
         stdio: ['ignore', ...descriptors],
-        env: programEnvironment(node, { ...options.environment, [leaseVariable]: lease }),
+        env: programEnvironment(node, {
+          ...options.environment,
+          [leaseVariable]: lease,
+          [sharersVariable]: `${sharers}`,
+        }),
         windowsHide: true,
       });
       const { pid } = child;

@@ -313,18 +313,28 @@ function claim(workspace: Workspace, { run, device }: QueueEntry, launcher: stri
   return { id: run, folder, device, lease: claimed.lease };
 }
 
+/** The device that a queued run will most probably compute on. */
+function likelyDevice({ auto }: Slots, device: string): string {
+  return device === 'auto' ? auto : device;
+}
+
+/** How many runs a device takes at once. */
+export function slotsOf(slots: Slots, device: string): number {
+  return slots.perDevice[likelyDevice(slots, device)] ?? 1;
+}
+
 /**
  * Claims the first run that waits for a device with a free slot. Its lease is then this process's, to be handed to the trainer.
  * @throws DiskFullError
  */
 export async function claimNext(workspace: Workspace, slots: Slots, launcher: string): Promise<ClaimedRun | undefined> {
-  const deviceOf = (device: string): string => (device === 'auto' ? slots.auto : device);
+  const deviceOf = (device: string): string => likelyDevice(slots, device);
   const free = (entries: readonly QueueEntry[]): ReadonlySet<string> => {
     const devices = new Set(entries.map(({ device }) => deviceOf(device)));
     return new Set(
       [...devices].filter((device) => {
         const taken = entries.filter((entry) => entry.claimed && deviceOf(entry.device) === device).length;
-        return taken < (slots.perDevice[device] ?? 1);
+        return taken < slotsOf(slots, device);
       }),
     );
   };

@@ -6,7 +6,7 @@ import type { Launcher, LaunchStatus } from './launcher.ts';
 import { appendMarks } from './marks.ts';
 import type { Mark } from './marks.ts';
 import { signalGroup } from './process-identity.ts';
-import { cancelQueued, claimNext, readQueue, repairQueue, requeue, settle } from './queue.ts';
+import { cancelQueued, claimNext, readQueue, repairQueue, requeue, settle, slotsOf } from './queue.ts';
 import type { ClaimedRun, QueueEntry, Slots } from './queue.ts';
 import { readRecordedConfiguration, runFolder } from './run-folder.ts';
 import type { Workspace } from './run-folder.ts';
@@ -249,8 +249,9 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
 
   async function launch(claimed: ClaimedRun): Promise<void> {
     const { folder, lease, id } = claimed;
+    const sharers = slotsOf(slots, claimed.device);
     try {
-      const handle = await launcher.submit({ folder, lease: lease.nonce });
+      const handle = await launcher.submit({ folder, lease: lease.nonce, sharers });
       handedOver.set(id, { claimed, handle });
       // What waits behind it need not wait for the next round.
       void launcher.ended?.(handle)?.then(wake, wake);

@@ -7,7 +7,7 @@ import type { Wishes } from './control.ts';
 import { DiskFullError } from './files.ts';
 import { isTerminal, nextSegment, openJournal } from './journal.ts';
 import type { Journal, JournalOptions } from './journal.ts';
-import { leaseVariable } from './launcher.ts';
+import { leaseVariable, sharersVariable } from './launcher.ts';
 import { claimLease, leaseFile, releaseLease, renewLease } from './lease.ts';
 import type { Lease } from './lease.ts';
 import { appendMarks } from './marks.ts';
@@ -20,6 +20,8 @@ export interface TrainerContext {
   readonly journal: Journal;
   /** 0 at the run's first start, one more with each resume. */
   readonly segment: number;
+  /** How many runs the device takes at once. */
+  readonly sharers: number;
   readonly control: {
     /** What is wanted now: by `control.json`, or by SIGTERM or SIGINT, which ask for a stop. Cheap enough for every step. */
     poll(): Wishes;
@@ -68,6 +70,13 @@ function takeLease(folder: string): Lease {
       : `the run in ${folder} is held by process ${holder.processId} on ${holder.host}`,
     'A run is trained by one process at a time.',
   );
+}
+
+/** What the supervisor says of the device's other runs; a run that a person started is alone. */
+function takeSharers(): number {
+  const given = Number(process.env[sharersVariable]);
+  Reflect.deleteProperty(process.env, sharersVariable);
+  return Number.isInteger(given) && given > 0 ? given : 1;
 }
 
 /**
@@ -139,6 +148,7 @@ export function openTrainerContext(folder: string, options: TrainerContextOption
     configuration,
     journal: recording,
     segment: journal.segment,
+    sharers: takeSharers(),
     control: {
       poll: () => {
         const wishes = look();

@@ -182,7 +182,8 @@ async function keepToBudget(
 async function trainRun(context: TrainerContext): Promise<number> {
   let step = 0;
   try {
-    const request = trainingRequest(context.configuration);
+    const asked = trainingRequest(context.configuration);
+    const request = { ...asked, device: { ...asked.device, sharers: context.sharers } };
     const from = await savedState(context.folder);
     step = from?.progress.step ?? 0;
     const prepared = await prepareTraining(request, sharedWork(context));

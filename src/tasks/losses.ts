@@ -28,10 +28,10 @@ export function regressionLosses(logits: Value, targets: Value): Value {
 }
 
 export interface TokenLosses {
+  /** The sum over each example's scored tokens, `[batch]`. */
+  readonly sums: Value;
   /** The mean over each example's own scored tokens, `[batch]`. */
   readonly perExample: Value;
-  /** The number of each example's scored tokens, `[batch]`: weighted with it, the examples' means give the mean over all tokens. */
-  readonly counts: Value;
 }
 
 /** Cross-entropy of scored tokens: logits `[batch, sequence, labels]`, labels int `[batch, sequence]` with −100 where none is scored. */
@@ -42,7 +42,7 @@ export function tokenLosses(logits: Value, labels: Value): TokenLosses {
   const sums = reduceSum(multiply(losses, scored), [1]);
   const counts = reduceSum(scored, [1]);
   // An example without a scored token has no loss rather than none that is a number.
-  return { perExample: divide(sums, where(equal(counts, 0), 1, counts)), counts };
+  return { sums, perExample: divide(sums, where(equal(counts, 0), 1, counts)) };
 }
 
 /** The mean of the cross-entropies of start and end over the positions of the text: logits `[batch, sequence, 2]`; gives `[batch]`. */

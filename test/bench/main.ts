@@ -43,6 +43,7 @@ async function main(args: readonly string[]): Promise<void> {
       ...starts,
       ...profiled,
       ...rounded,
+      ...inPasses,
     ].map(({ name }) => name);
     process.stdout.write(`${[...names, ...(endToEnd ? [endToEndName] : [])].join('\n')}\n`);
     return;

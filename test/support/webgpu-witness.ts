@@ -96,7 +96,7 @@ async function testify(checkpoint: EncoderCheckpoint, folder: string, asked: str
   const profile = join(folder, asked.replaceAll(':', '-'));
   const compute = async (provider: string) => {
     const precision = asked.includes('float16:') ? ('float16' as const) : ('float32' as const);
-    const more = provider === 'webgpu' ? { profile, precision } : {};
+    const more = provider === 'webgpu' ? { profile, precision, wide: model.wide } : {};
     const executable = await onnxBackend.compile(outputs, weights, { provider, threads: 1, ...more });
     try {
       return await executable.run(feeds);

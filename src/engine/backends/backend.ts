@@ -1,4 +1,5 @@
 import { UserError } from '../../base/errors.ts';
+import type { Precision } from '../graph/float-types.ts';
 import type { Value } from '../graph/value.ts';
 
 /** A tensor outside a graph: row-major elements. Booleans are bytes of 0 and 1. */
@@ -30,9 +31,6 @@ export type WeightSource = ReadonlyMap<string, WeightLocation>;
  */
 export type EightBitPlan = ReadonlyMap<string, Float32Array | undefined>;
 
-/** What a graph's products over all tokens are computed in, and their results held as. */
-export type Precision = 'float32' | 'float16';
-
 export interface CompileOptions {
   /** What computes: `cpu`, or another of the backend's providers. */
   readonly provider: string;
@@ -46,6 +44,8 @@ export interface CompileOptions {
   readonly eightBit?: EightBitPlan;
   /** float32 when absent. TensorFlow.js has no other; a GPU may have no arithmetic in 16 bits, which shows when the graph runs. */
   readonly precision?: Precision;
+  /** Values that are computed in float32 whatever the precision, as is what follows from them. */
+  readonly wide?: readonly Value[];
   /**
    * Where a path begins at which a file is written that says of each operation what computed it and how long that took; written when
    * the executable is disposed of.

@@ -85,6 +85,8 @@ export interface EncoderScope {
 }
 
 export interface EncodedText {
+  /** What enters the first layer, `[batch, rows, hidden]`. */
+  readonly entering: Value;
   /** The last layer's output: `[batch, rows, hidden]`, or `[batch, 1, hidden]` when one row an example was needed. */
   readonly hidden: Value;
   /** Each layer's output, `[batch, rows, hidden]` (the last one as `hidden`). */
@@ -131,7 +133,7 @@ export function buildEncoder(
     layerOutputs.push(x);
     if (!last) boundaries.push(made.sum);
   }
-  return { hidden: x, layerOutputs, boundaries, specialTokens: special.count() };
+  return { entering: embedded.rows, hidden: x, layerOutputs, boundaries, specialTokens: special.count() };
 }
 
 /** Hands out the rows of special tokens, which stand behind the rows that were added before them. */

@@ -2,7 +2,6 @@ import { divideDims, sizeOf } from './dims.ts';
 import {
   add,
   dimAt,
-  divide,
   equal,
   exp,
   gemm,
@@ -73,10 +72,4 @@ export function mean(x: Value): Value {
     x,
     x.shape.map((_, axis) => axis),
   );
-}
-
-/** Σ x·weights / Σ weights over all elements, a scalar. */
-export function weightedMean(x: Value, weights: Value): Value {
-  const axes = x.shape.map((_, axis) => axis);
-  return divide(reduceSum(multiply(x, weights), axes), reduceSum(weights, axes));
 }

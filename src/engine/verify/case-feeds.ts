@@ -106,18 +106,20 @@ export function caseFeeds(
     attentionMask: optional('attention_mask', 2, 1),
     typeIds: optional('token_type_ids', Math.max(1, config.typeVocabularySize), 0),
   };
+  const labels = targets(inputs, objective, config, shape);
   return {
     ...encoderFeeds(fields, shape, config),
-    ...targets(inputs, objective, config, shape),
+    ...labels,
     ...(readsMask ? { mask_positions: maskPositions(inputs, fields.inputIds, shape) } : {}),
     ...(specialTokens === 0 ? {} : { special_positions: caseSpecials(inputs, fields, shape, specialTokens) }),
-    [LOSS_SCALE]: { dtype: 'float32', shape: [], data: Float32Array.of(scoresTokens(objective) ? 1 : 1 / shape[0]) },
+    [LOSS_SCALE]: { dtype: 'float32', shape: [], data: Float32Array.of(1 / scoredCount(objective, labels, shape)) },
   };
 }
 
-/** Whether the loss is a mean over tokens. */
-function scoresTokens({ kind }: Objective): boolean {
-  return kind === 'masked-words' || kind === 'token-classification';
+/** How many examples or labelled tokens have a loss. */
+function scoredCount({ kind }: Objective, { labels }: NamedTensors, [examples]: BatchShape): number {
+  if (kind !== 'masked-words' && kind !== 'token-classification') return examples;
+  return Math.max(1, Array.from(labels?.data ?? [], Number).filter((label) => label !== IGNORED_LABEL).length);
 }
 
 /** The tokens that a tokenizer puts around texts, told by their ids: all that a case says of them. */

@@ -1,7 +1,9 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { randomStream } from '../../../src/base/random.ts';
+import { shareOfThreads } from '../../../src/engine/device.ts';
 import type { JournalEvent } from '../../../src/runs/events.ts';
 import { gone, makeBench, type Bench, type Outcome } from '../../support/cli.ts';
 
@@ -56,6 +58,22 @@ const stepFrom =
 const endless = { training: { steps: 1_000_000, evaluateEvery: 1_000_000, checkpointEvery: 1_000_000 } };
 
 describe('run', () => {
+  test('divides the threads among the runs that a device takes at once, unless the configuration says how many', async () => {
+    const threads = async (settings: Readonly<Record<string, unknown>>): Promise<readonly unknown[]> => {
+      const before = bench.ids().length;
+      const file = bench.configure('a', { training: { steps: 2 }, ...settings, matrix: { 'training.seed': [0, 1] } });
+      expect((await bench.run('run', file, '--slots', 'cpu=2')).code).toBe(0);
+      const started = bench
+        .ids()
+        .slice(before)
+        .flatMap((id) => bench.events(id).filter(({ type }) => type === 'started'));
+      return started.map((event) => event.type === 'started' && event.device.threads);
+    };
+    const half = shareOfThreads(availableParallelism(), 2);
+    expect(await threads({ device: 'cpu' })).toEqual([half, half]);
+    expect(await threads({ device: { provider: 'cpu', threads: 3 } })).toEqual([3, 3]);
+  });
+
   test('trains to the end, and two runs of a seed end in the same numbers, another seed in others', async () => {
     const file = bench.configure('a', { name: 'first', matrix: { 'training.seed': [0, 1] } });
     const sweep = await bench.run('run', file, '--json');

@@ -364,7 +364,7 @@ describe('a second trainer', () => {
     await until(() => lastStep(folder) >= 1);
     const launcher = launcherOf();
     for (const lease of ['0123456789abcdef', '']) {
-      const handle = await launcher.submit({ folder, lease });
+      const handle = await launcher.submit({ folder, lease, sharers: 1 });
       await until(() => processState(handle as ReturnType<typeof ownIdentity>) === 'dead');
       expect(await launcher.poll([handle])).toMatchObject([{ state: 'ended', exitCode: 1 }]);
       expect(launcher.output(handle, folder)).toContain('is held by process');

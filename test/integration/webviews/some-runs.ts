@@ -97,7 +97,7 @@ function eventsOf(run: MadeRun): readonly JournalEvent[] {
       stepsPerEpoch: perEpoch,
       trainExamples: perEpoch * 32,
       parameters: { method, head, total: method + head, frozen: 22_713_216 },
-      device: { provider: 'cpu', threads: 2, reason: 'automatic; webgpu can be asked for by name' },
+      device: { provider: 'cpu', threads: 2, reason: 'automatic; there is no GPU' },
     },
     ...logs.map((message): Unstamped => ({ type: 'log', level: 'info', message })),
   ];

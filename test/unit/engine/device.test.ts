@@ -10,7 +10,13 @@ import {
   findWrongNumber,
   knownNumbers,
 } from '../../../src/engine/device-check.ts';
-import { chooseDevice, likelyProvider, type Probe, type ProbeResult } from '../../../src/engine/device.ts';
+import {
+  chooseDevice,
+  likelyProvider,
+  shareOfThreads,
+  type Probe,
+  type ProbeResult,
+} from '../../../src/engine/device.ts';
 import type { MachineFacts } from '../../../src/engine/graphics/outlook.ts';
 import { machineKey, remembering } from '../../../src/engine/remembered-probe.ts';
 import { probeWith, runProbe } from '../../../src/engine/run-probe.ts';
@@ -93,6 +99,16 @@ describe('the choice of a device', () => {
     expect(last.device.reason).toContain('cuda on H200 cannot be used');
     expect(last.warnings).toHaveLength(2);
     expect(last.warnings.every((warning) => warning.endsWith('; the CPU trains'))).toBe(true);
+  });
+
+  it('divides the threads among the runs that compute at once', () => {
+    expect([
+      shareOfThreads(8),
+      shareOfThreads(8, 3),
+      shareOfThreads(2, 4),
+      shareOfThreads(64),
+      shareOfThreads(64, 2),
+    ]).toEqual([8, 2, 1, 16, 16]);
   });
 
   it('leaves a device that is hardly faster than the CPU, without alarm', async () => {

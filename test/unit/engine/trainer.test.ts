@@ -17,6 +17,7 @@ import { DivergedError } from '../../../src/engine/training-step.ts';
 import type { TrainingEvent } from '../../../src/engine/training-events.ts';
 import { findTask } from '../../../src/tasks/registry.ts';
 import { encodeIds, MASK } from '../../support/id-texts.ts';
+import { noiselessMechanism } from '../../support/step-setup.ts';
 import { openTinyEncoder } from '../../support/tiny-checkpoint.ts';
 
 const task = findTask('sst2');
@@ -279,12 +280,20 @@ describe('training', () => {
       const norms = async (most: number): Promise<{ readonly norms: readonly number[]; readonly scales: number[] }> => {
         const { backend, scales } = overflowing(most);
         const { events } = await runTraining({ ...makeSetup('lora', shortly), backend });
+        // Told once, however often it happens.
+        const warnings = events.filter((event) => event.type === 'log' && event.message.includes('range of 16 bits'));
+        expect(warnings).toHaveLength(most < 256 ? 1 : 0);
         return { scales, norms: events.flatMap((event) => (event.type === 'step' ? [event.gradientNorm] : [])) };
       };
       const [all, less] = [await norms(1000), await norms(20)];
       expect(all.scales).toEqual([256, 256, 256]);
       expect(less.scales).toEqual([256, 16, 256, 16, 256, 16]);
       less.norms.forEach((norm, index) => expect(norm / (all.norms[index] ?? NaN)).toBeCloseTo(1, 2));
+    });
+
+    it('is refused in private, whoever asks', async () => {
+      const asked = { ...makeSetup('lora', shortly), privacy: noiselessMechanism };
+      await expect(runTraining(asked)).rejects.toThrow('a private training computes in float32');
     });
 
     it('ends with a typed error that names float32 where no scale helps', async () => {

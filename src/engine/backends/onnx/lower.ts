@@ -9,9 +9,8 @@ import {
   type Shape,
   type SymbolicDim,
 } from '../../graph/dims.ts';
-import { floatTypes } from '../../graph/float-types.ts';
+import { floatTypes, type Precision } from '../../graph/float-types.ts';
 import { frozenProduct } from '../../graph/frozen-products.ts';
-import type { Precision } from '../backend.ts';
 import { bareOperands } from '../bare-operands.ts';
 import { checkWeight } from '../weight-checks.ts';
 import {
@@ -390,10 +389,10 @@ type Tensors = Readonly<Record<Precision, Map<number, Tensor>>>;
 function lowerAll(
   common: Omit<Lowering, 'floatType' | 'tensorOf'>,
   order: readonly Value[],
-  precision: Precision,
+  { precision = 'float32', wide = [] }: Pick<LoweringOptions, 'precision' | 'wide'>,
 ): (value: Value, wanted: Precision) => Tensor {
   const { writer } = common;
-  const types = precision === 'float16' ? floatTypes(order) : new Map<number, never>();
+  const types = precision === 'float16' ? floatTypes(order, wide) : new Map<number, never>();
   const tensors: Tensors = { float32: new Map(), float16: new Map() };
   const lowerings: Readonly<Record<Precision, Lowering>> = {
     float32: { ...common, floatType: 'float32', tensorOf: (value) => tensorAs(value, 'float32') },
@@ -428,7 +427,9 @@ export interface LoweringOptions {
   /** Frozen matrices whose products are computed with 8-bit integers. */
   readonly eightBit?: EightBitMatrices;
   /** What the products over all tokens are computed in; float32 when absent. */
-  readonly precision?: Precision;
+  readonly precision?: Precision | undefined;
+  /** Values that are computed in float32 whatever the precision. */
+  readonly wide?: readonly Value[] | undefined;
 }
 
 /**
@@ -440,7 +441,7 @@ export interface LoweringOptions {
 export function lower(
   outputs: Readonly<Record<string, Value>>,
   weights: ReadonlyMap<string, PlacedWeight>,
-  { provider, eightBit = new Map(), precision = 'float32' }: LoweringOptions = {},
+  { provider, eightBit = new Map(), precision, wide }: LoweringOptions = {},
 ): LoweredGraph {
   const writer = createModelWriter();
   const order = topologicalOrder(Object.values(outputs));
@@ -459,7 +460,7 @@ export function lower(
     scattered: scatteredRows(order, Object.values(outputs)),
     eightBit,
   };
-  const tensorAs = lowerAll(common, order, precision);
+  const tensorAs = lowerAll(common, order, { precision, wide });
   const outputNames = new Map(
     Object.entries(outputs).map(([name, value]) => [
       name,

@@ -209,9 +209,10 @@ async function eightBitMatrices(
   runtime: Runtime,
   outputs: Readonly<Record<string, Value>>,
   source: WeightSource,
-  { provider, eightBit }: CompileOptions,
+  { provider, eightBit, precision }: CompileOptions,
 ): Promise<EightBitMatrices> {
   if (eightBit === undefined) return new Map();
+  if (precision === 'float16') throw new Error('products in 8 bits and in float16 were asked for at once');
   if (provider !== 'cpu') throw noEightBitProducts(provider);
   greatestWeight ??= multipliesBytesExactly(runtime).then((exactly) => (exactly ? EIGHT_BITS : SEVEN_BITS));
   return roundWeights(frozenProducts(Object.values(outputs), eightBit), source, eightBit, await greatestWeight);
@@ -237,11 +238,12 @@ export async function compileGraph(
   }
   const weights = await placeWeights(weightNames(Object.values(outputs)), source, findFolder);
   const eightBit = await eightBitMatrices(runtime, outputs, source, options);
-  const graph = lower(outputs, weights.weights, { provider, eightBit, precision: options.precision ?? 'float32' });
+  const graph = lower(outputs, weights.weights, { ...options, eightBit });
   try {
     const session = await createSession(runtime, graph, weights, options);
     return makeExecutable(runtime, session, graph, options.profile !== undefined);
   } catch (cause) {
+    if (lacksHalfPrecision(cause)) throw noHalfPrecision("this machine's GPU, or its driver,");
     if (provider === 'cpu') throw cause;
     throw new UserError(
       `the execution provider ${provider} could not take the model: ${messageOf(cause)}`,

@@ -14,6 +14,7 @@ import {
   multiply,
   parameter,
   reduceSum,
+  reshape,
   softmax,
   swapLastAxes,
   weight,
@@ -26,7 +27,11 @@ const x = input('x', 'float32', [tokens, 8]);
 const map = weight('map', [8, 8]);
 
 function typesOf(...values: readonly Value[]): readonly (string | undefined)[] {
-  const types = floatTypes(topologicalOrder(values));
+  return typesBeside([], ...values);
+}
+
+function typesBeside(wide: readonly Value[], ...values: readonly Value[]): readonly (string | undefined)[] {
+  const types = floatTypes(topologicalOrder(values), wide);
   return values.map(({ id }) => types.get(id));
 }
 
@@ -54,6 +59,19 @@ describe('in 16 bits', () => {
         trained,
       ),
     ).toEqual(['float32', 'float32', 'float32', 'float32', 'float32']);
+  });
+
+  it('are not: products whose sums have more terms than 16 bits add up well', () => {
+    const product = (terms: number): Value => gemm(input('many', 'float32', [tokens, terms]), weight('w', [terms, 8]));
+    expect([product(4096), product(4097)].flatMap((value) => typesOf(value))).toEqual(['float16', 'float32']);
+  });
+
+  it('are not: values that are to stay wide, the products that these are views of, and what follows', () => {
+    const product = gemm(x, map);
+    const logits = reshape(product, [batch, sequence, 8]);
+    const loss = softmax(logits);
+    expect(typesBeside([logits], product, logits, loss)).toEqual(['float32', 'float32', 'float32']);
+    expect(typesOf(product, logits, loss)).toEqual(['float16', 'float16', 'float16']);
   });
 
   it('is what is done element by element to these products, whatever small tensor comes in', () => {

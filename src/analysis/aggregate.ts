@@ -1,4 +1,4 @@
-import { canonical, flatten, liesIn, settingAt, type Json, type JsonObject } from './json.ts';
+import { canonical, liesIn, settingAt, settingsOf, type Json, type JsonObject } from './json.ts';
 
 /** What grouping needs of a run. */
 export interface ConfiguredRun {
@@ -31,7 +31,7 @@ export interface Group<R> {
 
 /** Which settings of a configuration make its group. */
 function groupSettings(config: JsonObject | null, { by, except = [] }: GroupingOptions): Map<string, Json> {
-  const flat = config === null ? new Map<string, Json>() : flatten(config);
+  const flat = settingsOf(config);
   if (by !== undefined) return new Map(by.map((path) => [path, settingAt(flat, path) ?? null]));
   const left = [seedKey, ...incidentalKeys, ...except];
   return new Map([...flat].filter(([path]) => !left.some((branch) => liesIn(path, branch))));
@@ -73,8 +73,7 @@ export function withoutRepetitions<R extends ConfiguredRun>(runs: readonly R[]):
   const last = new Map<string, R>();
   const keys = new Map<R, string>();
   for (const run of runs) {
-    const flat = run.config === null ? undefined : flatten(run.config);
-    const seed = flat?.get(seedKey);
+    const seed = settingsOf(run.config).get(seedKey);
     const key = seed === undefined ? `run ${run.id}` : `${keyOf(groupSettings(run.config, {}))} ${canonical(seed)}`;
     keys.set(run, key);
     last.set(key, run);

@@ -1,6 +1,6 @@
 import { groupRuns, withoutRepetitions, type ConfiguredRun, type Group } from './aggregate.ts';
 import { glueAverage, glueAverageTasks, taskScore, type GlueAverage, type SplitMetrics } from './glue-score.ts';
-import { canonical, flatten, settingAt, type Json } from './json.ts';
+import { canonical, settingAt, settingsOf, type Json } from './json.ts';
 import { summarise, type IntervalOptions, type SampleSummary } from './sample.ts';
 
 /** What a comparison needs of a run. */
@@ -206,7 +206,7 @@ function countRuns(
   const { runs: single, repeated } = withoutRepetitions(ended);
   leftOut.push(...repeated.map(({ id }): LeftOut => ({ run: id, reason: 'repeated' })));
   for (const run of single) {
-    const flat = run.config === null ? new Map<string, Json>() : flatten(run.config);
+    const flat = settingsOf(run.config);
     const column = settingAt(flat, options.columns);
     const task = settingAt(flat, 'task');
     const value = valueOf(run, typeof task === 'string' ? task : '', options.metric, options.at);

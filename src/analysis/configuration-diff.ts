@@ -1,4 +1,4 @@
-import { canonical, flatten, type Json, type JsonObject } from './json.ts';
+import { canonical, flatten, settingsOf, type Json, type JsonObject } from './json.ts';
 
 /** One setting across several configurations. */
 export interface SettingRow {
@@ -22,8 +22,9 @@ export function diffConfigurations(
   configurations: readonly JsonObject[],
   { all = false }: DiffOptions = {},
 ): readonly SettingRow[] {
-  const flat = configurations.map(flatten);
-  const paths = new Set(flat.flatMap((settings) => [...settings.keys()]));
+  const flat = configurations.map(settingsOf);
+  // Later settings are told where one of them has them.
+  const paths = new Set(configurations.flatMap((config) => [...flatten(config).keys()]));
   const rows = [...paths].map((path): SettingRow => {
     const values = flat.map((settings) => settings.get(path));
     const texts = new Set(values.map((value) => (value === undefined ? undefined : canonical(value))));

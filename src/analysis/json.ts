@@ -49,6 +49,24 @@ export function flatten(config: JsonObject): ReadonlyMap<string, Json> {
   return flat;
 }
 
+/**
+ * Settings that configurations of earlier versions do not have, with what a run without them was trained as: an old run and a new one
+ * that says so agree.
+ */
+const laterSettings: readonly (readonly [path: string, value: Json])[] = [
+  ['training.recompute', false],
+  ['training.precision', 'float32'],
+  ['training.frozenPrecision', 'float32'],
+];
+
+/** The settings of a run's configuration by dotted path, those that came after it included; none where nothing is known of it. */
+export function settingsOf(config: JsonObject | null): ReadonlyMap<string, Json> {
+  if (config === null) return new Map();
+  const flat = flatten(config);
+  const isWhole = isJsonObject(config['training']);
+  return isWhole ? new Map([...flat, ...laterSettings.filter(([path]) => !flat.has(path))]) : flat;
+}
+
 /** Whether `path` is `branch` or lies below it. */
 export function liesIn(path: string, branch: string): boolean {
   return path === branch || path.startsWith(`${branch}.`);

@@ -52,8 +52,8 @@ export function checkGpus(
   return checks;
 }
 
-/** A provider that should work, tried. */
-export function checkTried(provider: string, on: string, result: ProbeResult): Check {
+/** A provider that should work, tried in float32 and, where that works, in float16. */
+export function checkTried(provider: string, on: string, result: ProbeResult, inHalf?: ProbeResult): Check {
   if (result.kind === 'fails')
     return bad(
       provider,
@@ -61,7 +61,9 @@ export function checkTried(provider: string, on: string, result: ProbeResult): C
       `Runs with device auto train on the CPU. Update the driver of ${on}.`,
     );
   const rate = (value: number): string => `${(value / 1e9).toFixed(0)} GFLOP/s`;
-  const text = `on ${on}: computes right; matrix products at ${rate(result.rate)}, on the CPU ${rate(result.cpuRate)}`;
+  const half =
+    inHalf === undefined ? '' : inHalf.kind === 'works' ? `, in float16 at ${rate(inHalf.rate)}` : ', not in float16';
+  const text = `on ${on}: computes right; matrix products at ${rate(result.rate)}${half}, on the CPU ${rate(result.cpuRate)}`;
   return result.rate > result.cpuRate
     ? good(provider, text)
     : doubtful(provider, text, 'It is slower than the CPU, so device auto takes the CPU.');
@@ -76,6 +78,11 @@ export function checkUnlikely(provider: string, outlook: Outlook & { readonly st
     : doubtful(provider, `cannot be used: ${message}`, advice);
 }
 
+async function tried(provider: string, on: string): Promise<Check> {
+  const result = await runProbe(provider, 1, 'float32');
+  return checkTried(provider, on, result, result.kind === 'works' ? await runProbe(provider, 1, 'float16') : undefined);
+}
+
 /** GPUs, what drives them, and whether what `auto` would take works. */
 export async function checkDevices(): Promise<readonly Check[]> {
   const facts = readMachine();
@@ -86,10 +93,6 @@ export async function checkDevices(): Promise<readonly Check[]> {
     ['webgpu', webgpuOutlook(facts)],
     ['cuda', cudaOutlook(facts)],
   ] as const)
-    checks.push(
-      outlook.state === 'likely'
-        ? checkTried(provider, outlook.on, await runProbe(provider, 1, 'float32'))
-        : checkUnlikely(provider, outlook),
-    );
+    checks.push(outlook.state === 'likely' ? await tried(provider, outlook.on) : checkUnlikely(provider, outlook));
   return checks;
 }

@@ -63,6 +63,8 @@ describe('groups', () => {
       'method.id',
       'method.rank',
       'training.epochs',
+      'training.precision',
+      'training.frozenPrecision',
     ]);
   });
 

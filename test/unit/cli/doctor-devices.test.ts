@@ -50,6 +50,15 @@ describe('what doctor says of GPUs', () => {
       checkTried('webgpu', 'a GPU', { kind: 'works', rate, cpuRate: 4e11, secondsPerOperation: 1e-5 });
     expect(tried(2e13)).toMatchObject({ level: 'ok', message: expect.stringContaining('20000 GFLOP/s') as string });
     expect(tried(1e11).level).toBe('warning');
+    const works = { kind: 'works', rate: 2e13, cpuRate: 4e11, secondsPerOperation: 1e-5 } as const;
+    expect(checkTried('webgpu', 'a GPU', works, { ...works, rate: 5e13 }).message).toContain(
+      'in float16 at 50000 GFLOP/s',
+    );
+    const none = { kind: 'fails', reason: 'it does not compute in float16' } as const;
+    expect(checkTried('webgpu', 'a GPU', works, none)).toMatchObject({
+      level: 'ok',
+      message: expect.stringContaining('20000 GFLOP/s, not in float16') as string,
+    });
     expect(checkTried('cuda', 'a GPU', { kind: 'fails', reason: 'libcudnn.so.9 is missing' })).toMatchObject({
       level: 'problem',
       message: 'on a GPU: libcudnn.so.9 is missing',

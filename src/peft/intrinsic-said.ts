@@ -77,7 +77,7 @@ export const intrinsicSaid: Method<z.infer<typeof options>> = {
     'Aghajanyan, Gupta and Zettlemoyer, Intrinsic Dimensionality Explains the Effectiveness of Language Model Fine-Tuning, 2021, arXiv 2012.13255',
   description: 'Moves weights along random directions of one small trained vector.',
   options,
-  training: { learningRate: 3e-2, weightDecay: 0 },
+  training: { learningRate: 1e-3, weightDecay: 0 },
   build: ({ dimension, structureAware, head, ...covered }, encoder, scope) => {
     const tensors = movedTensors(covered, encoder.layers);
     const scales = structureAware ? tensors.length : 0;

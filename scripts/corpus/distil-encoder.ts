@@ -179,7 +179,7 @@ async function distil(
       ...trainedFeeds(model, values),
       ...feeds,
       target: embedding,
-      [LOSS_SCALE]: { dtype: 'float32', shape: [], data: Float32Array.of(1 / masked) },
+      [LOSS_SCALE]: { dtype: 'float32', shape: [], data: Float32Array.of(1 / Math.max(1, masked)) },
     });
   };
   const lengths = lengthsOf(pupil.data);

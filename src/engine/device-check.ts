@@ -23,7 +23,7 @@ import type { Value } from './graph/value.ts';
 
 const rows = 5;
 const width = 4;
-/** A row at each token of each example, as in a step: in a precision of its own these products are computed. */
+/** A row at each token of each example, as in a step: such products are those that a step's precision changes. */
 const tokens = [symbol('batch'), symbol('sequence')] as const;
 const tokenRows = [multiplyDims(...tokens), width] as const;
 

@@ -328,19 +328,18 @@ export function slotsOf(slots: Slots, device: string): number {
  * @throws DiskFullError
  */
 export async function claimNext(workspace: Workspace, slots: Slots, launcher: string): Promise<ClaimedRun | undefined> {
-  const deviceOf = (device: string): string => likelyDevice(slots, device);
   const free = (entries: readonly QueueEntry[]): ReadonlySet<string> => {
-    const devices = new Set(entries.map(({ device }) => deviceOf(device)));
+    const devices = new Set(entries.map(({ device }) => likelyDevice(slots, device)));
     return new Set(
       [...devices].filter((device) => {
-        const taken = entries.filter((entry) => entry.claimed && deviceOf(entry.device) === device).length;
+        const taken = entries.filter((entry) => entry.claimed && likelyDevice(slots, entry.device) === device).length;
         return taken < slotsOf(slots, device);
       }),
     );
   };
   const ready = (entries: readonly QueueEntry[]): readonly QueueEntry[] => {
     const open = free(entries);
-    return entries.filter((entry) => !entry.claimed && open.has(deviceOf(entry.device)));
+    return entries.filter((entry) => !entry.claimed && open.has(likelyDevice(slots, entry.device)));
   };
   // Most of the time there is nothing to do, and that can be seen without the lock.
   if (ready(readQueue(workspace)).length === 0) return undefined;

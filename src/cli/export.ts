@@ -12,6 +12,7 @@ import { modelPlanOf } from '../engine/training-setup.ts';
 import { installedCatalogue } from '../runs/catalogue.ts';
 import type { Configuration } from '../runs/configuration-schema.ts';
 import { readConfiguration, runFolder } from '../runs/run-folder.ts';
+import { runState } from '../runs/run-state.ts';
 import { findTask } from '../tasks/registry.ts';
 import { readWorkspace, type App } from './app.ts';
 import { plain, printJson } from './output.ts';
@@ -33,7 +34,17 @@ export async function exportRun(
 ): Promise<void> {
   const run = runFolder(readWorkspace(app), id);
   const file = join(run, 'checkpoints', `${at}.safetensors`);
-  if (!existsSync(file)) throw new UserError(`the run ${id} has no checkpoint "${at}"`);
+  const { state } = runState(run);
+  if (state === 'queued' || state === 'starting' || state === 'running')
+    throw new UserError(
+      `the run ${id} is ${state}: what it would write now is not what it ends with`,
+      `Wait for it with "peft-lab logs -f ${id.slice(-6)}", or stop it.`,
+    );
+  if (!existsSync(file)) {
+    const other = at === 'last' ? 'best' : 'last';
+    const hasOther = existsSync(join(run, 'checkpoints', `${other}.safetensors`));
+    throw new UserError(`the run ${id} has no checkpoint "${at}"`, hasOther ? `Try --at ${other}.` : undefined);
+  }
   const configuration = readConfiguration(run, installedCatalogue);
   const { model } = configuration;
   const { values } = await readCheckpoint(file);

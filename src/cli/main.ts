@@ -58,6 +58,15 @@ function spent(value: string, before: readonly Phase[] | undefined): readonly Ph
   ];
 }
 
+function slotsOption(): Option {
+  return new Option(
+    '--slots <device=count>',
+    'how many runs a device takes at once, as cpu=2, which share its threads; may be repeated; one where nothing is said',
+  )
+    .argParser(collect)
+    .default([]);
+}
+
 interface GlobalOptions {
   readonly json?: boolean;
   readonly folder: string;
@@ -100,13 +109,9 @@ function makeProgram(finish: (code: number) => void, complain: (message: string)
 
   add('run <files...>', 'train what configuration files (*.peft.json) describe')
     .option('--set <key=value>', 'override a setting by its dotted path; may be repeated', collect, [])
+    .option('--dry-run', 'check all of it and tell what would be trained, without starting it', false)
     .option('--detach', 'train in the background', false)
-    .option(
-      '--slots <device=count>',
-      'how many runs a device takes at once, as cpu=2, which share its threads; may be repeated; one where nothing is said',
-      collect,
-      [],
-    )
+    .addOption(slotsOption())
     .option('--exceed-budget', "go beyond the project's privacy budget knowingly", false)
     .action(action(async (app, command) => (await import('./run.ts')).runCommand(app, command.args, command.opts())));
   add('ls', 'list the runs, the newest first')
@@ -137,6 +142,7 @@ function makeProgram(finish: (code: number) => void, complain: (message: string)
     .action(action(async (app, command) => (await import('./stop.ts')).stopCommand(app, command.args, command.opts())));
   add('resume <runs...>', 'continue runs from their last checkpoints')
     .option('--detach', 'train in the background', false)
+    .addOption(slotsOption())
     .option('--exceed-budget', "go beyond the project's privacy budget knowingly", false)
     .action(
       action(async (app, command) => (await import('./run.ts')).resumeCommand(app, command.args, command.opts())),
@@ -299,7 +305,7 @@ function makeProgram(finish: (code: number) => void, complain: (message: string)
   program
     .command('supervise', { hidden: true })
     .option('--node <path>', 'the Node for trainers')
-    .option('--slots <device=count>', 'how many runs a device takes at once; may be repeated', collect, [])
+    .addOption(slotsOption())
     .option('--adopt', 'start nothing that waits', false)
     .action(action(async (app, command) => (await import('./run.ts')).superviseCommand(app, command.opts())));
   return program;

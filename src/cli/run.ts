@@ -32,12 +32,14 @@ const INTERRUPTED = 130;
 /** The configurations of files and what they are made from, ready to be runs. @throws FileError for whatever does not fit */
 async function planFiles(files: readonly string[], overrides: readonly string[]): Promise<readonly NewRun[]> {
   const planned: (readonly NewRun[])[] = [];
-  for (const file of files) planned.push(await planRuns(loadConfiguration(file, installedCatalogue), overrides));
+  for (const file of files) planned.push(await planRuns(loadConfiguration(file, installedCatalogue), overrides, process.cwd()));
   return planned.flat();
 }
 
 export interface RunOptions {
   readonly set: readonly string[];
+  /** Only tells what would be trained. */
+  readonly dryRun: boolean;
   readonly detach: boolean;
   /** `cpu=2`: how many runs a device takes at once. */
   readonly slots: readonly string[];
@@ -52,8 +54,33 @@ const mostToldWhole = 4;
 export async function runCommand(app: App, files: readonly string[], options: RunOptions): Promise<number> {
   const slots = slotsOf(options.slots);
   const planned = await planFiles(files, options.set);
+  if (options.dryRun) {
+    tellPlanned(app, planned);
+    return 0;
+  }
   const { code } = await startRuns(app, planned, { ...options, slots });
   return code;
+}
+
+/** What would be trained: a line for each run, or as JSON each whole configuration. */
+function tellPlanned(app: App, planned: readonly NewRun[]): void {
+  if (app.json) {
+    printJson(app.terminal, {
+      runs: planned.map(({ configuration, environment: { origin } }) => ({
+        file: origin?.file,
+        label: origin?.label ?? {},
+        configuration,
+      })),
+    });
+    return;
+  }
+  for (const { configuration, environment } of planned) {
+    const { method, task, model, device } = configuration;
+    const label = labelLine(environment.origin?.label ?? {});
+    const parts = [`${method.id} on ${task.id}`, `${model.id}, ${device.provider}`, label];
+    app.terminal.out(`${plain(parts.filter((part) => part !== '').join('  '))}\n`);
+  }
+  app.terminal.err(`${counted(planned.length, 'run')}; nothing was started\n`);
 }
 
 export interface StartOptions {
@@ -84,8 +111,9 @@ export async function startRuns(
 export async function resumeCommand(
   app: App,
   runs: readonly string[],
-  options: { readonly detach: boolean; readonly exceedBudget: boolean },
+  options: Pick<RunOptions, 'detach' | 'slots' | 'exceedBudget'>,
 ): Promise<number> {
+  const slots = slotsOf(options.slots);
   const workspace = readWorkspace(app);
   const found = findRuns(workspace, runs).map((id) => {
     const folder = runFolder(workspace, id);
@@ -100,8 +128,8 @@ export async function resumeCommand(
   for (const { id, device } of found) await resumeRun(workspace, id, device);
   const ids = found.map(({ id }) => id);
   const cursors = new Map(found.map(({ id, from }) => [id, from]));
-  if (options.detach) return detach(app, workspace, ids, {});
-  return trainInForeground(app, workspace, ids, cursors, {});
+  if (options.detach) return detach(app, workspace, ids, slots);
+  return trainInForeground(app, workspace, ids, cursors, slots);
 }
 
 /** Starts a process that looks after the queue until it is empty, and leaves it behind. */

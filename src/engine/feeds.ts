@@ -1,9 +1,9 @@
-import { randomStream } from '../base/random.ts';
+import { randomStream, type RandomStream } from '../base/random.ts';
 import type { TensorData } from './backends/backend.ts';
 import type { Batch } from './data/batches.ts';
 import { READ_MASK } from './data/mask-text.ts';
 import type { EncoderConfig } from './encoders/config.ts';
-import { evaluateDim, type Bindings } from './graph/dims.ts';
+import { divideDims, evaluateDim, evaluateShape, type Bindings, type Dim } from './graph/dims.ts';
 import type { DropoutSite } from './graph/random-mask.ts';
 
 /** The tensors that a run of a graph is fed, by input name. */
@@ -106,7 +106,7 @@ export function batchFeeds(
   };
 }
 
-/** The random words of every dropout site, a pure function of seed, optimiser step, micro-batch and site. */
+/** The random words of every dropout site, a pure function of seed, optimiser step, micro-batch and site. For training in private see {@link dropoutWordsByExample}. */
 export function dropoutWords(
   sites: readonly DropoutSite[],
   sizes: Bindings,
@@ -125,4 +125,60 @@ export function dropoutWords(
     feeds[site.columnInput] = { dtype: 'int32', shape: [2, columns], data: words };
   }
   return feeds;
+}
+
+/** Every combination of coordinates within these sizes, row-major. */
+function coordinates(sizes: readonly number[]): readonly (readonly number[])[] {
+  return sizes.reduce<readonly (readonly number[])[]>(
+    (outer, size) => outer.flatMap((at) => Array.from({ length: size }, (_, i) => [...at, i])),
+    [[]],
+  );
+}
+
+/**
+ * Random words of every dropout site that belong to the examples themselves: an example's mask is a pure function of seed, optimiser step,
+ * the example's index and the place within it, whatever stands beside it, however long that is and in whichever pass it is computed. In
+ * private training the sensitivity of a step rests on it: one example more or fewer must leave the gradients of all others as they are.
+ * @param batch the symbol that counts examples in the sites' shapes
+ * @param position `examples`: the index of each row's example in the training data
+ */
+export function dropoutWordsByExample(
+  sites: readonly DropoutSite[],
+  sizes: Bindings,
+  batch: Dim,
+  position: { readonly seed: number; readonly step: number; readonly examples: Uint32Array },
+): { readonly ofExamples: NamedTensors; readonly shared: NamedTensors } {
+  const ofExamples: NamedTensors = {};
+  const shared: NamedTensors = {};
+  for (const [index, site] of sites.entries()) {
+    const stream = (name: string): RandomStream =>
+      randomStream(position.seed, `dropout.${position.step}.site.${index}.${name}`);
+    const [first = 1, ...inner] = site.leading;
+    const perExample = divideDims(first, batch);
+    const rows = new Int32Array(evaluateDim(site.rows, sizes));
+    const axes = evaluateShape([perExample ?? first, ...inner], sizes);
+    // What varies with the length of a batch must not move what comes after it: only along the last axis words follow one another.
+    const along = axes.at(-1) ?? 1;
+    const outer = coordinates(axes.slice(0, -1));
+    let at = 0;
+    const draw = (name: string): void => {
+      for (const place of outer) {
+        const random = stream(`${name}.${place.join('.')}`);
+        for (let i = 0; i < along; i++) rows[at++] = random.uint32() | 1;
+      }
+    };
+    if (perExample === undefined) draw('rows');
+    else for (const example of position.examples) draw(`example.${example}`);
+    const columns = evaluateDim(site.columns, sizes);
+    const words = new Int32Array(2 * columns);
+    for (const half of [0, 1]) {
+      const random = stream(`columns.${half}`);
+      for (let i = 0; i < columns; i++) words[half * columns + i] = random.uint32();
+    }
+    const tensor: TensorData = { dtype: 'int32', shape: [rows.length], data: rows };
+    if (perExample === undefined) shared[site.rowInput] = tensor;
+    else ofExamples[site.rowInput] = tensor;
+    shared[site.columnInput] = { dtype: 'int32', shape: [2, columns], data: words };
+  }
+  return { ofExamples, shared };
 }

@@ -2,14 +2,14 @@ import type { Executable, TensorData } from './backends/backend.ts';
 import { joinExamples, runInParts, sliceExamples, sumParts, unlimitedRoom, type Room } from './batch-parts.ts';
 import { assembleBatch } from './data/batches.ts';
 import { exampleAt } from './data/dataset.ts';
-import { batchFeeds, type NamedTensors } from './feeds.ts';
+import { batchFeeds, dropoutWordsByExample, type NamedTensors } from './feeds.ts';
 import { input } from './graph/operations.ts';
 import { clippedSums, perExampleGradients, type ClippingFunction } from './graph/per-example.ts';
 import type { Value } from './graph/value.ts';
 import { BATCH } from './encoders/encoder.ts';
 import { LOSS_SCALE, type BackwardMode, type ModelGraph } from './model-graph.ts';
 import { globalNorm } from './optimisers/clip.ts';
-import { DivergedError, dropoutFeeds, type StepGradient } from './training-step.ts';
+import { DivergedError, type StepGradient } from './training-step.ts';
 import type { TrainingSetup } from './training-setup.ts';
 
 /** The privacy loss that the steps so far amount to. */
@@ -184,12 +184,16 @@ export async function computePrivateGradient(
   let normSum = 0;
   let clipped = 0;
   let counted = 0;
-  for (const [microBatch, wanted] of chunksOf(setup, drawn).entries()) {
+  for (const wanted of chunksOf(setup, drawn)) {
     const run = async ({ indices, real }: Chunk): Promise<Readonly<Record<string, TensorData>>> => {
       const batch = assembleBatch(train, indices, { padId: checkpoint.config.padTokenId });
       const sizes = { batch: batch.shape[0], sequence: batch.shape[1] };
       tokens += batch.tokens;
-      const words = dropoutFeeds(model.dropoutSites, sizes, { seed: settings.seed, step, microBatch });
+      const words = dropoutWordsByExample(model.dropoutSites, sizes, BATCH, {
+        seed: settings.seed,
+        step,
+        examples: indices,
+      });
       const ofExamples: NamedTensors = {
         ...batchFeeds(batch, checkpoint.config, maskToken, model.specialTokens),
         ...words.ofExamples,

@@ -11,7 +11,7 @@ import { describeProblem, dotted, problemsOf } from './configuration-problems.ts
 import type { KeyPath, Problem } from './configuration-problems.ts';
 import { configurationSchema, matrixSchema } from './configuration-schema.ts';
 import type { Configuration, Matrix } from './configuration-schema.ts';
-import { firstAssignments, matrixProblems, withoutPath } from './matrix.ts';
+import { firstAssignments, matrixProblems, withinValues, withoutPath } from './matrix.ts';
 import { isRecord, withSetting, withSettings, without } from './settings.ts';
 import type { Settings } from './settings.ts';
 
@@ -247,15 +247,41 @@ export function loadConfiguration(file: string, catalogue: Catalogue): WrittenCo
   return parseConfiguration(text, absolute, catalogue);
 }
 
+/** Where overrides were given. */
+export interface OverridePlace {
+  /** Relative paths in them start from this folder. */
+  readonly folder: string;
+  readonly probe: PathProbe;
+}
+
+/**
+ * An override's value with its paths absolute. A model's name stays what it is where it neither looks like a path nor is a folder there:
+ * it may be one on the hub.
+ */
+function withAbsolutePaths(value: unknown, path: string, place: OverridePlace): unknown {
+  if (isRecord(value))
+    return Object.fromEntries(
+      Object.entries(value).map(([key, inner]) => [key, withAbsolutePaths(inner, `${path}.${key}`, place)]),
+    );
+  if (typeof value !== 'string') return value;
+  const absolute = absolutePath(value, place.folder);
+  if (path === 'model' || path === 'model.id')
+    return looksLikePath(value) || place.probe.isFolder(absolute) ? absolute : value;
+  return path === 'task.data' || path.startsWith('task.data.') ? absolute : value;
+}
+
 /**
  * Replaces settings by dotted path: `training.epochs=1`. What stands after the first `=` is JSON where it reads as JSON, else a text. An
- * override takes the place of a matrix axis of the same path or below it. The same path given twice: the last one holds.
+ * override takes the place of a matrix axis of the same path or below it, and is set within each value of an axis above it. The same
+ * path given twice: the last one holds.
+ * @param place where they were given; the configuration's own folder when absent
  * @throws FileError for a path that does not exist or a value that does not fit
  */
 export function applyOverrides(
   configuration: WrittenConfiguration,
   overrides: readonly string[],
   catalogue: Catalogue,
+  place: OverridePlace = { folder: dirname(configuration.file), probe: realPaths },
 ): WrittenConfiguration {
   if (overrides.length === 0) return configuration;
   const paths = new Set(settingPaths(configurationJsonSchema(catalogue)));
@@ -276,8 +302,10 @@ export function applyOverrides(
       const { message, hint } = unknownPath(path, catalogue);
       throw new FileError(source, undefined, `${path}: ${message}`, hint);
     }
-    settings = withSetting(settings, path, bareOrJson(override.slice(equals + 1)));
-    if (matrix !== undefined) matrix = withoutPath(matrix, path);
+    const value = withAbsolutePaths(bareOrJson(override.slice(equals + 1)), path, place);
+    settings = withSetting(settings, path, value);
+    matrix = matrix === undefined ? undefined : withoutPath(matrix, path);
+    if (matrix !== undefined) matrix = withinValues(matrix, path, value);
   }
   const value = { ...settings, ...(matrix === undefined ? {} : { matrix }) };
   const checked = check(value, catalogue);
@@ -306,6 +334,10 @@ export const realPaths: PathProbe = {
 
 const hubId = /^[A-Za-z0-9][\w.-]*(\/[A-Za-z0-9][\w.-]*)?$/;
 
+function looksLikePath(text: string): boolean {
+  return isAbsolute(text) || /^(\.{1,2}|~)([/\\]|$)/.test(text);
+}
+
 function absolutePath(path: string, folder: string): string {
   if (path === '~' || /^~[/\\]/.test(path)) return join(homedir(), path.slice(1));
   return resolve(folder, path);
@@ -331,7 +363,7 @@ function resolvePaths(configuration: Configuration, file: string, probe: PathPro
   const candidate = absolutePath(id, folder);
   let modelId = id;
   if (probe.isFolder(candidate)) modelId = candidate;
-  else if (isAbsolute(id) || /^(\.{1,2}|~)([/\\]|$)/.test(id))
+  else if (looksLikePath(id))
     problems.push({ path: ['model'], at: 'value', message: `there is no folder ${candidate}` });
   else if (!hubId.test(id))
     problems.push({

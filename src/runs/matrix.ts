@@ -1,6 +1,6 @@
 import type { Problem } from './configuration-problems.ts';
 import type { Matrix, MatrixValues } from './configuration-schema.ts';
-import { exclusive } from './settings.ts';
+import { exclusive, isRecord, settingAt, withSetting } from './settings.ts';
 import type { Settings } from './settings.ts';
 
 /** What one value of an axis sets: dotted paths with their values. */
@@ -54,6 +54,28 @@ export function withoutPath(matrix: Matrix, path: string): Matrix | undefined {
     ...(seed === undefined ? {} : { seed }),
     ...Object.fromEntries(left),
   } as Matrix;
+}
+
+/**
+ * The matrix with a setting in each value that holds it: `method.head` in every method of an axis `method`. Values that become the same
+ * by it are one.
+ */
+export function withinValues(matrix: Matrix, path: string, value: unknown): Matrix {
+  const within = (parent: string, held: unknown): unknown =>
+    path.startsWith(`${parent}.`)
+      ? settingAt(withSetting(withSetting({}, parent, held), path, value), parent)
+      : held;
+  return Object.fromEntries(
+    Object.entries(matrix).map(([key, values]) => {
+      if (!Array.isArray(values)) return [key, values];
+      const changed = (values as readonly unknown[]).map((each) =>
+        key === 'cases' && isRecord(each)
+          ? Object.fromEntries(Object.entries(each).map(([parent, held]) => [parent, within(parent, held)]))
+          : within(key, each),
+      );
+      return [key, distinct(changed)];
+    }),
+  ) as Matrix;
 }
 
 function repeatedProblems(values: readonly unknown[], place: readonly string[]): readonly Problem[] {

@@ -1,7 +1,7 @@
 import { dirname, resolve } from 'node:path';
 import { FileError, UserError } from '../base/errors.ts';
 import { installedCatalogue } from './catalogue.ts';
-import { applyOverrides, type WrittenConfiguration } from './configuration.ts';
+import { applyOverrides, realPaths, type WrittenConfiguration } from './configuration.ts';
 import type { Configuration } from './configuration-schema.ts';
 import { collectEnvironment, type Environment } from './environment.ts';
 import { packageVersions, programVersion } from './program.ts';
@@ -22,14 +22,17 @@ function refuseUntrainable(file: string, configuration: Configuration): void {
 /**
  * The runs that a configuration describes, with what they are made from, ready to be submitted.
  * @param overrides `key=value`, as `--set` takes them
+ * @param folder what relative paths in the overrides start from; the configuration's own folder when absent
  * @throws FileError for whatever does not fit
  */
 export async function planRuns(
   configuration: WrittenConfiguration,
   overrides: readonly string[] = [],
+  folder = dirname(configuration.file),
 ): Promise<readonly NewRun[]> {
   const { file } = configuration;
-  const plans = planSweep(applyOverrides(configuration, overrides, installedCatalogue), installedCatalogue);
+  const place = { folder, probe: realPaths };
+  const plans = planSweep(applyOverrides(configuration, overrides, installedCatalogue, place), installedCatalogue);
   const environment = await collectEnvironment({
     folder: dirname(resolve(file)),
     version: programVersion(),

@@ -35,6 +35,11 @@ export function withSetting(settings: Settings, path: string, value: unknown): S
   return set(settings, path.split('.'), '');
 }
 
+/** The setting at a dotted path; undefined where there is none. */
+export function settingAt(settings: Settings, path: string): unknown {
+  return path.split('.').reduce<unknown>((here, key) => (isRecord(here) ? here[key] : undefined), settings);
+}
+
 /** Sets several paths, parents before their children, whatever the order they are given in. */
 export function withSettings(
   settings: Settings,

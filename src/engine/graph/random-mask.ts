@@ -27,6 +27,8 @@ export function keepMask(shape: Shape, rate: number, rowWords: Value, columnWord
 export interface DropoutSite {
   /** int32 `[rows]`, odd words. */
   readonly rowInput: string;
+  /** All axes but the last, whose product the rows are; of a site within the examples their axis is the first, or the outer part of it. */
+  readonly leading: Shape;
   readonly rows: Dim;
   /** int32 `[2, columns]`. */
   readonly columnInput: string;
@@ -48,6 +50,7 @@ export function createDropoutSites(): DropoutSites {
       if (!(rate > 0 && rate < 1)) throw new RangeError(`dropout rate ${rate} is outside [0, 1)`);
       const site: DropoutSite = {
         rowInput: `dropout.${sites.length}.rows`,
+        leading: x.shape.slice(0, -1),
         rows: sizeOf(x.shape.slice(0, -1)),
         columnInput: `dropout.${sites.length}.columns`,
         columns: x.shape.at(-1) ?? 1,

@@ -3,8 +3,9 @@ import { randomStream } from '../../../src/base/random.ts';
 import { onnxBackend } from '../../../src/engine/backends/onnx/onnx-backend.ts';
 import { assembleBatch } from '../../../src/engine/data/batches.ts';
 import { encodeDataset, type Dataset } from '../../../src/engine/data/dataset.ts';
+import { BATCH } from '../../../src/engine/encoders/encoder.ts';
 import { frozenWeights, startValues } from '../../../src/engine/encoder-checkpoint.ts';
-import { batchFeeds } from '../../../src/engine/feeds.ts';
+import { batchFeeds, dropoutWordsByExample } from '../../../src/engine/feeds.ts';
 import { buildModel, gradientsOf, LOSS_SCALE } from '../../../src/engine/model-graph.ts';
 import {
   computePrivateGradient,
@@ -102,8 +103,9 @@ async function privateStep(
   setup: TrainingSetup,
   mechanism: PrivateMechanism,
   spoil: (values: Map<string, Float32Array>) => void = () => undefined,
+  dropout: 'off' | number = 'off',
 ): Promise<Awaited<ReturnType<typeof computePrivateGradient>>> {
-  const model = buildModel(modelPlanOf(setup), { dropout: 'off' });
+  const model = buildModel(modelPlanOf(setup), { dropout });
   const values = new Map(await startValues(model, checkpoint, 0));
   spoil(values);
   const weights = frozenWeights(model, checkpoint, 0);
@@ -117,8 +119,12 @@ async function privateStep(
 }
 
 /** What the step must give: each example alone through the ordinary gradient, clipped in float64, summed. */
-async function looped(setup: TrainingSetup, drawn: readonly number[]): Promise<ReadonlyMap<string, Float64Array>> {
-  const model = buildModel(modelPlanOf(setup), { dropout: 'off' });
+async function looped(
+  setup: TrainingSetup,
+  drawn: readonly number[],
+  dropout: 'off' | number,
+): Promise<ReadonlyMap<string, Float64Array>> {
+  const model = buildModel(modelPlanOf(setup), { dropout });
   const values = await startValues(model, checkpoint, 0);
   const outputs = { loss: model.loss, ...gradientsOf(model) };
   const executable = await onnxBackend.compile(outputs, frozenWeights(model, checkpoint, 0), setup.device);
@@ -126,8 +132,16 @@ async function looped(setup: TrainingSetup, drawn: readonly number[]): Promise<R
   try {
     for (const index of drawn) {
       const batch = assembleBatch(data, Uint32Array.of(index), { padId: checkpoint.config.padTokenId });
+      const [batchSize, sequence] = batch.shape;
+      const words = dropoutWordsByExample(model.dropoutSites, { batch: batchSize, sequence }, BATCH, {
+        seed: setup.settings.seed,
+        step: 1,
+        examples: Uint32Array.of(index),
+      });
       const results = await executable.run({
         ...trainedFeeds(model, values),
+        ...words.ofExamples,
+        ...words.shared,
         ...batchFeeds(batch, checkpoint.config, setup.maskToken, model.specialTokens),
         [LOSS_SCALE]: { dtype: 'float32', shape: [], data: Float32Array.of(1) },
       });
@@ -167,15 +181,18 @@ function scaled(sums: ReadonlyMap<string, Float64Array>, by: number): ReadonlyMa
 }
 
 describe('a private step', () => {
-  it.each(methodIds())(
-    '%s: is the sum of clipped gradients of single examples over the expected batch size, whatever the chunks',
-    async (method) => {
+  // With dropout, too, an example's gradient is a function of the example alone: the bound on what one more or fewer changes rests on it.
+  it.each(methodIds().flatMap((method) => [[method, 'off'] as const, [method, 0.2] as const]))(
+    '%s, dropout %s: is the sum of clipped gradients of single examples over the expected batch size, whatever the chunks',
+    async (method, dropout) => {
       const drawn = [3, 8, 9, 15, 22, 31, 38];
-      const expected = scaled(await looped(makeSetup(method, 1), drawn), 1 / 8);
+      const expected = scaled(await looped(makeSetup(method, 1), drawn, dropout), 1 / 8);
       for (const chunk of [3, 4, 16]) {
         const { gradients, record } = await privateStep(
           makeSetup(method, chunk),
           mechanismOf(() => drawn),
+          undefined,
+          dropout,
         );
         expect(greatestDifference(expected, gradients)).toBeLessThan(2e-6);
         expect(record).toMatchObject({ step: 1, drawn: 7, nonFinite: 0 });

@@ -12,6 +12,8 @@ export interface Room {
   tooMany: number;
   /** Told when that changes. */
   readonly onChange?: (message: string) => void;
+  /** Whether lengths and numbers of examples may be told: those that a private training draws may not. */
+  readonly tellsSizes?: boolean;
   /** What would take less memory, as a sentence. */
   readonly advice?: string;
 }
@@ -43,6 +45,7 @@ export async function runInParts<T>(
 ): Promise<readonly Part<T>[]> {
   const parts: Part<T>[] = [];
   const advice = room.advice === undefined ? '' : ` ${room.advice}`;
+  const { tellsSizes = true } = room;
   const waiting: (readonly [number, number])[] = [[0, examples]];
   for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
     const [from, to] = next;
@@ -55,13 +58,15 @@ export async function runInParts<T>(
         if (!(error instanceof OutOfMemoryError)) throw error;
         if (count === 1)
           throw new UserError(
-            `one example of ${tokens} tokens does not fit into the device's memory`,
+            `one example${tellsSizes ? ` of ${tokens} tokens` : ''} does not fit into the device's memory`,
             `Lower task.maxLength, choose a smaller model, or free memory that other programs hold.${advice}`,
             { cause: error },
           );
         room.tooMany = Math.min(room.tooMany, count * tokens);
         room.onChange?.(
-          `${count} examples of ${tokens} tokens do not fit into the device's memory; batches of ${room.tooMany} tokens or more are ` +
+          (tellsSizes
+            ? `${count} examples of ${tokens} tokens do not fit into the device's memory; batches of ${room.tooMany} tokens or more are `
+            : "a pass does not fit into the device's memory; passes as large are ") +
             `computed in parts from now on, which changes no result beyond rounding.${advice}`,
         );
       }

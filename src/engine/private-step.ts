@@ -4,7 +4,7 @@ import { assembleBatch } from './data/batches.ts';
 import { exampleAt } from './data/dataset.ts';
 import { batchFeeds, dropoutWordsByExample, type NamedTensors } from './feeds.ts';
 import { input } from './graph/operations.ts';
-import { clippedSums, perExampleGradients, type ClippingFunction } from './graph/per-example.ts';
+import { clippedSums, perExampleGradients, refusePaddedLength, type ClippingFunction } from './graph/per-example.ts';
 import type { Value } from './graph/value.ts';
 import { BATCH } from './encoders/encoder.ts';
 import { LOSS_SCALE, type BackwardMode, type ModelGraph } from './model-graph.ts';
@@ -44,6 +44,11 @@ export interface PrivateMechanism {
   /** The sum of gradients clipped to `norm` with its noise, on a public grid. `tensor` names the stream of noise. */
   readonly addNoise: (sum: Float32Array | Float64Array, step: number, tensor: string, norm: number) => Float64Array;
   readonly spent: (steps: number) => PrivacySpent;
+  /**
+   * To be told when steps would not come out bit for bit the same again, as where a pass is computed in other parts: a continued training
+   * that added the same noise to other sums would release more than was counted.
+   */
+  readonly onUnrepeatable?: () => void;
   /** Whether what evaluates the model is public, so that a checkpoint may be chosen and training stopped by it. */
   readonly publicEvaluation: boolean;
 }
@@ -78,13 +83,17 @@ const EXAMPLE_WEIGHTS = 'example_weights';
  */
 const ROUNDING_MARGIN = 1 - 1e-5;
 
-/** The outputs of a graph that a private step reads: losses, norms, and the sum of clipped gradients of each trained tensor. */
+/**
+ * The outputs of a graph that a private step reads: losses, norms, and the sum of clipped gradients of each trained tensor.
+ * @throws GraphError where an operation mixes examples, or lets one feel how long another is
+ */
 export function privateOutputs(
   model: ModelGraph,
   clipping: ClippingFunction,
   { recompute = false }: BackwardMode = {},
 ): Readonly<Record<string, Value>> {
   const leaves = model.trained.map(({ value }) => value);
+  refusePaddedLength(model.losses, BATCH);
   const boundaries = recompute ? model.boundaries : [];
   const { losses, gradients } = perExampleGradients(model.losses, leaves, BATCH, boundaries);
   const { norms, sums } = clippedSums(gradients, leaves, input(MAX_NORM, 'float32', []), {

@@ -164,7 +164,10 @@ async function openSession(setup: TrainingSetup, host: TrainingHost, from: Train
   const { settings, checkpoint, train: data } = setup;
   const model = buildModel(modelPlanOf(setup), { dropout: settings.dropout ?? 'model' });
   const comfortable = comfortableTokens(model, checkpoint.config, setup.device);
-  const onChange = (message: string): void => host.emit({ type: 'log', level: 'warning', message });
+  const onChange = (message: string): void => {
+    setup.privacy?.onUnrepeatable?.();
+    host.emit({ type: 'log', level: 'warning', message });
+  };
   const lengths = lengthsOfTraining(settings, data.count, setup.privacy?.samplingRate);
   const values = from?.values ?? (await startValues(model, checkpoint, settings.seed, setup.maskToken));
   const trained = model.trained.map(({ name, shape }): Trained => {
@@ -191,6 +194,7 @@ async function openSession(setup: TrainingSetup, host: TrainingHost, from: Train
     room: unlimitedRoom({
       comfortable,
       onChange,
+      tellsSizes: setup.privacy === undefined,
       ...(settings.recompute === true
         ? {}
         : { advice: 'With training.recompute a step needs less memory, and takes longer.' }),
@@ -207,7 +211,11 @@ async function trainSteps(session: Session, executable: Executable): Promise<Tra
   const compute =
     setup.privacy === undefined ? orderedSteps(session, executable) : privateSteps(session, executable, setup.privacy);
   const measure = createThroughputMeter();
+  const patience = settings.earlyStopping?.patience ?? Infinity;
+  const isExhausted = (): boolean => session.progress.evaluationsWithoutGain >= patience;
   while (session.progress.step < lengths.totalSteps) {
+    // Also where a training is continued that had come to this and was killed before it could say so.
+    if (isExhausted()) return resultOf(session, 'early-stopped');
     const wish = host.wish();
     if (wish !== 'continue') await save(session, 'last');
     if (wish === 'stop') return resultOf(session, 'stopped');
@@ -239,13 +247,10 @@ async function trainSteps(session: Session, executable: Executable): Promise<Tra
       ...(norms === undefined ? {} : { clippingNorm: norms.used }),
     });
     if (isDue(session, settings.evaluateEvery)) await evaluateAll(session);
-    const patience = settings.earlyStopping?.patience ?? Infinity;
-    const exhausted = session.progress.evaluationsWithoutGain >= patience;
-    if (exhausted || isDue(session, settings.checkpointEvery)) {
+    if (isExhausted() || isDue(session, settings.checkpointEvery)) {
       await save(session, 'last');
       reportMemory(session);
     }
-    if (exhausted && step < lengths.totalSteps) return resultOf(session, 'early-stopped');
   }
   return resultOf(session, 'completed');
 }

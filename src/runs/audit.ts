@@ -2,7 +2,7 @@ import { privacySpent } from '../privacy/accountant.ts';
 import { composedNoiseMultiplier } from '../privacy/adaptive-clipping.ts';
 import { areOtherData } from './data-id.ts';
 import type { JournalEvent } from './events.ts';
-import { releasedSteps, releasesOf, repeatedSteps } from './released-steps.ts';
+import { releasedSteps, releaseKey, releasesOf, repeatedSteps } from './released-steps.ts';
 import { replay, type EventOf } from './replay.ts';
 
 type Ledger = EventOf<'privacy'>;
@@ -87,7 +87,7 @@ function segmentsOf(events: readonly JournalEvent[]): readonly Segment[] {
     return {
       number,
       ledger,
-      repeated: ledger === undefined ? 0 : repeatedSteps(before, ledger.keyId, fromStep),
+      repeated: ledger === undefined ? 0 : repeatedSteps(before, releaseKey(ledger), fromStep),
       steps,
     };
   });

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { UserError } from '../base/errors.ts';
 import type { Catalogue } from './catalogue.ts';
+import { isRecord } from './settings.ts';
 
 /**
  * The schema of `*.peft.json`. What it reads is the configuration as a person writes it, short forms and gaps included; what it
@@ -436,6 +437,38 @@ function refuseVoidPrivacy({
   });
 }
 
+/** Where settings, or those of a part of them, switch an option off. */
+function placesOff(
+  settings: unknown,
+  option: string,
+  at: readonly (string | number)[],
+): readonly (readonly (string | number)[])[] {
+  if (Array.isArray(settings)) return settings.flatMap((part, index) => placesOff(part, option, [...at, index]));
+  if (!isRecord(settings)) return [];
+  return Object.entries(settings).flatMap(([key, value]) =>
+    key === option && value === false ? [[...at, key]] : placesOff(value, option, [...at, key]),
+  );
+}
+
+/** Refuses gates whose mean counts padding: it is as long as the longest example beside, which would reach into all others' gradients. */
+function refuseUnmaskedGates({
+  value,
+  issues,
+}: z.core.ParsePayload<{
+  readonly privacy?: { readonly epsilon?: number | null };
+  readonly method: unknown;
+}>): void {
+  if (value.privacy === undefined || value.privacy.epsilon === null) return;
+  for (const path of placesOff(value.method, 'maskedGateMean', ['method']))
+    issues.push({
+      code: 'custom',
+      message:
+        'a private run may not count padding in the mean of its gates: an example would change the gradients of those beside it; remove maskedGateMean, or set it to true',
+      path: [...path],
+      input: false,
+    });
+}
+
 /** Refuses 8-bit products on a device that has none, before a run waits in a queue for it. */
 function refuseEightBit({
   value,
@@ -501,6 +534,7 @@ function build(catalogue: Catalogue) {
   });
   return written
     .check(refuseVoidPrivacy)
+    .check(refuseUnmaskedGates)
     .check(refuseEightBit)
     .check(refuseHalfPrecision)
     .transform((configuration, context) => {

@@ -121,6 +121,11 @@ export const privacyEvent = z.object({
   generator: z.string(),
   /** Tells keys apart without telling them: the beginning of the key's SHA-256. */
   keyId: z.string(),
+  /**
+   * What decides the last digits of the sums that noise is added to: processor, threads and versions. Absent where they differ from one
+   * time to the next, as on a GPU, and in runs of earlier versions.
+   */
+  arithmetic: z.string().optional(),
   /** Draws and noise come from a seed that is known: no privacy. */
   insecure: z.boolean(),
 });

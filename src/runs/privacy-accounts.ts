@@ -51,24 +51,28 @@ export interface ProjectAccounts {
 /** What of a journal the account needs, without reading each of its thousands of steps as an event. */
 function accountedEvents(text: string): readonly JournalEvent[] {
   const events: JournalEvent[] = [];
-  let lastStep: string | undefined;
-  const take = (line: string | undefined): void => {
-    const parsed = line === undefined ? undefined : journalEvent.safeParse(parseJson(line));
-    if (parsed?.success === true) events.push(parsed.data);
+  // Of the steps between two other events the last one counts; a crash may have cut its line, and then the one before it does.
+  let steps: readonly string[] = [];
+  const parsed = (line: string): readonly JournalEvent[] => {
+    const event = journalEvent.safeParse(parseJson(line));
+    return event.success ? [event.data] : [];
+  };
+  const takeSteps = (): void => {
+    events.push(...steps.flatMap(parsed).slice(-1));
+    steps = [];
   };
   for (let start = 0; start < text.length;) {
     const end = text.indexOf('\n', start);
     const line = text.slice(start, end < 0 ? text.length : end);
     start = end < 0 ? text.length : end + 1;
     // What an event says of itself is written like this; in a message the quotes would be escaped.
-    if (line.includes('"type":"step"')) lastStep = line;
+    if (line.includes('"type":"step"')) steps = [...steps.slice(-1), line];
     else if (line.includes('"type":"privacy"') || line.includes('"type":"started"')) {
-      take(lastStep);
-      lastStep = undefined;
-      take(line);
+      takeSteps();
+      events.push(...parsed(line));
     }
   }
-  take(lastStep);
+  takeSteps();
   return events;
 }
 

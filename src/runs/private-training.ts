@@ -15,7 +15,7 @@ import type { Configuration } from './configuration-schema.ts';
 import type { JournalEvent, Unstamped } from './events.ts';
 import { areOtherData } from './data-id.ts';
 import { appendLines, errorCode, writeFully } from './files.ts';
-import { releasesOf, repeatedSteps } from './released-steps.ts';
+import { releaseKey, releasesOf, repeatedSteps } from './released-steps.ts';
 
 /**
  * A run's differential privacy on disk: the secret key of its draws and noise, the public ledger in its journal, and the record of what
@@ -126,6 +126,8 @@ export interface PrivateStart {
   readonly before: readonly JournalEvent[];
   /** The first step that is computed now, from 1. */
   readonly fromStep: number;
+  /** What the last digits of sums depend on; undefined where they are not the same every time. */
+  readonly arithmetic: string | undefined;
 }
 
 /** The plan of an earlier segment, which the noise of a later one must not leave. */
@@ -168,15 +170,26 @@ function adaptiveOf(
 const COUNT_STREAM = 'clipping count';
 
 /**
+ * The key of a segment. It is the one of the segment before only where that one's sums come out the same to the last digit: the same noise
+ * on other sums would tell what they differ by.
+ */
+function openKey(folder: string, earlier: PrivacyLedger | undefined, arithmetic: string | undefined): Uint8Array {
+  const isRepeatable = earlier === undefined || (arithmetic !== undefined && earlier.arithmetic === arithmetic);
+  if (!isRepeatable) rmSync(privateKeyFile(folder), { force: true });
+  return readKey(folder) ?? createKey(folder);
+}
+
+/**
  * Makes a run's mechanism: calibrates the noise where a target epsilon is given, and opens the key. A segment that finds the key of the
- * one before repeats its draws and noise, so that nothing is released twice; without it the steps that it computes again count twice.
+ * one before repeats its draws and noise, so that nothing is released twice; without it, and where it computes otherwise, the steps that it
+ * computes again count twice.
  * @throws UserError when the batch is larger than the data, no noise reaches the target, or the data are not those of earlier segments
  */
 export function openPrivateTraining(
   folder: string,
   settings: PrivacySettings,
   training: PrivateLengths,
-  { examples, trainingData, before, fromStep }: PrivateStart,
+  { examples, trainingData, before, fromStep, arithmetic }: PrivateStart,
 ): PrivateTraining {
   const earlier = before.findLast((event) => event.type === 'privacy');
   if (areOtherData(earlier?.trainingData ?? [], trainingData))
@@ -190,10 +203,10 @@ export function openPrivateTraining(
       : plannedBefore(earlier, settings, training, examples);
   const { insecureSeed } = settings;
   const seeded = insecureSeed !== undefined;
-  const key = seeded ? seedKey(insecureSeed) : (readKey(folder) ?? createKey(folder));
+  const key = seeded ? seedKey(insecureSeed) : openKey(folder, earlier, arithmetic);
   const keyId = createHash('sha256').update(key).digest('hex').slice(0, 16);
-  const lost = earlier !== undefined && earlier.keyId !== keyId;
-  const repeated = repeatedSteps(releasesOf(before), keyId, fromStep);
+  const isNewKey = earlier !== undefined && earlier.keyId !== keyId;
+  const repeated = repeatedSteps(releasesOf(before), releaseKey({ keyId, arithmetic }), fromStep);
   const streams: PrivateStreams = privateStreams(key);
   const accountant = settings.accountant === 'tightest' ? undefined : settings.accountant;
   const { clipping, maxGradNorm, publicEvaluation } = settings;
@@ -218,6 +231,9 @@ export function openPrivateTraining(
             },
           }),
       publicEvaluation,
+      onUnrepeatable: () => {
+        rmSync(privateKeyFile(folder), { force: true });
+      },
       spent: (steps) => {
         const phases = [{ samplingRate, noiseMultiplier, steps: steps + repeated }];
         const spent = privacySpent(phases, delta, accountant);
@@ -246,9 +262,10 @@ export function openPrivateTraining(
       ...(targetEpsilon === undefined ? {} : { targetEpsilon }),
       generator: generatorName,
       keyId,
+      ...(arithmetic === undefined ? {} : { arithmetic }),
       insecure: seeded,
     },
-    warnings: warningsOf(delta, examples, lost, seeded),
+    warnings: warningsOf(delta, examples, isNewKey, seeded),
     record: (record) => {
       mkdirSync(join(folder, FOLDER), { recursive: true, mode: 0o700 });
       appendLines(privateRecordFile(folder), [record], { sync: false });
@@ -264,14 +281,14 @@ function seedKey(seed: number): Uint8Array {
   return createHash('sha256').update(`insecure seed ${seed}`).digest();
 }
 
-function warningsOf(delta: number, examples: number, lost: boolean, seeded: boolean): readonly string[] {
+function warningsOf(delta: number, examples: number, isNewKey: boolean, seeded: boolean): readonly string[] {
   return [
     ...(deltaIsWeak(delta, examples)
       ? [`delta ${delta} is above 1 / ${examples}: publishing a few examples outright would satisfy it`]
       : []),
-    ...(lost
+    ...(isNewKey
       ? [
-          'the key of this run’s draws and noise is gone: the steps since the last checkpoint are released again and count twice',
+          'the key of this run’s draws and noise is gone, or this is not computed as before to the last digit (another device, other threads, another version): the steps since the last checkpoint are released again under new noise and count twice',
         ]
       : []),
     ...(seeded ? ['privacy.insecureSeed is set: anybody can remove this noise, so the run is not private'] : []),

@@ -2,8 +2,20 @@ import type { JournalEvent } from './events.ts';
 
 /**
  * How often a private run's mechanism was run. Draws and noise are a function of key and step, so a step that is computed again under the
- * same key releases nothing new; under another key it is another release.
+ * same key and in the same arithmetic releases nothing new; under another key, or where the sums may differ in their last digits, it is
+ * another release.
  */
+
+/** What a segment's releases repeat those of others by. */
+export function releaseKey({
+  keyId,
+  arithmetic,
+}: {
+  readonly keyId: string;
+  readonly arithmetic?: string | undefined;
+}): string {
+  return arithmetic === undefined ? keyId : `${keyId} ${arithmetic}`;
+}
 
 /** Steps that a segment made, both included. */
 interface Stretch {
@@ -44,7 +56,7 @@ export function releasesOf(events: Iterable<JournalEvent>): Releases {
       close();
       life = { segment: event.segment, key: `segment ${event.segment}`, from: Infinity, to: 0 };
     }
-    if (event.type === 'privacy') life.key = event.keyId;
+    if (event.type === 'privacy') life.key = releaseKey(event);
     else if (event.type === 'started') life.from = event.fromStep;
     else if (event.type === 'step')
       life = { ...life, from: Math.min(life.from, event.step), to: Math.max(life.to, event.step) };
@@ -59,11 +71,11 @@ export function releasedSteps({ byKey }: Releases): number {
 }
 
 /**
- * What a segment under `keyId` that begins at `fromStep` has to add to its step numbers for its releases and all earlier ones together.
+ * What a segment under a {@link releaseKey} that begins at `fromStep` has to add to its step numbers for its releases and all earlier ones together.
  */
-export function repeatedSteps({ byKey }: Releases, keyId: string, fromStep: number): number {
+export function repeatedSteps({ byKey }: Releases, own: string, fromStep: number): number {
   const before = [...byKey].reduce(
-    (sum, [key, stretches]) => sum + count(stretches, key === keyId ? fromStep : Infinity),
+    (sum, [key, stretches]) => sum + count(stretches, key === own ? fromStep : Infinity),
     0,
   );
   return Math.max(0, before - (fromStep - 1));

@@ -1,8 +1,11 @@
 import { existsSync, mkdirSync } from 'node:fs';
+import { arch, cpus } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { FileError, messageOf, UserError } from '../base/errors.ts';
+import { counted } from '../base/format.ts';
 import { readCheckpoint, writeCheckpoint } from '../engine/checkpoint-file.ts';
 import { DATA_CACHE_BYTES } from '../engine/data/data-cache.ts';
+import type { Device } from '../engine/device.ts';
 import { prepareTraining, type PreparedTraining, type SharedWork } from '../engine/prepare.ts';
 import { machineKey, remembering } from '../engine/remembered-probe.ts';
 import { runProbe } from '../engine/run-probe.ts';
@@ -143,6 +146,14 @@ function fail(context: TrainerContext, error: unknown, step: number): number {
   return kind === 'user' ? 2 : 1;
 }
 
+/** What the last digits of a sum depend on. GPUs do not even give the same ones twice. */
+function arithmeticOf({ provider, threads }: Device): string | undefined {
+  if (provider !== 'cpu') return undefined;
+  const versions = Object.entries(packageVersions(['onnxruntime-node'])).map((each) => each.join(' '));
+  const processor = cpus()[0]?.model ?? 'unknown processor';
+  return [processor, arch(), counted(threads, 'thread'), `peft-lab ${programVersion()}`, ...versions].join(', ');
+}
+
 /** What makes the run private, told in its journal before anything is released. */
 function openPrivacy(
   context: TrainerContext,
@@ -158,6 +169,7 @@ function openPrivacy(
     trainingData,
     before,
     fromStep,
+    arithmetic: arithmeticOf(setup.device),
   });
   context.journal.append(opened.ledger);
   context.journal.flush();
@@ -182,6 +194,8 @@ async function keepToBudget(
 async function trainRun(context: TrainerContext): Promise<number> {
   let step = 0;
   try {
+    // CUDA would round factors of products to 10 bits, and an example would weigh more than its clipping allows.
+    if (context.configuration.privacy !== undefined) process.env['NVIDIA_TF32_OVERRIDE'] = '0';
     const asked = trainingRequest(context.configuration);
     const request = { ...asked, device: { ...asked.device, sharers: context.sharers } };
     const from = await savedState(context.folder);
@@ -209,8 +223,9 @@ async function trainRun(context: TrainerContext): Promise<number> {
       counting,
       from,
     );
-    finish(context, result);
+    // Before the end is told: nothing comes back to a run that has finished.
     if (result.reason !== 'stopped') privacy?.finish();
+    finish(context, result);
     return 0;
   } catch (error) {
     return fail(context, error, step);

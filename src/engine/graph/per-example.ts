@@ -1,6 +1,16 @@
 import { differentiate } from './differentiate.ts';
 import { standardised } from './gradients.ts';
-import { divideDims, multiplyDims, sameShape, sizeOf, symbolsOf, type Dim, type Shape } from './dims.ts';
+import {
+  addDims,
+  divideDims,
+  formatShape,
+  multiplyDims,
+  sameShape,
+  sizeOf,
+  symbolsOf,
+  type Dim,
+  type Shape,
+} from './dims.ts';
 import {
   add,
   broadcast,
@@ -8,6 +18,7 @@ import {
   concat,
   constant,
   dimAt,
+  dimension,
   divide,
   equal,
   gather,
@@ -479,6 +490,20 @@ function directGradient(use: Value, index: number, cotangent: Value, batch: Dim)
   };
 }
 
+/**
+ * Refuses losses that read how long the batch is padded, which is as long as its longest example: one example would change the gradients
+ * of those beside it. (What is computed on padding and not masked is not seen here.)
+ * @throws GraphError that names the operation
+ */
+export function refusePaddedLength(losses: Value, batch: Dim): void {
+  const names = symbolsOf(batch);
+  for (const value of topologicalOrder([losses])) {
+    const { operation } = value;
+    if (operation.kind === 'dimension' && symbolsOf(operation.dim).some((name) => !names.includes(name)))
+      throw new GraphError('dimension', `the padded length ${formatShape([operation.dim])} reaches the losses`, []);
+  }
+}
+
 export interface PerExampleGradients {
   /** The losses as the gradients' own graph computes them: asked for in their place, the given ones would be a forward pass more. */
   readonly losses: Value;
@@ -596,37 +621,73 @@ function multipliedOut(gradient: PerExampleGradient, shape: Shape): PerExampleGr
     : gradient;
 }
 
+/** The largest relative error of one operation in float32, rounded to nearest. */
+const UNIT_ROUNDOFF = 2 ** -24;
+
+/** A squared norm of each example as computed, and by how much more the true one may be; each `[batch]`. */
+export interface SquaredNorm {
+  readonly value: Value;
+  /** Undefined where a sum of squares is measured directly: it loses nothing to cancellation. */
+  readonly slack: Value | undefined;
+}
+
 /**
- * The squared norm of each example's gradient, `[batch]`. A pair is measured without forming it (Goodfellow 2015; Li et al. 2022):
- * ‖Σ_t l_tᵀ r_t‖² = Σ_{t,t'} (l_t · l_t') (r_t · r_t').
+ * The squared norm of each example's gradient. A pair is measured without forming it (Goodfellow 2015; Li et al. 2022):
+ * ‖Σ_t l_tᵀ r_t‖² = Σ_{t,t'} (l_t · l_t') (r_t · r_t'), and the rows of a table likewise. Where the tokens' parts of a gradient cancel, so
+ * do these terms, but their rounding does not: of inner products over p and q numbers and sums over n tokens twice it is at most
+ * (p + q + 2n + 3) u (Σ_t ‖l_t‖ ‖r_t‖)² (Higham 2002, section 3.1), whatever the order of summation.
  */
-export function squaredNorm(gradient: PerExampleGradient): Value {
+export function squaredNorm(gradient: PerExampleGradient): SquaredNorm {
   switch (gradient.form) {
     case 'materialised':
-      return sumPerExample(multiply(gradient.value, gradient.value));
+      return { value: sumPerExample(multiply(gradient.value, gradient.value)), slack: undefined };
     case 'pair': {
       const { left, right } = gradient;
-      const size = multiplyDims(dimAt(left, -1), dimAt(right, -1));
+      const [p, q] = [dimAt(left, -1), dimAt(right, -1)];
+      const size = multiplyDims(p, q);
       if (typeof size === 'number' && size <= MULTIPLY_OUT) {
         const value = matmul(swapLastAxes(left), right);
-        return sumPerExample(multiply(value, value));
+        return { value: sumPerExample(multiply(value, value)), slack: undefined };
       }
-      return sumPerExample(multiply(matmul(left, swapLastAxes(left)), matmul(right, swapLastAxes(right))));
+      const products = multiply(matmul(left, swapLastAxes(left)), matmul(right, swapLastAxes(right)));
+      const sizes = sqrt(multiply(squares(left), squares(right)));
+      const all = reduceSum(sizes, [1]);
+      return { value: sumPerExample(products), slack: rounding(multiply(all, all), addDims(p, q), sizes) };
     }
     case 'rows': {
       const { indices, errors } = gradient;
       const [batch, count] = [dimAt(indices, 0), dimAt(indices, 1)];
       const together = equal(reshape(indices, [batch, count, 1]), reshape(indices, [batch, 1, count]));
-      return sumPerExample(where(together, matmul(errors, swapLastAxes(errors)), 0));
+      const sizes = sqrt(squares(errors));
+      const outer = multiply(reshape(sizes, [batch, count, 1]), reshape(sizes, [batch, 1, count]));
+      return {
+        value: sumPerExample(where(together, matmul(errors, swapLastAxes(errors)), 0)),
+        slack: rounding(sumPerExample(where(together, outer, 0)), dimAt(errors, -1), sizes),
+      };
     }
   }
 }
 
+/** The squared length of every row of `[batch, rows, width]`: `[batch, rows]`. */
+function squares(x: Value): Value {
+  return reduceSum(multiply(x, x), [2]);
+}
+
+/**
+ * Bounds the rounding of a double sum over an example's tokens of products over `inner` numbers.
+ * @param magnitudes the sum of the terms' magnitudes, `[batch]`
+ * @param sizes of each token's part, `[batch, rows]`; padding has none, so that an example's bound does not depend on those beside it
+ */
+function rounding(magnitudes: Value, inner: Dim, sizes: Value): Value {
+  const tokens = reduceSum(cast(less(0, sizes), 'float32'), [1]);
+  const operations = add(multiply(tokens, 2), add(dimension(inner), 3));
+  // The magnitudes are rounded themselves, and terms of second order are left out of the count: a hundredth covers both.
+  return multiply(magnitudes, multiply(operations, 1.01 * UNIT_ROUNDOFF));
+}
+
+/** Σ over all but the first axis, one axis after another: the errors of the single sums add up, not those of all terms. */
 function sumPerExample(x: Value): Value {
-  return reduceSum(
-    x,
-    x.shape.slice(1).map((_, axis) => axis + 1),
-  );
+  return x.shape.slice(1).reduce<Value>((sum) => reduceSum(sum, [sum.shape.length - 1]), x);
 }
 
 /** Σ_b weights[b] · gradient of example b, of the parameter's shape; weights `[batch]`. */
@@ -648,6 +709,11 @@ export function weightedSum(gradient: PerExampleGradient, weights: Value, shape:
       return reshape(scatterAdd(errors, gradient.indices, gradient.rows), shape);
     }
   }
+}
+
+/** Rounding may leave less than nothing of a sum that is zero; a NaN stays one. */
+function notNegative(x: Value): Value {
+  return where(less(x, 0), 0, x);
 }
 
 export interface ClippedSums {
@@ -688,11 +754,16 @@ export function clippedSums(
     if (leaf === undefined) throw new Error('one gradient a parameter');
     return { leaf, gradient: multipliedOut(gradient, leaf.shape) };
   });
-  const norms = sqrt(formed.map(({ gradient }) => squaredNorm(gradient)).reduce((a, b) => add(a, b)));
+  const squared = formed.map(({ gradient }) => squaredNorm(gradient));
+  const total = squared.map(({ value }) => value).reduce(add);
+  const slacks = squared.flatMap(({ slack }) => slack ?? []);
+  const norms = sqrt(notNegative(total));
+  // What an example is clipped by is no less than its norm, however its parts cancel.
+  const bound = slacks.length === 0 ? norms : sqrt(notNegative(slacks.reduce(add, total)));
   const scale =
     clipping === 'automatic'
-      ? divide(maxNorm, add(norms, STABILITY))
-      : where(less(maxNorm, norms), divide(maxNorm, norms), 1);
+      ? divide(maxNorm, add(bound, STABILITY))
+      : where(less(maxNorm, bound), divide(maxNorm, bound), 1);
   const factors = weights === undefined ? scale : multiply(scale, weights);
   return { norms, sums: formed.map(({ gradient, leaf }) => weightedSum(gradient, factors, leaf.shape)) };
 }

@@ -90,7 +90,7 @@ const settings = {
 } as const;
 
 function openWith(seed: number): PrivateMechanism {
-  const start = { examples: CANARIES, trainingData: [], before: [], fromStep: 1 };
+  const start = { examples: CANARIES, trainingData: [], before: [], fromStep: 1, arithmetic: 'test' };
   return openPrivateTraining(folder, { ...settings, insecureSeed: seed }, makeSetup().settings, start).mechanism;
 }
 

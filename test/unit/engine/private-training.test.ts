@@ -200,6 +200,13 @@ describe('a private step', () => {
     },
   );
 
+  it('refuses a method that counts the padding beside an example', () => {
+    const setup = makeSetup('lora', 4);
+    const options = { rank: 2, gated: true, maskedGateMean: false };
+    const model = buildModel(modelPlanOf({ ...setup, method: { id: 'lora', options } }), { dropout: 'off' });
+    expect(() => privateOutputs(model, 'flat')).toThrow('the padded length [sequence] reaches the losses');
+  });
+
   it('clips: no single example moves the sum by more than the bound', async () => {
     const { gradients, record } = await privateStep(
       makeSetup('lora', 4),

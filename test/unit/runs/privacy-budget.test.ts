@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -88,6 +88,18 @@ const phases = fc.record({
   samplingRate: fc.constantFrom(0.01, 0.05, 0.2),
   noiseMultiplier: fc.constantFrom(0.8, 1.3, 3),
   steps: fc.integer({ min: 1, max: 8 }),
+});
+
+describe('a run that was cut off', () => {
+  it('has released every step whose line is whole, when the last one is not', async () => {
+    const phase = { samplingRate: 0.05, noiseMultiplier: 1, steps: 8 };
+    const id = write(0, { place: join(made.root, 'data'), ids: ['k:1'], phase, finished: false });
+    const file = join(made.runsFolder, id, 'journal.jsonl');
+    const text = readFileSync(file, 'utf8');
+    writeFileSync(file, text.slice(0, -40));
+    const [account] = await dataSetAccounts(workspaceAt(made.root));
+    expect(account?.runs.map(({ phase: { steps } = { steps: NaN } }) => steps)).toEqual([7]);
+  });
 });
 
 describe('a data set', () => {

@@ -38,12 +38,14 @@ function open(
   fromStep = 1,
   changed = {},
   trainingData: readonly string[] = [],
+  arithmetic: string | null = 'a processor, 2 threads',
 ): PrivateTraining {
   return openPrivateTraining(folder, { ...settings, ...changed }, training, {
     examples: EXAMPLES,
     trainingData,
     before,
     fromStep,
+    arithmetic: arithmetic ?? undefined,
   });
 }
 
@@ -116,6 +118,24 @@ describe('a private training', () => {
     expect(open(both, 21).ledger.repeatedSteps).toBe(20);
   });
 
+  it.each([
+    ['other threads', 'a processor, 2 threads', 'a processor, 1 thread'],
+    ['a GPU, whose sums differ each time', null, null],
+    ['a GPU in place of the processor', 'a processor, 2 threads', null],
+  ])('continued with %s takes new noise and counts what it computes again', (_, before, now) => {
+    const first = open([], 1, {}, [], before);
+    const again = open(after(first.ledger, 20), 11, {}, [], now);
+    expect(again.ledger.keyId).not.toBe(first.ledger.keyId);
+    expect(again.ledger.repeatedSteps).toBe(10);
+    expect(again.warnings.join()).toContain('count twice');
+  });
+
+  it('whose passes were cut into other parts on the way is not repeated with the same noise', () => {
+    const first = open();
+    first.mechanism.onUnrepeatable?.();
+    expect(open(after(first.ledger, 20), 11).ledger.repeatedSteps).toBe(10);
+  });
+
   it('whose key was lost after a resumed part that came less far counts all that was released before', () => {
     const first = open();
     // Steps 1 to 100, then 61 to 70 again under the same key, then the key is gone.
@@ -178,7 +198,7 @@ describe('a private training', () => {
   });
 
   it('refuses a batch larger than the data', () => {
-    const start = { examples: 100, trainingData: [], before: [], fromStep: 1 };
+    const start = { examples: 100, trainingData: [], before: [], fromStep: 1, arithmetic: undefined };
     expect(() => openPrivateTraining(folder, settings, training, start)).toThrow(UserError);
   });
 

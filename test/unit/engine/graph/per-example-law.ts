@@ -108,9 +108,11 @@ export function checkPerExample(model: Model, sizes: Bindings, seed: number): re
   });
 
   const squares = parameters.map((_, i) => alone.map((_own, b) => expectedOf(b, i).reduce((sum, x) => sum + x * x, 0)));
-  whole(each.map(({ gradient }) => squaredNorm(gradient))).forEach((norms, i) => {
+  whole(each.map(({ gradient }) => squaredNorm(gradient).value)).forEach((norms, i) => {
     expectClose(norms, squares[i] ?? [], 1e-9);
   });
+  // Norms that may lose digits to cancellation are clipped with an allowance for what float32 would have lost.
+  const tolerance = each.some(({ gradient }) => squaredNorm(gradient).slack !== undefined) ? 1e-4 : 1e-9;
 
   const weighted = (factors: ArrayLike<number>, i: number): Float64Array =>
     expectedOf(0, i).map((_, k) =>
@@ -131,7 +133,7 @@ export function checkPerExample(model: Model, sizes: Bindings, seed: number): re
   expectClose(gotNorms, norms, 1e-9);
   const clipFactors = norms.map((norm) => Math.min(1, MAX_NORM / norm));
   gotSums.forEach((sum, i) => {
-    expectClose(sum, weighted(clipFactors, i), 1e-9);
+    expectClose(sum, weighted(clipFactors, i), tolerance);
   });
   const automatic = clippedSums(gradients, parameters, constant([MAX_NORM], []), { clipping: 'automatic' });
   whole(automatic.sums).forEach((sum, i) => {
@@ -141,7 +143,7 @@ export function checkPerExample(model: Model, sizes: Bindings, seed: number): re
         norms.map((norm) => MAX_NORM / (norm + 0.01)),
         i,
       ),
-      1e-9,
+      tolerance,
     );
   });
   return gradients.map(({ form }) => form);

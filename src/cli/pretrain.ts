@@ -1,5 +1,7 @@
+import { resolve } from 'node:path';
 import { UserError } from '../base/errors.ts';
 import { installedCatalogue } from '../runs/catalogue.ts';
+import { realPaths } from '../runs/configuration.ts';
 import { planRuns } from '../runs/plan-runs.ts';
 import { makeStartEncoder, pretrainingConfiguration } from '../runs/pretraining.ts';
 import { makeWorkspace, type App } from './app.ts';
@@ -16,6 +18,11 @@ export interface PretrainOptions {
   readonly detach: boolean;
   readonly exceedBudget: boolean;
   readonly out?: string;
+}
+
+/** A model folder as the current folder has it; any other name stays what it is. */
+function inCurrentFolder(model: string | undefined): string | undefined {
+  return model !== undefined && realPaths.isFolder(resolve(model)) ? resolve(model) : model;
 }
 
 /** `peft-lab pretrain FILE`: learns masked words, as a run like any other. @returns the exit code */
@@ -35,10 +42,10 @@ export async function pretrainCommand(app: App, file: string, options: PretrainO
     );
   const start =
     fromScratch === undefined
-      ? model
+      ? inCurrentFolder(model)
       : await makeStartEncoder(makeWorkspace(app), fromScratch, file, options.vocabularySize, 0, wordsOf);
   const written = pretrainingConfiguration({ file, model: start, wholeWords: options.wholeWords }, installedCatalogue);
-  const { ids, code } = await startRuns(app, await planRuns(written, options.set), options);
+  const { ids, code } = await startRuns(app, await planRuns(written, options.set, process.cwd()), options);
   const [id] = ids;
   if (code === 0 && out !== undefined && id !== undefined)
     await exportRun(app, id, out, { precision: 'float32', at: 'last' });

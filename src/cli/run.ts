@@ -32,7 +32,8 @@ const INTERRUPTED = 130;
 /** The configurations of files and what they are made from, ready to be runs. @throws FileError for whatever does not fit */
 async function planFiles(files: readonly string[], overrides: readonly string[]): Promise<readonly NewRun[]> {
   const planned: (readonly NewRun[])[] = [];
-  for (const file of files) planned.push(await planRuns(loadConfiguration(file, installedCatalogue), overrides, process.cwd()));
+  for (const file of files)
+    planned.push(await planRuns(loadConfiguration(file, installedCatalogue), overrides, process.cwd()));
   return planned.flat();
 }
 

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { cpSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, realpathSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -111,6 +111,33 @@ describe('JSON that other programs rely on', () => {
     expect(checks.map(({ name }) => name)).toEqual(
       expect.arrayContaining(['Node', 'onnxruntime', 'computation', 'SQLite', 'workspace', 'disk', 'memory', 'hub']),
     );
+  });
+});
+
+describe('run --dry-run', () => {
+  test('tells what would be trained, with --set from the current folder, and starts nothing', async () => {
+    const before = bench.ids();
+    const file = bench.configure('sub', { matrix: { method: ['lora', 'bitfit'], 'training.seed': [0, 1] } });
+    mkdirSync(join(bench.folder, 'configs'));
+    renameSync(join(bench.folder, file), join(bench.folder, 'configs', file));
+    const args = ['run', `configs/${file}`, '--dry-run', '--set', 'model=model', '--set', 'task.data=data'];
+    const { runs } = (await json(...args)) as { runs: readonly { label: object; configuration: object }[] };
+    expect(runs.map(({ label }) => label)).toEqual([
+      { method: 'lora', 'training.seed': 0 },
+      { method: 'lora', 'training.seed': 1 },
+      { method: 'bitfit', 'training.seed': 0 },
+      { method: 'bitfit', 'training.seed': 1 },
+    ]);
+    // The system's own name of the folder may be another than the one it was made by.
+    const folder = realpathSync(bench.folder);
+    expect(runs[0]?.configuration).toMatchObject({
+      model: { id: join(folder, 'model') },
+      task: { id: 'sst2', data: join(folder, 'data') },
+    });
+    const { out, err } = await bench.run(...args);
+    expect(out.split('\n').filter(Boolean)).toHaveLength(4);
+    expect(err).toContain('4 runs; nothing was started');
+    expect(bench.ids()).toEqual(before);
   });
 });
 

@@ -15,6 +15,7 @@ import {
   startProblems,
 } from '../../../src/runs/configuration.ts';
 import type { PathProbe } from '../../../src/runs/configuration.ts';
+import { planSweep } from '../../../src/runs/sweep.ts';
 
 const catalogue = installedCatalogue;
 const file = '/project/configs/a.peft.json';
@@ -38,6 +39,21 @@ function thrown(action: () => unknown): FileError {
 }
 
 describe('reading a configuration', () => {
+  it.each([
+    ['{ "id": "lora", "gated": true, "maskedGateMean": false }', 'method.maskedGateMean'],
+    [
+      '{ "id": "union", "parts": [{ "id": "bitfit" }, { "id": "lora", "gated": true, "maskedGateMean": false }] }',
+      'method.parts[1].maskedGateMean',
+    ],
+  ])('refuses in private what lets an example feel the padding beside it: %s', (method, place) => {
+    const text = (privacy: string): string =>
+      `{ "model": "a/b", "task": "sst2", "method": ${method}, "privacy": ${privacy} }`;
+    const { message } = thrown(() => parse(text('{ "epsilon": 1 }')));
+    expect(message).toContain(place);
+    expect(message).toContain('may not count padding');
+    expect(() => parse(text('{ "epsilon": null }'))).not.toThrow();
+  });
+
   it('lets a private run stop early only where its evaluation data are declared public', () => {
     const text = (privacy: string): string =>
       `{ "model": "a/b", "task": "sst2", "method": "lora", "training": { "earlyStopping": {} }, "privacy": ${privacy} }`;
@@ -390,6 +406,46 @@ describe('overrides', () => {
   it('take the place of matrix axes', () => {
     expect(applyOverrides(written, ['training.seed=9'], catalogue).matrix).toEqual({ 'method.rank': [1, 2] });
     expect(applyOverrides(written, ['method=full', 'training.seed=9'], catalogue).matrix).toBeUndefined();
+  });
+
+  it('are set within the values of an axis above them, which may become the same by it', () => {
+    const matrix = { method: ['lora', { id: 'lora', rank: 4 }, { id: 'bitfit' }], 'training.seed': [0, 1] };
+    const swept = parse(smallest.replace('}', `, "matrix": ${JSON.stringify(matrix)} }`));
+    expect(applyOverrides(swept, ['method.head=linear'], catalogue).matrix).toEqual({
+      method: [
+        { id: 'lora', head: 'linear' },
+        { id: 'lora', rank: 4, head: 'linear' },
+        { id: 'bitfit', head: 'linear' },
+      ],
+      'training.seed': [0, 1],
+    });
+    const cases = [{ method: 'lora' }, { method: { id: 'lora', rank: 4 } }];
+    const ofCases = parse(smallest.replace('}', `, "matrix": ${JSON.stringify({ cases })} }`));
+    expect(applyOverrides(ofCases, ['method.rank=2'], catalogue).matrix).toEqual({
+      cases: [{ method: { id: 'lora', rank: 2 } }],
+    });
+    // Not every value of the axis has such an option: told when the sweep is planned.
+    expect(
+      thrown(() => planSweep(applyOverrides(swept, ['method.rank=2'], catalogue), catalogue, nothing)).message,
+    ).toContain('bitfit');
+  });
+
+  it('have their paths start where they were given, and a name that is no folder there stays one', () => {
+    const place = {
+      folder: '/elsewhere',
+      probe: { ...nothing, isFolder: (path: string) => path === '/elsewhere/own' },
+    };
+    const settingsOf = (...overrides: readonly string[]) =>
+      applyOverrides(written, overrides, catalogue, place).settings;
+    expect(settingsOf('model=own')['model']).toBe('/elsewhere/own');
+    expect(settingsOf('model=./other')['model']).toBe('/elsewhere/other');
+    expect(settingsOf('model=roberta-base')['model']).toBe('roberta-base');
+    expect(settingsOf('model.id=own')['model']).toEqual({ id: '/elsewhere/own' });
+    expect(settingsOf('task.data=glue')['task']).toEqual({ id: 'sst2', data: '/elsewhere/glue' });
+    expect(settingsOf('task={"id":"rte","data":{"train":"a.tsv","dev":"/b.tsv"}}')['task']).toEqual({
+      id: 'rte',
+      data: { train: '/elsewhere/a.tsv', dev: '/b.tsv' },
+    });
   });
 
   it('take the place of what the matrix’s cases set, and of cases that are then alike', () => {

@@ -22,7 +22,7 @@ export async function freeSpace(app: ExtensionApp): Promise<void> {
     return;
   }
   const items: readonly (vscode.QuickPickItem & { readonly keep: KeptCheckpoints })[] = [
-    { label: t('Keep the best checkpoint of each run'), description: t('for predictions and export'), keep: 'best' },
+    { label: t('Keep the best checkpoint of each run'), description: t('for peft-lab export --at best'), keep: 'best' },
     { label: t('Delete all checkpoints'), description: t('scores and curves stay'), keep: 'none' },
   ];
   const chosen = await vscode.window.showQuickPick(items, {

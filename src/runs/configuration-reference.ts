@@ -135,11 +135,14 @@ A run is described by a file whose name ends in \`.peft.json\`: JSON in which co
 }
 \`\`\`
 
-- Relative paths start from the folder of the configuration file.
+- Relative paths start from the folder of the configuration file. A \`model\` that is no folder there is the id of a model on the hub, or
+  \`peft-lab-mini\`, which ships.
+- \`task.data\` may be left out where the task's data ship; [your own data](../your-own-data.md) says what files it may be.
 - \`model\`, \`task\`, \`method\` and \`device\` may be given by name alone: \`"method": "lora"\` is \`"method": { "id": "lora" }\`.
 - Unknown keys are errors.
 - On the command line \`--set training.epochs=1\` replaces a setting by its dotted path. The value is JSON where it reads as JSON, else a
-  text. An override also takes the place of the same path in a matrix.
+  text, and its paths start from the current folder. An override takes the place of the same path in a matrix; where the matrix sets something
+  above it (\`task.data\`, with an axis of tasks), it holds within each of the values.
 
 ## Settings
 

@@ -62,9 +62,7 @@ export function withoutPath(matrix: Matrix, path: string): Matrix | undefined {
  */
 export function withinValues(matrix: Matrix, path: string, value: unknown): Matrix {
   const within = (parent: string, held: unknown): unknown =>
-    path.startsWith(`${parent}.`)
-      ? settingAt(withSetting(withSetting({}, parent, held), path, value), parent)
-      : held;
+    path.startsWith(`${parent}.`) ? settingAt(withSetting(withSetting({}, parent, held), path, value), parent) : held;
   return Object.fromEntries(
     Object.entries(matrix).map(([key, values]) => {
       if (!Array.isArray(values)) return [key, values];

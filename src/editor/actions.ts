@@ -11,6 +11,7 @@ import { configurationEnding } from './ids.ts';
 import { logUri } from './log-documents.ts';
 import { openNewConfiguration } from './new-configuration.ts';
 import { isTrusted } from './report.ts';
+import { reveal } from './reveal.ts';
 import { askBudget } from './ask-budget.ts';
 import { askForTags } from './ask-tags.ts';
 
@@ -201,10 +202,7 @@ export function runActions(app: ExtensionApp): RunActions {
     async revealFolder(run) {
       const folder = app.folder(run.folder);
       if (folder === undefined) return false;
-      const uri = folder.runUri(run.id);
-      // On another machine, and in a browser, the desktop has no such folder: the explorer shows it.
-      const isHere = vscode.env.remoteName === undefined && vscode.env.uiKind === vscode.UIKind.Desktop;
-      await vscode.commands.executeCommand(isHere ? 'revealFileInOS' : 'revealInExplorer', uri);
+      await reveal(folder.runUri(run.id));
       return true;
     },
   };

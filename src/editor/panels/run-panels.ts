@@ -4,6 +4,7 @@ import { runId, type RunCommand } from '../../webviews/protocol.ts';
 import type { App, RunRef, RunsChange } from '../app.ts';
 import { deedOf } from '../core/titles.ts';
 import { PanelType } from '../ids.ts';
+import { reveal } from '../reveal.ts';
 import { runFiles } from './run-files.ts';
 import { makeRunSession, type RunSession } from './run-session.ts';
 import { fillWebview, nonce, panelIcon } from './web-page.ts';
@@ -46,13 +47,12 @@ export function makeRunPanels(app: App): RunPanels {
     work[command]().then(undefined, (error: unknown) => app.log.error(String(error)));
   }
 
-  function reveal(run: RunRef, path: string): void {
+  function show(run: RunRef, path: string): void {
     const folder = app.folder(run.folder)?.runUri(run.id);
     if (folder === undefined) return;
     const uri = Uri.joinPath(folder, ...path.split('/'));
-    commands
-      .executeCommand(textFiles.test(path) ? 'vscode.open' : 'revealFileInOS', uri)
-      .then(undefined, (error: unknown) => app.log.error(String(error)));
+    const shown = textFiles.test(path) ? commands.executeCommand('vscode.open', uri) : reveal(uri);
+    shown.then(undefined, (error: unknown) => app.log.error(String(error)));
   }
 
   function fill(panel: WebviewPanel, run: RunRef): void {
@@ -72,7 +72,7 @@ export function makeRunPanels(app: App): RunPanels {
       canStart: () => workspace.isTrusted,
       post: (message) => void panel.webview.postMessage(message),
       onCommand: (command) => act(run, command),
-      onReveal: (path) => reveal(run, path),
+      onReveal: (path) => show(run, path),
       onProblem: (problem) => app.log.warn(`run panel: ${problem}`),
       onTitle: (title) => {
         if (title !== '' && panel.title !== title) panel.title = title;

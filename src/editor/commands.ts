@@ -63,17 +63,18 @@ export function registerCommands(app: ExtensionApp): vscode.Disposable {
   /** As {@link one}, but all that are selected. */
   async function many(given: readonly unknown[], target: Target): Promise<readonly RunRef[]> {
     const refs = refsOf(given, (node) => app.explorer.runsOf(node));
+    if (refs.length === 0) {
+      const { pickRun, noRuns } = await picks();
+      const chosen = await pickRun(app, { nothing: noRuns(), ...target });
+      return chosen === undefined ? [] : [chosen];
+    }
     const { fits } = target;
-    if (refs.length > 0)
-      return fits === undefined || refs.length === 1
-        ? refs
-        : refs.filter((ref) => {
-            const run = app.run(ref);
-            return run !== undefined && fits(run);
-          });
-    const { pickRun, noRuns } = await picks();
-    const chosen = await pickRun(app, { nothing: noRuns(), ...target });
-    return chosen === undefined ? [] : [chosen];
+    // Of one run by itself the action says why it can't be done; among several it is passed over.
+    if (fits === undefined || refs.length === 1) return refs;
+    return refs.filter((ref) => {
+      const run = app.run(ref);
+      return run !== undefined && fits(run);
+    });
   }
 
   async function stop(given: readonly unknown[], force: boolean): Promise<void> {

@@ -2,9 +2,14 @@ import * as vscode from 'vscode';
 import type { RunRef } from './app.ts';
 import type { ExtensionApp } from './extension-app.ts';
 import { messageOf } from '../base/errors.ts';
+import { batch } from './core/batch.ts';
+import { logText } from './core/log-text.ts';
 
 /** Logs of runs as read-only documents that grow while the run goes on. */
 const scheme = 'peft-log';
+
+/** A log is sent whole, so it follows its run in strides. */
+const strideMs = 2000;
 
 /** The document of a run's log; its tab has the run's name. */
 export function logUri(run: RunRef, title: string): vscode.Uri {
@@ -35,19 +40,25 @@ export function registerLogDocuments(app: ExtensionApp): vscode.Disposable {
       const folder = run === undefined ? undefined : app.folder(run.folder);
       if (run === undefined || folder === undefined) return '';
       try {
-        return await app.worker.ask('log', { folder: folder.path, id: run.id });
+        return logText(await app.worker.ask('log', { folder: folder.path, id: run.id }));
       } catch (problem) {
         return `${messageOf(problem)}\n`;
       }
     },
   };
+  const updates = batch<vscode.Uri, ReadonlyMap<string, vscode.Uri>>(
+    strideMs,
+    (waiting, uri) => new Map([...(waiting ?? []), [uri.toString(), uri]]),
+    (uris) => uris.forEach((uri) => changed.fire(uri)),
+  );
   return vscode.Disposable.from(
     changed,
+    updates,
     vscode.workspace.registerTextDocumentContentProvider(scheme, provider),
     app.onDidChangeRuns(({ folder, changed: ids, everything }) => {
       for (const { uri } of vscode.workspace.textDocuments) {
         const run = uri.scheme === scheme ? runOf(uri) : undefined;
-        if (run?.folder === folder.key && (everything || ids.includes(run.id))) changed.fire(uri);
+        if (run?.folder === folder.key && (everything || ids.includes(run.id))) updates.add(uri);
       }
     }),
   );

@@ -156,10 +156,15 @@ export interface CudaInstallation {
   readonly already: boolean;
 }
 
-export interface LogText {
-  readonly lines: readonly string[];
-  /** Where the next look goes on; a new one replaces what was told before when `from` does not match it. */
-  readonly next: number;
+/** What a run's trainer has told so far. */
+export interface RunLog {
+  /** Its events in lines; empty where it has told nothing. */
+  readonly text: string;
+  readonly state: RunState;
+  /** Why it failed or was interrupted, where that is known. */
+  readonly reason: string | undefined;
+  /** The end of what it wrote to stderr. */
+  readonly errors: string;
 }
 
 /** What the machine has and what of it is free. */
@@ -249,7 +254,7 @@ export interface Operations {
     In<{ readonly id: string }>,
     { readonly text: string; readonly folder: string; readonly name: string }
   >;
-  readonly log: Operation<In<{ readonly id: string }>, string>;
+  readonly log: Operation<In<{ readonly id: string }>, RunLog>;
   readonly titles: Operation<undefined, Titles>;
   readonly catalogue: Operation<undefined, Catalogue>;
   readonly models: Operation<{ readonly folders: readonly string[] }, readonly ModelChoice[]>;

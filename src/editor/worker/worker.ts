@@ -25,9 +25,6 @@ import {
 } from '../../runs/configuration.ts';
 import { configurationJsonSchema } from '../../runs/configuration-json-schema.ts';
 import { providers } from '../../runs/configuration-schema.ts';
-import { eventText, stepSieve } from '../../runs/event-text.ts';
-import { readIfThere } from '../../runs/files.ts';
-import { journalChunks } from '../../runs/journal.ts';
 import { leaseFile, leaseState, readLease } from '../../runs/lease.ts';
 import { localLauncher } from '../../runs/local-launcher.ts';
 import { appendMarks } from '../../runs/marks.ts';
@@ -72,6 +69,7 @@ import type {
   WorkerSetting,
 } from './operations.ts';
 import { privacyAnswers } from './privacy.ts';
+import { runLogs } from './run-log.ts';
 
 /** The extension's worker thread; operations.ts says what it is asked. */
 
@@ -219,27 +217,7 @@ function configurationsOf(workspace: Workspace, ids: readonly string[]) {
   return ids.map((id) => ({ id, configuration: readConfiguration(runFolder(workspace, id), installedCatalogue) }));
 }
 
-const longestLog = 20_000;
-
-function logText(folder: string, id: string): string {
-  const place = runFolder(workspaceAt(folder), id);
-  const lines: string[] = [];
-  const isShown = stepSieve(100);
-  for (const { events } of journalChunks(place))
-    for (const event of events) {
-      const text = isShown(event) ? eventText(event) : undefined;
-      if (text === undefined) continue;
-      // What a log tells may span lines; those after the first are indented, so that none can pass for another event.
-      lines.push(`${new Date(event.time).toISOString()}  ${text.replaceAll(/\r?\n/g, '\n  ')}`);
-      if (lines.length > longestLog) lines.splice(0, longestLog / 2);
-    }
-  const { state, reason } = runState(place);
-  if (lines.length === 0) lines.push(`The run is ${state}; its trainer has told nothing yet.`);
-  if (reason !== undefined && state === 'interrupted') lines.push(`Interrupted: ${reason}`);
-  const errors = readIfThere(`${place}/stderr.log`)?.trim() ?? '';
-  if (errors !== '') lines.push('', 'The end of what it wrote to stderr:', ...errors.slice(-20_000).split('\n'));
-  return `${lines.join('\n')}\n`;
-}
+const logOf = runLogs();
 
 const answers: { readonly [N in OperationName]: Answer<N> } = {
   locate: ({ folder, trusted }) => {
@@ -322,7 +300,7 @@ const answers: { readonly [N in OperationName]: Answer<N> } = {
     const name = file === undefined ? id.slice(-6) : basename(file).replace(/(\.peft)?\.json$/, '');
     return { text: cloneText(readConfiguration(place, installedCatalogue), home), folder: home, name };
   },
-  log: ({ folder, id }) => logText(folder, id),
+  log: ({ folder, id }) => logOf(runFolder(workspaceAt(folder), id)),
   titles,
   catalogue: () => ({
     methods: methodChoices(),

@@ -95,7 +95,7 @@ test('what is started is trained by a process that nobody here holds, seen to it
   expect(changes.some(({ changed }) => changed.some((each) => each.id === id))).toBe(true);
   const [curve] = await watch.reader.curves([{ run: id, metric: 'loss' }]);
   expect(curve?.step).toHaveLength(30);
-  expect(await worker.ask('log', { folder, id })).toMatch(/30 steps on cpu[\s\S]*finished after/);
+  expect((await worker.ask('log', { folder, id })).text).toMatch(/30 steps on cpu[\s\S]*finished after/);
 
   const { text, ...place } = await worker.ask('clone', { folder, id });
   expect(place).toEqual({ folder, name: 'first' });

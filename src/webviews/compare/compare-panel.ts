@@ -9,7 +9,18 @@ import { fill, type Strings } from '../strings.ts';
 import { marksOf, type Mark } from './marks.ts';
 import type { PanelRun, View } from './messages.ts';
 import type { CompareModel } from './model.ts';
-import { columnsOf, facetsOf, methodOf, metricsOf, shownColumn, type Facet, type Point } from './points.ts';
+import {
+  columnsOf,
+  facetsOf,
+  methodOf,
+  metricsOf,
+  rowKey,
+  runsOfRow,
+  shownColumn,
+  type ColumnRun,
+  type Facet,
+  type Point,
+} from './points.ts';
 import { OpenPointEvent, type ScatterModel } from './scatter-chart.ts';
 import {
   chartText,
@@ -35,6 +46,12 @@ export interface ComparePanelProperties {
   /** Of a report: its title and when it was made. */
   readonly title?: string;
   readonly made?: string;
+}
+
+/** The runs of a point or a row, for a choice among them. */
+interface Chosen {
+  readonly label: string;
+  readonly runs: readonly ColumnRun[];
 }
 
 /** Methods against tasks, as a chart and as a table. */
@@ -132,8 +149,10 @@ export class ComparePanel extends LitElement {
 
   declare properties: ComparePanelProperties | undefined;
   declare revision: number;
-  /** The point whose runs are listed, for a choice among them. */
-  declare private chosen: Point | undefined;
+  /** What is listed to choose from. */
+  declare private chosen: Chosen | undefined;
+  /** The chart or table where it was asked for. */
+  private opener: Element | null = null;
 
   constructor() {
     super();
@@ -145,13 +164,18 @@ export class ComparePanel extends LitElement {
     });
   }
 
-  private openPoint(point: Point): void {
-    const [only, another] = point.runs;
+  private openPoint({ label, column, runs }: Point): void {
+    this.openRuns({ label, runs: runs.map((run) => ({ column, run })) });
+  }
+
+  private openRuns(chosen: Chosen): void {
+    const [only, another] = chosen.runs;
     if (only !== undefined && another === undefined) {
-      this.properties?.onOpen?.(only);
+      this.properties?.onOpen?.(only.run);
       return;
     }
-    this.chosen = point;
+    this.opener = this.shadowRoot?.activeElement ?? null;
+    this.chosen = chosen;
     void this.updateComplete.then(() => {
       this.renderRoot.querySelector<HTMLElement>('.chosen button')?.focus();
     });
@@ -285,28 +309,30 @@ export class ComparePanel extends LitElement {
     return `${run.name ?? id}${seed}`;
   }
 
-  private runsOfPoint(point: Point, { model, strings, onOpen }: ComparePanelProperties): TemplateResult {
+  private runsToChoose({ label, runs }: Chosen, { model, strings, onOpen }: ComparePanelProperties): TemplateResult {
     const close = (): void => {
       this.chosen = undefined;
-      this.renderRoot
-        .querySelector<HTMLElement>('peft-scatter-chart')
-        ?.shadowRoot?.querySelector<SVGElement>('[data-current]')
-        ?.focus();
+      this.opener?.shadowRoot?.querySelector<HTMLElement | SVGElement>('[data-current]')?.focus();
     };
+    const title = fill(strings.runsOfPoint, { label, n: runsText(runs.length, strings) });
+    // Runs of one configuration on several tasks may all have the same name.
+    const isOfMany = new Set(runs.map(({ column }) => column)).size > 1;
     return html`<div
       class="chosen"
       role="group"
-      aria-label=${fill(strings.runsOfPoint, { label: point.label, n: runsText(point.runs.length, strings) })}
+      aria-label=${title}
       @keydown=${(event: KeyboardEvent) => {
         if (event.key === 'Escape') close();
       }}
     >
-      <strong>${fill(strings.runsOfPoint, { label: point.label, n: runsText(point.runs.length, strings) })}</strong>
+      <strong>${title}</strong>
       <ul>
-        ${point.runs.map(
-          (id) =>
+        ${runs.map(
+          ({ column, run }) =>
             html`<li>
-              <button class="link" @click=${() => onOpen?.(id)}>${this.runName(model.run(id), id, strings)}</button>
+              <button class="link" @click=${() => onOpen?.(run)}>
+                ${isOfMany ? `${columnText(column, strings)} · ` : ''}${this.runName(model.run(run), run, strings)}
+              </button>
             </li>`,
         )}
         <li><button class="link quiet" @click=${close}>${strings.close}</button></li>
@@ -398,7 +424,7 @@ export class ComparePanel extends LitElement {
     return table<ComparisonRow>({
       caption: strings.tableCaption,
       rows,
-      key: ({ label, settings }) => `${label} ${JSON.stringify(settings)}`,
+      key: rowKey,
       ...(view.sort !== null
         ? { sort: view.sort }
         : shown !== undefined && columns.includes(shown)
@@ -408,13 +434,7 @@ export class ComparePanel extends LitElement {
       ...(onOpen === undefined
         ? {}
         : {
-            onOpen: (row: ComparisonRow) => {
-              const facets = facetsOf(comparison, { ...view, points: 'means' });
-              const point = facets
-                .flatMap(({ points }) => points)
-                .find(({ label, key }) => label === row.label && key.includes(JSON.stringify(row.settings)));
-              if (point !== undefined) this.openPoint(point);
-            },
+            onOpen: (row: ComparisonRow) => this.openRuns({ label: row.label, runs: runsOfRow(comparison, row) }),
           }),
       columns: [
         {
@@ -513,7 +533,7 @@ export class ComparePanel extends LitElement {
             ? this.pointsTable(facets, marks, properties)
             : html`${this.legend(marks, strings)} <peft-scatter-chart .model=${chart}></peft-scatter-chart>`
         }
-        ${this.chosen === undefined ? nothing : this.runsOfPoint(this.chosen, properties)}
+        ${this.chosen === undefined ? nothing : this.runsToChoose(this.chosen, properties)}
         ${text.map((sentence) => html`<p class="quiet">${sentence}</p>`)}
       </section>
       <section>

@@ -100,6 +100,22 @@ function placeOf(
 
 type Bare = Omit<Point, 'place' | 'facet' | 'isOnFront'> & { readonly counted: Range | null };
 
+/** What tells a row from every other of its comparison. */
+export function rowKey({ label, settings }: Pick<ComparisonRow, 'label' | 'settings'>): string {
+  return `${label}\n${JSON.stringify(settings)}`;
+}
+
+/** A run, and the column of the comparison that its number stands in. */
+export interface ColumnRun {
+  readonly column: string;
+  readonly run: string;
+}
+
+/** The runs behind a row, column by column. */
+export function runsOfRow({ columns }: Pick<Comparison, 'columns'>, { cells }: ComparisonRow): readonly ColumnRun[] {
+  return columns.flatMap((column, index) => (cells[index]?.runs ?? []).map((run) => ({ column, run })));
+}
+
 function cellPoints(row: ComparisonRow, column: string, cell: ComparisonCell, view: View): readonly Bare[] {
   const common = {
     label: row.label,
@@ -109,7 +125,7 @@ function cellPoints(row: ComparisonRow, column: string, cell: ComparisonCell, vi
     counted: cell.parameters?.[view.count] ?? null,
     epsilon: cell.epsilon,
   };
-  const key = `${column}\n${row.label}\n${JSON.stringify(row.settings)}`;
+  const key = `${column}\n${rowKey(row)}`;
   if (view.points === 'means')
     return [
       {
@@ -142,7 +158,7 @@ function averagePoint(row: ComparisonRow, tasks: string, view: View): readonly B
   const runs = row.cells.flatMap((cell) => cell?.runs ?? []);
   return [
     {
-      key: `${averageColumn}\n${row.label}\n${JSON.stringify(row.settings)}`,
+      key: `${averageColumn}\n${rowKey(row)}`,
       label: row.label,
       method: methodOf(row),
       column: averageColumn,

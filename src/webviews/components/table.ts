@@ -322,8 +322,10 @@ export class PeftTable extends LitElement {
       case 'Enter': {
         const original = model.rows[this.order[row] ?? -1];
         if (row < 0 || original === undefined || model.onOpen === undefined) return;
+        event.preventDefault();
+        // What opens may take the focus.
         model.onOpen(original);
-        break;
+        return;
       }
       default:
         return;

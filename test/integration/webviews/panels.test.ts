@@ -307,8 +307,15 @@ describe.skipIf('missing' in chromium)('in a browser', () => {
       await list.getByRole('button').first().click();
       await page.keyboard.press('Escape');
       await eventually(() => list.count()).toBe(0);
+      // A row has the runs of all tasks, and gets the focus back.
+      await page.getByRole('grid', { name: 'Method by task' }).locator('tbody tr').first().dblclick();
+      const ofRow = page.getByRole('group', { name: /^full: \d+ runs$/ });
+      await ofRow.waitFor();
+      await ofRow.getByRole('button').first().click();
+      await page.keyboard.press('Escape');
+      await eventually(() => page.locator('td:focus').count()).toBe(1);
     });
-    expect(opened).toHaveLength(1);
+    expect(opened).toHaveLength(2);
   });
 
   it('a single run is opened at once, also from the table', async () => {

@@ -5,7 +5,15 @@ import { dominates } from '../../../src/analysis/pareto.ts';
 import { layoutOf, nextPoint, staircase } from '../../../src/webviews/compare/layout.ts';
 import { marksOf } from '../../../src/webviews/compare/marks.ts';
 import { firstView, type View } from '../../../src/webviews/compare/messages.ts';
-import { columnsOf, facetsOf, metricsOf, privacyFacet, shownColumn } from '../../../src/webviews/compare/points.ts';
+import {
+  columnsOf,
+  facetsOf,
+  metricsOf,
+  privacyFacet,
+  rowKey,
+  runsOfRow,
+  shownColumn,
+} from '../../../src/webviews/compare/points.ts';
 import { chartText, facetText, notesOf, pointText, scopeText } from '../../../src/webviews/compare/texts.ts';
 import { formatsOf } from '../../../src/webviews/format.ts';
 import { english } from '../../../src/webviews/strings.ts';
@@ -105,6 +113,22 @@ describe('the points of a comparison', () => {
     expect(columnsOf(comparison)).toEqual(['sst2', 'rte', 'average']);
     const points = facetsOf(comparison, view({ column: 'average' }))[0]?.points ?? [];
     expect(points.map(({ label, runs: of }) => [label, of.length])).toEqual([[points[0]?.label, 4]]);
+  });
+
+  it('belong to one row each, and a row has its runs in whichever column they are', () => {
+    const keys = comparison.rows.map(rowKey);
+    expect(new Set(keys).size).toBe(keys.length);
+    const points = facetsOf(comparison, view()).flatMap((facet) => facet.points);
+    for (const { key, column, runs: own } of points) {
+      const row = comparison.rows.find((each) => key === `${column}\n${rowKey(each)}`);
+      const inColumn = row && runsOfRow(comparison, row).filter((each) => each.column === column);
+      expect(inColumn?.map((each) => each.run)).toEqual(own);
+    }
+    // A method that the chart's task has no run of has no point there.
+    const elsewhere = compareRuns([...runs, run({ method: 'elsewhere', task: 'rte', score: 0.5 })]);
+    const row = elsewhere.rows.find(({ label }) => label === 'elsewhere');
+    expect(facetsOf(elsewhere, view())[0]?.points.map(({ label }) => label)).not.toContain('elsewhere');
+    expect(row && runsOfRow(elsewhere, row)).toMatchObject([{ column: 'rte' }]);
   });
 
   it('show the column with most rows unless another is asked for that is there', () => {

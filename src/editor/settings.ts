@@ -13,6 +13,14 @@ function read(key: string, scope?: vscode.Uri): unknown {
   return vscode.workspace.getConfiguration(settingSection, scope ?? null).get(key);
 }
 
+/** Changes a setting where it is set: what the user's own settings say would not count beside the workspace's. */
+function write(key: string, value: string): Thenable<void> {
+  const settings = vscode.workspace.getConfiguration(settingSection, null);
+  const isOfWorkspace = settings.inspect(key)?.workspaceValue !== undefined;
+  const { Global, Workspace } = vscode.ConfigurationTarget;
+  return settings.update(key, value, isOfWorkspace ? Workspace : Global);
+}
+
 function oneOf<T extends string>(values: readonly T[], value: unknown, otherwise: T): T {
   return values.find((each) => each === value) ?? otherwise;
 }
@@ -62,9 +70,7 @@ export function grouping(): Grouping {
 }
 
 export function setGrouping(chosen: Grouping): Thenable<void> {
-  return vscode.workspace
-    .getConfiguration(settingSection)
-    .update(Setting.groupBy, chosen, vscode.ConfigurationTarget.Global);
+  return write(Setting.groupBy, chosen);
 }
 
 export function keepCheckpoints(folder: vscode.Uri): KeptCheckpoints {
@@ -76,9 +82,7 @@ export function noticeLevel(): NoticeLevel {
 }
 
 export function setNoticeLevel(level: NoticeLevel): Thenable<void> {
-  return vscode.workspace
-    .getConfiguration(settingSection)
-    .update(Setting.notifications, level, vscode.ConfigurationTarget.Global);
+  return write(Setting.notifications, level);
 }
 
 export function statusBarChoice(): StatusBarChoice {

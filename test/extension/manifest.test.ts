@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'mocha';
 import * as vscode from 'vscode';
+import { grouping, setGrouping } from '../../src/editor/settings.ts';
 import { extension } from './host.ts';
 
 interface Contributions {
@@ -49,5 +50,22 @@ suite('the extension in the editor', () => {
     assert.ok(properties.length > 3);
     for (const key of properties)
       assert.notEqual(vscode.workspace.getConfiguration().inspect(key)?.defaultValue, undefined, key);
+  });
+
+  test('a setting is changed where it is set: in the workspace, else by the user', async () => {
+    const inspect = () => vscode.workspace.getConfiguration('peft').inspect('runs.groupBy');
+    const set = (value: string | undefined, target: vscode.ConfigurationTarget): Thenable<void> =>
+      vscode.workspace.getConfiguration('peft').update('runs.groupBy', value, target);
+    try {
+      await setGrouping('task');
+      assert.deepEqual([inspect()?.globalValue, inspect()?.workspaceValue], ['task', undefined]);
+      await set('method', vscode.ConfigurationTarget.Workspace);
+      await setGrouping('model');
+      assert.deepEqual([inspect()?.globalValue, inspect()?.workspaceValue], ['task', 'model']);
+      assert.equal(grouping(), 'model');
+    } finally {
+      await set(undefined, vscode.ConfigurationTarget.Workspace);
+      await set(undefined, vscode.ConfigurationTarget.Global);
+    }
   });
 });

@@ -188,6 +188,26 @@ describe('the manifest and the code agree on', () => {
     expect(new RegExp(asked[0] ?? '').test(run('finished', false))).toBe(false);
   });
 
+  it('the keyboard: what a tree offers as a button is in its context menu too', () => {
+    const items = contributes.menus['view/item/context'] ?? [];
+    const isInline = ({ group }: (typeof items)[number]): boolean => group?.startsWith('inline') === true;
+    const viewOf = ({ when = '' }: (typeof items)[number]): string | undefined => /view == ([\w.]+)/.exec(when)?.[1];
+    const inline = items.filter(isInline);
+    expect(inline.length).toBeGreaterThan(5);
+    for (const item of inline)
+      expect(
+        items.some((other) => !isInline(other) && other.command === item.command && viewOf(other) === viewOf(item)),
+        `${item.command} in ${viewOf(item)}`,
+      ).toBe(true);
+  });
+
+  it('what each view says where no folder is open', () => {
+    const without = contributes.viewsWelcome.filter(({ when }) => when.includes('workspaceFolderCount == 0'));
+    expect(without.map(({ view }) => view).toSorted()).toEqual(Object.values(View).toSorted());
+    for (const { contents } of without)
+      expect(words[contents.replaceAll('%', '')]).toContain('(command:vscode.openFolder)');
+  });
+
   it('panels, the walkthrough and the language of configurations', () => {
     for (const type of Object.values(PanelType)) expect(manifest.activationEvents).toContain(`onWebviewPanel:${type}`);
     expect(manifest.activationEvents).not.toContain('*');

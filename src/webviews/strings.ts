@@ -61,6 +61,8 @@ export const english = {
   kind: 'Kind',
   last: 'last',
   learningRate: 'Learning rate',
+  levelError: 'error',
+  levelWarning: 'warning',
   log: 'Log',
   logEmpty: 'The trainer has not logged anything.',
   loss: 'Loss',

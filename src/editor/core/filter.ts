@@ -2,6 +2,7 @@ import type { RunState } from '../../runs/events.ts';
 import { isRunState } from '../../runs/run-states.ts';
 import type { RunSummary } from '../../store/queries.ts';
 import { labelLine } from '../../store/run-text.ts';
+import { stateText } from './run-item.ts';
 import { deedOf } from './titles.ts';
 
 /** Which runs the explorer shows: every condition that is given must hold. */
@@ -55,7 +56,7 @@ export function filterText({ text = '', tags = [], states = [], starred }: Explo
   return [
     text.trim() === '' ? '' : `“${text.trim()}”`,
     ...tags.map((tag) => `#${tag}`),
-    states.join(', '),
+    states.map(stateText).join(', '),
     starred === true ? '★' : '',
   ]
     .filter((part) => part !== '')

@@ -126,9 +126,22 @@ function rate(examplesPerSecond: number | null): string {
   return examplesPerSecond === null ? '' : t('{0} examples/s', Number(examplesPerSecond.toPrecision(3)));
 }
 
+/** What is trained, and what of it belongs to the method and to the head. */
+function trainedText({ parameters }: RunSummary): string {
+  if (parameters === null) return '';
+  const { method, head, total, frozen } = parameters;
+  const counts = t('{0} ({1} method + {2} head)', grouped(total), grouped(method), grouped(head));
+  return frozen === null || frozen === 0 ? counts : t('{0}, {1} of the frozen weights', counts, percent(total, frozen));
+}
+
+function deviceText({ provider, host }: RunSummary): string {
+  if (provider === null || host === null) return provider ?? host ?? '';
+  return t('{0} on {1}', provider, host);
+}
+
 /** The tooltip as Markdown. Whatever comes from files or people is escaped. */
 export function runTooltip(run: RunSummary): string {
-  const { parameters, failure } = run;
+  const { failure } = run;
   const at =
     run.step === null || run.totalSteps === null
       ? ''
@@ -140,28 +153,19 @@ export function runTooltip(run: RunSummary): string {
     [t('Seed'), run.seed === null ? '' : String(run.seed)],
     [t('Sweep'), labelLine(run.label)],
     [
-      'Score',
+      t('Score'),
       run.score === null
         ? ''
         : run.bestStep === null
           ? score(run.score)
           : t('{0} at step {1}', score(run.score), grouped(run.bestStep)),
     ],
-    [
-      t('Trained'),
-      parameters === null
-        ? ''
-        : `${grouped(parameters.total)} (${grouped(parameters.method)} method + ${grouped(parameters.head)} head)${
-            parameters.frozen === null || parameters.frozen === 0
-              ? ''
-              : `, ${percent(parameters.total, parameters.frozen)} of the frozen weights`
-          }`,
-    ],
+    [t('Trained'), trainedText(run)],
     [t('Privacy'), run.epsilon === null ? '' : epsilonText(run.epsilon)],
     [t('Progress'), [at, rate(run.examplesPerSecond)].filter((part) => part !== '').join(', ')],
     [t('Time left'), run.remainingMs === null ? '' : duration(run.remainingMs)],
     [t('Trained for'), run.trainSeconds === null ? '' : duration(run.trainSeconds * 1000)],
-    [t('Device'), [run.provider, run.host].filter((part) => part !== null).join(' on ')],
+    [t('Device'), deviceText(run)],
     [t('Made'), run.createdAt === null ? '' : moment(run.createdAt)],
     [t('Tags'), run.tags.join(', ')],
   ];

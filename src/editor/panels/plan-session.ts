@@ -3,6 +3,7 @@ import type { Phase } from '../../privacy/mechanism.ts';
 import type { BudgetStatement } from '../../runs/budget-statement.ts';
 import type { PlanInputs, Size } from '../../webviews/plan/messages.ts';
 import { planPanelMessage, type HostMessage } from '../../webviews/protocol.ts';
+import { t } from '../core/l10n.ts';
 import type { Operations, PlannedPrivacy, PlanRequest } from '../worker/operations.ts';
 import { shareFeed } from './feed-sender.ts';
 import { oneAtATime } from './one-at-a-time.ts';
@@ -130,7 +131,7 @@ export function makePlanSession(options: PlanSessionOptions): PlanSession {
     let found: PlannedPrivacy;
     try {
       if (inputs.batchSize > inputs.examples)
-        throw new UserError(`A batch of ${inputs.batchSize} is more than ${inputs.examples} examples.`);
+        throw new UserError(t('A batch of {0} is more than {1} examples.', inputs.batchSize, inputs.examples));
       found = await options.plan(request);
     } catch (error) {
       if (own !== generation) return;

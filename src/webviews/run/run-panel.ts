@@ -18,7 +18,7 @@ import type { Artifact, Evaluation, LogLine, Settings, Summary } from './message
 import type { RunModel } from './model.ts';
 import './privacy-card.ts';
 import type { PrivacyCardModel } from './privacy-card.ts';
-import { factsOf, progressOf, progressText, runTitle } from './texts.ts';
+import { factsOf, levelText, progressOf, progressText, runTitle } from './texts.ts';
 
 /** What the panel is given; `revision` tells it that the model has changed. */
 export interface RunPanelProperties {
@@ -584,7 +584,7 @@ export class RunPanel extends LitElement {
                 (line: LogLine) =>
                   html`<li class=${line.level === 'error' || line.level === 'warning' ? line.level : 'info'}>
                     <time>${formats.clock(line.time)}</time>
-                    <span>${line.level === 'info' ? nothing : html`<b>${line.level}: </b>`}${line.message}</span>
+                    <span><b>${levelText(line.level, strings)}</b>${line.message}</span>
                   </li>`,
               )}
             </ol>`

@@ -103,6 +103,13 @@ export function progressText(summary: Summary, strings: Strings, formats: Format
     : `${steps} · ${strings.epoch.toLowerCase()} ${formats.number(Math.round(100 * epoch) / 100)}`;
 }
 
+/** What stands before a line of the log; nothing before those that only inform. */
+export function levelText(level: string, strings: Strings): string {
+  if (level === 'info') return '';
+  const name = { error: strings.levelError, warning: strings.levelWarning }[level] ?? level;
+  return `${name}: `;
+}
+
 /** A number of a chart in its unit. */
 export function chartNumber(value: number, unit: ChartPlan['unit'], strings: Strings, formats: Formats): string {
   if (!Number.isFinite(value)) return strings.notFinite;

@@ -80,7 +80,7 @@ suite('a configuration file in the editor', () => {
   });
 
   test('marks what would not run, and offers no start', async () => {
-    const uri = configure('wrong', { method: 'lorra', training: { epoch: 3 } });
+    const uri = configure('wrong', { method: { id: 'lorra' }, training: { epoch: 3, seed: 'one' } });
     await open(uri);
     const problems = await until('the problems', () => {
       const found = vscode.languages.getDiagnostics(uri).filter(({ source }) => source === 'PEFT Lab');
@@ -89,6 +89,11 @@ suite('a configuration file in the editor', () => {
     const messages = problems.map(({ message }) => message).join('\n');
     assert.match(messages, /lorra/);
     assert.match(messages, /epoch/);
+    // The editor's own JSON support has nothing to add: each is told once.
+    assert.deepEqual(
+      vscode.languages.getDiagnostics(uri).filter(({ source }) => source !== 'PEFT Lab'),
+      [],
+    );
     assert.deepEqual(
       (await lenses(uri)).filter(({ command }) => command?.command.startsWith('peft.')),
       [],

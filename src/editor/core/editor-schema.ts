@@ -2,28 +2,32 @@ import type { Catalogue } from '../../runs/catalogue.ts';
 import { configurationJsonSchema, settingPaths, type JsonSchema } from '../../runs/configuration-json-schema.ts';
 
 /**
- * The schema of `*.peft.json` as the editor's JSON support is given it: for completion, hovering and plain types. What it leaves out
- * (unknown keys, bounds, missing settings) is told by the runtime's own check, in better words and only once.
+ * The schema of `*.peft.json` as the editor's JSON support is given it: for completion and hovering. What is wrong with a configuration
+ * is told by the runtime's own check, in better words and only once: what stands under an `if` without `then` is known to the editor
+ * and demanded of nobody. The one exception are the later values of a matrix, which the runtime checks when it plans the runs.
  */
 
-type Loose = JsonSchema & {
-  readonly markdownDescription?: string;
+/** A schema with what VS Code shows beside its values. */
+type Described = JsonSchema & {
   readonly enumDescriptions?: readonly string[];
   readonly defaultSnippets?: readonly unknown[];
 };
 
-const checkedElsewhere: ReadonlySet<string> = new Set([
-  ...[
-    'additionalProperties',
-    'required',
-    'if',
-    'then',
-    'not',
-    'minimum',
-    'maximum',
-    'exclusiveMinimum',
-    'exclusiveMaximum',
-  ],
+/** As {@link Described}, with lists whose first value has a schema of its own. */
+export type EditorSchema = Omit<Described, 'anyOf' | 'items' | 'properties' | 'if'> & {
+  readonly $ref?: string;
+  readonly definitions?: Readonly<Record<string, EditorSchema>>;
+  readonly anyOf?: readonly EditorSchema[];
+  readonly items?: EditorSchema | readonly EditorSchema[];
+  readonly additionalItems?: EditorSchema;
+  readonly properties?: Readonly<Record<string, EditorSchema>>;
+  readonly if?: EditorSchema;
+};
+
+/** What decides nothing about which of several forms is meant, and would only make none of them fit. */
+const withoutForm: ReadonlySet<string> = new Set([
+  ...['additionalProperties', 'required', 'if', 'then', 'not'],
+  ...['minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum'],
   ...['minLength', 'maxLength', 'minItems', 'maxItems', 'pattern'],
 ]);
 
@@ -34,7 +38,7 @@ function loosened(value: unknown): unknown {
     Object.entries(value).flatMap(([key, member]) => {
       // Below `properties` the keys are settings, whatever they are called.
       if (key === 'properties') return [[key, mapValues(member as Readonly<Record<string, unknown>>, loosened)]];
-      return checkedElsewhere.has(key) ? [] : [[key, key === 'default' || key === 'enum' ? member : loosened(member)]];
+      return withoutForm.has(key) ? [] : [[key, key === 'default' || key === 'enum' ? member : loosened(member)]];
     }),
   );
 }
@@ -47,8 +51,8 @@ function mapValues(
 }
 
 /** The method in both forms, each name with its title beside it. */
-function titled(method: JsonSchema, { methods }: Catalogue): Loose {
-  const forms = method.anyOf?.map((form): Loose => {
+function titled(method: JsonSchema, { methods }: Catalogue): Described {
+  const forms = method.anyOf?.map((form): Described => {
     const { id, ...options } = form.properties ?? {};
     if (form.enum !== undefined)
       return { ...form, enumDescriptions: form.enum.map((name) => methods.title(String(name))) };
@@ -71,23 +75,24 @@ function settingAt(schema: JsonSchema, path: string): JsonSchema | undefined {
   return nodes[0];
 }
 
+const range: EditorSchema = {
+  type: 'object',
+  properties: {
+    from: { type: 'number', description: 'The first value.' },
+    to: { type: 'number', description: 'The last value.' },
+    steps: { type: 'integer', description: 'How many values; may be absent with sample.' },
+    scale: { enum: ['linear', 'log'], default: 'linear', description: 'Even steps, or even ratios.' },
+  },
+};
+
 /** The values of a matrix are lists of what the setting may be, or ranges. */
-function axis(schema: JsonSchema, path: string): Loose {
-  const setting = settingAt(schema, path);
+function axis(description: string, setting: EditorSchema): EditorSchema {
   return {
-    description: setting?.description ?? path,
-    anyOf: [
-      { type: 'array', ...(setting === undefined ? {} : { items: setting }) },
-      {
-        type: 'object',
-        properties: {
-          from: { type: 'number', description: 'The first value.' },
-          to: { type: 'number', description: 'The last value.' },
-          steps: { type: 'integer', description: 'How many values; may be absent with sample.' },
-          scale: { enum: ['linear', 'log'], default: 'linear', description: 'Even steps, or even ratios.' },
-        },
-      },
-    ],
+    description,
+    if: { anyOf: [{ type: 'array', items: setting }, range] },
+    // The first value is among what the runtime checks.
+    items: [{}],
+    additionalItems: setting,
     defaultSnippets: [
       { label: '[…]', description: 'a list of values', body: ['$1'] },
       { label: '{ from, to, steps }', description: 'a range', body: { from: '^$1', to: '^$2', steps: '^${3:3}' } },
@@ -109,16 +114,22 @@ const snippets: readonly unknown[] = [
 ];
 
 /** The schema for editors. */
-export function editorSchema(catalogue: Catalogue): Loose {
-  const { properties: written, ...rest } = configurationJsonSchema(catalogue);
-  const properties = { ...written, method: titled(written?.['method'] ?? {}, catalogue) };
-  const schema: JsonSchema = { ...rest, properties };
-  const matrix = written?.['matrix'];
-  const paths = settingPaths(schema);
-  const axes = Object.fromEntries(paths.map((path) => [path, axis(schema, path)]));
-  const cases = {
+export function editorSchema(catalogue: Catalogue): EditorSchema {
+  const {
+    $schema,
+    title,
+    description,
+    properties: written,
+  } = loosened(configurationJsonSchema(catalogue)) as JsonSchema;
+  const { matrix, ...others } = written ?? {};
+  const settings = { ...others, method: titled(others['method'] ?? {}, catalogue) };
+  const schema: JsonSchema = { properties: settings };
+  const definitions = Object.fromEntries(settingPaths(schema).map((path) => [path, settingAt(schema, path) ?? {}]));
+  const paths = Object.entries(definitions);
+  const setting = (path: string): EditorSchema => ({ $ref: `#/definitions/${path}` });
+  const cases: EditorSchema = {
     ...matrix?.properties?.['cases'],
-    items: { type: 'object', properties: Object.fromEntries(paths.map((path) => [path, settingAt(schema, path)])) },
+    items: { type: 'object', properties: Object.fromEntries(paths.map(([path]) => [path, setting(path)])) },
     defaultSnippets: [
       {
         label: '[{ method, learning rate }]',
@@ -128,13 +139,20 @@ export function editorSchema(catalogue: Catalogue): Loose {
     ],
   };
   return {
-    ...(loosened({
-      ...schema,
-      properties: {
-        ...properties,
-        matrix: { ...matrix, properties: { ...matrix?.properties, cases, ...axes } },
+    ...($schema === undefined ? {} : { $schema }),
+    ...(title === undefined ? {} : { title }),
+    ...(description === undefined ? {} : { description }),
+    if: { properties: settings },
+    properties: {
+      matrix: {
+        ...(matrix?.description === undefined ? {} : { description: matrix.description }),
+        if: { ...matrix, properties: { ...matrix?.properties, cases } },
+        properties: Object.fromEntries(
+          paths.map(([path, { description: text = path }]) => [path, axis(text, setting(path))]),
+        ),
       },
-    }) as Loose),
+    },
+    definitions,
     defaultSnippets: snippets,
   };
 }

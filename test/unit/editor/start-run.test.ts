@@ -13,7 +13,7 @@ import {
   usualEpochs,
 } from '../../../src/editor/core/start-steps.ts';
 import { askSteps, type Answer, type Ask, type Choice, type Position } from '../../../src/editor/core/steps.ts';
-import { editorSchema } from '../../../src/editor/core/editor-schema.ts';
+import { editorSchema, type EditorSchema } from '../../../src/editor/core/editor-schema.ts';
 import { calibrateNoise } from '../../../src/privacy/calibrate.ts';
 import { privateSchedule } from '../../../src/privacy/schedule.ts';
 import {
@@ -371,23 +371,29 @@ describe('a new configuration', () => {
 describe('the schema for editors', () => {
   const schema = editorSchema(installedCatalogue);
 
-  it('leaves to the runtime what the runtime tells in better words', () => {
-    const keys = new Set<string>();
-    const visit = (value: unknown, isNames: boolean): void => {
-      if (Array.isArray(value)) value.forEach((each) => visit(each, false));
-      else if (typeof value === 'object' && value !== null)
-        for (const [key, member] of Object.entries(value)) {
-          if (!isNames) keys.add(key);
-          if (key !== 'default' && key !== 'defaultSnippets') visit(member, key === 'properties' && !isNames);
-        }
+  const settings = schema.if?.properties ?? {};
+
+  it('demands nothing that the runtime tells in better words: only later values of a matrix are checked', () => {
+    const demands = new Set<string>();
+    const visit = ({ properties = {}, items = [], if: _known, ...rest }: EditorSchema): void => {
+      for (const key of Object.keys(rest)) demands.add(key);
+      for (const below of [...Object.values(properties), ...[items].flat()]) visit(below);
     };
-    visit(schema, false);
-    for (const key of ['additionalProperties', 'required', 'minimum', 'exclusiveMinimum', 'if'])
-      expect([...keys]).not.toContain(key);
+    const { definitions: _, ...whole } = schema;
+    visit(whole);
+    expect([...demands].toSorted()).toEqual(['$schema', 'additionalItems', 'defaultSnippets', 'description', 'title']);
+    const axes = Object.entries(schema.properties?.['matrix']?.properties ?? {});
+    for (const [path, { additionalItems }] of axes) expect(additionalItems?.$ref).toBe(`#/definitions/${path}`);
+    expect(axes.map(([path]) => path)).toEqual(Object.keys(schema.definitions ?? {}));
+  });
+
+  it('takes no form for wrong for what it is given', () => {
+    const text = JSON.stringify({ known: schema.if, definitions: schema.definitions });
+    for (const key of ['required', 'minimum', 'exclusiveMinimum', 'if']) expect(text).not.toContain(`"${key}":`);
   });
 
   it('names each method in both of its forms, with its title', () => {
-    const forms = (schema.properties?.['method']?.anyOf ?? []) as readonly (typeof schema)[];
+    const forms = settings['method']?.anyOf ?? [];
     const titles = new Map(
       forms.flatMap(({ properties = {} }) => {
         const { id } = properties;
@@ -407,12 +413,13 @@ describe('the schema for editors', () => {
     const paths = settingPaths(configurationJsonSchema(installedCatalogue));
     const axes = schema.properties?.['matrix']?.properties ?? {};
     expect(paths.length).toBeGreaterThan(30);
-    const inCases = axes['cases']?.items?.properties ?? {};
+    const { cases } = schema.properties?.['matrix']?.if?.properties ?? {};
+    const inCases = [cases?.items ?? []].flat()[0]?.properties ?? {};
     for (const path of paths) {
       expect(axes[path]?.description, path).toMatch(/\S/);
       expect(Object.hasOwn(inCases, path), path).toBe(true);
     }
-    expect(Object.keys(schema.properties ?? {})).toEqual(
+    expect([...Object.keys(settings), 'matrix']).toEqual(
       Object.keys(configurationJsonSchema(installedCatalogue).properties ?? {}),
     );
   });

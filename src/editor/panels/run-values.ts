@@ -97,13 +97,19 @@ export function artifactsOf(files: readonly RunFile[], run: Pick<RunDetail, 'che
   return files.map(({ path, bytes }) => ({ path, bytes, kind: null, step: null, ...known.get(path) }));
 }
 
+/** What a run was trained in, and why on its device: the panel's header has no room for that. */
+function environmentOf({ environment, segmentDetails }: RunDetail): Settings {
+  const reason = segmentDetails.at(-1)?.deviceReason ?? null;
+  return [...settingsOf(environment), ...(reason === null ? [] : [{ path: 'device.reason', value: reason }])];
+}
+
 /** The values of the feed, but for the files. */
 export function runValues(run: RunDetail, canStart: boolean): readonly (readonly [key: string, value: unknown])[] {
   return [
     ['summary', summaryOf(run, canStart)],
     ['evaluations', evaluationsOf(run)],
     ['configuration', settingsOf(run.config)],
-    ['environment', settingsOf(run.environment)],
+    ['environment', environmentOf(run)],
     ['curves', curvesOf(run)],
     ['log', `${run.updatedAt ?? ''} ${run.segments}`],
   ];

@@ -5,6 +5,8 @@ export interface Fact {
   readonly title: string;
   readonly value: string;
   readonly detail?: string;
+  /** What the detail is short for, as a tooltip. */
+  readonly whole?: string;
 }
 
 export const factsStyle = css`
@@ -36,11 +38,11 @@ export const factsStyle = css`
 export function factList(facts: readonly Fact[]): TemplateResult {
   return html`<dl class="facts">
     ${facts.map(
-      ({ title, value, detail }) =>
+      ({ title, value, detail, whole }) =>
         html`<div>
           <dt>${title}</dt>
           <dd class="value">${value}</dd>
-          ${detail === undefined ? nothing : html`<dd class="detail">${detail}</dd>`}
+          ${detail === undefined ? nothing : html`<dd class="detail" title=${whole ?? nothing}>${detail}</dd>`}
         </div>`,
     )}
   </dl>`;

@@ -81,7 +81,7 @@ export const base = css`
     align-items: center;
     gap: 4px;
     padding: 2px 6px;
-    border: 1px solid transparent;
+    border: 1px solid var(--vscode-contrastBorder, transparent);
     border-radius: 4px;
     background: none;
     color: var(--vscode-descriptionForeground);

@@ -59,8 +59,17 @@ export class RunPanel extends LitElement {
     factsStyle,
     css`
       main {
-        --fact-width: 118px;
         gap: 16px;
+      }
+      /* As wide as what they say, so that all of them fit beside one another above the charts. */
+      dl.facts {
+        display: flex;
+        flex-wrap: wrap;
+        gap: 12px 24px;
+      }
+      dl.facts > div {
+        flex: 0 1 auto;
+        max-width: 150px;
       }
       .about {
         display: flex;

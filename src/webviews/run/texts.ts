@@ -21,7 +21,10 @@ function memoryFact({ peakBytes }: Summary, strings: Strings, formats: Formats):
 function deviceFact({ provider, threads, deviceReason }: Summary, strings: Strings): Fact[] {
   if (provider === null) return [];
   const value = threads === null ? provider : `${provider} × ${threads}`;
-  return [{ title: strings.device, value, ...(deviceReason === null ? {} : { detail: deviceReason }) }];
+  if (deviceReason === null) return [{ title: strings.device, value }];
+  // Whether it was asked for stands before what came of trying others, which is told among the environment.
+  const [detail = deviceReason] = deviceReason.split(/[:;]/);
+  return [{ title: strings.device, value, detail, ...(detail === deviceReason ? {} : { whole: deviceReason }) }];
 }
 
 function parametersFact({ parameters }: Summary, strings: Strings, formats: Formats): Fact[] {

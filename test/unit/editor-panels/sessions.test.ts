@@ -159,6 +159,7 @@ describe('a run panel', () => {
       provider: 'cpu',
     });
     expect(model.evaluations()).toMatchObject([{ step: 5, best: true, metrics: { accuracy: 0.7 } }]);
+    expect(model.environment().find(({ path }) => path === 'device.reason')?.value).toBe(model.summary()?.deviceReason);
     expect(model.configuration().find(({ path }) => path === 'method.rank')).toEqual({
       path: 'method.rank',
       value: '8',

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { nextSort, sortedIndices, type SortValue } from '../../../src/webviews/components/sorting.ts';
 import { formatsOf } from '../../../src/webviews/format.ts';
 import type { Summary } from '../../../src/webviews/run/messages.ts';
-import { chartText, factsOf, progressOf, progressText, runTitle } from '../../../src/webviews/run/texts.ts';
+import { chartText, factsOf, levelText, progressOf, progressText, runTitle } from '../../../src/webviews/run/texts.ts';
 import { english, fill, stringsOf } from '../../../src/webviews/strings.ts';
 
 const formats = formatsOf('en');
@@ -64,6 +64,22 @@ describe('the header of a run', () => {
     ]);
     expect(progressText(summary, english, formats)).toBe('Step 1,500 of 2,000 · epoch 2.25');
     expect(progressOf(summary)).toBe(0.75);
+  });
+
+  it('is short about why a device was chosen, and keeps the whole of it', () => {
+    const device = (deviceReason: string) => factsOf({ ...summary, deviceReason }, english, formats).at(-1);
+    const whole = 'automatic; webgpu can be asked for by name';
+    expect(device(whole)).toEqual({ title: 'Device', value: 'webgpu', detail: 'automatic', whole });
+    expect(device('asked for, GPU 1')).toEqual({ title: 'Device', value: 'webgpu', detail: 'asked for, GPU 1' });
+  });
+
+  it('of a log line tells only levels that matter', () => {
+    expect(['info', 'warning', 'error', 'other'].map((level) => levelText(level, english))).toEqual([
+      '',
+      'warning: ',
+      'error: ',
+      'other: ',
+    ]);
   });
 
   it('claims nothing of what is not known', () => {

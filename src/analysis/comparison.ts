@@ -1,6 +1,6 @@
 import { groupRuns, withoutRepetitions, type ConfiguredRun, type Group } from './aggregate.ts';
 import { glueAverage, glueAverageTasks, taskScore, type GlueAverage, type SplitMetrics } from './glue-score.ts';
-import { canonical, settingAt, settingsOf, type Json } from './json.ts';
+import { canonical, liesIn, settingAt, settingsOf, type Json } from './json.ts';
 import { summarise, type IntervalOptions, type SampleSummary } from './sample.ts';
 
 /** What a comparison needs of a run. */
@@ -122,6 +122,35 @@ export function settingText(value: Json | undefined): string {
   return typeof value === 'string' ? value : canonical(value);
 }
 
+type InWords = (value: Json | undefined, runs: readonly ComparedRun[]) => string;
+
+function hasPrivacy({ config, epsilon }: ComparedRun): boolean {
+  return epsilon !== null || [...settingsOf(config)].some(([path, value]) => value !== null && liesIn(path, 'privacy'));
+}
+
+/** A number that means nothing without its sign; private runs need not set it, and without privacy there is none. */
+function ofPrivacy(sign: string): InWords {
+  return (value, runs) => {
+    if (value !== undefined && value !== null) return `${sign} ${settingText(value)}`;
+    return runs.some(hasPrivacy) ? `no ${sign} set` : 'no privacy';
+  };
+}
+
+/** Settings whose values alone tell nobody what they are of. */
+const inWords: Readonly<Record<string, InWords>> = {
+  'privacy.epsilon': ofPrivacy('ε'),
+  'privacy.delta': ofPrivacy('δ'),
+  'privacy.noiseMultiplier': ofPrivacy('noise'),
+  'training.seed': (value) => `seed ${settingText(value)}`,
+};
+
+/** What a row that is made by this setting is called by it. */
+function rowPart(path: string, { settings, runs }: Group<ComparedRun>): string {
+  const value = settings.get(path);
+  const words = Object.hasOwn(inWords, path) ? inWords[path] : undefined;
+  return words === undefined ? settingText(value) : words(value, runs);
+}
+
 function rangeOf(values: readonly number[]): Range | null {
   return values.length === 0 ? null : { low: Math.min(...values), high: Math.max(...values) };
 }
@@ -157,8 +186,7 @@ function shortNames(paths: readonly string[]): ReadonlyMap<string, string> {
 
 /** What tells the groups apart: the method's name first, then the settings in which they differ. */
 function labelsOf(groups: readonly Group<ComparedRun>[], rows: readonly string[] | undefined): readonly string[] {
-  if (rows !== undefined)
-    return groups.map(({ settings }) => rows.map((path) => settingText(settings.get(path))).join(' · '));
+  if (rows !== undefined) return groups.map((group) => rows.map((path) => rowPart(path, group)).join(' · '));
   const methodOf = ({ settings }: Group<ComparedRun>): string => settingText(settings.get('method.id'));
   const families = new Map<string, Group<ComparedRun>[]>();
   for (const group of groups) {

@@ -20,6 +20,11 @@ export const glueAverageTasks: readonly string[] = glueTasks.map(({ id }) => id)
 
 const tasksById = new Map(glueTasks.map((task) => [task.id, task]));
 
+/** The metrics whose mean is the single number of a task; nothing where that is not known. */
+export function scoreMetrics(taskId: string): readonly string[] | undefined {
+  return tasksById.get(taskId)?.score.of;
+}
+
 /**
  * The single number of a task as GLUE defines it: the mean of the task's metrics (accuracy and F1 for MRPC and QQP, both
  * correlations for STS-B), and of both parts for MNLI. Null where a metric is not there; for a task that is none of GLUE's, the

@@ -40,7 +40,7 @@ export interface LayoutOptions {
   readonly axis: 'parameters' | 'epsilon';
 }
 
-const margin = { left: 52, right: 14, top: 10, bottom: 42 };
+const margin = { left: 60, right: 14, top: 10, bottom: 42 };
 const bandWidth = 120;
 
 /** Powers of ten and, where those are few, 1, 2 and 5 of each. */

@@ -10,7 +10,7 @@ import { layoutOf, nextPoint, staircase, type Layout } from './layout.ts';
 import type { Mark } from './marks.ts';
 import type { View } from './messages.ts';
 import type { Facet, Point } from './points.ts';
-import { facetText, pointText, runsText } from './texts.ts';
+import { facetText, pointText, runsText, scoreAxisText } from './texts.ts';
 
 /** What the chart shows. */
 export interface ScatterModel {
@@ -63,7 +63,7 @@ export class ScatterChart extends LitElement {
         min-width: 0;
       }
       figcaption {
-        padding-left: 52px;
+        padding-left: 60px;
         font-weight: 600;
       }
       .band {
@@ -241,6 +241,7 @@ export class ScatterChart extends LitElement {
       ${axes({
         ...layout,
         xTitle: this.xTitle(model),
+        yTitle: scoreAxisText(view.metric, this.points, strings),
         xTicks: xTicks.map(({ at, value, isLabelled }) => ({ at, text: isLabelled ? formats.compact(value) : null })),
         yTicks: yTicks.map(({ at, value }) => ({ at, text: formats.percent(value, digits) })),
       })}`;

@@ -1,4 +1,5 @@
 import type { Comparison, ComparisonCell, Range } from '../../analysis/comparison.ts';
+import { scoreMetrics } from '../../analysis/glue-score.ts';
 import type { SampleSummary } from '../../analysis/sample.ts';
 import type { Formats } from '../format.ts';
 import { fill, type Strings } from '../strings.ts';
@@ -56,6 +57,22 @@ export function pointScoreText(point: Pick<Point, 'score' | 'interval' | 'n'>, f
     ? `± ${formats.percent(interval.high - score)}`
     : `[${formats.percent(interval.low)}, ${formats.percent(interval.high)}]`;
   return `${formats.percent(score)} ${spread}${n === 1 ? '' : ` (n = ${n})`}`;
+}
+
+/** What the score of a column is made of, as far as that is known. */
+function scoreName(column: string | undefined, strings: Strings): string {
+  if (column === averageColumn) return strings.average;
+  const metrics = column === undefined ? undefined : scoreMetrics(column);
+  if (metrics === undefined) return strings.score;
+  const [only, another] = metrics;
+  return only !== undefined && another === undefined
+    ? fill(strings.scoreOf, { metric: only })
+    : fill(strings.scoreOfSeveral, { metrics: metrics.join(', ') });
+}
+
+/** The title of the vertical axis: what is measured, and in what. */
+export function scoreAxisText(metric: string, points: readonly Pick<Point, 'column'>[], strings: Strings): string {
+  return fill(strings.inPercent, { name: metric === 'score' ? scoreName(points[0]?.column, strings) : metric });
 }
 
 /** A point in one sentence: what a screen reader says of it, and its tooltip. */

@@ -14,6 +14,7 @@ export interface Axes {
   readonly bottom: number;
   readonly height: number;
   readonly xTitle: string;
+  readonly yTitle?: string;
   readonly xTicks: readonly AxisTick[];
   readonly yTicks: readonly AxisTick[];
 }
@@ -43,7 +44,7 @@ export const axesStyle = css`
 `;
 
 /** The axes with the lines of their grid, as parts of an svg element. */
-export function axes({ left, right, top, bottom, height, xTitle, xTicks, yTicks }: Axes): TemplateResult {
+export function axes({ left, right, top, bottom, height, xTitle, yTitle, xTicks, yTicks }: Axes): TemplateResult {
   return svg`
     ${yTicks.map(
       ({ at, text }) => svg`<line class="grid" x1=${left} x2=${right} y1=${at} y2=${at} />
@@ -54,5 +55,10 @@ export function axes({ left, right, top, bottom, height, xTitle, xTicks, yTicks 
         ${text === null ? nothing : svg`<text x=${at} y=${bottom + 16} text-anchor="middle">${text}</text>`}`,
     )}
     <line class="axis" x1=${left} x2=${right} y1=${bottom} y2=${bottom} />
-    <text x=${(left + right) / 2} y=${height - 6} text-anchor="middle">${xTitle}</text>`;
+    <text x=${(left + right) / 2} y=${height - 6} text-anchor="middle">${xTitle}</text>
+    ${
+      yTitle === undefined
+        ? nothing
+        : svg`<text transform="translate(10,${(top + bottom) / 2}) rotate(-90)" text-anchor="middle">${yTitle}</text>`
+    }`;
 }

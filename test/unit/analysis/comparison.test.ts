@@ -204,6 +204,24 @@ describe('a comparison', () => {
     ]);
   });
 
+  it('calls rows by what their settings are, where a value alone tells nothing', () => {
+    const labels = (
+      rows: readonly string[],
+      ...privacies: readonly (JsonObject | null | undefined)[]
+    ): readonly string[] =>
+      compareRuns(
+        privacies.map((privacy, index) =>
+          run('sst2', lora8, 0, 0.9, { config: privacy === undefined ? { note: String(index) } : { privacy } }),
+        ),
+        { rows: ['method', ...rows] },
+      ).rows.map(({ label }) => label);
+    expect(labels(['privacy.epsilon'], { epsilon: 1 }, undefined)).toEqual(['lora · ε 1', 'lora · no privacy']);
+    expect(labels(['privacy.epsilon'], { noiseMultiplier: 2 })).toEqual(['lora · no ε set']);
+    expect(labels(['privacy.delta'], null)).toEqual(['lora · no privacy']);
+    expect(labels(['privacy.noiseMultiplier'], { noiseMultiplier: 2 })).toEqual(['lora · noise 2']);
+    expect(labels(['method.rank', 'training.seed'], undefined)).toEqual(['lora · 8 · seed 0']);
+  });
+
   it('says when a cell mixes configurations', () => {
     const mixed = compareRuns(runs, { rows: ['method'] });
     expect(mixed.rows.map(({ label }) => label)).toEqual(['lora', 'slash']);

@@ -14,7 +14,14 @@ import {
   runsOfRow,
   shownColumn,
 } from '../../../src/webviews/compare/points.ts';
-import { chartText, facetText, notesOf, pointText, scopeText } from '../../../src/webviews/compare/texts.ts';
+import {
+  chartText,
+  facetText,
+  notesOf,
+  pointText,
+  scopeText,
+  scoreAxisText,
+} from '../../../src/webviews/compare/texts.ts';
 import { formatsOf } from '../../../src/webviews/format.ts';
 import { english } from '../../../src/webviews/strings.ts';
 
@@ -316,6 +323,16 @@ describe('what is said', () => {
       'Left out: 1 not finished, 1 repeated later with the same configuration and seed.',
     ]);
     expect(notesOf(compareRuns([]), english, formats)).toEqual([]);
+  });
+
+  it('of the vertical axis names what is measured, and its unit', () => {
+    const of = (metric: string, column: string): string => scoreAxisText(metric, [{ column }], english);
+    expect(of('score', 'sst2')).toBe('Score (accuracy) in percent');
+    expect(of('score', 'mrpc')).toMatch(/^Score \(mean of .*accuracy.*\) in percent$/);
+    expect(of('score', 'average')).toBe('GLUE average in percent');
+    expect(of('score', 'my-own')).toBe('Score in percent');
+    expect(of('dev-mismatched/accuracy', 'mnli')).toBe('dev-mismatched/accuracy in percent');
+    expect(scoreAxisText('score', [], english)).toBe('Score in percent');
   });
 
   it('of the scope says which runs', () => {

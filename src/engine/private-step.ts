@@ -1,4 +1,4 @@
-import type { Executable, TensorData } from './backends/backend.ts';
+import type { Executable } from './backends/backend.ts';
 import { joinExamples, runInParts, sliceExamples, sumParts, unlimitedRoom, type Room } from './batch-parts.ts';
 import { assembleBatch } from './data/batches.ts';
 import { exampleAt } from './data/dataset.ts';
@@ -129,9 +129,90 @@ function chunksOf(setup: TrainingSetup, drawn: Uint32Array): readonly Chunk[] {
   });
 }
 
-function floats(tensor: TensorData | undefined, name: string): Float32Array {
-  if (tensor?.dtype !== 'float32') throw new Error(`the graph gives no ${name}`);
-  return tensor.data;
+/** What private steps are computed with, the same at each. */
+export interface PrivateComputation {
+  readonly setup: TrainingSetup;
+  readonly mechanism: PrivateMechanism;
+  readonly model: ModelGraph;
+  /** Gives the outputs of {@link privateOutputs}. */
+  readonly executable: Executable;
+  /** The live values of the trained tensors. */
+  readonly feeds: NamedTensors;
+  /** What is known of the device's memory. */
+  readonly room?: Room;
+}
+
+/** A step, counted from 1, and the norm that it clips to. */
+interface Step {
+  readonly number: number;
+  readonly maxGradNorm: number;
+}
+
+/** What the graph gives for a chunk: of each example its loss and its gradient's norm, and the clipped sum of each trained tensor. */
+interface ChunkResult {
+  readonly losses: Float32Array;
+  readonly norms: Float32Array;
+  readonly sums: ReadonlyMap<string, Float32Array>;
+  readonly tokens: number;
+}
+
+async function computeChunk(
+  { setup, model, executable, feeds, room = unlimitedRoom() }: PrivateComputation,
+  { indices, real }: Chunk,
+  { number: step, maxGradNorm }: Step,
+): Promise<ChunkResult> {
+  const { train, checkpoint, settings, maskToken } = setup;
+  const batch = assembleBatch(train, indices, { padId: checkpoint.config.padTokenId });
+  const [examples, sequence] = batch.shape;
+  const words = dropoutWordsByExample(model.dropoutSites, { batch: examples, sequence }, BATCH, {
+    seed: settings.seed,
+    step,
+    examples: indices,
+  });
+  const ofExamples: NamedTensors = {
+    ...batchFeeds(batch, checkpoint.config, maskToken, model.specialTokens),
+    ...words.ofExamples,
+    [EXAMPLE_WEIGHTS]: { dtype: 'float32', shape: [examples], data: Float32Array.from(real, Number) },
+  };
+  const parts = await runInParts(batch.shape, room, (from, to) =>
+    executable.run({
+      ...feeds,
+      ...words.shared,
+      ...sliceExamples(ofExamples, examples, from, to),
+      [LOSS_SCALE]: { dtype: 'float32', shape: [], data: Float32Array.of(1) },
+      [MAX_NORM]: { dtype: 'float32', shape: [], data: Float32Array.of(maxGradNorm * ROUNDING_MARGIN) },
+    }),
+  );
+  return {
+    losses: joinExamples(parts, 'losses'),
+    norms: joinExamples(parts, 'norms'),
+    sums: new Map(model.trained.map(({ name }) => [name, sumParts(parts, name)])),
+    tokens: batch.tokens,
+  };
+}
+
+/** A chunk with what came of it. The tokens are those of all that was computed. */
+interface Computed {
+  readonly chunk: Chunk;
+  /** Undefined where no example had a finite gradient. */
+  readonly result: ChunkResult | undefined;
+  readonly tokens: number;
+}
+
+/** Computes a chunk; an example without a finite gradient is replaced by a filler and computed again, so that it adds zero. */
+async function computeFinite(computation: PrivateComputation, chunk: Chunk, step: Step, before = 0): Promise<Computed> {
+  const result = await computeChunk(computation, chunk, step);
+  const tokens = before + result.tokens;
+  const finite = Array.from(result.norms, Number.isFinite);
+  if (finite.every(Boolean)) return { chunk, result, tokens };
+  const filler = chunk.indices[finite.indexOf(true)];
+  if (filler === undefined)
+    return { chunk: { ...chunk, real: chunk.real.map(() => false) }, result: undefined, tokens };
+  const others = {
+    indices: chunk.indices.map((index, row) => (finite[row] === true ? index : filler)),
+    real: chunk.real.map((real, row) => real && finite[row] === true),
+  };
+  return computeFinite(computation, others, step, tokens);
 }
 
 /** The sum in float64, in place where it is one already: the first chunk's part is kept as it came. */
@@ -148,127 +229,85 @@ function divided(sum: Float64Array, by: number): Float32Array {
   return quotients;
 }
 
-/** Computes a chunk; an example without a finite gradient is replaced by a filler and computed again, so that it adds zero. */
-async function runChunk(
-  run: (chunk: Chunk) => Promise<Readonly<Record<string, TensorData>>>,
-  chunk: Chunk,
-): Promise<{ readonly results: Readonly<Record<string, TensorData>> | undefined; readonly chunk: Chunk }> {
-  const results = await run(chunk);
-  const norms = floats(results['norms'], 'norms');
-  const finite = Array.from(norms, Number.isFinite);
-  if (finite.every(Boolean)) return { results, chunk };
-  const filler = chunk.indices[finite.indexOf(true)];
-  const none = { ...chunk, real: chunk.real.map(() => false) };
-  if (filler === undefined) return { results: undefined, chunk: none };
-  return runChunk(run, {
-    indices: chunk.indices.map((index, row) => (finite[row] === true ? index : filler)),
-    real: chunk.real.map((real, row) => real && finite[row] === true),
-  });
+/** What the chunks of a step come to, before any noise. */
+interface Totals {
+  readonly sums: Map<string, Float32Array | Float64Array>;
+  loss: number;
+  norm: number;
+  clipped: number;
+  /** Examples with a finite gradient. */
+  counted: number;
+  tokens: number;
+}
+
+function addChunk(totals: Totals, { chunk, result, tokens }: Computed, maxGradNorm: number): void {
+  totals.tokens += tokens;
+  if (result === undefined) return;
+  for (const [row, real] of chunk.real.entries()) {
+    if (!real) continue;
+    const norm = result.norms[row] ?? 0;
+    totals.counted += 1;
+    totals.loss += result.losses[row] ?? 0;
+    totals.norm += norm;
+    if (norm > maxGradNorm) totals.clipped += 1;
+  }
+  for (const [name, part] of result.sums) {
+    const sum = totals.sums.get(name);
+    totals.sums.set(name, sum === undefined ? part : added(sum, part));
+  }
+}
+
+/** Noise on each sum, divided by the expected batch size. Takes the sums out of the totals: one gone makes room for the next one's noise. */
+function noisyGradients(
+  { model, mechanism }: PrivateComputation,
+  { sums }: Totals,
+  step: Step,
+): Map<string, Float32Array> {
+  const gradients = new Map<string, Float32Array>();
+  for (const { name, shape } of model.trained) {
+    const sum = sums.get(name) ?? new Float64Array(shape.reduce((size, dim) => size * dim, 1));
+    sums.delete(name);
+    const noisy = mechanism.addNoise(sum, step.number, name, step.maxGradNorm);
+    gradients.set(name, divided(noisy, mechanism.expectedBatchSize));
+  }
+  return gradients;
 }
 
 /**
  * One step of DP-SGD (Abadi et al. 2016, algorithm 1): Poisson-drawn examples, each example's gradient clipped over all trained tensors
  * together, summed, noise added once, divided by the expected batch size. The gradient, its norm and `nextNorm` are private; `record` is not.
- * @param executable gives the outputs of `privateOutputs`
- * @param step counted from 1
+ * @param number of the step, counted from 1
  * @param maxGradNorm the step's clipping norm
- * @param room what is known of the device's memory
  * @throws DivergedError when the noisy gradient is not finite; UserError when one example alone does not fit into the device's memory
  */
 export async function computePrivateGradient(
-  setup: TrainingSetup,
-  mechanism: PrivateMechanism,
-  model: ModelGraph,
-  executable: Executable,
-  feeds: NamedTensors,
-  step: number,
-  maxGradNorm = mechanism.maxGradNorm,
-  room: Room = unlimitedRoom(),
+  computation: PrivateComputation,
+  number: number,
+  maxGradNorm = computation.mechanism.maxGradNorm,
 ): Promise<PrivateGradient> {
-  const { train, checkpoint, settings, maskToken } = setup;
-  const drawn = mechanism.draw(step);
-  const sums = new Map<string, Float32Array | Float64Array>();
-  let tokens = 0;
-  let lossSum = 0;
-  let normSum = 0;
-  let clipped = 0;
-  let counted = 0;
-  for (const wanted of chunksOf(setup, drawn)) {
-    const run = async ({ indices, real }: Chunk): Promise<Readonly<Record<string, TensorData>>> => {
-      const batch = assembleBatch(train, indices, { padId: checkpoint.config.padTokenId });
-      const sizes = { batch: batch.shape[0], sequence: batch.shape[1] };
-      tokens += batch.tokens;
-      const words = dropoutWordsByExample(model.dropoutSites, sizes, BATCH, {
-        seed: settings.seed,
-        step,
-        examples: indices,
-      });
-      const ofExamples: NamedTensors = {
-        ...batchFeeds(batch, checkpoint.config, maskToken, model.specialTokens),
-        ...words.ofExamples,
-        [EXAMPLE_WEIGHTS]: { dtype: 'float32', shape: [real.length], data: Float32Array.from(real, Number) },
-      };
-      const parts = await runInParts(batch.shape, room, (from, to) =>
-        executable.run({
-          ...feeds,
-          ...words.shared,
-          ...sliceExamples(ofExamples, real.length, from, to),
-          [LOSS_SCALE]: { dtype: 'float32', shape: [], data: Float32Array.of(1) },
-          [MAX_NORM]: { dtype: 'float32', shape: [], data: Float32Array.of(maxGradNorm * ROUNDING_MARGIN) },
-        }),
-      );
-      const [only] = parts;
-      if (only !== undefined && parts.length === 1) return only.result;
-      const perExample = (name: string): TensorData => ({
-        dtype: 'float32',
-        shape: [real.length],
-        data: joinExamples(parts, name),
-      });
-      const sums = model.trained.map(
-        ({ name, shape }) => [name, { dtype: 'float32', shape, data: sumParts(parts, name) }] as const,
-      );
-      return { losses: perExample('losses'), norms: perExample('norms'), ...Object.fromEntries(sums) };
-    };
-    const { results, chunk } = await runChunk(run, wanted);
-    if (results === undefined) continue;
-    const norms = floats(results['norms'], 'norms');
-    const losses = floats(results['losses'], 'losses');
-    for (const [row, real] of chunk.real.entries()) {
-      if (!real) continue;
-      counted += 1;
-      lossSum += losses[row] ?? 0;
-      normSum += norms[row] ?? 0;
-      if ((norms[row] ?? 0) > maxGradNorm) clipped += 1;
-    }
-    for (const { name } of model.trained) {
-      const part = floats(results[name], name);
-      const sum = sums.get(name);
-      sums.set(name, sum === undefined ? part : added(sum, part));
-    }
-  }
-  const gradients = new Map<string, Float32Array>();
-  for (const { name, shape } of model.trained) {
-    const sum = sums.get(name) ?? new Float64Array(shape.reduce((size, dim) => size * dim, 1));
-    // What is not needed any more makes room for the next tensor's noise.
-    sums.delete(name);
-    const noisy = mechanism.addNoise(sum, step, name, maxGradNorm);
-    gradients.set(name, divided(noisy, mechanism.expectedBatchSize));
-  }
+  const { setup, mechanism } = computation;
+  const step = { number, maxGradNorm };
+  const drawn = mechanism.draw(number);
+  const totals: Totals = { sums: new Map(), loss: 0, norm: 0, clipped: 0, counted: 0, tokens: 0 };
+  for (const chunk of chunksOf(setup, drawn))
+    addChunk(totals, await computeFinite(computation, chunk, step), maxGradNorm);
+  const gradients = noisyGradients(computation, totals, step);
   const norm = globalNorm(gradients.values());
-  if (!Number.isFinite(norm)) throw new DivergedError(step, 'the noisy gradient');
+  if (!Number.isFinite(norm)) throw new DivergedError(number, 'the noisy gradient');
+  const { counted, clipped } = totals;
   return {
     // The mean loss of the drawn examples is not covered by epsilon: only the record has it.
     loss: NaN,
     gradients,
     norm,
     examples: drawn.length,
-    tokens,
-    nextNorm: mechanism.adapt?.(maxGradNorm, 0.5 * (counted - clipped) - 0.5 * clipped, step) ?? maxGradNorm,
+    tokens: totals.tokens,
+    nextNorm: mechanism.adapt?.(maxGradNorm, 0.5 * (counted - clipped) - 0.5 * clipped, number) ?? maxGradNorm,
     record: {
-      step,
+      step: number,
       drawn: drawn.length,
-      loss: lossSum / counted,
-      gradientNorm: normSum / counted,
+      loss: totals.loss / counted,
+      gradientNorm: totals.norm / counted,
       clipped: clipped / counted,
       nonFinite: drawn.length - counted,
     },

@@ -286,9 +286,10 @@ function orderedSteps(session: Session, executable: Executable): ComputeStep {
 
 function privateSteps(session: Session, executable: Executable, mechanism: PrivateMechanism): ComputeStep {
   const { setup, host, model, feeds, room } = session;
+  const computation = { setup, mechanism, model, executable, feeds, room };
   return async (step) => {
     const used = session.progress.clippingNorm ?? mechanism.maxGradNorm;
-    const gradient = await computePrivateGradient(setup, mechanism, model, executable, feeds, step, used, room);
+    const gradient = await computePrivateGradient(computation, step, used);
     host.recordPrivate?.(gradient.record);
     // How many examples and tokens were drawn is not covered by epsilon; rates speak of the expected number.
     return {

@@ -98,7 +98,7 @@ const room = unlimitedRoom({ comfortable: comfortableTokens(model, checkpoint.co
 async function step(): Promise<void> {
   const number = optimiser.step + 1;
   const gradient: StepGradient = plan.private
-    ? await computePrivateGradient(setup, mechanism, model, executable, feeds, number, undefined, room)
+    ? await computePrivateGradient({ setup, mechanism, model, executable, feeds, room }, number)
     : await computeGradient(setup, model, executable, feeds, [indices], number, room);
   const scale = plan.private ? 1 : clipFactor(gradient.norm, setup.settings.maxGradNorm);
   stepAdamW(optimiser, trained, gradient.gradients, setup.settings.learningRate, defaultAdamW, scale);

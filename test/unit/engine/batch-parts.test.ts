@@ -187,7 +187,7 @@ describe('a step in parts is the step', () => {
     const executable = await onnxBackend.compile(privateOutputs(model, 'flat'), weights, setup.device);
     try {
       const step = (room: Room) =>
-        computePrivateGradient(setup, noiselessMechanism, model, executable, feeds, 1, 0.5, room);
+        computePrivateGradient({ setup, mechanism: noiselessMechanism, model, executable, feeds, room }, 1, 0.5);
       const [whole, inParts] = [await step(unlimitedRoom()), await step(narrow(30))];
       expectSame(whole, inParts);
       expect(inParts.record.gradientNorm).toBeCloseTo(whole.record.gradientNorm, 5);

@@ -126,7 +126,7 @@ async function ownGradients(): Promise<readonly (readonly number[])[]> {
     const own: (readonly number[])[] = [];
     for (let canary = 0; canary < CANARIES; canary++) {
       const alone: PrivateMechanism = { ...mechanism, draw: () => Uint32Array.of(canary) };
-      const { gradients } = await computePrivateGradient(setup, alone, model, executable, feeds, 1);
+      const { gradients } = await computePrivateGradient({ setup, mechanism: alone, model, executable, feeds }, 1);
       const embeddings = [...gradients].find(([name]) => isWordEmbeddings(name))?.[1] ?? [];
       own.push(rowOf(canary, embeddings));
     }

@@ -112,7 +112,7 @@ async function privateStep(
   const outputs = privateOutputs(model, mechanism.clipping);
   const executable = await onnxBackend.compile(outputs, weights, setup.device);
   try {
-    return await computePrivateGradient(setup, mechanism, model, executable, trainedFeeds(model, values), 1);
+    return await computePrivateGradient({ setup, mechanism, model, executable, feeds: trainedFeeds(model, values) }, 1);
   } finally {
     await executable.dispose();
   }

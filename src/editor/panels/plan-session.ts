@@ -1,4 +1,5 @@
 import { messageOf, UserError } from '../../base/errors.ts';
+import { oneAtATime } from '../../base/one-at-a-time.ts';
 import type { Phase } from '../../privacy/mechanism.ts';
 import type { BudgetStatement } from '../../runs/budget-statement.ts';
 import type { PlanInputs, Size } from '../../webviews/plan/messages.ts';
@@ -6,7 +7,6 @@ import { planPanelMessage, type HostMessage } from '../../webviews/protocol.ts';
 import { t } from '../core/l10n.ts';
 import type { Operations, PlannedPrivacy, PlanRequest } from '../worker/operations.ts';
 import { shareFeed } from './feed-sender.ts';
-import { oneAtATime } from './one-at-a-time.ts';
 import { pageListener } from './page-listener.ts';
 
 /** The host's side of the privacy planner, without the editor: it asks the worker point by point, so that others get their turn between. */

@@ -1,11 +1,11 @@
 import { messageOf } from '../../base/errors.ts';
+import { oneAtATime } from '../../base/one-at-a-time.ts';
 import type { PrivacyAudit } from '../../runs/audit.ts';
 import type { RunPrivacy } from '../../runs/run-privacy.ts';
 import type { Store } from '../../store/store.ts';
 import { runPanelMessage, type HostMessage, type Question, type RunCommand } from '../../webviews/protocol.ts';
 import { deedOf } from '../core/titles.ts';
 import { shareFeed } from './feed-sender.ts';
-import { oneAtATime } from './one-at-a-time.ts';
 import { pageListener } from './page-listener.ts';
 import type { LocalCurve } from '../worker/operations.ts';
 import { artifactsOf, runValues, type RunFile } from './run-values.ts';

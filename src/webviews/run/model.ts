@@ -1,4 +1,5 @@
 import type * as z from 'zod/mini';
+import { oneAtATime } from '../../base/one-at-a-time.ts';
 import type { Question } from '../protocol.ts';
 import { isSmoothed } from './charts.ts';
 import { append, curveOf, isOverfull, pointBudget, type CurveData } from './curve-data.ts';
@@ -60,26 +61,10 @@ function parsed<T>(schema: z.ZodMiniType<T>, value: unknown): T | undefined {
   return result.success ? result.data : undefined;
 }
 
-/** Calls `work` once more after it has ended if it was wanted meanwhile, never twice at the same time. */
-function oneAtATime(work: () => Promise<void>, onProblem: (problem: unknown) => void): () => void {
-  let busy = false;
-  let wanted = false;
-  const run = (): void => {
-    if (busy) {
-      wanted = true;
-      return;
-    }
-    busy = true;
-    work()
-      .catch(onProblem)
-      .finally(() => {
-        busy = false;
-        if (!wanted) return;
-        wanted = false;
-        run();
-      });
-  };
-  return run;
+/** What loads something, for callers who don't wait for it. */
+function loader(load: () => Promise<void>, onProblem: (problem: unknown) => void): () => void {
+  const loadAgain = oneAtATime(() => load().catch(onProblem));
+  return () => void loadAgain();
 }
 
 /** The model of a run without anything. */
@@ -108,7 +93,7 @@ export function makeRunModel({ ask, onChange, onProblem, smoothing: first = 0 }:
     return curveAnswer.parse(await ask(question));
   }
 
-  const loadCurves = oneAtATime(async () => {
+  const loadCurves = loader(async () => {
     const wanted = names();
     if (wanted === undefined) return;
     const weight = smoothing;
@@ -153,7 +138,7 @@ export function makeRunModel({ ask, onChange, onProblem, smoothing: first = 0 }:
     else onChange();
   }, onProblem);
 
-  const loadLog = oneAtATime(async () => {
+  const loadLog = loader(async () => {
     const last = log.at(-1);
     const lines = logAnswer.parse(
       await ask({

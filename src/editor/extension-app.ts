@@ -229,10 +229,9 @@ export function startApp(context: vscode.ExtensionContext): ExtensionApp {
   keep(
     vscode.workspace.onDidGrantWorkspaceTrust(() => {
       // Their databases may now lie in the folders themselves.
-      const before = [...folders.values()];
+      const ended = [...folders.values()].map((folder) => folder.dispose());
       folders.clear();
-      void syncFolders()
-        .then(() => Promise.all(before.map((folder) => folder.dispose())))
+      void Promise.all([syncFolders(), ...ended])
         .then(() => notify.adopted())
         .catch(report);
     }),

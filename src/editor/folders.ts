@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as vscode from 'vscode';
@@ -59,12 +60,13 @@ export function watchedFolder(
   const path = uri.fsPath;
   const runsPath = join(path, '.peft', 'runs');
   let isKnown = false;
+  const watcher = randomUUID();
   const supervisor = supervision();
 
   async function look(): Promise<Look> {
     // A folder without runs costs no thread.
     isKnown ||= await isThere(runsPath);
-    return isKnown ? worker.ask('look', path) : nothingThere;
+    return isKnown ? worker.ask('look', { folder: path, watcher }) : nothingThere;
   }
 
   async function open(): Promise<Store> {

@@ -1,3 +1,4 @@
+import { oneAtATime } from '../../base/one-at-a-time.ts';
 import type { RunState } from '../../runs/events.ts';
 import type { RunSummary } from '../../store/queries.ts';
 import { withStatus } from '../../store/run-text.ts';
@@ -62,6 +63,14 @@ export interface FolderWatch {
   dispose(): Promise<void>;
 }
 
+/** Runs that a look says something about. */
+interface Concerned {
+  /** Their files may have something new. */
+  readonly written: readonly string[];
+  /** Their processes tell another state than at the last look. */
+  readonly restated: readonly string[];
+}
+
 /** So many rows are copied from thread to thread at once: more would make the host's thread wait. */
 const rowsTogether = 500;
 
@@ -86,12 +95,10 @@ export function watchFolder(options: WatchOptions): FolderWatch {
   let queue = idleQueue;
   let store: Store | undefined;
   let lastEverything = -Infinity;
-  let lastClaimed: readonly string[] = [];
   let wantsEverything = false;
   let disposed = false;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let current: Promise<void> | undefined;
-  let again = false;
   let lastProblem = '';
   let markReady: () => void = () => undefined;
   const ready = new Promise<void>((resolve) => (markReady = resolve));
@@ -148,65 +155,64 @@ export function watchFolder(options: WatchOptions): FolderWatch {
     if (transitions.length > 0) options.onTransitions(transitions);
   }
 
-  /** Runs whose processes told something else than at the last look. */
-  function restated(before: ReadonlyMap<string, ClaimedLook>): readonly string[] {
-    const ids = new Set([...before.keys(), ...statuses.keys()]);
-    return [...ids].filter((id) => before.get(id)?.state !== statuses.get(id)?.state);
+  /** Takes in what a look tells of the queue and of processes; whose rows that concerns is for {@link readRuns}. */
+  function takeLook(look: Look): Concerned {
+    const [statusesBefore, waitingBefore] = [statuses, queue.waiting];
+    statuses = new Map(look.claimed.map((claimed) => [claimed.id, claimed]));
+    queue = { claimed: look.claimed, waiting: look.waiting ?? waitingBefore, supervised: look.supervised };
+    const claimed = [...new Set([...statusesBefore.keys(), ...statuses.keys()])];
+    const moved = differing(waitingBefore, queue.waiting);
+    return {
+      written: [...new Set([...claimed, ...moved, ...look.appeared, ...look.gone])],
+      restated: claimed.filter((id) => statusesBefore.get(id)?.state !== statuses.get(id)?.state),
+    };
+  }
+
+  function forgetRuns(): void {
+    if (runs.size === 0) return;
+    runs.clear();
+    options.onChange({ changed: [], removed: [], everything: true });
+  }
+
+  async function readFirst(): Promise<void> {
+    store = await options.openStore();
+    await showKnown(store);
+    await store.ingest();
+    lastEverything = Date.now();
+    await loadEverything(store);
+  }
+
+  async function readRuns(opened: Store, { written, restated }: Concerned): Promise<void> {
+    const all = wantsEverything || Date.now() - lastEverything > timing.everythingMs;
+    wantsEverything = false;
+    if (all) lastEverything = Date.now();
+    if (!all && written.length === 0) return;
+    const report = await opened.ingest(all ? undefined : written);
+    await loadSome(opened, [...new Set([...report.changed, ...restated])], report.removed);
   }
 
   async function lookOnce(): Promise<void> {
     const look = await options.look();
-    const before = statuses;
-    const waitedBefore = queue.waiting;
-    statuses = new Map(look.claimed.map((claimed) => [claimed.id, claimed]));
-    queue = {
-      claimed: look.claimed,
-      waiting: look.waiting ?? queue.waiting,
-      supervised: look.supervised,
-    };
-    if (!look.exists) {
-      if (runs.size > 0) {
-        runs.clear();
-        options.onChange({ changed: [], removed: [], everything: true });
-      }
-    } else if (store === undefined) {
-      store = await options.openStore();
-      await showKnown(store);
-      await store.ingest();
-      lastEverything = Date.now();
-      await loadEverything(store);
-    } else {
-      const all = wantsEverything || Date.now() - lastEverything > timing.everythingMs;
-      wantsEverything = false;
-      if (all) lastEverything = Date.now();
-      const claimed = look.claimed.map(({ id }) => id);
-      const moved = look.waiting === undefined ? [] : differing(waitedBefore, look.waiting);
-      const ids = new Set([...claimed, ...lastClaimed, ...moved, ...look.appeared, ...look.gone]);
-      lastClaimed = claimed;
-      if (all || ids.size > 0) {
-        const report = await store.ingest(all ? undefined : [...ids]);
-        await loadSome(store, [...new Set([...report.changed, ...restated(before)])], report.removed);
-      }
-    }
+    const concerned = takeLook(look);
+    if (!look.exists) forgetRuns();
+    else if (store === undefined) await readFirst();
+    else await readRuns(store, concerned);
     options.onLook(queue);
     lastProblem = '';
   }
 
-  const isWantedAgain = (): boolean => again && !disposed;
-
   async function round(): Promise<void> {
-    do {
-      again = false;
-      try {
-        await lookOnce();
-      } catch (problem) {
-        // Every round meets it anew; once is enough to know.
-        const text = String(problem);
-        if (text !== lastProblem && !disposed) options.onProblem(problem);
-        lastProblem = text;
-      }
-    } while (isWantedAgain());
+    clearTimeout(timer);
+    try {
+      await lookOnce();
+    } catch (problem) {
+      // Every round meets it anew; once is enough to know.
+      const text = String(problem);
+      if (text !== lastProblem && !disposed) options.onProblem(problem);
+      lastProblem = text;
+    }
     markReady();
+    schedule();
   }
 
   function schedule(): void {
@@ -215,14 +221,11 @@ export function watchFolder(options: WatchOptions): FolderWatch {
     timer = setTimeout(() => void run(), busy ? timing.busyMs : timing.idleMs);
   }
 
-  /** One round at a time; who asks during one gets another after it. */
+  const lookAgain = oneAtATime(round, () => disposed);
+
   function run(): Promise<void> {
     clearTimeout(timer);
-    if (current !== undefined) again = true;
-    current ??= round().finally(() => {
-      current = undefined;
-      schedule();
-    });
+    current = lookAgain();
     return current;
   }
 

@@ -236,7 +236,8 @@ export interface Operations {
     In<{ readonly trusted: boolean }>,
     DatabaseLocation & { readonly runsFolder: string; readonly exists: boolean }
   >;
-  readonly look: Operation<string, Look>;
+  /** Tells a watcher, whose name is its own alone, what changed since it looked last; all there is where another looked since. */
+  readonly look: Operation<In<{ readonly watcher: string }>, Look>;
   /** Answers whether one was started: where one lives there is nothing to do. */
   readonly supervise: Operation<In<ProgramSettings & { readonly startsQueued: boolean }>, boolean>;
   readonly endSupervisor: Operation<string, boolean>;

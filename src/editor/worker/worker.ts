@@ -79,18 +79,21 @@ type Answer<N extends OperationName> = (
   input: Operations[N]['input'],
 ) => Operations[N]['output'] | Promise<Operations[N]['output']>;
 
-/** What the last look at a folder saw. */
+/** What the last look at a folder saw, and who it was told. */
 interface Seen {
+  readonly watcher: string;
   readonly ids: ReadonlySet<string>;
   readonly waiting: string;
 }
 
 const seen = new Map<string, Seen>();
 
-function look(folder: string): Look {
+function look({ folder, watcher }: Operations['look']['input']): Look {
   const workspace = workspaceAt(folder);
+  const last = seen.get(folder);
+  // What another was told is news to this one.
+  const before = last?.watcher === watcher ? last : undefined;
   if (!existsSync(workspace.runs)) {
-    const before = seen.get(folder);
     seen.delete(folder);
     return {
       exists: false,
@@ -101,7 +104,6 @@ function look(folder: string): Look {
       supervised: false,
     };
   }
-  const before = seen.get(folder);
   // In this order: a run is there before the queue hears of it. One that was deleted by hand may be queued for a while yet.
   const queued = readQueue(workspace);
   const ids = new Set(listRuns(workspace));
@@ -121,7 +123,7 @@ function look(folder: string): Look {
     });
   const waiting = entries.filter((entry) => !entry.claimed).map(({ run: id, device }) => ({ id, device }));
   const waitingText = JSON.stringify(waiting);
-  seen.set(folder, { ids, waiting: waitingText });
+  seen.set(folder, { watcher, ids, waiting: waitingText });
   return {
     exists: true,
     claimed,

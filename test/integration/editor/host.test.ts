@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
@@ -51,8 +52,9 @@ function watched({ workspace, worker }: Bench) {
   const transitions: Transition[] = [];
   const problems: unknown[] = [];
   const { folder } = workspace;
+  const watcher = randomUUID();
   const watch = watchFolder({
-    look: () => worker.ask('look', folder),
+    look: () => worker.ask('look', { folder, watcher }),
     openStore: async () => {
       const { path, journalMode, runsFolder } = await worker.ask('locate', { folder, trusted: true });
       return openStore({ path, journalMode, runsFolder });
@@ -167,6 +169,22 @@ test('a run that is killed is shown as interrupted at once, resumed, and a waiti
   expect([...watch.runs.keys()]).toEqual([second]);
 });
 
+test('what waits is there for the next watcher of a folder too: a window gets another when the folder is trusted', async () => {
+  const own = await bench();
+  const { workspace, worker } = own;
+  const { folder } = workspace;
+  const [id = ''] = await worker.ask('submit', { folder, file: join(folder, workspace.configure('waiting')) });
+  const first = watched(own);
+  await first.watch.ready;
+  await first.watch.dispose();
+  const { watch, problems } = watched(own);
+  await watch.ready;
+  expect(watch.queue().waiting).toEqual([{ id, device: 'cpu' }]);
+  expect(watch.runs.get(id)?.state).toBe('queued');
+  expect(supervision().isPaused(watch.queue())).toBe(true);
+  expect(problems).toEqual([]);
+});
+
 test('a run that the machine was restarted under is interrupted, and goes on when it is resumed', async () => {
   const own = await bench();
   const { workspace, worker } = own;
@@ -239,13 +257,17 @@ test('what the user has to mend comes back as such, with its place', async () =>
     .replace('\n}', ',\n  "matrix": { "method.rank": [1, 2], "training.seed": [0, 1, 2] }\n}');
   expect((await worker.ask('inspect', { file, text: sweep })).runs).toBe(6);
   expect(await worker.ask('submit', { folder, file, text: sweep, onlyFirst: true })).toHaveLength(1);
-  const seen = await worker.ask('look', folder);
+  const look = (watcher = 'one') => worker.ask('look', { folder, watcher });
+  const seen = await look();
   expect(seen).toMatchObject({ exists: true, claimed: [], supervised: false });
   expect(seen.waiting).toHaveLength(1);
   // Without a change nothing is sent again.
-  expect(await worker.ask('look', folder)).toMatchObject({ waiting: undefined, appeared: [], gone: [] });
+  expect(await look()).toMatchObject({ waiting: undefined, appeared: [], gone: [] });
+  // To another watcher it is news, and so it is to the first one then.
+  expect(await look('two')).toEqual(seen);
+  expect(await look()).toEqual(seen);
   rmSync(join(folder, '.peft'), { recursive: true });
-  expect(await worker.ask('look', folder)).toMatchObject({ exists: false, gone: seen.appeared });
+  expect(await look()).toMatchObject({ exists: false, gone: seen.appeared });
 });
 
 test('the CUDA provider is asked for in a process of its own: it is there, or this platform has none', async () => {

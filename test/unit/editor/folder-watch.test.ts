@@ -5,6 +5,7 @@ import {
   type Transition,
   type WatchChange,
 } from '../../../src/editor/core/folder-watch.ts';
+import type { ClaimedLook } from '../../../src/editor/worker/operations.ts';
 import { openStore, type Store } from '../../../src/store/store.ts';
 import { configuration, line, makeWorkspace, segmentOf, started, step, type Workspace } from '../store/workspace.ts';
 import { until } from '../../support/until.ts';
@@ -88,6 +89,51 @@ test('a window shows at once what the database has, then what the files have, an
     expect(watch.runs.get(newest)?.state).toBe('stopped');
     expect(changes).toHaveLength(2);
     expect(transitions).toEqual([]);
+  } finally {
+    await watch.dispose();
+  }
+});
+
+test('a run that ends between the first look and the second is read to its end', async () => {
+  const id = idOf(1);
+  makeRun(id);
+  const claimed: ClaimedLook = {
+    id,
+    device: 'cpu',
+    state: 'running',
+    reason: undefined,
+    stopAsked: false,
+    alive: true,
+  };
+  let isFirst = true;
+  const watch = watchFolder({
+    look: () => {
+      const own = isFirst ? [claimed] : [];
+      isFirst = false;
+      return Promise.resolve({
+        exists: true,
+        claimed: own,
+        waiting: undefined,
+        appeared: [],
+        gone: [],
+        supervised: true,
+      });
+    },
+    openStore: open,
+    onChange: () => undefined,
+    onTransitions: () => undefined,
+    onLook: () => undefined,
+    onProblem: (problem) => {
+      throw problem;
+    },
+    timing: { busyMs: 1e9, idleMs: 1e9 },
+  });
+  try {
+    await watch.ready;
+    expect(watch.runs.get(id)?.state).toBe('running');
+    makeRun(id, { type: 'stopped', step: 1 });
+    await watch.refresh();
+    expect(watch.runs.get(id)?.state).toBe('stopped');
   } finally {
     await watch.dispose();
   }

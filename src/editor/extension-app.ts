@@ -10,9 +10,9 @@ import {
 } from './app.ts';
 import { runActions } from './actions.ts';
 import { registerCommands } from './commands.ts';
-import { batch } from './core/batch.ts';
 import { t, useTranslator } from './core/l10n.ts';
-import type { Transition, WatchChange } from './core/folder-watch.ts';
+import type { Transition } from './core/folder-watch.ts';
+import { runChanges } from './core/run-changes.ts';
 import { watchedFolder, type FolderEvents, type WatchedFolder } from './folders.ts';
 import { ContextKey, Setting } from './ids.ts';
 import { registerLanguage } from './language.ts';
@@ -43,34 +43,6 @@ export interface ExtensionApp extends App {
 /** Events of changed runs are handed on at most this often. */
 const changeEveryMs = 500;
 
-/** What of a folder changed since the last event. */
-interface Pending {
-  readonly changed: Set<string>;
-  readonly removed: Set<string>;
-  everything: boolean;
-}
-
-type PendingByFolder = Map<WatchedFolder, Pending>;
-
-function merge(
-  waiting: PendingByFolder | undefined,
-  { folder, change }: { readonly folder: WatchedFolder; readonly change: WatchChange },
-): PendingByFolder {
-  const all: PendingByFolder = waiting ?? new Map<WatchedFolder, Pending>();
-  const pending = all.get(folder) ?? { changed: new Set(), removed: new Set(), everything: false };
-  all.set(folder, pending);
-  pending.everything ||= change.everything;
-  for (const { id } of change.changed) {
-    pending.changed.add(id);
-    pending.removed.delete(id);
-  }
-  for (const id of change.removed) {
-    pending.removed.add(id);
-    pending.changed.delete(id);
-  }
-  return all;
-}
-
 function hasSqlite(): boolean {
   // The types promise the module; a Node without it answers undefined.
   return (process.getBuiltinModule('node:sqlite') as unknown) !== undefined;
@@ -97,17 +69,28 @@ export function startApp(context: vscode.ExtensionContext): ExtensionApp {
   let markReady: () => void = () => undefined;
   const ready = new Promise<void>((resolve) => (markReady = resolve));
 
-  const changes = batch(changeEveryMs, merge, (all) => {
-    let hasRuns = false;
-    for (const { runs } of folders.values()) hasRuns ||= runs.size > 0;
-    setContext(ContextKey.hasRuns, hasRuns);
-    for (const [folder, { changed, removed, everything }] of all)
-      runsChanged.fire(
-        everything
-          ? { folder, changed: [], removed: [], everything }
-          : { folder, changed: [...changed], removed: [...removed], everything },
-      );
+  const changes = runChanges<WatchedFolder>({
+    everyMs: changeEveryMs,
+    isWatched: (folder) => folders.get(folder.key) === folder,
+    onChanges(all) {
+      tellHasRuns();
+      for (const change of all) runsChanged.fire(change);
+    },
   });
+
+  function tellHasRuns(): void {
+    setContext(
+      ContextKey.hasRuns,
+      [...folders.values()].some(({ runs }) => runs.size > 0),
+    );
+  }
+
+  function tellPaused(): void {
+    setContext(
+      ContextKey.queuePaused,
+      [...folders.values()].some((folder) => folder.isPaused()),
+    );
+  }
 
   const app: ExtensionApp = {
     context,
@@ -156,17 +139,14 @@ export function startApp(context: vscode.ExtensionContext): ExtensionApp {
   }
 
   const events: FolderEvents = {
-    onChange: (folder, change) => changes.add({ folder, change }),
+    onChange: (folder, change) => changes.add(folder, change),
     onTransitions: (folder, transitions) => {
       notify.ended(folder, transitions);
       prune(folder, transitions);
     },
     onLook: (folder) => {
       looked.fire(folder);
-      setContext(
-        ContextKey.queuePaused,
-        [...folders.values()].some((each) => each.isPaused()),
-      );
+      tellPaused();
     },
     onProblem: (problem) => void report(problem),
   };
@@ -185,6 +165,9 @@ export function startApp(context: vscode.ExtensionContext): ExtensionApp {
     foldersChanged.fire();
     await Promise.all(gone.map((folder) => folder.dispose()));
     await Promise.all([...folders.values()].map(({ watch }) => watch.ready));
+    // Those that left may have been the only ones with runs, or with a queue; they tell no change of that.
+    tellHasRuns();
+    tellPaused();
   }
 
   async function begin(): Promise<void> {

@@ -60,6 +60,7 @@ export interface FolderWatch {
   queue(): QueueState;
   /** Looks at once; settles when what is there now has been taken in. */
   refresh(options?: { readonly everything?: boolean }): Promise<void>;
+  /** Ends it; from then on nothing is told. */
   dispose(): Promise<void>;
 }
 
@@ -103,6 +104,17 @@ export function watchFolder(options: WatchOptions): FolderWatch {
   let markReady: () => void = () => undefined;
   const ready = new Promise<void>((resolve) => (markReady = resolve));
 
+  /** To who has disposed of the watch nothing is told, though a look may still be under way. */
+  const unlessDisposed =
+    <T>(tellOf: (told: T) => void) =>
+    (told: T): void => {
+      if (!disposed) tellOf(told);
+    };
+  const onChange = unlessDisposed(options.onChange);
+  const onTransitions = unlessDisposed(options.onTransitions);
+  const onLook = unlessDisposed(options.onLook);
+  const onProblem = unlessDisposed(options.onProblem);
+
   function present<R extends RunSummary>(run: R): R {
     const status = statuses.get(run.id);
     return status === undefined ? run : withStatus(run, { state: status.state, ...reasonOf(status) });
@@ -120,7 +132,7 @@ export function watchFolder(options: WatchOptions): FolderWatch {
   async function showKnown(opened: Store): Promise<void> {
     const { runs: known } = await opened.list(newestFirst);
     for (const run of known) runs.set(run.id, present(run));
-    if (known.length > 0) options.onChange({ changed: [], removed: [], everything: true });
+    if (known.length > 0) onChange({ changed: [], removed: [], everything: true });
   }
 
   async function loadEverything(opened: Store): Promise<void> {
@@ -134,7 +146,7 @@ export function watchFolder(options: WatchOptions): FolderWatch {
       if (page.runs.length < rowsTogether) break;
     }
     for (const id of [...runs.keys()]) if (!present_.has(id)) runs.delete(id);
-    options.onChange({ changed: [], removed: [], everything: true });
+    onChange({ changed: [], removed: [], everything: true });
   }
 
   async function loadSome(opened: Store, ids: readonly string[], removed: readonly string[]): Promise<void> {
@@ -151,8 +163,8 @@ export function watchFolder(options: WatchOptions): FolderWatch {
     // A run that is marked as deleted is listed no more, whether or not its folder is there.
     const listed = new Set(changed.map(({ id }) => id));
     const gone = [...removed, ...ids.filter((id) => !listed.has(id))].filter((id) => runs.delete(id));
-    if (changed.length > 0 || gone.length > 0) options.onChange({ changed, removed: gone, everything: false });
-    if (transitions.length > 0) options.onTransitions(transitions);
+    if (changed.length > 0 || gone.length > 0) onChange({ changed, removed: gone, everything: false });
+    if (transitions.length > 0) onTransitions(transitions);
   }
 
   /** Takes in what a look tells of the queue and of processes; whose rows that concerns is for {@link readRuns}. */
@@ -171,7 +183,7 @@ export function watchFolder(options: WatchOptions): FolderWatch {
   function forgetRuns(): void {
     if (runs.size === 0) return;
     runs.clear();
-    options.onChange({ changed: [], removed: [], everything: true });
+    onChange({ changed: [], removed: [], everything: true });
   }
 
   async function readFirst(): Promise<void> {
@@ -193,11 +205,12 @@ export function watchFolder(options: WatchOptions): FolderWatch {
 
   async function lookOnce(): Promise<void> {
     const look = await options.look();
+    if (disposed) return;
     const concerned = takeLook(look);
     if (!look.exists) forgetRuns();
     else if (store === undefined) await readFirst();
     else await readRuns(store, concerned);
-    options.onLook(queue);
+    onLook(queue);
     lastProblem = '';
   }
 
@@ -208,7 +221,7 @@ export function watchFolder(options: WatchOptions): FolderWatch {
     } catch (problem) {
       // Every round meets it anew; once is enough to know.
       const text = String(problem);
-      if (text !== lastProblem && !disposed) options.onProblem(problem);
+      if (text !== lastProblem) onProblem(problem);
       lastProblem = text;
     }
     markReady();

@@ -138,3 +138,24 @@ test('a run that ends between the first look and the second is read to its end',
     await watch.dispose();
   }
 });
+
+test('after it was disposed of a watch tells nothing, though its look comes back', async () => {
+  makeRun(idOf(1));
+  let answer: () => void = () => undefined;
+  const told: string[] = [];
+  const watch = watchFolder({
+    look: async () => {
+      await new Promise<void>((resolve) => (answer = resolve));
+      return { exists: true, claimed: [], waiting: [], appeared: [], gone: [], supervised: false };
+    },
+    openStore: open,
+    onChange: () => told.push('change'),
+    onTransitions: () => told.push('transitions'),
+    onLook: () => told.push('look'),
+    onProblem: () => told.push('problem'),
+  });
+  const disposed = watch.dispose();
+  answer();
+  await disposed;
+  expect(told).toEqual([]);
+});

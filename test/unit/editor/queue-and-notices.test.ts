@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { batch } from '../../../src/editor/core/batch.ts';
-import { idleQueue, type Transition } from '../../../src/editor/core/folder-watch.ts';
+import { idleQueue, type Transition, type WatchChange } from '../../../src/editor/core/folder-watch.ts';
 import { noticesOf } from '../../../src/editor/core/notices.ts';
 import { queueNodes, shownTree, type QueueFolder, type QueueNode } from '../../../src/editor/core/queue-tree.ts';
+import { runChanges, type ChangedRuns } from '../../../src/editor/core/run-changes.ts';
 import { supervision } from '../../../src/editor/core/supervision.ts';
 import { refsOf, selectionOf } from '../../../src/editor/core/targets.ts';
 import type { RunState } from '../../../src/runs/events.ts';
@@ -38,6 +39,36 @@ describe('changes that come in quick succession', () => {
     changes.dispose();
     vi.advanceTimersByTime(2000);
     expect(handed.at(-1)?.all).toEqual([99]);
+  });
+
+  it('are told of folders that are watched by then, and of no others', () => {
+    const change = (changed: readonly string[], removed: readonly string[] = [], everything = false): WatchChange => ({
+      changed: changed.map((id) => aRun(id)),
+      removed,
+      everything,
+    });
+    const watched = new Set(['a', 'b']);
+    const told: (readonly ChangedRuns<string>[])[] = [];
+    const changes = runChanges<string>({
+      everyMs: 500,
+      isWatched: (folder) => watched.has(folder),
+      onChanges: (all) => told.push(all),
+    });
+    changes.add('a', change(['1', '2']));
+    changes.add('b', change(['3']));
+    changes.add('a', change(['3'], ['2']));
+    watched.delete('b');
+    vi.advanceTimersByTime(1);
+    expect(told).toEqual([[{ folder: 'a', changed: ['1', '3'], removed: ['2'], everything: false }]]);
+    changes.add('a', change(['1']));
+    changes.add('a', change([], [], true));
+    vi.advanceTimersByTime(500);
+    expect(told[1]).toEqual([{ folder: 'a', changed: [], removed: [], everything: true }]);
+    changes.add('a', change(['1']));
+    watched.delete('a');
+    vi.advanceTimersByTime(5000);
+    expect(told).toHaveLength(2);
+    changes.dispose();
   });
 });
 

@@ -113,7 +113,18 @@ const planned = z.strictObject({ type: z.literal('plan'), inputs: planInputs });
 const copyPlan = z.strictObject({ type: z.literal('copyPlan') });
 const openPlan = z.strictObject({ type: z.literal('openPlan') });
 
-export const planPanelMessage = z.discriminatedUnion('type', [ready, pull, problem, planned, copyPlan, openPlan]);
+/** What the planner was opened with while it was open is shown, and kept by the page. */
+const tookAsked = z.strictObject({ type: z.literal('tookAsked'), count: revision });
+
+export const planPanelMessage = z.discriminatedUnion('type', [
+  ready,
+  pull,
+  problem,
+  planned,
+  copyPlan,
+  openPlan,
+  tookAsked,
+]);
 
 export type PlanPanelMessage = z.infer<typeof planPanelMessage>;
 

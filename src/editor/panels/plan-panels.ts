@@ -1,6 +1,6 @@
 import { env, l10n, ViewColumn, window, workspace, type WebviewPanel } from 'vscode';
 import * as z from 'zod/mini';
-import { firstInputs, planInputs, type PlanInputs, type Size } from '../../webviews/plan/messages.ts';
+import { firstInputs, layout, type PlanInputs, type Size } from '../../webviews/plan/messages.ts';
 import type { App, BegunRun } from '../app.ts';
 import { keptState as keptAnswers, privacyMember, sizeOfTask } from '../core/plan-configuration.ts';
 import { PanelType } from '../ids.ts';
@@ -14,7 +14,8 @@ export interface PlanPanels {
   dispose(): void;
 }
 
-const keptState = z.object({ identity: z.object({ inputs: planInputs, begun: z.optional(z.unknown()) }) });
+/** The page keeps the answers with the inputs that complete them. */
+const keptState = z.object({ layout: z.pick(layout, { inputs: true, begun: true }) });
 
 interface Entry {
   readonly panel: WebviewPanel;
@@ -114,7 +115,7 @@ export function makePlanPanels(app: App): PlanPanels {
       async deserializeWebviewPanel(panel: WebviewPanel, state: unknown) {
         const kept = keptState.safeParse(state);
         if (entry !== undefined) panel.dispose();
-        else if (kept.success) fill(panel, kept.data.identity.inputs, keptAnswers(kept.data.identity.begun));
+        else if (kept.success) fill(panel, kept.data.layout.inputs, keptAnswers(kept.data.layout.begun));
         else fill(panel, inputsFor({}), {});
       },
     }),
@@ -126,7 +127,7 @@ export function makePlanPanels(app: App): PlanPanels {
         entry.panel.reveal();
         if (begun.task === undefined) return;
         entry.begun = begun;
-        entry.session.open(inputsFor(begun));
+        entry.session.open(inputsFor(begun), begun);
         return;
       }
       const panel = window.createWebviewPanel(PanelType.privacyPlan, l10n.t('Privacy Plan'), ViewColumn.Active, {

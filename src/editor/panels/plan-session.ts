@@ -12,8 +12,11 @@ import { pageListener } from './page-listener.ts';
 /** The host's side of the privacy planner, without the editor: it asks the worker point by point, so that others get their turn between. */
 export interface PlanSession {
   readonly receive: (message: unknown) => void;
-  /** Plans something else than the page has. */
-  readonly open: (inputs: PlanInputs) => void;
+  /**
+   * Plans something else than the page has.
+   * @param begun plain data that the page is to keep with the inputs
+   */
+  readonly open: (inputs: PlanInputs, begun?: unknown) => void;
   /** Looks at sizes and data sets again. Calls while it looks are one more look. */
   readonly refresh: () => Promise<void>;
   readonly dispose: () => void;
@@ -234,12 +237,18 @@ export function makePlanSession(options: PlanSessionOptions): PlanSession {
           case 'openPlan':
             hand('open');
             return;
+          case 'tookAsked':
+            // A page that is made again would take them again, in place of what was typed since.
+            if (message.count !== asked) return;
+            feed.remove(['asked']);
+            feed.send();
+            return;
         }
       },
     }),
-    open(inputs) {
+    open(inputs, begun) {
       asked += 1;
-      set(['asked', { count: asked, inputs }]);
+      set(['asked', { count: asked, inputs, ...(begun === undefined ? {} : { begun }) }]);
     },
     refresh: oneAtATime(look, () => isOver),
     dispose() {

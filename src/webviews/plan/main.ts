@@ -1,7 +1,7 @@
 import { html, render } from 'lit';
 import { oncePerFrame } from '../frames.ts';
 import { connectHost, readPage } from '../host-api.ts';
-import { firstInputs, layout as layoutSchema, planInputs, type Layout } from './messages.ts';
+import { firstInputs, layout as layoutSchema, planInputs, type Asked, type Layout } from './messages.ts';
 import { makePlanModel } from './model.ts';
 import { PlanPanel, type PlanPanelProperties } from './plan-panel.ts';
 
@@ -14,16 +14,24 @@ const model = makePlanModel();
 const host = connectHost(page, () => {
   model.update(host.connection.values());
   const asked = model.takeAsked();
-  if (asked !== undefined) {
-    keep({ ...layout, inputs: asked });
-    const panel = document.querySelector('peft-plan-panel');
-    if (panel instanceof PlanPanel) panel.take(asked);
-  }
+  if (asked !== undefined) take(asked);
   schedule();
 });
 
+/** Plans what was asked, once: a page that is made again later goes on from what was kept. */
+function take({ count, inputs, begun }: Asked): void {
+  keep({ ...layout, inputs, begun });
+  const panel = document.querySelector('peft-plan-panel');
+  if (panel instanceof PlanPanel) panel.take(inputs);
+  host.post({ type: 'tookAsked', count });
+}
+
 const opened = planInputs.safeParse(identity['inputs']);
-const first: Layout = { inputs: opened.success ? opened.data : firstInputs, tables: [] };
+const first: Layout = {
+  inputs: opened.success ? opened.data : firstInputs,
+  begun: identity['begun'],
+  tables: [],
+};
 let layout = host.layout(layoutSchema, first);
 let planned = '';
 

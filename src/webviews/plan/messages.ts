@@ -40,6 +40,8 @@ export const firstInputs: PlanInputs = {
 /** How the page is arranged; kept over a restart. */
 export const layout = z.object({
   inputs: planInputs,
+  /** The host's own: the answers that the inputs complete, which have to be kept with them. */
+  begun: z.optional(z.unknown()),
   /** The charts that are shown as tables. */
   tables: z._default(z.array(z.enum(['noise', 'epochs'])), []),
 });
@@ -117,5 +119,7 @@ export const state = z.discriminatedUnion('kind', [
 
 export type State = z.infer<typeof state>;
 
-/** Under `asked`: inputs that somebody opened the planner with while it was open. */
-export const asked = z.object({ count: z.number(), inputs: planInputs });
+/** Under `asked`, until the page says that it took them: inputs that somebody opened the planner with while it was open. */
+export const asked = z.object({ count: z.number(), inputs: planInputs, begun: z.optional(z.unknown()) });
+
+export type Asked = z.infer<typeof asked>;

@@ -6,10 +6,10 @@ import {
   plan,
   sizes,
   state,
+  type Asked,
   type Curve,
   type DataSet,
   type Plan,
-  type PlanInputs,
   type Size,
   type State,
 } from './messages.ts';
@@ -22,8 +22,8 @@ export interface PlanModel {
   readonly noise: () => Curve;
   readonly epochs: () => Curve;
   readonly state: () => State | undefined;
-  /** Inputs that somebody opened the planner with since it was made, each once. */
-  readonly takeAsked: () => PlanInputs | undefined;
+  /** What somebody opened the planner with while it was open, each once. */
+  readonly takeAsked: () => Asked | undefined;
   readonly update: (values: ReadonlyMap<string, unknown>) => void;
 }
 
@@ -49,7 +49,7 @@ export function makePlanModel(): PlanModel {
       const found = at('asked', asked);
       if (found === undefined || found.count <= taken) return undefined;
       taken = found.count;
-      return found.inputs;
+      return found;
     },
     update(next) {
       values = next;

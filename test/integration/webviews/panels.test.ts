@@ -6,6 +6,7 @@ import type { Browser, Locator, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { comparisonReport } from '../../../src/analysis/html-report.ts';
 import type { CompareSession } from '../../../src/editor/panels/compare-session.ts';
+import type { PlanSession } from '../../../src/editor/panels/plan-session.ts';
 import type { RunSession } from '../../../src/editor/panels/run-session.ts';
 import { firstView } from '../../../src/webviews/compare/messages.ts';
 import { firstInputs } from '../../../src/webviews/plan/messages.ts';
@@ -235,14 +236,16 @@ describe.skipIf('missing' in chromium)('in a browser', () => {
 
   it('the planner answers what is typed, reads its curves by keyboard, and keeps nothing but its inputs', () => {
     const copied: unknown[] = [];
+    let session: PlanSession | undefined;
     return during(
       openPlanPanel({
         browser,
         script: pages.plan,
         inputs: { ...firstInputs, task: null, examples: 2000, batchSize: 200 },
+        onSession: (made) => (session = made),
         onCopy: (plan: unknown) => copied.push(plan),
       }),
-      async ({ page, kept }) => {
+      async ({ page, kept, asked }) => {
         const value = (name: string): Locator => page.locator('dl > div').filter({ hasText: name }).locator('dd.value');
         await page.getByText('Computing…').first().waitFor({ state: 'detached' });
         expect(await value('Sampling rate').textContent()).toBe('0.1');
@@ -268,6 +271,11 @@ describe.skipIf('missing' in chromium)('in a browser', () => {
         await eventually(() => copied).toMatchObject([{ privacy: { epsilon: 3, delta: 0.01 } }]);
         const inputs = { ...firstInputs, task: null, examples: 2000, batchSize: 100, delta: 0.01 };
         expect(await kept()).toMatchObject({ layout: { inputs, tables: ['noise'] } });
+        // What it is opened with meanwhile is shown and kept, with the answers that it completes.
+        session?.open({ ...inputs, batchSize: 50 }, { task: 'cola' });
+        await eventually(() => batch.inputValue()).toBe('50');
+        expect(await kept()).toMatchObject({ layout: { inputs: { batchSize: 50 }, begun: { task: 'cola' } } });
+        await eventually(() => asked).toContainEqual({ type: 'tookAsked', count: 1 });
       },
     );
   });

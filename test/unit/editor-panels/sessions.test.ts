@@ -515,6 +515,8 @@ describe('a planner', () => {
     readonly session: PlanSession;
     readonly model: PlanModel;
     readonly post: (message: unknown) => void;
+    /** The model of a page that is made again, as the editor does when it is shown after it was hidden. */
+    readonly pageAgain: () => PlanModel;
     readonly copied: FinishedPlan[];
     readonly problems: string[];
     readonly sketched: number[];
@@ -526,8 +528,7 @@ describe('a planner', () => {
     const copied: FinishedPlan[] = [];
     const problems: string[] = [];
     const sketched: number[] = [];
-    const model = makePlanModel();
-    const session = makePlanSession({
+    const session: PlanSession = makePlanSession({
       feed: 'one',
       sizes: () => Promise.resolve([{ id: 'task sst2', title: 'SST-2', examples: 67_349, from: 'task' }]),
       dataSets: () => Promise.resolve(dataSets),
@@ -537,17 +538,23 @@ describe('a planner', () => {
         sketched.push(phase?.noiseMultiplier ?? NaN);
         return privacyAnswers.sketchEpsilon(request);
       },
-      post: (message) => connection.receive(structuredClone(message)),
+      post: (message) => receive(structuredClone(message)),
       onCopy: (plan) => copied.push(plan),
       onOpen: () => undefined,
       onProblem: (problem) => problems.push(problem),
     });
-    const connection = makeConnection({
-      post: (message) => session.receive(structuredClone(message)),
-      onValues: () => model.update(connection.values()),
-    });
-    connection.start();
-    return { session, model, post: session.receive, copied, problems, sketched };
+    let receive: (message: unknown) => void = () => undefined;
+    function pageAgain(): PlanModel {
+      const made = makePlanModel();
+      const connection = makeConnection({
+        post: (message) => session.receive(structuredClone(message)),
+        onValues: () => made.update(connection.values()),
+      });
+      receive = connection.receive;
+      connection.start();
+      return made;
+    }
+    return { session, model: pageAgain(), post: session.receive, pageAgain, copied, problems, sketched };
   }
 
   it('finds the noise of a target, and draws what it costs', async () => {
@@ -632,10 +639,27 @@ describe('a planner', () => {
   it('is opened for something else while it is open, and refuses messages that are none', async () => {
     const { session, model, post, problems } = planBench();
     session.open(small);
-    await eventually(() => model.takeAsked()).toEqual(small);
+    await eventually(() => model.takeAsked()).toEqual({ count: 1, inputs: small });
     expect(model.takeAsked()).toBeUndefined();
     post({ type: 'plan', inputs: { ...small, epochs: -1 } });
     post({ type: 'copyPlan', path: '/etc/passwd' });
     expect(problems).toHaveLength(2);
+  });
+
+  it('asks a page that is made again nothing that the one before it took, and has it keep what belongs together', async () => {
+    const { session, model, post, pageAgain } = planBench();
+    const begun = { task: 'cola', method: 'slash' };
+    session.open(small, begun);
+    await eventually(() => model.takeAsked()).toEqual({ count: 1, inputs: small, begun });
+    // Nobody knows yet whether that page has kept it.
+    await eventually(() => pageAgain().takeAsked()).toEqual({ count: 1, inputs: small, begun });
+    session.open({ ...small, epochs: 9 });
+    post({ type: 'tookAsked', count: 1 });
+    await eventually(() => pageAgain().takeAsked()?.inputs.epochs).toBe(9);
+    post({ type: 'tookAsked', count: 2 });
+    post({ type: 'plan', inputs: small });
+    const later = pageAgain();
+    await eventually(() => later.plan()).toBeDefined();
+    expect(later.takeAsked()).toBeUndefined();
   });
 });

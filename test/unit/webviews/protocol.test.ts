@@ -103,6 +103,7 @@ const ofPlan = fc.oneof(
   pull,
   problem,
   fc.constantFrom({ type: 'copyPlan' }, { type: 'openPlan' }),
+  fc.record({ type: fc.constant('tookAsked'), count }, { noNullPrototype: true }),
   fc.record(
     {
       type: fc.constant('plan'),

@@ -23,7 +23,8 @@ import { configurationEnding, configurationPattern } from './ids.ts';
 import { editorAsk } from './multi-step.ts';
 import type { FinishedPlan } from './panels/plan-session.ts';
 import { isTrusted } from './report.ts';
-import { modelFolders, programSettings } from './settings.ts';
+import { providersOf } from './providers.ts';
+import { modelFolders } from './settings.ts';
 
 /** "Start Run", "Start Sweep" and "New Configuration File": the questions, and what is done with the answers. */
 
@@ -57,18 +58,6 @@ function noteOf({ runs }: FoundConfiguration): string {
   return runs === 1 ? '' : t('sweep of {0} runs', runs);
 }
 
-let knownProviders: Promise<readonly string[]> | undefined;
-
-function providers(app: ExtensionApp, folder: WatchedFolder | undefined): Promise<readonly string[]> {
-  const uri = folder?.uri;
-  if (folder === undefined || uri === undefined) return Promise.resolve([]);
-  knownProviders ??= app.worker
-    .ask('doctor', { folder: folder.path, ...programSettings(uri) })
-    .then((diagnosis) => diagnosis.providers);
-  knownProviders.catch(() => (knownProviders = undefined));
-  return knownProviders;
-}
-
 const dataFiles = '**/train.{tsv,csv,jsonl,parquet}';
 
 /** Folders with training data, those named like the task first. */
@@ -90,7 +79,6 @@ async function workspaceModels(): Promise<readonly string[]> {
 }
 
 async function factsOf(app: ExtensionApp, memory: StartMemory): Promise<StartFacts> {
-  const [first] = app.folders;
   return {
     folders: app.folders,
     memory,
@@ -119,8 +107,16 @@ async function factsOf(app: ExtensionApp, memory: StartMemory): Promise<StartFac
       return noiseMultiplier;
     },
     dataFolders,
-    providers: () => providers(app, first),
+    providers: async (key) => {
+      const folder = folderOf(app, key);
+      return folder === undefined ? [] : providersOf(app, folder);
+    },
   };
+}
+
+/** The folder that was chosen, where there was a choice. */
+function folderOf(app: ExtensionApp, key: string | undefined): WatchedFolder | undefined {
+  return (key === undefined ? undefined : app.folder(key)) ?? app.folders[0];
 }
 
 function memoryOf(app: ExtensionApp): StartMemory {
@@ -211,7 +207,7 @@ async function ask(app: ExtensionApp, initial: StartState, flow: string): Promis
 }
 
 async function finish(app: ExtensionApp, state: StartState): Promise<readonly RunRef[]> {
-  const folder = (state.folder === undefined ? undefined : app.folder(state.folder)) ?? app.folders[0];
+  const folder = folderOf(app, state.folder);
   if (folder === undefined) return [];
   const catalogue = await app.worker.ask('catalogue', undefined);
   if (state.finish === 'plan') {

@@ -82,7 +82,15 @@ test('in a folder that is not trusted runs are shown, nothing is started and not
   await editor.openFile('another.peft.json');
   await editor.page.locator('.codelens-decoration').getByText('Trust the workspace to start runs').waitFor();
   expect(await editor.page.locator('.codelens-decoration').getByText('Start', { exact: true }).count()).toBe(0);
+  // A configuration can be written; what can compute here is not tried out for it.
+  await editor.runCommand('PEFT: New Configuration File');
+  for (const answer of ['tiny-bert', 'CoLA', 'data']) await editor.pick(answer).click();
+  await editor.pick(/LoRA.*trained/).waitFor();
+  for (const answer of ['LoRA', '1 run', 'None']) await editor.pick(answer).click();
+  await editor.pick('cpu').waitFor();
   await delay(5000);
+  expect(await editor.pick('webgpu').count()).toBe(0);
+  await editor.page.keyboard.press('Escape');
   expect(filesBelow(workspace.folder)).toEqual(before);
 
   // Once it is trusted its database lies in it.

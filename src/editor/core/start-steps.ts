@@ -60,8 +60,8 @@ export interface StartFacts {
   readonly noise: (examples: number, epsilon: number) => Promise<number>;
   /** Folders of the workspace that hold training data, best first for the task. */
   readonly dataFolders: (task: string) => Promise<readonly string[]>;
-  /** What can compute here; asking takes a moment. */
-  readonly providers: () => Promise<readonly string[]>;
+  /** What can compute the runs of a folder, as far as that may be asked; it takes a moment. */
+  readonly providers: (folder: string | undefined) => Promise<readonly string[]>;
 }
 
 type Transition = (state: StartState) => StartState;
@@ -436,7 +436,7 @@ function deviceStep(facts: StartFacts): Step<StartState> {
     id: 'device',
     isNeeded: (state) => state.source?.kind === 'new' && state.device === undefined,
     question: () =>
-      pick(t('Device'), t('What computes'), async (_, show) => {
+      pick(t('Device'), t('What computes'), async ({ folder }, show) => {
         const active = { active: remembered({ device: facts.memory.device ?? 'auto' }) };
         const items = (here: readonly string[] | undefined): readonly Choice<Transition>[] =>
           facts.catalogue.providers
@@ -448,7 +448,7 @@ function deviceStep(facts: StartFacts): Step<StartState> {
               }),
             );
         show({ busy: true, items: items(undefined), ...active });
-        const here = await facts.providers();
+        const here = await facts.providers(folder);
         show({ busy: false, items: items(here), ...active });
       }),
   };

@@ -53,6 +53,7 @@ import { sweepSize } from '../../runs/sweep.ts';
 import { databaseLocation } from '../../store/location.ts';
 import { packError } from '../../store/operations.ts';
 import { cloneText } from '../core/clone.ts';
+import { keptAnswers } from '../core/kept-answers.ts';
 import { methodChoices, taskChoices, titles } from './catalogue.ts';
 import type {
   ClaimedLook,
@@ -173,7 +174,8 @@ async function commandLine(
 ): Promise<unknown> {
   const node = await chooseNode({ configured: nodePath });
   const env = programEnvironment(node, librarySearchPath(libraryFolders));
-  const options = { env, windowsHide: true, timeout, maxBuffer: 64 << 20 };
+  // Packages are looked for from the working folder upwards: as trainers of this folder do, not from where the editor was started.
+  const options = { cwd: folder, env, windowsHide: true, timeout, maxBuffer: 64 << 20 };
   try {
     const { stdout } = await execute(node.path, [setting.program, '--folder', folder, '--json', ...args], options);
     return JSON.parse(stdout) as unknown;
@@ -185,17 +187,8 @@ async function commandLine(
   }
 }
 
-const sizes = new Map<string, Promise<SizedModel>>();
-
-/** A model's sizes; kept, because every method of a list asks for them. */
-function sized(model: string): Promise<SizedModel> {
-  const known = sizes.get(model);
-  if (known !== undefined) return known;
-  const asked = sizesOf(model);
-  sizes.set(model, asked);
-  asked.catch(() => sizes.delete(model));
-  return asked;
-}
+/** The sizes of models; kept, because every method of a list asks for them. */
+const sizes = keptAnswers<SizedModel>();
 
 /** A run of a sweep as a run by itself. */
 function alone(run: NewRun): NewRun {
@@ -322,9 +315,9 @@ const answers: { readonly [N in OperationName]: Answer<N> } = {
     }));
   },
   count: async ({ model, method, labels }) => {
-    const sizes = await sized(model);
-    const { method: own, head, total } = countTrained(sizes, { method, options: methodOptions(method, {}), labels });
-    return { method: own, head, total, encoder: encoderSize(sizes) };
+    const sized = await sizes.of(model, () => sizesOf(model));
+    const { method: own, head, total } = countTrained(sized, { method, options: methodOptions(method, {}), labels });
+    return { method: own, head, total, encoder: encoderSize(sized) };
   },
   doctor: async ({ folder, ...settings }) => (await commandLine(settings, folder, ['doctor'])) as Diagnosis,
   installCuda: async ({ folder, ...settings }) =>

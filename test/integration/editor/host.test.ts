@@ -270,6 +270,29 @@ test('what the user has to mend comes back as such, with its place', async () =>
   expect(await look()).toMatchObject({ exists: false, gone: seen.appeared });
 });
 
+test('the environment is looked at from the folder on that is asked about, wherever the editor was started', async () => {
+  const { workspace, worker } = await bench();
+  const elsewhere = mkdtempSync(join(tmpdir(), 'peft-elsewhere-'));
+  const before = process.cwd();
+  process.chdir(elsewhere);
+  onTestFinished(() => {
+    process.chdir(before);
+    rmSync(elsewhere, { recursive: true, force: true });
+  });
+  for (const place of [elsewhere, workspace.folder]) {
+    const plant = join(place, 'node_modules', '@tensorflow', 'tfjs-node');
+    mkdirSync(plant, { recursive: true });
+    writeFileSync(join(plant, 'package.json'), JSON.stringify({ name: '@tensorflow/tfjs-node', version: '0.0.1' }));
+    writeFileSync(
+      join(plant, 'index.js'),
+      `require('node:fs').writeFileSync(${JSON.stringify(join(place, 'loaded'))}, '');\n`,
+    );
+  }
+  const { checks } = await worker.ask('doctor', { folder: workspace.folder, ...settings });
+  expect(checks.map(({ name }) => name)).toContain('TensorFlow.js');
+  expect([existsSync(join(elsewhere, 'loaded')), existsSync(join(workspace.folder, 'loaded'))]).toEqual([false, true]);
+});
+
 test('the CUDA provider is asked for in a process of its own: it is there, or this platform has none', async () => {
   const data = mkdtempSync(join(tmpdir(), 'peft-data-'));
   vi.stubEnv('PEFT_LAB_DATA', data);

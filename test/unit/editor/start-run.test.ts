@@ -275,6 +275,20 @@ describe('Start Run', () => {
     expect(without.find(({ title }) => title === 'Privacy')?.labels).toEqual(['None']);
   });
 
+  it('asks the folder of the run what can compute, and offers what computes anywhere where nothing may be asked', async () => {
+    const folders = ['a', 'b'].map((name) => ({ key: `file:///${name}`, name }));
+    const askedOf: unknown[] = [];
+    const providers = (folder: string | undefined): Promise<readonly string[]> => {
+      askedOf.push(folder);
+      return Promise.resolve([]);
+    };
+    const { ask, asked } = person(['b', ...whole.slice(1, 7)]);
+    const initial: StartState = { source: { kind: 'new' }, finish: 'open' };
+    await askSteps(startSteps(facts({}, { folders, providers })), initial, ask);
+    expect(asked.at(-1)).toMatchObject({ title: 'Device', labels: ['auto', 'cpu'] });
+    expect(askedOf).toEqual(['file:///b']);
+  });
+
   it('leads to the planner with what is answered, and remembers nothing that was not', async () => {
     const catalogue = { ...facts().catalogue, privacy: true };
     const { ask } = person([...whole.slice(0, 6), 'Plan…']);

@@ -2,6 +2,7 @@ import * as vscode from 'vscode';
 import { t } from './core/l10n.ts';
 import { withoutIcons } from './core/text.ts';
 import type { ExtensionApp } from './extension-app.ts';
+import { forgetProviders } from './providers.ts';
 import { isTrusted } from './report.ts';
 import { programSettings } from './settings.ts';
 import type { Diagnosis } from './worker/operations.ts';
@@ -26,6 +27,8 @@ export async function checkEnvironment(app: ExtensionApp): Promise<void> {
     { location: vscode.ProgressLocation.Notification, title: t('Checking the environment…'), cancellable: false },
     () => app.worker.ask('doctor', { folder: path, ...settings }),
   );
+  // Who asks has changed something, perhaps.
+  forgetProviders();
   app.log.info(`${t('Environment')}\n${report(diagnosis)}`);
   const copy: vscode.QuickInputButton = { iconPath: new vscode.ThemeIcon('copy'), tooltip: t('Copy') };
   const box = vscode.window.createQuickPick();

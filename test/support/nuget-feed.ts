@@ -41,8 +41,20 @@ export interface NugetFeed {
   readonly close: () => void;
 }
 
-/** A server of this machine that answers as a NuGet feed with one package; `hash` is what it says of it. */
-export async function serveNuget(name: string, version: string, content: Buffer, hash?: string): Promise<NugetFeed> {
+export interface NugetOptions {
+  /** What it says of the package; the truth without it. */
+  readonly hash?: string;
+  /** Sends half of the package and no more. */
+  readonly stalls?: boolean;
+}
+
+/** A server of this machine that answers as a NuGet feed with one package. */
+export async function serveNuget(
+  name: string,
+  version: string,
+  content: Buffer,
+  { hash, stalls = false }: NugetOptions = {},
+): Promise<NugetFeed> {
   let base = '';
   const answers = (): Readonly<Record<string, unknown>> => ({
     '/v3/index.json': {
@@ -66,10 +78,18 @@ export async function serveNuget(name: string, version: string, content: Buffer,
   const server = createServer((request, response) => {
     const answer = answers()[request.url ?? ''];
     if (answer !== undefined) response.setHeader('content-type', 'application/json').end(JSON.stringify(answer));
-    else if (request.url === `/flat/${name}/${version}/${name}.${version}.nupkg`) response.end(content);
-    else response.writeHead(404).end();
+    else if (request.url === `/flat/${name}/${version}/${name}.${version}.nupkg`) {
+      if (stalls) response.write(content.subarray(0, content.length >> 1));
+      else response.end(content);
+    } else response.writeHead(404).end();
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  return { index: `${base}/v3/index.json`, close: () => server.close() };
+  return {
+    index: `${base}/v3/index.json`,
+    close: () => {
+      server.closeAllConnections();
+      server.close();
+    },
+  };
 }

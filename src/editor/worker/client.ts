@@ -2,9 +2,18 @@ import { Worker } from 'node:worker_threads';
 import { unpackError } from '../../store/operations.ts';
 import type { OperationName, Operations, Reply, Request, WorkerSetting } from './operations.ts';
 
+export interface AskOptions {
+  /** When it is aborted the question rejects with its reason, and what the thread started for it ends. */
+  readonly signal?: AbortSignal;
+}
+
 /** The extension's worker thread, started when it is first asked something. */
 export interface WorkerClient {
-  ask<N extends OperationName>(operation: N, input: Operations[N]['input']): Promise<Operations[N]['output']>;
+  ask<N extends OperationName>(
+    operation: N,
+    input: Operations[N]['input'],
+    options?: AskOptions,
+  ): Promise<Operations[N]['output']>;
   close(): Promise<void>;
 }
 
@@ -54,14 +63,32 @@ export function workerClient(
   }
 
   return {
-    ask(operation, input) {
+    ask(operation, input, { signal } = {}) {
       return new Promise((resolve, reject) => {
         if (closed) throw new Error('the worker thread is closed');
+        signal?.throwIfAborted();
         thread ??= start();
+        const asking = thread;
         const id = count++;
-        asked.set(id, { resolve: (output) => resolve(output as never), reject });
-        thread.ref();
-        thread.postMessage({ id, operation, input } satisfies Request);
+        const post = (request: Request): void => asking.postMessage(request);
+        const onAbort = (): void => {
+          post({ kind: 'cancel', id });
+          reject(signal?.reason as Error);
+        };
+        const leave = (): void => signal?.removeEventListener('abort', onAbort);
+        signal?.addEventListener('abort', onAbort, { once: true });
+        asked.set(id, {
+          resolve: (output) => {
+            leave();
+            resolve(output as never);
+          },
+          reject: (reason) => {
+            leave();
+            reject(reason);
+          },
+        });
+        asking.ref();
+        post({ kind: 'ask', id, operation, input });
       });
     },
     async close() {

@@ -296,11 +296,11 @@ export interface WorkerSetting {
   readonly program: string;
 }
 
-export interface Request {
-  readonly id: number;
-  readonly operation: OperationName;
-  readonly input: unknown;
-}
+/** From the client to the thread. */
+export type Request =
+  | { readonly kind: 'ask'; readonly id: number; readonly operation: OperationName; readonly input: unknown }
+  /** Nobody waits for the answer any longer; what was started for it is to end. */
+  | { readonly kind: 'cancel'; readonly id: number };
 
 export type Reply =
   | { readonly id: number; readonly kind: 'done'; readonly output: unknown }

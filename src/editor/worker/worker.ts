@@ -78,6 +78,8 @@ const setting = workerData as WorkerSetting;
 
 type Answer<N extends OperationName> = (
   input: Operations[N]['input'],
+  /** Aborted when nobody waits for the answer any longer. */
+  signal: AbortSignal,
 ) => Operations[N]['output'] | Promise<Operations[N]['output']>;
 
 /** What the last look at a folder saw, and who it was told. */
@@ -170,16 +172,17 @@ async function commandLine(
   { nodePath, libraryFolders }: Pick<ProgramSettings, 'nodePath' | 'libraryFolders'>,
   folder: string,
   args: readonly string[],
-  timeout = 120_000,
+  { signal, timeout = 120_000 }: { readonly signal: AbortSignal; readonly timeout?: number },
 ): Promise<unknown> {
   const node = await chooseNode({ configured: nodePath });
   const env = programEnvironment(node, librarySearchPath(libraryFolders));
   // Packages are looked for from the working folder upwards: as trainers of this folder do, not from where the editor was started.
-  const options = { cwd: folder, env, windowsHide: true, timeout, maxBuffer: 64 << 20 };
+  const options = { cwd: folder, env, windowsHide: true, timeout, signal, maxBuffer: 64 << 20 };
   try {
     const { stdout } = await execute(node.path, [setting.program, '--folder', folder, '--json', ...args], options);
     return JSON.parse(stdout) as unknown;
   } catch (error) {
+    signal.throwIfAborted();
     // Exit code 1 says that something is wrong with what was looked at; what, stands on stdout all the same.
     const printed = error instanceof Error && 'stdout' in error ? String(error.stdout) : '';
     if (printed.trim() !== '') return resultOf(JSON.parse(printed));
@@ -319,9 +322,13 @@ const answers: { readonly [N in OperationName]: Answer<N> } = {
     const { method: own, head, total } = countTrained(sized, { method, options: methodOptions(method, {}), labels });
     return { method: own, head, total, encoder: encoderSize(sized) };
   },
-  doctor: async ({ folder, ...settings }) => (await commandLine(settings, folder, ['doctor'])) as Diagnosis,
-  installCuda: async ({ folder, ...settings }) =>
-    (await commandLine(settings, folder, ['doctor', '--install', 'cuda'], downloadMs)) as CudaInstallation,
+  doctor: async ({ folder, ...settings }, signal) =>
+    (await commandLine(settings, folder, ['doctor'], { signal })) as Diagnosis,
+  installCuda: async ({ folder, ...settings }, signal) =>
+    (await commandLine(settings, folder, ['doctor', '--install', 'cuda'], {
+      signal,
+      timeout: downloadMs,
+    })) as CudaInstallation,
   machine: async (folders) => {
     const limit = process.constrainedMemory();
     const { gpus, processes } = await readGpuUse();
@@ -350,16 +357,25 @@ const answers: { readonly [N in OperationName]: Answer<N> } = {
   },
 };
 
-async function answer({ id, operation, input }: Request): Promise<void> {
+/** What is being answered, and how it is given up. */
+const answering = new Map<number, AbortController>();
+
+async function answer({ id, operation, input }: Extract<Request, { kind: 'ask' }>): Promise<void> {
+  const giveUp = new AbortController();
+  answering.set(id, giveUp);
   let reply: Reply;
   try {
     // The client pairs each operation with its input; the message channel forgets the pairing.
-    const output = await (answers[operation] as (input: unknown) => unknown)(input);
+    const output = await (answers[operation] as (input: unknown, signal: AbortSignal) => unknown)(input, giveUp.signal);
     reply = { id, kind: 'done', output };
   } catch (thrown) {
     reply = { id, kind: 'failed', error: packError(thrown) };
   }
+  answering.delete(id);
   parentPort?.postMessage(reply);
 }
 
-parentPort?.on('message', (request: Request) => void answer(request));
+parentPort?.on('message', (request: Request) => {
+  if (request.kind === 'ask') void answer(request);
+  else answering.get(request.id)?.abort();
+});

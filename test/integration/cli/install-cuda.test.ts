@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { makeBench, type Bench } from '../../support/cli.ts';
+import { until } from '../../support/until.ts';
 import { serveNuget, zipOf, type NugetFeed } from '../../support/nuget-feed.ts';
 
 const { version } = createRequire(import.meta.url)('onnxruntime-node/package.json') as { version: string };
@@ -66,7 +67,7 @@ describe.skipIf(process.platform !== 'linux' || process.arch !== 'x64')('doctor 
 
   test('leaves nothing behind where the checksum differs, a library is missing, or the feed has no such package', async () => {
     const content = zipOf(packed);
-    feed = await serveNuget(name, version, content, 'AAAA');
+    feed = await serveNuget(name, version, content, { hash: 'AAAA' });
     const wrong = await bench.run('doctor', '--install', 'cuda', '--feed', feed.index);
     expect([wrong.code, wrong.err.includes('its SHA-512 differs')]).toEqual([2, true]);
     expect(readdirSync(join(data, 'runtimes'))).toEqual([]);
@@ -86,5 +87,20 @@ describe.skipIf(process.platform !== 'linux' || process.arch !== 'x64')('doctor 
     const closed = await bench.run('doctor', '--install', 'cuda', '--feed', feed.index);
     expect([closed.code, closed.err.includes('cannot be reached')]).toEqual([2, true]);
     expect(existsSync(folderIn(data))).toBe(false);
+  });
+
+  test('leaves nothing behind when it is ended in the midst of the download', async () => {
+    feed = await serveNuget(name, version, zipOf(packed), { stalls: true });
+    const { child, ended } = bench.start('doctor', '--install', 'cuda', '--feed', feed.index);
+    const begun = (): boolean =>
+      existsSync(join(data, 'runtimes')) &&
+      readdirSync(join(data, 'runtimes'), { recursive: true, encoding: 'utf8' }).some((file) =>
+        file.endsWith('package.nupkg'),
+      );
+    await until('the download', begun);
+    child.kill('SIGTERM');
+    const { code, err } = await ended;
+    expect([code, err]).toEqual([2, expect.stringContaining('the download was interrupted')]);
+    expect(readdirSync(join(data, 'runtimes'))).toEqual([]);
   });
 });

@@ -7,7 +7,7 @@ import { expect, onTestFinished, test, vi } from 'vitest';
 import { FileError, UserError } from '../../../src/base/errors.ts';
 import { watchFolder, type Transition, type WatchChange } from '../../../src/editor/core/folder-watch.ts';
 import { workerClient, type WorkerClient } from '../../../src/editor/worker/client.ts';
-import { signalGroup } from '../../../src/runs/process-identity.ts';
+import { processExists, signalGroup } from '../../../src/runs/process-identity.ts';
 import { restartMachine } from '../../support/restart.ts';
 import { supervision } from '../../../src/editor/core/supervision.ts';
 import { workspaceAt } from '../../../src/runs/run-folder.ts';
@@ -268,6 +268,36 @@ test('what the user has to mend comes back as such, with its place', async () =>
   expect(await look()).toEqual(seen);
   rmSync(join(folder, '.peft'), { recursive: true });
   expect(await look()).toMatchObject({ exists: false, gone: seen.appeared });
+});
+
+test('what is asked of a process of its own can be given up, and the process ends', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'peft-endless-'));
+  const told = join(folder, 'process.txt');
+  const program = join(folder, 'endless.mjs');
+  writeFileSync(
+    program,
+    `import { writeFileSync } from 'node:fs';
+writeFileSync(${JSON.stringify(told)}, String(process.pid));
+setInterval(() => undefined, 1000);
+`,
+  );
+  const worker = workerClient(join(source, 'editor', 'worker', 'worker.ts'), { program }, () => undefined);
+  onTestFinished(async () => {
+    await worker.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+  const giveUp = new AbortController();
+  const { signal } = giveUp;
+  const asked = worker.ask('installCuda', { folder, ...settings }, { signal });
+  const refused = expect(asked).rejects.toThrow('enough');
+  await until('the process', () => existsSync(told) && Number(readFileSync(told, 'utf8')) > 0);
+  const processId = Number(readFileSync(told, 'utf8'));
+  expect(processExists(processId)).toBe(true);
+  giveUp.abort(new Error('enough'));
+  await refused;
+  await until('its end', () => !processExists(processId));
+  await expect(worker.ask('installCuda', { folder, ...settings }, { signal })).rejects.toThrow('enough');
+  expect((await worker.ask('look', { folder, watcher: 'one' })).exists).toBe(false);
 });
 
 test('the environment is looked at from the folder on that is asked about, wherever the editor was started', async () => {

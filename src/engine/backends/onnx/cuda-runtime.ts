@@ -40,11 +40,12 @@ function reasonOf(failure: unknown): string {
   return messageOf(failure instanceof Error && failure.cause instanceof Error ? failure.cause : failure);
 }
 
-async function request(url: string): Promise<Response> {
+async function request(url: string, signal: AbortSignal): Promise<Response> {
   let response: Response;
   try {
-    response = await fetch(url);
+    response = await fetch(url, { signal });
   } catch (cause) {
+    signal.throwIfAborted();
     throw new UserError(
       `${url} cannot be reached: ${reasonOf(cause)}`,
       'Is the network there? --feed names another NuGet feed.',
@@ -57,8 +58,9 @@ async function request(url: string): Promise<Response> {
   return response;
 }
 
-async function ask<T>(url: string, schema: z.ZodType<T>): Promise<T> {
-  const parsed = schema.safeParse(await (await request(url)).json().catch(() => undefined));
+async function ask<T>(url: string, schema: z.ZodType<T>, signal: AbortSignal): Promise<T> {
+  const parsed = schema.safeParse(await (await request(url, signal)).json().catch(() => undefined));
+  signal.throwIfAborted();
   if (!parsed.success) throw new UserError(`${url} does not answer as a NuGet feed does`);
   return parsed.data;
 }
@@ -71,16 +73,16 @@ interface Download {
 }
 
 /** Finds the package and its hash in a NuGet feed (its V3 protocol: service index, registration, catalogue, flat container). */
-async function findDownload(feed: string, version: string): Promise<Download> {
-  const { resources } = await ask(feed, serviceIndex);
+async function findDownload(feed: string, version: string, signal: AbortSignal): Promise<Download> {
+  const { resources } = await ask(feed, serviceIndex, signal);
   const address = (type: string): string => {
     const found = resources.find((resource) => resource['@type'].split('/')[0] === type);
     if (found === undefined) throw new UserError(`the NuGet feed ${feed} has no ${type}`);
     return found['@id'].replace(/\/?$/, '/');
   };
   const name = packageId.toLowerCase();
-  const leaf = await ask(`${address('RegistrationsBaseUrl')}${name}/${version}.json`, registration);
-  const { packageHash, packageSize } = await ask(leaf.catalogEntry, catalogEntry);
+  const leaf = await ask(`${address('RegistrationsBaseUrl')}${name}/${version}.json`, registration, signal);
+  const { packageHash, packageSize } = await ask(leaf.catalogEntry, catalogEntry, signal);
   const url = `${address('PackageBaseAddress')}${name}/${version}/${name}.${version}.nupkg`;
   return { url, hash: packageHash, bytes: packageSize };
 }
@@ -90,8 +92,9 @@ async function download(
   { url, hash, bytes }: Download,
   file: string,
   onProgress: (done: number, all: number | undefined) => void,
+  signal: AbortSignal,
 ): Promise<void> {
-  const { body } = await request(url);
+  const { body } = await request(url, signal);
   if (body === null) throw new UserError(`${url} is empty`);
   const sum = createHash('sha512');
   let done = 0;
@@ -103,7 +106,7 @@ async function download(
       next(null, chunk);
     },
   });
-  await pipeline(Readable.fromWeb(body), count, createWriteStream(file));
+  await pipeline(Readable.fromWeb(body), count, createWriteStream(file), { signal });
   if (sum.digest('base64') !== hash)
     throw new UserError(
       `what ${url} gave is not what the feed says it is: its SHA-512 differs`,
@@ -148,6 +151,8 @@ export interface InstallOptions {
   /** The service index of a NuGet feed. */
   readonly feed?: string | undefined;
   readonly onProgress?: (done: number, all: number | undefined) => void;
+  /** Gives it up when it is aborted, and rejects with its reason. */
+  readonly signal?: AbortSignal;
 }
 
 /**
@@ -155,7 +160,11 @@ export interface InstallOptions {
  * @returns the folder, and whether it was there already
  * @throws UserError where there is no such provider for this platform, the feed cannot be reached, or a checksum differs
  */
-export async function installCudaRuntime({ feed = usualFeed, onProgress }: InstallOptions = {}): Promise<{
+export async function installCudaRuntime({
+  feed = usualFeed,
+  onProgress = () => undefined,
+  signal = new AbortController().signal,
+}: InstallOptions = {}): Promise<{
   readonly folder: string;
   readonly already: boolean;
 }> {
@@ -167,14 +176,15 @@ export async function installCudaRuntime({ feed = usualFeed, onProgress }: Insta
   const version = await packagedVersion();
   const folder = cudaRuntimeFolder(version);
   if (existsSync(path.join(folder, marker))) return { folder, already: true };
-  const found = await findDownload(feed, version);
+  const found = await findDownload(feed, version, signal);
   await mkdir(path.dirname(folder), { recursive: true });
   const stage = await mkdtemp(`${folder}.part-`);
   try {
     const file = path.join(stage, 'package.nupkg');
-    await download(found, file, onProgress ?? (() => undefined));
+    await download(found, file, onProgress, signal);
     await unpack(file, await copyRuntime(stage));
     await rm(file);
+    signal.throwIfAborted();
     await writeFile(path.join(stage, marker), `${JSON.stringify({ version, from: found.url, sha512: found.hash })}\n`);
     // What lies there without its marker was never finished.
     await rm(folder, { recursive: true, force: true });
@@ -182,6 +192,7 @@ export async function installCudaRuntime({ feed = usualFeed, onProgress }: Insta
     return { folder, already: false };
   } catch (error) {
     await rm(stage, { recursive: true, force: true });
+    signal.throwIfAborted();
     throw error;
   }
 }

@@ -8,15 +8,16 @@ import {
   configurationText,
   remember,
   startSteps,
+  sweepSteps,
   usualBatchSize,
   usualEpochs,
+  type FoundConfiguration,
   type StartFacts,
   type StartMemory,
   type StartState,
 } from './core/start-steps.ts';
 import { plannedState } from './core/plan-configuration.ts';
 import { askSteps } from './core/steps.ts';
-import { withoutIcons } from './core/text.ts';
 import type { ExtensionApp } from './extension-app.ts';
 import type { WatchedFolder } from './folders.ts';
 import { configurationEnding, configurationPattern } from './ids.ts';
@@ -32,30 +33,20 @@ const memoryKey = 'start';
 const mostFiles = 200;
 const ignored = '**/{node_modules,.git,.peft,dist,out}/**';
 
-/** Configuration files with what they describe; `runs` is undefined where something is wrong with one. */
-interface FoundConfiguration {
-  readonly uri: vscode.Uri;
-  readonly runs: number | undefined;
-}
-
 async function findConfigurations(app: ExtensionApp): Promise<readonly FoundConfiguration[]> {
   const files = await vscode.workspace.findFiles(configurationPattern, ignored, mostFiles);
   const sorted = [...files].sort((a, b) => a.path.localeCompare(b.path));
   return Promise.all(
     sorted.map(async (uri) => {
+      const found = { path: uri.toString(), label: vscode.workspace.asRelativePath(uri) };
       try {
         const text = new TextDecoder().decode(await vscode.workspace.fs.readFile(uri));
-        return { uri, runs: (await app.worker.ask('inspect', { file: uri.fsPath, text })).runs };
+        return { ...found, runs: (await app.worker.ask('inspect', { file: uri.fsPath, text })).runs };
       } catch {
-        return { uri, runs: undefined };
+        return { ...found, runs: undefined };
       }
     }),
   );
-}
-
-function noteOf({ runs }: FoundConfiguration): string {
-  if (runs === undefined) return t('has problems');
-  return runs === 1 ? '' : t('sweep of {0} runs', runs);
 }
 
 const dataFiles = '**/train.{tsv,csv,jsonl,parquet}';
@@ -83,12 +74,7 @@ async function factsOf(app: ExtensionApp, memory: StartMemory): Promise<StartFac
     folders: app.folders,
     memory,
     catalogue: await app.worker.ask('catalogue', undefined),
-    configurations: async () =>
-      (await findConfigurations(app)).map((found) => ({
-        path: found.uri.toString(),
-        label: vscode.workspace.asRelativePath(found.uri),
-        note: noteOf(found),
-      })),
+    configurations: () => findConfigurations(app),
     models: async () => {
       const folders = new Set([...app.folders.flatMap(({ uri }) => modelFolders(uri)), ...(await workspaceModels())]);
       return app.worker.ask('models', { folders: [...folders] });
@@ -180,7 +166,11 @@ function needsFolder(app: ExtensionApp): boolean {
 /** "PEFT: Start Run": asks step by step, then starts or opens the configuration. */
 export async function startRun(app: ExtensionApp): Promise<readonly RunRef[]> {
   if (!(await isTrusted()) || needsFolder(app)) return [];
-  const state = await ask(app, {}, t('Start Run'));
+  return carryOut(app, await ask(app, startSteps, {}, t('Start Run')));
+}
+
+/** Does what the answers come to; nothing where the user gave up. */
+async function carryOut(app: ExtensionApp, state: StartState | undefined): Promise<readonly RunRef[]> {
   if (state === undefined) return [];
   if (state.source?.kind === 'file') return startFile(app, vscode.Uri.parse(state.source.path));
   return finish(app, state);
@@ -189,15 +179,20 @@ export async function startRun(app: ExtensionApp): Promise<readonly RunRef[]> {
 /** "PEFT: New Configuration File": the same questions, and the file is opened. */
 export async function newConfiguration(app: ExtensionApp): Promise<void> {
   if (needsFolder(app)) return;
-  const state = await ask(app, { source: { kind: 'new' }, finish: 'open' }, t('New Configuration'));
+  const state = await ask(app, startSteps, { source: { kind: 'new' }, finish: 'open' }, t('New Configuration'));
   if (state !== undefined) await finish(app, state);
 }
 
-async function ask(app: ExtensionApp, initial: StartState, flow: string): Promise<StartState | undefined> {
+async function ask(
+  app: ExtensionApp,
+  stepsOf: typeof startSteps,
+  initial: StartState,
+  flow: string,
+): Promise<StartState | undefined> {
   await app.ready;
   const memory = memoryOf(app);
   try {
-    const state = await askSteps(startSteps(await factsOf(app, memory)), initial, editorAsk<StartState>(flow));
+    const state = await askSteps(stepsOf(await factsOf(app, memory)), initial, editorAsk<StartState>(flow));
     if (state !== undefined) await app.context.workspaceState.update(memoryKey, remember(memory, state));
     return state;
   } catch (problem) {
@@ -248,69 +243,8 @@ export async function openPlan(
   return true;
 }
 
-interface SweepItem extends vscode.QuickPickItem {
-  readonly uri?: vscode.Uri;
-}
-
-const sweepExample = {
-  'method.rank': [4, 8, 16],
-  'training.learningRate': { from: 2e-4, to: 2e-3, steps: 3, scale: 'log' },
-  'training.seed': [0, 1, 2],
-};
-
 /** "PEFT: Start Sweep": chooses among the files that have a matrix, or opens a new one. */
 export async function startSweep(app: ExtensionApp): Promise<readonly RunRef[]> {
   if (!(await isTrusted()) || needsFolder(app)) return [];
-  const box = vscode.window.createQuickPick<SweepItem>();
-  box.title = t('Start Sweep');
-  box.placeholder = t('A configuration file with a matrix');
-  box.busy = true;
-  const fresh: SweepItem = {
-    label: t('New sweep…'),
-    description: t('a file with a matrix of ranks, learning rates and seeds'),
-    iconPath: new vscode.ThemeIcon('add'),
-  };
-  box.items = [fresh];
-  const chosen = await new Promise<SweepItem | undefined>((resolve) => {
-    box.onDidAccept(() => {
-      resolve(box.selectedItems[0]);
-      box.hide();
-    });
-    box.onDidHide(() => {
-      resolve(undefined);
-      box.dispose();
-    });
-    box.show();
-    findConfigurations(app)
-      .then((found) => {
-        const sweeps = found.filter(({ runs }) => runs !== undefined && runs > 1);
-        box.items = [
-          ...sweeps.map(({ uri, runs }): SweepItem => ({
-            label: withoutIcons(vscode.workspace.asRelativePath(uri)),
-            description: t('{0} runs', runs ?? 0),
-            iconPath: new vscode.ThemeIcon('beaker'),
-            uri,
-          })),
-          fresh,
-        ];
-        box.busy = false;
-      })
-      .catch(app.report);
-  });
-  if (chosen === undefined) return [];
-  if (chosen.uri !== undefined) return startFile(app, chosen.uri);
-  const state = await ask(app, { source: { kind: 'new' }, seeds: [0], finish: 'open' }, t('New Sweep'));
-  const folder = app.folders[0];
-  if (state === undefined || folder === undefined) return [];
-  const catalogue = await app.worker.ask('catalogue', undefined);
-  const settings = JSON.parse(configurationText(state, catalogue, writtenIn(folder.path))) as Record<string, unknown>;
-  const matrix =
-    state.method === 'lora'
-      ? sweepExample
-      : Object.fromEntries(Object.entries(sweepExample).filter(([path]) => path !== 'method.rank'));
-  await openNewConfiguration(
-    await freeName(folder.path, state),
-    `${JSON.stringify({ ...settings, matrix }, undefined, 2)}\n`,
-  );
-  return [];
+  return carryOut(app, await ask(app, sweepSteps, {}, t('Start Sweep')));
 }

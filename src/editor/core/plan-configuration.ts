@@ -71,7 +71,7 @@ function taskOf(size: string): string | undefined {
 /** Answers that a panel was kept with; whatever is none of them is left out. */
 export function keptState(value: unknown): StartState {
   if (!isJsonObject(value)) return {};
-  const { folder, model, task, data, method, seeds, device } = value;
+  const { folder, model, task, data, method, seeds, device, matrix } = value;
   const text = (name: string, kept: unknown): Readonly<Record<string, string>> =>
     typeof kept === 'string' ? { [name]: kept } : {};
   return {
@@ -82,5 +82,6 @@ export function keptState(value: unknown): StartState {
     ...text('method', method),
     ...text('device', device),
     ...(Array.isArray(seeds) && seeds.every((seed) => Number.isSafeInteger(seed)) ? { seeds: seeds as number[] } : {}),
+    ...(matrix === 'example' ? { matrix } : {}),
   };
 }

@@ -36,6 +36,8 @@ export interface StartState {
   readonly device?: string;
   /** `plan`: the privacy planner is opened with the answers so far. */
   readonly finish?: 'start' | 'open' | 'plan';
+  /** A new file gets a matrix to begin with, in place of one of its seeds. */
+  readonly matrix?: 'example';
   /** What the planner has settled. */
   readonly training?: Readonly<Record<string, number>>;
   readonly privacy?: Readonly<Record<string, unknown>>;
@@ -45,15 +47,20 @@ export interface StartState {
 export const usualBatchSize = 32;
 export const usualEpochs = 3;
 
+export interface FoundConfiguration {
+  readonly path: string;
+  readonly label: string;
+  /** How many it describes; undefined where something is wrong with it. */
+  readonly runs: number | undefined;
+}
+
 /** Answers to what the steps have to know. None of them is asked before its step is reached. */
 export interface StartFacts {
   readonly folders: readonly { readonly key: string; readonly name: string }[];
   readonly memory: StartMemory;
   readonly catalogue: Catalogue;
-  /** Configuration files of the workspace; `note` says how many runs one describes, or what is wrong with it. */
-  readonly configurations: () => Promise<
-    readonly { readonly path: string; readonly label: string; readonly note: string }[]
-  >;
+  /** Configuration files of the workspace. */
+  readonly configurations: () => Promise<readonly FoundConfiguration[]>;
   readonly models: () => Promise<readonly ModelChoice[]>;
   readonly count: (request: CountRequest) => Promise<Counted>;
   /** The noise multiplier that keeps a training with the usual batch and epochs on so many examples within an epsilon. */
@@ -108,7 +115,8 @@ function input(
 function folderStep({ folders }: StartFacts): Step<StartState> {
   return {
     id: 'folder',
-    isNeeded: (state) => folders.length > 1 && state.folder === undefined,
+    // A file's runs are kept in its own folder.
+    isNeeded: (state) => folders.length > 1 && state.source?.kind === 'new' && state.folder === undefined,
     question: () =>
       pick(t('Workspace folder'), t('The folder whose .peft keeps the run'), (_, show) =>
         show({
@@ -119,6 +127,15 @@ function folderStep({ folders }: StartFacts): Step<StartState> {
         }),
       ),
   };
+}
+
+function fileChoice({ path, label }: FoundConfiguration, icon: string, description: string): Choice<Transition> {
+  return choice(oneLine(label), answer({ source: { kind: 'file', path }, finish: 'start' }), { icon, description });
+}
+
+function noteOf({ runs }: FoundConfiguration): string {
+  if (runs === undefined) return t('has problems');
+  return runs === 1 ? '' : t('sweep of {0} runs', runs);
 }
 
 function sourceStep(facts: StartFacts): Step<StartState> {
@@ -135,16 +152,34 @@ function sourceStep(facts: StartFacts): Step<StartState> {
         const { file } = facts.memory;
         const found = await facts.configurations();
         const sorted = [...found].sort((a, b) => Number(b.path === file) - Number(a.path === file));
-        const files = sorted.map(({ path, label, note }) =>
-          choice(oneLine(label), answer({ source: { kind: 'file', path }, finish: 'start' }), {
-            icon: 'json',
-            description: path === file ? [t('last used'), note].filter((part) => part !== '').join(' · ') : note,
-          }),
-        );
+        const files = sorted.map((each) => {
+          const notes = each.path === file ? [t('last used'), noteOf(each)] : [noteOf(each)];
+          return fileChoice(each, 'json', notes.filter((part) => part !== '').join(' · '));
+        });
         show({
           busy: false,
           items: files.length === 0 ? [fresh] : [fresh, heading(t('configuration files')), ...files],
         });
+      }),
+  };
+}
+
+function sweepSourceStep(facts: StartFacts): Step<StartState> {
+  const fresh = choice(
+    t('New sweep…'),
+    answer({ source: { kind: 'new' }, seeds: [0], matrix: 'example', finish: 'open' }),
+    { icon: 'add', description: t('a file with a matrix of ranks, learning rates and seeds') },
+  );
+  return {
+    id: 'source',
+    isNeeded: (state) => state.source === undefined,
+    question: () =>
+      pick(t('Configuration'), t('A configuration file with a matrix'), async (_, show) => {
+        show({ busy: true, items: [fresh] });
+        const sweeps = (await facts.configurations()).flatMap((found) =>
+          found.runs === undefined || found.runs < 2 ? [] : [fileChoice(found, 'beaker', t('{0} runs', found.runs))],
+        );
+        show({ busy: false, items: [...sweeps, fresh] });
       }),
   };
 }
@@ -478,11 +513,11 @@ function finishStep(): Step<StartState> {
   };
 }
 
-/** The steps of "Start Run", in order. */
-export function startSteps(facts: StartFacts): readonly Step<StartState>[] {
+/** The steps from a source on. */
+function stepsAfter(source: Step<StartState>, facts: StartFacts): readonly Step<StartState>[] {
   return [
+    source,
     folderStep(facts),
-    sourceStep(facts),
     modelStep(facts),
     taskStep(facts),
     dataStep(facts),
@@ -492,6 +527,16 @@ export function startSteps(facts: StartFacts): readonly Step<StartState>[] {
     deviceStep(facts),
     finishStep(),
   ];
+}
+
+/** The steps of "Start Run", in order. */
+export function startSteps(facts: StartFacts): readonly Step<StartState>[] {
+  return stepsAfter(sourceStep(facts), facts);
+}
+
+/** The steps of "Start Sweep": a file that has a matrix, or the answers that a new one is made of. */
+export function sweepSteps(facts: StartFacts): readonly Step<StartState>[] {
+  return stepsAfter(sweepSourceStep(facts), facts);
 }
 
 const mostRecent = 5;
@@ -523,6 +568,19 @@ function titleOf(listed: readonly { readonly id: string; readonly title: string 
   return listed.find((each) => each.id === id)?.title ?? id;
 }
 
+/** What a new sweep begins with. */
+const exampleMatrix = {
+  'method.rank': [4, 8, 16],
+  'training.learningRate': { from: 2e-4, to: 2e-3, steps: 3, scale: 'log' },
+  'training.seed': [0, 1, 2],
+};
+
+function matrixOf({ matrix, method, seeds = [0] }: StartState): Readonly<Record<string, unknown>> | undefined {
+  if (matrix === undefined) return seeds.length > 1 ? { 'training.seed': seeds } : undefined;
+  const { 'method.rank': rank, ...others } = exampleMatrix;
+  return method === 'lora' ? { 'method.rank': rank, ...others } : others;
+}
+
 /**
  * The text of the configuration that the answers come to.
  * @param relative writes a path as it should stand in the file
@@ -534,6 +592,7 @@ export function configurationText(
 ): string {
   const { model = '', task = '', data, method = '', seeds = [0], epsilon, device = 'auto', training } = state;
   const [seed = 0] = seeds;
+  const matrix = matrixOf(state);
   const privacy = state.privacy ?? (epsilon === undefined || epsilon === null ? undefined : { epsilon });
   const written = {
     name: `${titleOf(tasks, task)}, ${titleOf(methods, method)}`,
@@ -546,8 +605,8 @@ export function configurationText(
     },
     ...(privacy === undefined ? {} : { privacy }),
     ...(device === 'auto' ? {} : { device }),
-    ...(seeds.length > 1 ? { matrix: { 'training.seed': seeds } } : {}),
+    ...(matrix === undefined ? {} : { matrix }),
   };
-  // Lists of seeds on one line.
+  // Lists of numbers on one line.
   return `${JSON.stringify(written, undefined, 2).replaceAll(/\[\n\s+([\d,\s]+?)\n\s+\]/g, (_, list: string) => `[${list.replaceAll(/\s+/g, ' ')}]`)}\n`;
 }

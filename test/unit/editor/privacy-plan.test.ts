@@ -102,7 +102,8 @@ describe('a plan as a configuration', () => {
       data: '/data',
       method: 'bitfit',
       seeds: [1, 2],
-    };
+      matrix: 'example',
+    } as const;
     expect(plannedState(inputs, { epsilon: 3 }, begun, {})).toMatchObject({ ...begun, privacy: { epsilon: 3 } });
     expect(keptState(JSON.parse(JSON.stringify(begun)))).toEqual(begun);
     expect(keptState({ model: 3, seeds: ['x'], task: 'sst2', rest: 1 })).toEqual({ task: 'sst2' });

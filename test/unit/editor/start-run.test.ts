@@ -6,6 +6,7 @@ import {
   parseSeeds,
   remember,
   startSteps,
+  sweepSteps,
   type StartFacts,
   type StartMemory,
   type StartState,
@@ -45,7 +46,11 @@ function facts(memory: StartMemory = {}, changes: Partial<StartFacts> = {}): Sta
       knownModels: [],
     },
     configurations: () =>
-      Promise.resolve([{ path: 'file:///project/a.peft.json', label: 'a.peft.json', note: 'sweep of 6 runs' }]),
+      Promise.resolve([
+        { path: 'file:///project/a.peft.json', label: 'a.peft.json', runs: 6 },
+        { path: 'file:///project/b.peft.json', label: 'b.peft.json', runs: 1 },
+        { path: 'file:///project/c.peft.json', label: 'c.peft.json', runs: undefined },
+      ]),
     models: () =>
       Promise.resolve([
         { name: 'someone/model', source: 'hub', family: 'bert', weightBytes: 9e7, problem: undefined },
@@ -183,7 +188,11 @@ describe('Start Run', () => {
       source: { kind: 'file', path: 'file:///project/a.peft.json' },
     });
     expect(asked).toHaveLength(1);
-    expect(asked[0]?.descriptions).toContain('sweep of 6 runs');
+    expect(asked[0]?.descriptions.slice(1)).toEqual(['sweep of 6 runs', '', 'has problems']);
+    const { ask: again, asked: later } = person(['a.peft.json']);
+    await askSteps(startSteps(facts({ file: 'file:///project/c.peft.json' })), {}, again);
+    expect(later[0]?.labels[1]).toBe('c.peft.json');
+    expect(later[0]?.descriptions[1]).toBe('last used · has problems');
   });
 
   it('goes back step by step, also out of a second question', async () => {
@@ -256,7 +265,8 @@ describe('Start Run', () => {
       { key: 'file:///a', name: 'a' },
       { key: 'file:///b', name: 'b' },
     ];
-    const answers = ['b', ...whole.slice(0, 5), 'Other…', '0, 5-6', 'Other…', '3,5', 'webgpu', 'Open as a file first'];
+    const [source = '', ...others] = whole.slice(0, 5);
+    const answers = [source, 'b', ...others, 'Other…', '0, 5-6', 'Other…', '3,5', 'webgpu', 'Open as a file first'];
     const { ask, asked } = person(answers);
     const state = await askSteps(startSteps(facts({}, { catalogue, folders })), {}, ask);
     expect(state).toMatchObject({
@@ -267,6 +277,9 @@ describe('Start Run', () => {
       finish: 'open',
     });
     const privacy = asked.find(({ title }) => title === 'Privacy');
+    // A file is kept where it lies, so nothing is asked.
+    const file = await askSteps(startSteps(facts({}, { folders })), {}, person(['b.peft.json']).ask);
+    expect(file).toEqual({ source: { kind: 'file', path: 'file:///project/b.peft.json' }, finish: 'start' });
     expect(privacy?.labels).toEqual(['None', 'ε = 1', 'ε = 2', 'ε = 4', 'ε = 8', 'Other…', 'Plan…']);
     expect(privacy?.descriptions[1]).toMatch(/^a noise multiplier of 0\.\d+ with 67,349 training examples$/);
     expect(person([]).asked).toEqual([]);
@@ -312,6 +325,42 @@ describe('Start Run', () => {
     expect(parseSeeds('0, 1, 5-8')).toEqual([0, 1, 5, 6, 7, 8]);
     for (const text of ['', 'a', '1,1', '3-1', '1.5', '0-100000', '4294967296', '1,,2'])
       expect(parseSeeds(text), text).toBeUndefined();
+  });
+});
+
+describe('Start Sweep', () => {
+  it('starts a file that has a matrix', async () => {
+    const { ask, asked } = person(['a.peft.json']);
+    const folders = ['a', 'b'].map((name) => ({ key: `file:///${name}`, name }));
+    expect(await askSteps(sweepSteps(facts({}, { folders })), {}, ask)).toEqual({
+      source: { kind: 'file', path: 'file:///project/a.peft.json' },
+      finish: 'start',
+    });
+    expect(asked).toMatchObject([
+      { labels: ['a.peft.json', 'New sweep…'], descriptions: ['6 runs', expect.any(String)] },
+    ]);
+  });
+
+  it('makes a new one in the folder that is chosen, of settings that nothing is wrong with, and can be gone back from', async () => {
+    const folders = ['a', 'b'].map((name) => ({ key: `file:///${name}`, name }));
+    const [, ...others] = whole.slice(0, 5);
+    const { ask, asked } = person(['New sweep…', '<', 'New sweep…', 'b', ...others, 'None', 'cpu']);
+    const state = await askSteps(sweepSteps(facts({}, { folders })), {}, ask);
+    expect(state).toMatchObject({ folder: 'file:///b', method: 'lora', finish: 'open' });
+    expect(asked.slice(3).map(({ title }) => title)).toEqual([
+      'Workspace folder',
+      ...['Model', 'Task', 'Data', 'Method', 'Privacy', 'Device'],
+    ]);
+    const runsOf = (method: string): number => {
+      const text = configurationText({ ...state, method }, facts().catalogue);
+      expect(inspectConfiguration(text, installedCatalogue).problems).toEqual([]);
+      return planSweep(
+        parseConfiguration(text, '/project/a.peft.json', installedCatalogue),
+        installedCatalogue,
+        anywhere,
+      ).length;
+    };
+    expect([runsOf('lora'), runsOf('bitfit')]).toEqual([27, 9]);
   });
 });
 

@@ -4,6 +4,7 @@ import type { Untimed } from '../runs/marks.ts';
 import type { RunActions, RunRef, StartOptions } from './app.ts';
 import { t } from './core/l10n.ts';
 import { runName } from './core/run-item.ts';
+import { submittedText } from './core/submitted-text.ts';
 import { withoutLinks } from './core/text.ts';
 import type { ExtensionApp } from './extension-app.ts';
 import type { WatchedFolder } from './folders.ts';
@@ -65,12 +66,11 @@ export function runActions(app: ExtensionApp): RunActions {
     return row === undefined ? run.id : runName(row);
   }
 
-  /** The document of a configuration, saved where it can be; a new file is taken as the editor has it. */
+  /** The document of a configuration, saved if need be; a new file is taken as the editor has it. @throws UserError */
   async function documentOf(file: vscode.Uri): Promise<{ readonly file: string; readonly text?: string }> {
     const document = vscode.workspace.textDocuments.find(({ uri }) => uri.toString() === file.toString());
-    if (document?.isUntitled === true) return { file: file.fsPath, text: document.getText() };
-    if (document?.isDirty === true) await document.save();
-    return { file: file.fsPath };
+    const text = document === undefined ? undefined : await submittedText(document);
+    return { file: file.fsPath, ...(text === undefined ? {} : { text }) };
   }
 
   function folderFor(file: vscode.Uri): WatchedFolder | undefined {

@@ -1,5 +1,6 @@
 import * as vscode from 'vscode';
 import type { StartOptions } from './app.ts';
+import { documentChecks } from './core/document-checks.ts';
 import { t } from './core/l10n.ts';
 import type { ExtensionApp } from './extension-app.ts';
 import { Command, configurationEnding, configurationPattern } from './ids.ts';
@@ -36,45 +37,32 @@ function diagnosticOf(
 
 export function registerLanguage(app: ExtensionApp): vscode.Disposable {
   const problems = vscode.languages.createDiagnosticCollection('peft');
-  const inspected = new Map<string, { readonly version: number; readonly inspection: Promise<Inspection> }>();
-  const timers = new Map<string, NodeJS.Timeout>();
   const lensesChanged = new vscode.EventEmitter<void>();
-
-  function inspect(document: vscode.TextDocument): Promise<Inspection> {
-    const key = document.uri.toString();
-    const known = inspected.get(key);
-    if (known?.version === document.version) return known.inspection;
-    const inspection = app.worker.ask('inspect', { file: document.uri.fsPath, text: document.getText() });
-    inspected.set(key, { version: document.version, inspection });
-    return inspection;
-  }
-
-  async function check(document: vscode.TextDocument): Promise<void> {
-    if (!isConfiguration(document)) return;
-    try {
-      const { version } = document;
-      const found = await inspect(document);
-      if (document.isClosed || document.version !== version) return;
+  const checks = documentChecks<vscode.TextDocument, Inspection>({
+    afterMs: checkAfterMs,
+    inspect: (document) => app.worker.ask('inspect', { file: document.uri.fsPath, text: document.getText() }),
+    onFound(document, found) {
       problems.set(document.uri, [
         ...found.problems.map((problem) => diagnosticOf(document, problem, vscode.DiagnosticSeverity.Error)),
         ...found.warnings.map((problem) => diagnosticOf(document, problem, vscode.DiagnosticSeverity.Warning)),
       ]);
       lensesChanged.fire();
-    } catch (problem) {
-      app.log.warn(String(problem));
-    }
-  }
+    },
+    onProblem: (problem) => app.log.warn(String(problem)),
+  });
 
   function checkSoon(document: vscode.TextDocument): void {
-    const key = document.uri.toString();
-    clearTimeout(timers.get(key));
-    timers.set(
-      key,
-      setTimeout(() => {
-        timers.delete(key);
-        void check(document);
-      }, checkAfterMs),
-    );
+    if (isConfiguration(document)) checks.soon(document);
+  }
+
+  /** The data, models and files that it names may have come or gone. */
+  function checkAgain(document: vscode.TextDocument | undefined): void {
+    if (document !== undefined && isConfiguration(document)) checks.again(document);
+  }
+
+  function checkVisible(): void {
+    const documents = new Set(vscode.window.visibleTextEditors.map(({ document }) => document));
+    documents.forEach(checkAgain);
   }
 
   const lenses: vscode.CodeLensProvider = {
@@ -82,7 +70,7 @@ export function registerLanguage(app: ExtensionApp): vscode.Disposable {
     async provideCodeLenses(document) {
       if (!isConfiguration(document)) return [];
       const top = new vscode.Range(0, 0, 0, 0);
-      const { runs, problems: found } = await inspect(document);
+      const { runs, problems: found } = await checks.of(document);
       if (runs === undefined)
         return [
           new vscode.CodeLens(top, {
@@ -124,11 +112,19 @@ export function registerLanguage(app: ExtensionApp): vscode.Disposable {
     vscode.languages.registerCodeLensProvider(selector, lenses),
     vscode.workspace.onDidOpenTextDocument(checkSoon),
     vscode.workspace.onDidChangeTextDocument(({ document }) => checkSoon(document)),
-    vscode.workspace.onDidCloseTextDocument(({ uri }) => {
-      problems.delete(uri);
-      inspected.delete(uri.toString());
+    vscode.workspace.onDidSaveTextDocument(checkAgain),
+    vscode.workspace.onDidCreateFiles(checkVisible),
+    vscode.workspace.onDidDeleteFiles(checkVisible),
+    vscode.workspace.onDidRenameFiles(checkVisible),
+    vscode.window.onDidChangeActiveTextEditor((editor) => checkAgain(editor?.document)),
+    vscode.window.onDidChangeWindowState(({ focused }) => {
+      if (focused) checkVisible();
+    }),
+    vscode.workspace.onDidCloseTextDocument((document) => {
+      problems.delete(document.uri);
+      checks.close(document);
     }),
     vscode.workspace.onDidGrantWorkspaceTrust(() => lensesChanged.fire()),
-    { dispose: () => timers.forEach((timer) => clearTimeout(timer)) },
+    checks,
   );
 }

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { suite, suiteSetup, suiteTeardown, test } from 'mocha';
 import * as vscode from 'vscode';
 import { until } from '../support/until.ts';
-import { configure, extension, lenses, open } from './host.ts';
+import { configure, extension, folder, lenses, open } from './host.ts';
 
 /** The position after the first occurrence of a text. */
 function after(document: vscode.TextDocument, text: string): vscode.Position {
@@ -106,6 +108,17 @@ suite('a configuration file in the editor', () => {
     const [lens] = await lenses(uri);
     assert.equal(lens?.command?.command, 'peft.startRun');
     assert.deepEqual(vscode.languages.getDiagnostics(uri), []);
+  });
+
+  test('takes back what it said of a folder that is there by now, when the file is looked at again', async () => {
+    const uri = configure('later', { task: { id: 'cola', data: 'not-yet' } });
+    const found = (): readonly string[] => vscode.languages.getDiagnostics(uri).map(({ message }) => message);
+    await open(uri);
+    await until('the warning', () => found().some((message) => message.includes('not-yet')));
+    mkdirSync(join(folder().uri.fsPath, 'not-yet'));
+    await open(configure('right'));
+    await open(uri);
+    await until('no warning', () => found().length === 0);
   });
 
   test('says how many runs a matrix makes', async () => {

@@ -207,71 +207,73 @@ export function openPrivateTraining(
   const keyId = createHash('sha256').update(key).digest('hex').slice(0, 16);
   const isNewKey = earlier !== undefined && earlier.keyId !== keyId;
   const repeated = repeatedSteps(releasesOf(before), releaseKey({ keyId, arithmetic }), fromStep);
-  const streams: PrivateStreams = privateStreams(key);
-  const accountant = settings.accountant === 'tightest' ? undefined : settings.accountant;
-  const { clipping, maxGradNorm, publicEvaluation } = settings;
+  const { clipping, maxGradNorm, publicEvaluation, accountant } = settings;
   const adaptive = earlier === undefined ? adaptiveOf(settings, noiseMultiplier, expectedBatchSize) : earlier.adaptive;
-  const gradientNoise = adaptive?.gradientNoiseMultiplier ?? noiseMultiplier;
+  const ledger: PrivacyLedger = {
+    type: 'privacy',
+    relation: 'add-or-remove-one',
+    unit: 'example',
+    sampling: 'poisson',
+    examples,
+    trainingData: [...trainingData],
+    samplingRate,
+    expectedBatchSize,
+    chunkSize: training.batchSize,
+    noiseMultiplier,
+    maxGradNorm,
+    clipping,
+    ...(adaptive === undefined ? {} : { adaptive }),
+    publicEvaluation,
+    delta,
+    accountant,
+    plannedSteps: totalSteps,
+    repeatedSteps: repeated,
+    ...(targetEpsilon === undefined ? {} : { targetEpsilon }),
+    generator: generatorName,
+    keyId,
+    ...(arithmetic === undefined ? {} : { arithmetic }),
+    insecure: seeded,
+  };
+  const forgetKey = (): void => rmSync(privateKeyFile(folder), { force: true });
   return {
-    mechanism: {
-      samplingRate,
-      noiseMultiplier,
-      clipping: clipping === 'automatic' ? 'automatic' : 'flat',
-      maxGradNorm,
-      expectedBatchSize,
-      draw: (step) => streams.draw(step, examples, samplingRate),
-      addNoise: (sum, step, tensor, norm) => streams.addNoise(sum, step, tensor, gradientNoise * norm),
-      ...(adaptive === undefined
-        ? {}
-        : {
-            adapt: (norm, centredCount, step) => {
-              const exact = Float64Array.of(centredCount);
-              const [noisy = NaN] = streams.addNoise(exact, step, COUNT_STREAM, adaptive.countDeviation);
-              return nextClippingNorm(norm, noisy, expectedBatchSize, adaptive);
-            },
-          }),
-      publicEvaluation,
-      onUnrepeatable: () => {
-        rmSync(privateKeyFile(folder), { force: true });
-      },
-      spent: (steps) => {
-        const phases = [{ samplingRate, noiseMultiplier, steps: steps + repeated }];
-        const spent = privacySpent(phases, delta, accountant);
-        return { epsilon: spent.epsilon, delta, accountant: spent.accountant };
-      },
-    },
-    ledger: {
-      type: 'privacy',
-      relation: 'add-or-remove-one',
-      unit: 'example',
-      sampling: 'poisson',
-      examples,
-      trainingData: [...trainingData],
-      samplingRate,
-      expectedBatchSize,
-      chunkSize: training.batchSize,
-      noiseMultiplier,
-      maxGradNorm,
-      clipping,
-      ...(adaptive === undefined ? {} : { adaptive }),
-      publicEvaluation,
-      delta,
-      accountant: settings.accountant,
-      plannedSteps: totalSteps,
-      repeatedSteps: repeated,
-      ...(targetEpsilon === undefined ? {} : { targetEpsilon }),
-      generator: generatorName,
-      keyId,
-      ...(arithmetic === undefined ? {} : { arithmetic }),
-      insecure: seeded,
-    },
+    mechanism: { ...mechanismOf(ledger, privateStreams(key)), onUnrepeatable: forgetKey },
+    ledger,
     warnings: warningsOf(delta, examples, isNewKey, seeded),
     record: (record) => {
       mkdirSync(join(folder, FOLDER), { recursive: true, mode: 0o700 });
       appendLines(privateRecordFile(folder), [record], { sync: false });
     },
-    finish: () => {
-      rmSync(privateKeyFile(folder), { force: true });
+    finish: forgetKey,
+  };
+}
+
+/** The mechanism that does what a ledger says: it knows nothing else of the configuration. */
+function mechanismOf(ledger: PrivacyLedger, streams: PrivateStreams): PrivateMechanism {
+  const { examples, samplingRate, noiseMultiplier, expectedBatchSize, maxGradNorm, delta, adaptive } = ledger;
+  const gradientNoise = adaptive?.gradientNoiseMultiplier ?? noiseMultiplier;
+  const accountant = ledger.accountant === 'tightest' ? undefined : ledger.accountant;
+  return {
+    samplingRate,
+    noiseMultiplier,
+    clipping: ledger.clipping === 'automatic' ? 'automatic' : 'flat',
+    maxGradNorm,
+    expectedBatchSize,
+    draw: (step) => streams.draw(step, examples, samplingRate),
+    addNoise: (sum, step, tensor, norm) => streams.addNoise(sum, step, tensor, gradientNoise * norm),
+    ...(adaptive === undefined
+      ? {}
+      : {
+          adapt: (norm, centredCount, step) => {
+            const exact = Float64Array.of(centredCount);
+            const [noisy = NaN] = streams.addNoise(exact, step, COUNT_STREAM, adaptive.countDeviation);
+            return nextClippingNorm(norm, noisy, expectedBatchSize, adaptive);
+          },
+        }),
+    publicEvaluation: ledger.publicEvaluation === true,
+    spent: (steps) => {
+      const phases = [{ samplingRate, noiseMultiplier, steps: steps + ledger.repeatedSteps }];
+      const spent = privacySpent(phases, delta, accountant);
+      return { epsilon: spent.epsilon, delta, accountant: spent.accountant };
     },
   };
 }

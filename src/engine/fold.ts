@@ -1,5 +1,5 @@
 import { UserError } from '../base/errors.ts';
-import type { Folding, FoldTensor } from '../peft/folding.ts';
+import { foldSteps, type Folding } from '../peft/folding.ts';
 import type { Backend, CompileOptions, TensorData, WeightSource } from './backends/backend.ts';
 import { frozenWeights, type EncoderCheckpoint } from './encoder-checkpoint.ts';
 import { parametersOf, type Value } from './graph/value.ts';
@@ -78,9 +78,8 @@ const ENCODER = 'encoder/';
 
 type Folds = Folding & { readonly kind: 'folds' };
 
-function foldTensor({ tensor, inputs }: Folds, used: ModelGraph['encoder'][number]): Value {
-  const steps: readonly (FoldTensor | undefined)[] = [tensor, inputs];
-  return steps.reduce((value, step) => step?.(value, used.tensor) ?? value, used.value);
+function foldTensor({ steps = {} }: Folds, used: ModelGraph['encoder'][number]): Value {
+  return foldSteps.reduce((value, step) => steps[step]?.(value, used.tensor) ?? value, used.value);
 }
 
 /** The values of a graph that has no inputs: trained tensors are taken as they are, frozen ones left out, all else is computed. */

@@ -5,7 +5,7 @@ import type { ParameterScope } from '../engine/graph/parameters.ts';
 import type { Value } from '../engine/graph/value.ts';
 import { activate, activationNames, type Activation } from './activations.ts';
 import type { BottleneckMaps } from './affine.ts';
-import { stays } from './folding.ts';
+import { stays, type Act } from './folding.ts';
 import { gateOf, gateOptions, type GateSettings } from './gate.ts';
 import { headOption } from './head-option.ts';
 import type { EncoderSizes, EncoderTensor, HeadKind, MethodPlan, SubLayerPlace } from './method.ts';
@@ -257,9 +257,22 @@ export function adapterPlan(
     head,
     dropout: true,
     readsAllRows: options.gated,
+    acts: positions.map((position) => ({
+      on: 'block',
+      map: position === 'attention' ? 'attentionOutput' : 'output',
+      does: 'adds',
+      reads: whatIsRead[options.reads],
+    })),
     folding: stays('has a non-linearity between its maps'),
   };
 }
+
+/** What acts in front of a sub-layer is the same for all, so an adapter beside it depends on nothing that others change here. */
+const whatIsRead: Readonly<Record<AdapterSource, Act['reads']>> = {
+  output: ['itself'],
+  normalised: ['itself', 'norm'],
+  input: [],
+};
 
 function readFrom(source: AdapterSource, output: Value, { residual, normalise }: SubLayerPlace): Value {
   switch (source) {

@@ -1,5 +1,5 @@
 import type { Value } from '../engine/graph/value.ts';
-import type { EncoderTensor } from './method.ts';
+import type { EncoderTensor, Projection } from './method.ts';
 
 /** One of the encoder's tensors with a trained method put into it; the tensor itself where the method leaves it alone. */
 export type FoldTensor = (value: Value, tensor: EncoderTensor) => Value;
@@ -12,16 +12,35 @@ export interface Remainder {
 }
 
 /**
+ * What a trained method becomes a part of, in the order in which parts of a union are put into the encoder. What scales a map's input comes
+ * last: a result that is put into the map's weight was computed from the scaled input.
+ */
+export const foldSteps = ['tensors', 'results', 'blocks', 'inputs'] as const;
+
+/**
+ * `tensors`: the encoder's own tensors; `results`: those of linear maps; `blocks`: the output of a block or of the norm after it; `inputs`:
+ * those of linear maps.
+ */
+export type FoldStep = (typeof foldSteps)[number];
+
+/** Something that a hook does where other parts of a union may act too. */
+export interface Act {
+  /** In the order of the forward pass: a linear map's input or result, the block's output behind it, or the output of the block's norm. */
+  readonly on: 'input' | 'result' | 'block' | 'norm';
+  readonly map: Projection;
+  readonly does: 'adds' | 'scales';
+  /** What it depends on: what it acts on, the map's input, or the block's norm of what it acts on. */
+  readonly reads: readonly ('itself' | 'input' | 'norm')[];
+}
+
+/**
  * How a trained method is worked into the encoder once, for inference. What it becomes is written as values of a graph over the encoder's
  * tensors and the method's own; whoever folds evaluates them, and runs an ordinary model afterwards.
  */
 export type Folding =
   | {
       readonly kind: 'folds';
-      /** Puts what acts on a result, or anywhere but before a linear map, into the tensor. */
-      readonly tensor?: FoldTensor;
-      /** Puts what acts on the input of a linear map into its weight; comes after `tensor`. */
-      readonly inputs?: FoldTensor;
+      readonly steps?: Partial<Readonly<Record<FoldStep, FoldTensor>>>;
       /** Nothing but the head where absent. */
       readonly remainder?: Remainder;
     }

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { UserError } from '../base/errors.ts';
 import { add, multiply, reshape, subtract } from '../engine/graph/operations.ts';
 import type { Value } from '../engine/graph/value.ts';
+import type { Act } from './folding.ts';
 import { foldingUngated, gateOf, gateOptions } from './gate.ts';
 import { headOption } from './head-option.ts';
 import type { EncoderTensor, LayerPlace, Method, Projection } from './method.ts';
@@ -78,18 +79,24 @@ export const ia3: Method<z.infer<typeof options>> = {
       head,
       dropout: true,
       readsAllRows: gating.gated,
+      acts: [
+        ...inputs.map((map): Act => ({ on: 'input', map, does: 'scales', reads: gating.gated ? ['itself'] : [] })),
+        ...outputs.map((map): Act => ({ on: 'result', map, does: 'scales', reads: gating.gated ? ['input'] : [] })),
+      ],
       folding: foldingUngated(gating, {
         kind: 'folds',
-        tensor: (value, tensor) => {
-          const projection = mapOf(tensor, outputs);
-          if (projection === undefined) return value;
-          const vector = vectorOf('result', projection.name, projection.layer);
-          return multiply(value, tensor.part === 'bias' ? vector : reshape(vector, [...vector.shape, 1]));
-        },
-        inputs: (value, tensor) => {
-          const projection = mapOf(tensor, inputs);
-          if (projection === undefined || tensor.part === 'bias') return value;
-          return multiply(value, vectorOf('input', projection.name, projection.layer));
+        steps: {
+          results: (value, tensor) => {
+            const projection = mapOf(tensor, outputs);
+            if (projection === undefined) return value;
+            const vector = vectorOf('result', projection.name, projection.layer);
+            return multiply(value, tensor.part === 'bias' ? vector : reshape(vector, [...vector.shape, 1]));
+          },
+          inputs: (value, tensor) => {
+            const projection = mapOf(tensor, inputs);
+            if (projection === undefined || tensor.part === 'bias') return value;
+            return multiply(value, vectorOf('input', projection.name, projection.layer));
+          },
         },
       }),
     };

@@ -119,7 +119,7 @@ export const intrinsicSaid: Method<z.infer<typeof options>> = {
       hooks: { tensor: movedTensor },
       head,
       dropout: true,
-      folding: { kind: 'folds', tensor: movedTensor },
+      folding: { kind: 'folds', steps: { tensors: movedTensor } },
     };
   },
 };

@@ -2,7 +2,7 @@ import { UserError } from '../base/errors.ts';
 import { broadcast, concat, dimAt } from '../engine/graph/operations.ts';
 import type { ParameterScope } from '../engine/graph/parameters.ts';
 import type { Value } from '../engine/graph/value.ts';
-import { stays, type Folding, type FoldTensor, type Remainder } from './folding.ts';
+import { foldSteps, stays, type Act, type Folding, type FoldStep, type FoldTensor, type Remainder } from './folding.ts';
 import type { EncoderSizes, HeadKind, MethodHooks, MethodPlan, PrefixRows } from './method.ts';
 import { recordedScope } from './recorded-scope.ts';
 import type { RegisteredMethod } from './registered-method.ts';
@@ -106,13 +106,68 @@ function joinHooks(parts: readonly BuiltPart[]): MethodHooks {
   } satisfies { [Name in keyof Required<MethodHooks>]: MethodHooks[Name] | undefined });
 }
 
-function foldTensors(parts: readonly BuiltPart[], name: 'tensor' | 'inputs'): FoldTensor | undefined {
-  return chain(
-    parts.flatMap(({ plan: { folding } }) => {
-      const fold = folding.kind === 'folds' ? folding[name] : undefined;
-      return fold === undefined ? [] : [fold];
+/** The acts of folding parts on the encoder's tensors, step by step, those of earlier parts first. */
+function joinSteps(parts: readonly BuiltPart[]): Partial<Readonly<Record<FoldStep, FoldTensor>>> {
+  const of = (step: FoldStep): FoldTensor | undefined =>
+    chain(
+      parts.flatMap(({ plan: { folding } }) => {
+        const fold = folding.kind === 'folds' ? folding.steps?.[step] : undefined;
+        return fold === undefined ? [] : [fold];
+      }),
+    );
+  return present(Object.fromEntries(foldSteps.map((step) => [step, of(step)])));
+}
+
+/**
+ * Whether an act can't be put into the encoder's tensors because another one stays: folded, it would come before what it came after and does
+ * not commute with, or on the input's side after what depended on it.
+ */
+function isHeld(moving: Act, staying: Act, staysBefore: boolean): boolean {
+  if (moving.map !== staying.map) return false;
+  const clash = moving.does !== staying.does || staying.reads.includes('itself');
+  switch (moving.on) {
+    case 'input':
+      return staying.on === 'input' ? !staysBefore && clash : staying.reads.includes('input');
+    case 'result':
+      return staying.on === 'result' && staysBefore && clash;
+    case 'block':
+      return clash && (staying.on === 'result' || (staying.on === 'block' && staysBefore));
+    case 'norm':
+      return staying.on === 'norm' ? staysBefore && clash : staying.reads.includes('norm');
+  }
+}
+
+/** Why parts stay as they are; the others fold. A part that is held by one that stays may hold others in turn. */
+function stayingParts(parts: readonly BuiltPart[]): ReadonlyMap<BuiltPart, string> {
+  const reasons = new Map(
+    parts.flatMap((part) => {
+      const { folding } = part.plan;
+      return folding.kind === 'stays' ? [[part, folding.reason] as const] : [];
     }),
   );
+  const whyHeld = (part: BuiltPart, index: number): string | undefined => {
+    const holder = parts.find(
+      (other, place) =>
+        reasons.has(other) &&
+        part.plan.acts?.some((moving) => other.plan.acts?.some((staying) => isHeld(moving, staying, place < index))) ===
+          true,
+    );
+    if (holder !== undefined) return `acts on the same numbers as ${holder.name}, which stays`;
+    // Fixed random numbers are drawn by name, and names of leftovers are counted again.
+    const later = parts.slice(index + 1).find((other) => other.method.id === part.method.id && held.has(other));
+    return later === undefined ? undefined : `comes before ${later.name}, which keeps its name and stays`;
+  };
+  const held = new Set<BuiltPart>();
+  for (let before = -1; before !== held.size;) {
+    before = held.size;
+    for (const [index, part] of parts.entries()) {
+      const reason = reasons.has(part) ? undefined : whyHeld(part, index);
+      if (reason === undefined) continue;
+      held.add(part);
+      reasons.set(part, reason);
+    }
+  }
+  return reasons;
 }
 
 /** A part that is left after folding: as it was, or in a simpler form. */
@@ -122,15 +177,16 @@ interface Leftover {
   readonly tensors: () => ReadonlyMap<string, Value>;
 }
 
-/** A union folds what folds; the parts that are left are a smaller union. */
+/** A union folds what can leave its place among the others; the parts that are left are a smaller union. */
 function joinFoldings(parts: readonly BuiltPart[], head: HeadKind): Folding {
-  const reasons = parts.flatMap(({ plan: { folding }, name }) =>
-    folding.kind === 'folds' ? [] : [`${name} ${folding.reason}`],
-  );
-  if (reasons.length === parts.length) return stays(reasons.join('; '));
-  const leftovers = parts.flatMap(({ method, options, plan: { folding }, declared }): readonly Leftover[] => {
-    if (folding.kind !== 'folds') return [{ id: method.id, options, tensors: () => declared }];
-    const { remainder } = folding;
+  const staying = stayingParts(parts);
+  if (staying.size === parts.length) {
+    return stays(parts.map((part) => `${part.name} ${staying.get(part) ?? ''}`).join('; '));
+  }
+  const leftovers = parts.flatMap((part): readonly Leftover[] => {
+    const { method, options, plan, declared } = part;
+    if (staying.has(part)) return [{ id: method.id, options, tensors: () => declared }];
+    const remainder = plan.folding.kind === 'folds' ? plan.folding.remainder : undefined;
     return remainder === undefined ? [] : [{ ...remainder.method, tensors: remainder.tensors }];
   });
   const names = partNames(leftovers.map(({ id }) => id));
@@ -145,7 +201,7 @@ function joinFoldings(parts: readonly BuiltPart[], head: HeadKind): Folding {
   };
   return {
     kind: 'folds',
-    ...present({ tensor: foldTensors(parts, 'tensor'), inputs: foldTensors(parts, 'inputs') }),
+    steps: joinSteps(parts.filter((part) => !staying.has(part))),
     ...(leftovers.length === 0 ? {} : { remainder }),
   };
 }

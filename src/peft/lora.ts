@@ -65,13 +65,16 @@ export const lora: Method<z.infer<typeof options>> = {
       head,
       dropout: true,
       readsAllRows: gating.gated,
+      acts: targets.map((map) => ({ on: 'result', map, does: 'adds', reads: ['input'] })),
       folding: foldingUngated(gating, {
         kind: 'folds',
-        tensor: (value, { module, layer, part }) => {
-          const target = targets.find((projection) => projection === module);
-          if (target === undefined || layer === undefined || part !== 'weight') return value;
-          const { down, up } = factors(target, layer);
-          return gemm(up, down, { scale, bias: value });
+        steps: {
+          results: (value, { module, layer, part }) => {
+            const target = targets.find((projection) => projection === module);
+            if (target === undefined || layer === undefined || part !== 'weight') return value;
+            const { down, up } = factors(target, layer);
+            return gemm(up, down, { scale, bias: value });
+          },
         },
       }),
     };

@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import type { ParameterScope } from '../engine/graph/parameters.ts';
 import type { Value } from '../engine/graph/value.ts';
-import type { Folding } from './folding.ts';
+import type { Act, Folding } from './folding.ts';
 
 /** The sizes of an encoder that methods build on. */
 export interface EncoderSizes {
@@ -149,6 +149,8 @@ export interface MethodPlan {
   readonly headTransform?: boolean;
   /** The hooks of the last layer need every row, also where the head reads one. */
   readonly readsAllRows?: boolean;
+  /** What its hooks do to results that hooks of other methods may change too; nothing by default. */
+  readonly acts?: readonly Act[];
   /** How it is worked into the encoder for inference. */
   readonly folding: Folding;
 }

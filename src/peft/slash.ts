@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { add, reshape } from '../engine/graph/operations.ts';
 import type { Value } from '../engine/graph/value.ts';
 import { headOption } from './head-option.ts';
-import type { LayerPlace, Method, MethodHooks } from './method.ts';
+import type { EncoderTensor, LayerPlace, Method, MethodHooks } from './method.ts';
 import { declareProjections, projectionOptions } from './random-projection.ts';
 
 const { dimension, ...laws } = projectionOptions;
@@ -19,8 +19,12 @@ const options = z.strictObject({
   head: headOption('mask'),
 });
 
-/** The module whose bias a shift is, once it is trained. */
-const shiftedBias = { output: 'output', attention: 'attentionNorm', intermediate: 'intermediate' } as const;
+/** What a shift acts on, and the module whose bias it is once it is trained. */
+const places = {
+  output: { place: { on: 'block', map: 'output' }, bias: 'output' },
+  attention: { place: { on: 'norm', map: 'attentionOutput' }, bias: 'attentionNorm' },
+  intermediate: { place: { on: 'result', map: 'intermediate' }, bias: 'intermediate' },
+} as const;
 
 /**
  * SLaSh (Shared Layer Shift): one trained vector z `[1, d]` for the whole model; layer l is shifted at every token by z W_l with a
@@ -40,23 +44,27 @@ export const slash: Method<z.infer<typeof options>> = {
     const width = position === 'intermediate' ? encoder.intermediateSize : encoder.hiddenSize;
     const shiftOf = declareProjections('slash', choice, width, scope);
     const shifted = (x: Value, { layer }: LayerPlace): Value => add(x, shiftOf(layer));
+    const { place, bias } = places[position];
     const hooks: Record<typeof position, MethodHooks> = {
       output: { afterFeedForward: shifted },
       attention: { afterAttentionNorm: shifted },
       intermediate: {
-        projection: (result, _, projection, place) => (projection === 'intermediate' ? shifted(result, place) : result),
+        projection: (result, _, projection, at) => (projection === 'intermediate' ? shifted(result, at) : result),
       },
     };
     return {
       hooks: hooks[position],
       head,
       dropout: false,
+      acts: [{ ...place, does: 'adds', reads: [] }],
       folding: {
         kind: 'folds',
-        tensor: (value, { module, layer, part }) =>
-          module === shiftedBias[position] && part === 'bias' && layer !== undefined
-            ? add(value, reshape(shiftOf(layer), value.shape))
-            : value,
+        steps: {
+          [place.on === 'result' ? 'results' : 'blocks']: (value: Value, { module, layer, part }: EncoderTensor) =>
+            module === bias && part === 'bias' && layer !== undefined
+              ? add(value, reshape(shiftOf(layer), value.shape))
+              : value,
+        },
       },
     };
   },

@@ -4,6 +4,7 @@ import { frozenWeights } from '../../../src/engine/encoder-checkpoint.ts';
 import { foldedWeights, foldingOf, foldModel } from '../../../src/engine/fold.ts';
 import { topologicalOrder } from '../../../src/engine/graph/value.ts';
 import { buildModel, type ModelGraph } from '../../../src/engine/model-graph.ts';
+import { projections } from '../../../src/peft/projections.ts';
 import { methodIds } from '../../../src/peft/registry.ts';
 import { device, logitsOf, makeSequences, noisyValues, planOf, smallOptions } from '../../support/method-model.ts';
 import { openTinyEncoder } from '../../support/tiny-checkpoint.ts';
@@ -84,6 +85,125 @@ async function folded(id: string, options: Options): Promise<{ readonly error: n
   const error = Math.max(...before.map((logit, index) => Math.abs(logit - (after[index] ?? NaN))));
   return { error, graph };
 }
+
+type Part = Options & { readonly id: string };
+
+/** Parts that fold, by what they do where. */
+const foldable: Readonly<Record<string, Part>> = {
+  lora: { id: 'lora', rank: 2, targets: [...projections] },
+  'ia3 of results': { id: 'ia3', outputs: [...projections], inputs: [] },
+  'ia3 of inputs': { id: 'ia3', outputs: [], inputs: [...projections] },
+  slash: { id: 'slash', dimension: 8 },
+  'slash after attention': { id: 'slash', dimension: 8, position: 'attention' },
+  'slash in the middle': { id: 'slash', dimension: 8, position: 'intermediate' },
+  'intrinsic-said': { id: 'intrinsic-said', dimension: 40, targets: [...projections, 'attentionNorm'], biases: true },
+  bitfit: { id: 'bitfit' },
+};
+
+const everywhere = { bottleneck: 4, positions: ['attention', 'feedForward'] };
+
+/** Parts that stay, with those that can't fold in front of them and behind them. */
+const staying: Readonly<
+  Record<string, { readonly part: Part; readonly before: readonly string[]; readonly behind: readonly string[] }>
+> = {
+  'gated lora': {
+    part: { id: 'lora', rank: 2, targets: [...projections], gated: true },
+    before: ['ia3 of inputs'],
+    behind: ['ia3 of results', 'ia3 of inputs'],
+  },
+  'gated ia3 of results': {
+    part: { id: 'ia3', outputs: [...projections], inputs: [], gated: true },
+    before: ['ia3 of inputs', 'slash'],
+    behind: ['lora', 'ia3 of inputs', 'slash', 'slash in the middle'],
+  },
+  'gated ia3 of inputs': {
+    part: { id: 'ia3', outputs: [], inputs: [...projections], gated: true },
+    before: ['ia3 of inputs'],
+    behind: [],
+  },
+  'adapters on outputs': {
+    part: { id: 'adapter-houlsby', ...everywhere, trainNorms: true },
+    before: [],
+    behind: ['slash'],
+  },
+  'adapters behind norms': {
+    part: { id: 'adapter-pfeiffer', ...everywhere },
+    before: ['slash after attention'],
+    behind: ['slash', 'slash after attention'],
+  },
+  'adapters beside sub-layers': { part: { id: 'adapter-parallel', ...everywhere }, before: [], behind: [] },
+  pasta: { part: { id: 'pasta' }, before: [], behind: [] },
+  'jr-warp': { part: { id: 'jr-warp', dimension: 8 }, before: [], behind: [] },
+  'gated prefix': {
+    part: { id: 'prefix-tuning', length: 3, reparametrise: true, bottleneck: 4, gated: true },
+    before: [],
+    behind: [],
+  },
+};
+
+/** The ids of the parts that are left of a union; undefined where nothing folds. */
+function leftOf(parts: readonly Part[]): readonly unknown[] | undefined {
+  const folding = foldingOf(planOf(checkpoint, 'union', { parts }));
+  if (folding.kind === 'stays') return undefined;
+  const left = folding.remainder?.method.options['parts'];
+  return Array.isArray(left) ? left.map(({ id }: Part) => id) : [];
+}
+
+describe('folding a union', () => {
+  it.each(Object.entries(staying))('%s and what folds, in both orders', async (_, { part, before, behind }) => {
+    for (const [name, folding] of Object.entries(foldable)) {
+      for (const [parts, held] of [
+        [[folding, part], before],
+        [[part, folding], behind],
+      ] as const) {
+        const expected = held.includes(name) ? undefined : [part.id];
+        expect(leftOf(parts), parts.map(({ id }) => id).join()).toEqual(expected);
+        if (expected !== undefined) expect((await folded('union', { parts })).error, name).toBeLessThan(1e-5);
+      }
+    }
+  });
+
+  it.each(Object.entries(foldable))('%s and what else folds vanish, in both orders', async (_, part) => {
+    for (const [name, other] of Object.entries(foldable)) {
+      expect(leftOf([part, other])).toEqual([]);
+      expect((await folded('union', { parts: [part, other] })).error, name).toBeLessThan(1e-5);
+    }
+  });
+
+  it('keeps what is held by a part that is held itself', async () => {
+    const parts: readonly Part[] = [
+      { id: 'ia3', outputs: ['value'], inputs: [], gated: true },
+      { id: 'lora', rank: 2, targets: ['value'] },
+      { id: 'ia3', outputs: ['key'], inputs: ['value'] },
+      { id: 'lora', rank: 2, targets: ['output'] },
+    ];
+    expect(leftOf(parts)).toEqual(['ia3', 'lora', 'ia3']);
+    expect((await folded('union', { parts })).error).toBeLessThan(1e-5);
+  });
+
+  it('keeps the names from which fixed random numbers are drawn', async () => {
+    const parts: readonly Part[] = [
+      { id: 'slash', dimension: 8, position: 'attention' },
+      { id: 'adapter-houlsby', bottleneck: 4 },
+      { id: 'slash', dimension: 8 },
+      { id: 'lora', rank: 2 },
+    ];
+    expect(leftOf(parts)).toEqual(['slash', 'adapter-houlsby', 'slash']);
+    expect((await folded('union', { parts })).error).toBeLessThan(1e-5);
+  });
+
+  it('says what holds a part', async () => {
+    const parts: readonly Part[] = [
+      { id: 'ia3', outputs: ['value'], inputs: [], gated: true },
+      { id: 'lora', rank: 2 },
+    ];
+    const plan = planOf(checkpoint, 'union', { parts });
+    const values = await noisyValues(buildModel(plan, { dropout: 'off' }), checkpoint, 0);
+    await expect(foldModel({ plan, checkpoint, values, seed: 0 }, { backend: onnxBackend, device })).rejects.toThrow(
+      'lora acts on the same numbers as ia3, which stays',
+    );
+  });
+});
 
 describe('folding', () => {
   it.each(vanishing)('%s %o becomes the plain encoder: the same logits by the same operations', async (id, options) => {

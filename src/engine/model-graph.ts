@@ -152,6 +152,10 @@ function headLayout(kind: HeadKind, plan: ModelPlan): HeadLayout {
   return plan.encoder.family;
 }
 
+function headDropout(layout: HeadLayout, { headDropout: rates }: EncoderConfig): number | undefined {
+  return layout === 'token' || layout === 'span' ? rates[layout] : rates.sequence;
+}
+
 function labelCount({ objective, encoder }: ModelPlan): number {
   switch (objective.kind) {
     case 'classification':
@@ -290,13 +294,12 @@ export function buildModel(plan: ModelPlan, mode: GraphMode): ModelGraph {
     return { weight: make('weight'), bias: make('bias') };
   };
   const pool = (x: Value): Value => tanh(linear(x, ofModule('pooler', 'weight'), ofModule('pooler', 'bias')));
-  const headScope: ParameterScope = { ...scope, dropout: (x, rate = encoder.headDropout) => drop(x, rate) };
   const logits = buildHead(
     layout,
     labelCount(plan),
-    { hidden, pool, scoreWords, dropoutRate: encoder.headDropout },
+    { hidden, pool, scoreWords, dropoutRate: headDropout(layout, encoder) },
     declareMap,
-    headScope,
+    scope,
   );
   const { losses, loss, ...scores } = objectiveLoss(objective, logits);
   const spans = objective.kind === 'span' ? splitSpan(logits) : {};

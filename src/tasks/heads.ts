@@ -17,7 +17,7 @@ export type HeadLayout =
   | 'linear'
   /** Dropout and a linear map on every token: labels of words. */
   | 'token'
-  /** A linear map on every token to a start and an end score: answers in a text. */
+  /** A linear map on every token to a start and an end score, in DistilBERT after dropout: answers in a text. */
   | 'span'
   /** The checkpoint's own map of every token onto the vocabulary, its weight tied to the word embeddings: masked words. */
   | 'words';
@@ -30,7 +30,8 @@ export interface HeadInputs {
   readonly pool: (x: Value) => Value;
   /** The checkpoint's scores of all words, for the `words` layout. */
   readonly scoreWords: (x: Value) => Value;
-  readonly dropoutRate: number;
+  /** None where undefined, whatever rate is asked for elsewhere. */
+  readonly dropoutRate: number | undefined;
 }
 
 /** One of a head's tensors: the final map's, or those of the dense layer before it. */
@@ -86,7 +87,7 @@ export function buildHead(
     const { weight, bias } = declare(map, outputs, width);
     return linear(x, weight, bias);
   };
-  const drop = (x: Value): Value => scope.dropout(x, dropoutRate);
+  const drop = (x: Value): Value => (dropoutRate === undefined ? x : scope.dropout(x, dropoutRate));
   const sequenceLogits = (logits: Value): Value => reshape(logits, [dimAt(logits, 0), labels]);
   switch (layout) {
     case 'bert':
@@ -102,7 +103,7 @@ export function buildHead(
     case 'token':
       return apply(drop(hidden), 0, labels);
     case 'span':
-      return apply(hidden, 0, 2);
+      return apply(drop(hidden), 0, 2);
     case 'words':
       return scoreWords(hidden);
   }

@@ -19,8 +19,8 @@ export interface EncoderConfig {
   readonly activation: 'gelu' | 'gelu_new' | 'relu';
   readonly hiddenDropout: number;
   readonly attentionDropout: number;
-  /** Dropout before and inside the sequence classifier. */
-  readonly headDropout: number;
+  /** Dropout before the maps of a head, by what the head reads; of spans, none in most families. */
+  readonly headDropout: { readonly sequence: number; readonly token: number; readonly span?: number };
 }
 
 const activation = z.enum(['gelu', 'gelu_new', 'relu']).default('gelu');
@@ -57,6 +57,7 @@ const distilbertLike = z.object({
   dropout: rate.default(0.1),
   attention_dropout: rate.default(0.1),
   seq_classif_dropout: rate.default(0.2),
+  qa_dropout: rate.default(0.1),
 });
 
 const families: ReadonlyMap<string, EncoderFamily> = new Map([
@@ -109,6 +110,7 @@ export function parseEncoderConfig(raw: unknown, file: string): EncoderConfig {
 }
 
 function bertConfig(family: EncoderFamily, raw: z.infer<typeof bertLike>): EncoderConfig {
+  const headDropout = raw.classifier_dropout ?? raw.hidden_dropout_prob;
   return {
     family,
     vocabularySize: raw.vocab_size,
@@ -124,7 +126,7 @@ function bertConfig(family: EncoderFamily, raw: z.infer<typeof bertLike>): Encod
     activation: raw.hidden_act,
     hiddenDropout: raw.hidden_dropout_prob,
     attentionDropout: raw.attention_probs_dropout_prob,
-    headDropout: raw.classifier_dropout ?? raw.hidden_dropout_prob,
+    headDropout: { sequence: headDropout, token: headDropout },
   };
 }
 
@@ -144,7 +146,7 @@ function distilbertConfig(raw: z.infer<typeof distilbertLike>): EncoderConfig {
     activation: raw.activation,
     hiddenDropout: raw.dropout,
     attentionDropout: raw.attention_dropout,
-    headDropout: raw.seq_classif_dropout,
+    headDropout: { sequence: raw.seq_classif_dropout, token: raw.dropout, span: raw.qa_dropout },
   };
 }
 

@@ -311,7 +311,9 @@ function encoderLayer(
   const prefix = hooks.prefix?.(x, place);
   const sources = { queries: project(residual, 'query'), keys: project(x, 'key'), values: project(x, 'value') };
   const context = attend(config, prefix === undefined ? sources : withPrefix(sources, prefix), scores, scope);
-  const attention = scope.dropout(project(context, 'attentionOutput'), config.hiddenDropout);
+  const attended = project(context, 'attentionOutput');
+  // DistilBERT drops none of the attention block's output.
+  const attention = config.family === 'distilbert' ? attended : scope.dropout(attended, config.hiddenDropout);
   const { rows: normed } = addAndNormalise(residual, attention, 'attentionNorm', hooks.afterAttention);
   const middle = hooks.afterAttentionNorm?.(normed, place) ?? normed;
   const wide = activate(config, project(middle, 'intermediate'));

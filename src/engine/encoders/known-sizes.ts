@@ -5,7 +5,7 @@ const shared = {
   activation: 'gelu',
   hiddenDropout: 0.1,
   attentionDropout: 0.1,
-  headDropout: 0.1,
+  headDropout: { sequence: 0.1, token: 0.1 },
 } as const;
 
 const base = { embeddingSize: 768, hiddenSize: 768, intermediateSize: 3072, layers: 12, attentionHeads: 12 } as const;

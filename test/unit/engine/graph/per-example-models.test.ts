@@ -23,7 +23,7 @@ const bert: EncoderConfig = {
   activation: 'gelu',
   hiddenDropout: 0.1,
   attentionDropout: 0.2,
-  headDropout: 0.3,
+  headDropout: { sequence: 0.3, token: 0.3 },
 };
 
 const encoders: readonly EncoderConfig[] = [

@@ -146,6 +146,7 @@ function headLayout(kind: HeadKind, plan: ModelPlan): HeadLayout {
   if (plan.objective.kind === 'token-classification') return 'token';
   if (plan.objective.kind === 'span') return 'span';
   if (plan.objective.kind === 'masked-words') return 'words';
+  if (kind === 'two-layer') return 'roberta';
   if (kind !== 'native') return 'linear';
   // Sentence encoders are often saved without the pooler; a frozen random one would only blur what the head reads.
   if (plan.encoder.family === 'bert' && !plan.hasPooler) return 'linear';

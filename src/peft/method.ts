@@ -133,8 +133,11 @@ export interface AddedRows {
   readonly headReads: 'text' | 'unshifted';
 }
 
-/** Which head reads what: the family's own, one linear map on the first token, or one at the first mask token of the text. */
-export type HeadKind = 'native' | 'linear' | 'mask';
+/**
+ * Which head reads what: the family's own, one linear map on the first token, RoBERTa's two on the first token, or one linear map at the
+ * first mask token of the text.
+ */
+export type HeadKind = 'native' | 'linear' | 'two-layer' | 'mask';
 
 /** What a method asks of the rest of the model. */
 export interface MethodPlan {

@@ -7,7 +7,7 @@ import type { Value } from '../engine/graph/value.ts';
 export type HeadLayout =
   /** BERT: the encoder's pooler (dense, tanh) on the first token, dropout, linear. */
   | 'bert'
-  /** RoBERTa: dropout, dense, tanh, dropout, linear on the first token. */
+  /** RoBERTa, or any family that is asked for two layers: dropout, dense, tanh, dropout, linear on the first token. */
   | 'roberta'
   /** ELECTRA: as RoBERTa with gelu. */
   | 'electra'

@@ -201,6 +201,21 @@ describe('heads', () => {
     });
   });
 
+  it('of two layers it is that of RoBERTa on any encoder', () => {
+    const asked: Asked = { method: 'unipelt-prompt', options: { head: 'two-layer' } };
+    for (const model of bases) expect(count(model, asked)).toMatchObject({ method: 11_091_056, head: 592_130 });
+    expect(count(bertBase, { method: 'head', options: { head: 'two-layer' }, pooler: false }).head).toBe(592_130);
+    const { config, hasPooler } = sized(bertBase);
+    const plan = { encoder: config, hasPooler, objective: { kind: 'classification', labels: 2 } } as const;
+    const method = { id: 'head', options: { head: 'two-layer' } };
+    expect(buildModel({ ...plan, method }, { dropout: 'off' }).trained.map(({ name }) => name)).toEqual([
+      'head.classifier.dense.weight',
+      'head.classifier.dense.bias',
+      'head.classifier.out_proj.weight',
+      'head.classifier.out_proj.bias',
+    ]);
+  });
+
   it('spans have a start and an end: 2 (h + 1)', () => {
     const { config: encoder, hasPooler } = sized(robertaBase);
     const plan = { encoder, hasPooler, method: { id: 'head', options: {} }, objective: { kind: 'span' } } as const;

@@ -216,6 +216,14 @@ describe('heads', () => {
     ]);
   });
 
+  it('BitFit trains whole where it is asked to, as its authors do', () => {
+    const head = (options: Options): number => count(robertaBase, { method: 'bitfit', options }).head;
+    expect(head({})).toBe(768 + 1538);
+    expect(head({ classifier: 'final' })).toBe(768 + 1538);
+    expect(head({ classifier: 'whole' })).toBe(592_130);
+    expect(count(bertBase, { method: 'bitfit', options: { classifier: 'whole' } }).head).toBe(1538);
+  });
+
   it('spans have a start and an end: 2 (h + 1)', () => {
     const { config: encoder, hasPooler } = sized(robertaBase);
     const plan = { encoder, hasPooler, method: { id: 'head', options: {} }, objective: { kind: 'span' } } as const;

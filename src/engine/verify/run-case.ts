@@ -4,9 +4,9 @@ import { frozenWeights, type EncoderCheckpoint } from '../encoder-checkpoint.ts'
 import { BATCH } from '../encoders/encoder.ts';
 import { tensorName } from '../encoders/tensor-names.ts';
 import type { NamedTensors } from '../feeds.ts';
-import { input } from '../graph/operations.ts';
+import { constant, dimAt, input, multiply } from '../graph/operations.ts';
 import type { FixedTensor } from '../graph/parameters.ts';
-import { clippedSums, materialise, perExampleGradients } from '../graph/per-example.ts';
+import { clippedSums, materialise, perExampleGradients, type PerExampleGradient } from '../graph/per-example.ts';
 import type { Value } from '../graph/value.ts';
 import { buildModel, countParameters, gradientsOf, type ModelGraph, type ModelPlan } from '../model-graph.ts';
 import { createAdamW, stepAdamW } from '../optimisers/adamw.ts';
@@ -65,8 +65,6 @@ interface Work {
   readonly pairs: readonly Pair[];
   readonly allowed: Tolerances;
   readonly precision: Precision;
-  /** What a tensor's gradient is where torch gives none. */
-  readonly asTorch: (ours: string, gradient: Float32Array) => Float32Array;
 }
 
 type Results = Readonly<Record<string, TensorData>>;
@@ -104,13 +102,13 @@ export async function runCase(
     pairs,
     allowed: tolerances[precision],
     precision,
-    asTorch: paddingRows(plan),
   };
-  const wholeGroups = await withGraph(backend, device, weights, wholeOutputs(whole, meta), async (run) =>
+  const asTorch = withoutPaddingRows(plan);
+  const wholeGroups = await withGraph(backend, device, weights, wholeOutputs(whole, meta, asTorch), async (run) =>
     compareWhole(work, whole, await run({ ...feeds, ...fedValues(whole, start) })),
   );
   const trainer = buildModel(plan, { dropout: 'off' });
-  const outputs = trainingOutputs(trainer, clipping);
+  const outputs = trainingOutputs(trainer, clipping, asTorch);
   const trainerGroups = await withGraph(backend, device, weights, outputs, async (run) => {
     const fed = { ...feeds, [MAX_NORM]: scalarFeed(1) };
     const results = await run({ ...fed, ...fedValues(trainer, start) });
@@ -218,19 +216,24 @@ async function caseWeights(
   return source;
 }
 
+/** Takes out of a gradient, `[...]` or `[batch, ...]` of a named tensor, what torch leaves out of it. */
+type AsTorch = (name: string, gradient: Value) => Value;
+
 /**
  * torch's embeddings give the row of the padding index no gradient: the word row of the padding token, and RoBERTa's position row of
  * padding. It shows only where padding reaches the loss, which is in the softmax over positions of a span head; there, and only
- * there, the rows are taken out of our gradients.
+ * there, the rows are taken out of our gradients: of a batch's, and of every example's before its norm is taken.
  */
-function paddingRows({ encoder, objective }: ModelPlan): Work['asTorch'] {
+function withoutPaddingRows({ encoder, objective }: ModelPlan): AsTorch {
   const table = (module: 'wordEmbeddings' | 'positionEmbeddings'): string =>
     tensorName(encoder, { module, layer: undefined, part: 'weight' });
   const tables = [table('wordEmbeddings'), ...(encoder.family === 'roberta' ? [table('positionEmbeddings')] : [])];
-  return (ours, gradient) => {
-    if (objective.kind !== 'span' || !tables.some((name) => ours.endsWith(`.${name}`))) return gradient;
-    const width = encoder.embeddingSize;
-    return gradient.slice().fill(0, encoder.padTokenId * width, (encoder.padTokenId + 1) * width);
+  return (name, gradient) => {
+    if (objective.kind !== 'span' || !tables.some((own) => name.endsWith(`.${own}`))) return gradient;
+    const rows = dimAt(gradient, -2);
+    if (typeof rows !== 'number') throw new Error(`${name} has no fixed number of rows`);
+    const kept = Array.from({ length: rows }, (_, row) => (row === encoder.padTokenId ? 0 : 1));
+    return multiply(gradient, constant(kept, [rows, 1]));
   };
 }
 
@@ -263,10 +266,6 @@ function scalarFeed(value: number): TensorData {
   return { dtype: 'float32', shape: [], data: Float32Array.of(value) };
 }
 
-function named(prefix: string, values: Readonly<Record<string, Value>>): Record<string, Value> {
-  return Object.fromEntries(Object.entries(values).map(([name, value]) => [`${prefix}${name}`, value]));
-}
-
 function leaves(model: ModelGraph): readonly Value[] {
   return model.trained.map(({ value }) => value);
 }
@@ -279,10 +278,28 @@ function headOutputs(model: ModelGraph): Record<string, Value> {
   return { logits };
 }
 
-function wholeOutputs(model: ModelGraph, meta: CaseMeta): Readonly<Record<string, Value>> {
+function batchGradients(model: ModelGraph, asTorch: AsTorch): Record<string, Value> {
+  return Object.fromEntries(
+    Object.entries(gradientsOf(model)).map(([name, gradient]) => [`grad/${name}`, asTorch(name, gradient)]),
+  );
+}
+
+/** The gradients of all examples for each trained tensor; whole ones where torch leaves something out, in the cheapest form elsewhere. */
+function exampleGradients(model: ModelGraph, asTorch: AsTorch): readonly PerExampleGradient[] {
+  const { gradients } = perExampleGradients(model.losses, leaves(model), BATCH);
+  return model.trained.map(({ name, shape }, index) => {
+    const gradient = gradients[index];
+    if (gradient === undefined) throw new Error('one gradient a trained tensor');
+    const whole = materialise(gradient, shape);
+    const left = asTorch(name, whole);
+    return left === whole ? gradient : { form: 'materialised', value: left };
+  });
+}
+
+function wholeOutputs(model: ModelGraph, meta: CaseMeta, asTorch: AsTorch): Readonly<Record<string, Value>> {
   const perExample = meta.per_example
     ? Object.fromEntries(
-        perExampleGradients(model.losses, leaves(model), BATCH).gradients.map((gradient, index) => {
+        exampleGradients(model, asTorch).map((gradient, index) => {
           const tensor = model.trained[index];
           if (tensor === undefined) throw new Error('one gradient a trained tensor');
           return [`per_example_grad/${tensor.name}`, materialise(gradient, tensor.shape)];
@@ -293,7 +310,7 @@ function wholeOutputs(model: ModelGraph, meta: CaseMeta): Readonly<Record<string
     ...headOutputs(model),
     loss: model.loss,
     ...Object.fromEntries(model.layerOutputs.map((value, layer) => [`layer_output/${layer}`, value])),
-    ...named('grad/', gradientsOf(model)),
+    ...batchGradients(model, asTorch),
     ...(meta.per_example ? { per_example_loss: model.losses } : {}),
     ...perExample,
   };
@@ -301,10 +318,14 @@ function wholeOutputs(model: ModelGraph, meta: CaseMeta): Readonly<Record<string
 
 const MAX_NORM = 'max_norm';
 
-function trainingOutputs(model: ModelGraph, clipping: Clipping | undefined): Readonly<Record<string, Value>> {
-  const training = { ...headOutputs(model), loss: model.loss, ...named('grad/', gradientsOf(model)) };
+function trainingOutputs(
+  model: ModelGraph,
+  clipping: Clipping | undefined,
+  asTorch: AsTorch,
+): Readonly<Record<string, Value>> {
+  const training = { ...headOutputs(model), loss: model.loss, ...batchGradients(model, asTorch) };
   if (clipping === undefined) return training;
-  const { gradients } = perExampleGradients(model.losses, leaves(model), BATCH);
+  const gradients = exampleGradients(model, asTorch);
   const { norms, sums } = clippedSums(gradients, leaves(model), input(MAX_NORM, 'float32', []));
   const clipped = model.trained.flatMap(({ name }, index) => {
     const sum = sums[index];
@@ -360,7 +381,7 @@ function compareGradients(work: Work, results: Results, prefix: string): readonl
   return compareGroup(work, `${prefix}grad`, ({ theirs, ours }) => {
     const name = `grad/${ours}`;
     const want = numbersOf(work.expected, `grad/${theirs}`, results[name]?.shape);
-    return { name: theirs, got: work.asTorch(ours, floats(results, name)), want };
+    return { name: theirs, got: floats(results, name), want };
   });
 }
 
@@ -395,7 +416,7 @@ function compareWhole(work: Work, model: ModelGraph, results: Results): readonly
 
 /** AdamW on the same batch: constant rate, no clipping, every tensor decayed. */
 async function compareAdamW(
-  { meta, expected, pairs, allowed, precision, asTorch }: Work,
+  { meta, expected, pairs, allowed, precision }: Work,
   run: (values: ReadonlyMap<string, Float32Array>) => Promise<Results>,
   start: ReadonlyMap<string, Float32Array>,
 ): Promise<readonly GroupReport[]> {
@@ -410,9 +431,7 @@ async function compareAdamW(
     const state = createAdamW(trained);
     for (let step = 0; step < steps; step++) {
       const results = await run(values);
-      const gradients = new Map(
-        trained.map(({ name }) => [name, asTorch(name, floats(results, `grad/${name}`))] as const),
-      );
+      const gradients = new Map(trained.map(({ name }) => [name, floats(results, `grad/${name}`)] as const));
       stepAdamW(state, trained, gradients, lr, { beta1: betas[0], beta2: betas[1], epsilon });
     }
     const compared = pairs

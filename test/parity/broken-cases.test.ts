@@ -166,13 +166,13 @@ describe('a case that disagrees fails', () => {
   it('when our method trains other tensors or counts others', async () => {
     const target = await place('bitfit_roberta', 'case');
     await editJson(join(target, 'meta.json'), (meta) => {
-      const trainable = { ...(meta['trainable'] as object), 'head.classifier.dense.weight': [32, 32] };
+      const trainable = { ...(meta['trainable'] as object), 'head.classifier.third.weight': [32, 32] };
       return { ...meta, trainable: Object.fromEntries(Object.entries(trainable).slice(1)) };
     });
     const { problems, groups } = await failure('case');
     expect(groups).toEqual([]);
     expect(problems).toEqual([
-      'only the case trains head.classifier.dense.weight',
+      'only the case trains head.classifier.third.weight',
       'only our method trains base.roberta.embeddings.LayerNorm.bias',
     ]);
   });

@@ -63,6 +63,7 @@ describe('what is built for a golden case', () => {
         alpha: 8,
         rankStabilised: false,
         targets: ['query', 'value', 'attentionOutput', 'intermediate', 'output'],
+        head: family === 'bert' ? 'native' : 'linear',
       },
     });
     expect(names.get(`method.layer.1.${modules[0]}.lora_A.weight`)).toBe('method.layer.1.query.lora_A');
@@ -167,6 +168,7 @@ describe('what is built for a golden case', () => {
         reads,
         scaling: 2,
         trainNorms: false,
+        head: 'native',
       },
     });
     const [position] = positions;
@@ -253,7 +255,7 @@ describe('what is built for a golden case', () => {
       id: 'compacter++',
       options: {
         ...{ n: 4, rank: 2, bottleneck: 12, bias: true, sharedRule: true, factorisedRule, reads },
-        ...{ positions: ['feedForward'], activation: 'gelu', scaling: 1, trainNorms: false },
+        ...{ positions: ['feedForward'], activation: 'gelu', scaling: 1, trainNorms: false, head: 'native' },
       },
     });
     expect([...built.names.values()]).toContain(factorisedRule ? 'method.phm_rule_left' : 'method.phm_rule');
@@ -309,6 +311,78 @@ describe('what is built for a golden case', () => {
     ],
   ] as const)('the head for %o', (inputs, trainable, objective) => {
     expect(mapped(mapCase(facts({ method: 'head only', inputs, trainable }))).objective).toEqual(objective);
+  });
+
+  const layers = {
+    dense: { 'head.classifier.dense.weight': [32, 32], 'head.classifier.dense.bias': [32] },
+    outProjection: { 'head.classifier.out_proj.weight': [3, 32], 'head.classifier.out_proj.bias': [3] },
+    preClassifier: { 'head.pre_classifier.weight': [32, 32], 'head.pre_classifier.bias': [32] },
+  } satisfies Readonly<Record<string, Shapes>>;
+  const twoLayers = { ...layers.dense, ...layers.outProjection };
+
+  it.each([
+    ['bert', head, {}, 'native'],
+    ['bert', head, { pooling: 'pooler' }, 'native'],
+    ['bert', head, { pooling: 'position 0' }, 'linear'],
+    ['bert', head, { pooling: 'first [MASK]' }, 'mask'],
+    ['bert', twoLayers, {}, 'two-layer'],
+    ['roberta', twoLayers, {}, 'native'],
+    ['roberta', head, {}, 'linear'],
+    ['roberta', head, { pooling: 'first <mask>' }, 'mask'],
+    ['electra', twoLayers, {}, 'native'],
+    ['electra', head, {}, 'linear'],
+    ['distilbert', { ...layers.preClassifier, ...head }, {}, 'native'],
+    ['distilbert', twoLayers, {}, 'two-layer'],
+    ['distilbert', head, {}, 'linear'],
+  ] as const)('the form of a head on %s with the tensors %o that reads %o', (family, trainable, pooling, form) => {
+    const encoder = tiny(family);
+    const norms = adapters([0, 1], ['ffn'], library);
+    const row = { 'method.prompt': [4, 32] };
+    for (const [method, tensors] of [
+      ['full fine-tuning', { 'base.embeddings.word_embeddings.weight': [100, 32] }],
+      ['head only', {}],
+      ['BitFit', bias],
+      ['LoRA', lora(family === 'distilbert' ? ['q_lin'] : ['query'])],
+      ['adapter, Pfeiffer (SeqBn)', norms],
+      ['prompt tuning', row],
+      ['UniPELT', { ...norms, ...row }],
+      ['IA3', { 'method.layer.0.output.dense.ia3_l': [32, 1], 'method.layer.1.output.dense.ia3_l': [32, 1] }],
+    ] as const) {
+      if (method === 'IA3' && family === 'distilbert') continue;
+      const given = {
+        method,
+        encoder,
+        hyperparameters: { alpha: 8, ...pooling },
+        trainable: { ...tensors, ...trainable },
+      };
+      expect(mapped(mapCase(facts(given))).method.options, method).toMatchObject({ head: form });
+    }
+  });
+
+  it('BitFit by what it trains of a head of two maps', () => {
+    const given = { method: 'BitFit', encoder: tiny('roberta') };
+    const whole = mapped(mapCase(facts({ ...given, trainable: { ...bias, ...twoLayers } })));
+    expect(whole.method.options).toEqual({ classifier: 'whole', head: 'native' });
+    const { 'head.classifier.dense.weight': _weight, ...withoutWeight } = twoLayers;
+    const final = mapped(mapCase(facts({ ...given, trainable: { ...bias, ...withoutWeight } })));
+    expect(final.method.options).toEqual({ head: 'native' });
+    const distilbert = { ...bias, ...layers.preClassifier, ...head };
+    expect(
+      mapped(mapCase(facts({ method: 'BitFit', encoder: tiny('distilbert'), trainable: distilbert }))).method.options,
+    ).toEqual({ classifier: 'whole', head: 'native' });
+  });
+
+  it.each([
+    ['LoRA', lora(['query']), 'bert_mlm', false],
+    ['LoRA', lora(['query']), 'lora_bert-mlm', false],
+    ['BitFit', { 'base.cls.predictions.bias': [100] }, 'bitfit_bert_mlm', false],
+    ['LoRA', lora(['query']), 'bert_base', true],
+  ] as const)('masked words with %s, whose case trains no head', (method, trainable, task, hasWordHead) => {
+    const inputs = { labels: { integers: true, shape: [4, 12] } };
+    const given = { method, trainable, task, inputs, hyperparameters: { alpha: 8 } };
+    expect(mapped(mapCase(facts({ ...given, hasWordHead }))).objective).toEqual({ kind: 'masked-words' });
+    expectUnsupported({ ...given, task: 'bert_base' }, 'head');
+    expectUnsupported({ ...given, hasWordHead, inputs: { labels: { integers: true, shape: [4] } } }, 'head');
   });
 
   it('no head that is none of ours', () => {

@@ -142,6 +142,73 @@ describe('what is built for a case with several parts', () => {
     expect(mapOf('prefix + LoRA', parts)).toMatchObject({ kind: 'unsupported' });
   });
 
+  it.each([
+    ['prefix + LoRA', { alpha: 5 }, false],
+    ['prefix + rsLoRA', { alpha: 5 }, true],
+    ['prefix + LoRA', { alpha: 5, use_rslora: true }, true],
+    ['prefix + LoRA', { alpha: 5, scale: 'alpha/sqrt(r)' }, true],
+  ])('"%s" with %o, whose LoRA is scaled as it would be alone', (method, hyperparameters, rankStabilised) => {
+    const parts = { ...prefix(5, 7, false), ...lora(['query'], 3, false) };
+    expect(mapped(method, parts, hyperparameters)).toMatchObject({
+      options: { parts: [{ id: 'prefix-tuning' }, { id: 'lora', alpha: 5, rankStabilised }] },
+    });
+    expect(mapOf(method, parts, { ...hyperparameters, scale: 'alpha' })).toMatchObject({ kind: 'unsupported' });
+  });
+
+  const n = 4;
+  const width = 8;
+  const maps = {
+    low: (from: number, to: number): Shapes => ({ W_left: [from, 1], W_right: [1, to], b: [to] }),
+    phm: (from: number, to: number): Shapes => ({ phm_rule: [n, n, n], W: [n, from / n, to / n], b: [to] }),
+    lphm: (from: number, to: number): Shapes => ({ W_left: [n, from / n, 1], W_right: [n, 1, to / n], b: [to] }),
+    dense: (from: number, to: number): Shapes => ({ weight: [to, from], bias: [to] }),
+  };
+
+  /** Adapters whose projections are of any kind, in either spelling. */
+  function adaptersOf(
+    map: (from: number, to: number) => Shapes,
+    positions: readonly string[],
+    [down, up]: readonly [string, string],
+  ): Shapes {
+    const side = (position: string, name: string, from: number, to: number): Shapes =>
+      Object.fromEntries(
+        Object.entries(map(from, to)).map(([tensor, shape]) => [`${position}.${name}.${tensor}`, shape]),
+      );
+    return inLayers(
+      Object.assign(
+        {},
+        ...positions.flatMap((position) => [side(position, down, hidden, width), side(position, up, width, hidden)]),
+      ) as Shapes,
+    );
+  }
+
+  const library = ['adapter_down.0', 'adapter_up'] as const;
+  const controller = ['down', 'up'] as const;
+  const rule = { 'method.phm_rule': [n, n, n] };
+  const both = ['attention', 'ffn'];
+
+  it.each([
+    ['dense', library, ['ffn'], {}, { id: 'adapter-pfeiffer', reads: 'normalised', activation: 'relu' }],
+    ['dense', library, ['attention'], {}, { id: 'adapter-pfeiffer', reads: 'normalised', activation: 'relu' }],
+    ['dense', library, both, {}, { id: 'adapter-pfeiffer', reads: 'output', activation: 'swish' }],
+    ['dense', controller, ['ffn'], {}, { id: 'adapter-pfeiffer', reads: 'output', activation: 'gelu-tanh' }],
+    ['lphm', library, ['ffn'], rule, { id: 'compacter', reads: 'normalised', activation: 'gelu' }],
+    ['lphm', library, both, rule, { id: 'compacter', reads: 'output', activation: 'gelu' }],
+    ['lphm', controller, both, rule, { id: 'compacter', reads: 'output', activation: 'gelu-tanh' }],
+    ['phm', controller, both, {}, { id: 'adapter-phm', n, sharedRule: false, activation: 'gelu-tanh' }],
+    ['low', controller, both, {}, { id: 'adapter-low-rank', rank: 1, reads: 'output', activation: 'gelu-tanh' }],
+  ] as const)(
+    '%s adapters spelled %o at %o beside a prefix, read as they would be alone',
+    (kind, spelling, at, shared, part) => {
+      const parts = { ...prefix(5, 7, false), ...shared, ...adaptersOf(maps[kind], at, spelling) };
+      expect(mapped('prefix + adapters', parts)).toMatchObject({
+        options: { parts: [{ id: 'prefix-tuning' }, { bottleneck: width, ...part }] },
+      });
+      const named = mapped('prefix + adapters', parts, { activation: 'tanh', scaling: 2 });
+      expect(named).toMatchObject({ options: { parts: [{}, { activation: 'tanh', scaling: 2 }] } });
+    },
+  );
+
   it('flat prefixes beside parallel adapters', () => {
     const flat = { 'method.prefix.control_trans': [4 * 2 * layers * hidden] };
     const parts = { ...flat, ...adapters(6, false) };

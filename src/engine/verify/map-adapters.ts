@@ -172,7 +172,7 @@ function said({ method, hyperparameters }: CaseFacts, library: boolean): Said | 
 
 type MappedOptions = Readonly<Record<string, unknown>>;
 
-type ProjectionKind = 'dense' | 'low-rank' | 'phm' | 'lphm';
+export type ProjectionKind = 'dense' | 'low-rank' | 'phm' | 'lphm';
 
 /** What the shapes of one projection's tensors say. */
 export interface ProjectionFacts {

@@ -2,9 +2,11 @@ import type { Projection } from '../../peft/method.ts';
 import { prefixedName } from '../encoders/tensor-names.ts';
 import type { ModelPlan, Objective } from '../model-graph.ts';
 import { adapterMappings } from './map-adapters.ts';
+import { headOf, objectiveOf, trainsInnerHead } from './map-head.ts';
 import { unionMappings } from './map-unions.ts';
 import { rowMappings } from './map-rows.ts';
 import {
+  loraScale,
   namesOf,
   projectionOf,
   stranger,
@@ -32,8 +34,12 @@ function mapFull(facts: CaseFacts): MappedMethod {
 
 function mapBitfit(facts: CaseFacts): MappedMethod {
   if (namesOf(facts, 'base').length === 0) return unsupported('trains no bias of the base model');
+  const classifier = trainsInnerHead(facts) ? { classifier: 'whole' } : {};
   return (
-    stranger(facts, (name) => name.startsWith('base.') && name.endsWith('.bias')) ?? { kind: 'method', options: {} }
+    stranger(facts, (name) => name.startsWith('base.') && name.endsWith('.bias')) ?? {
+      kind: 'method',
+      options: classifier,
+    }
   );
 }
 
@@ -42,20 +48,6 @@ function mapHead(facts: CaseFacts): MappedMethod {
 }
 
 const loraTensor = /^method\.layer\.(?<layer>\d+)\.(?<module>[\w.]+)\.lora_(?<factor>[AB])(?:\.weight)?$/;
-
-/** LoRA's scale, from alpha and how the case says it is applied. */
-function loraScale({
-  method,
-  hyperparameters,
-}: CaseFacts): { readonly alpha: number; readonly rankStabilised: boolean } | string {
-  const { alpha } = hyperparameters;
-  if (typeof alpha !== 'number' || !(alpha > 0)) return 'gives no positive alpha';
-  const stabilised = /^rs/i.test(method) || hyperparameters['use_rslora'] === true;
-  const { scale = stabilised ? 'alpha/sqrt(r)' : 'alpha/r' } = hyperparameters;
-  const plain = typeof scale === 'string' ? scale.replaceAll(/\s/g, '') : undefined;
-  if (plain === 'alpha/r') return { alpha, rankStabilised: false };
-  return plain === 'alpha/sqrt(r)' ? { alpha, rankStabilised: true } : `has the scale ${JSON.stringify(scale)}`;
-}
 
 function mapLora(facts: CaseFacts): MappedMethod {
   const names = new Map<string, string>();
@@ -91,12 +83,11 @@ function mapSlash(facts: CaseFacts): MappedMethod {
     (name) => !(name in facts.frozen),
   );
   if (missing !== undefined) return unsupported(`has no ${missing}`);
-  const { position = 'output', pooling = 'position 0' } = facts.hyperparameters;
+  const { position = 'output' } = facts.hyperparameters;
   if (position !== 'output' && position !== 'attention' && position !== 'intermediate') {
     return unsupported(`shifts at the position ${JSON.stringify(position)}`);
   }
-  const head = typeof pooling === 'string' && pooling.toLowerCase().includes('mask') ? 'mask' : 'linear';
-  return { kind: 'method', options: { dimension, position, head } };
+  return { kind: 'method', options: { dimension, position } };
 }
 
 /** The methods that there are, by what the references call them. */
@@ -106,26 +97,10 @@ const methodMappings: readonly MethodMapping[] = [
   { id: 'head', called: /^(?:head\b|linear prob)/i, map: mapHead },
   { id: 'bitfit', called: /^bitfit\b/i, map: mapBitfit },
   { id: 'lora', called: /^(?:rs)?lora\b/i, map: mapLora },
-  { id: 'slash', called: /^slash\b/i, map: mapSlash },
+  { id: 'slash', called: /^slash\b/i, head: 'linear', map: mapSlash },
   ...adapterMappings,
   ...rowMappings,
 ];
-
-/** What the head is asked for, from the inputs and the head's own tensors. */
-function objectiveOf(facts: CaseFacts): Objective | string {
-  if (/^(?:mlm|masked.(?:lm|language))/i.test(facts.task ?? '')) return { kind: 'masked-words' };
-  const heads = namesOf(facts, 'head');
-  if (heads.length === 0) return 'trains no head.*: not a classifier, a regression or a span head';
-  const { start_positions: start, end_positions: end, labels } = facts.inputs;
-  if (start !== undefined && end !== undefined) {
-    return 'head.qa_outputs.weight' in facts.trainable ? { kind: 'span' } : `has the span head ${heads.join(', ')}`;
-  }
-  const final = facts.trainable['head.classifier.out_proj.weight'] ?? facts.trainable['head.classifier.weight'];
-  const [outputs] = final ?? [];
-  if (outputs === undefined || labels === undefined) return `has the head ${heads.join(', ')}`;
-  if (!labels.integers) return outputs === 1 ? { kind: 'regression' } : `regresses ${outputs} targets`;
-  return { kind: labels.shape.length === 1 ? 'classification' : 'token-classification', labels: outputs };
-}
 
 /** Tensors of the base model are called as in its file; ours carry the family's prefix even where the file lacks it. */
 function baseNames(facts: CaseFacts): Renaming {
@@ -147,7 +122,10 @@ export function mapCase(facts: CaseFacts): CaseMapping {
   if (typeof objective === 'string') return unsupported(`head: ${objective}`);
   return {
     kind: 'mapped',
-    method: { id: method.id ?? mapping.id, options: method.options },
+    method: {
+      id: method.id ?? mapping.id,
+      options: { ...method.options, head: headOf(facts, mapping.head ?? 'native') },
+    },
     objective,
     names: new Map([...baseNames(facts), ...(method.names ?? [])]),
   };

@@ -1,30 +1,7 @@
+import { headReadsOf } from './map-head.ts';
 import { namesOf, stranger, unsupported, type CaseFacts, type MappedMethod, type MethodMapping } from './mapping.ts';
 
 /** Reference cases of the methods that add rows, prefixes or shifts of tokens. */
-
-type Layout = 'native' | 'linear';
-
-/** The family's own head, or one linear map where the case's head lacks the dense layer that the family's has. */
-function headOf({ encoder, trainable }: CaseFacts): Layout {
-  const dense = {
-    bert: 'head.classifier.weight',
-    roberta: 'head.classifier.dense.weight',
-    electra: 'head.classifier.dense.weight',
-    distilbert: 'head.pre_classifier.weight',
-  }[encoder.family];
-  return dense in trainable ? 'native' : 'linear';
-}
-
-/** Which row the head reads, as P1's code and its cases say it: at the mask or at the first position, moved along with the text or not. */
-function poolingOf({ hyperparameters }: CaseFacts): {
-  readonly head: 'mask' | 'linear';
-  readonly headReads: 'text' | 'unshifted';
-} {
-  const { pooling } = hyperparameters;
-  const said = typeof pooling === 'string' ? pooling : '';
-  const moved = /\bmoved\b|\bshifted\b/i.test(said) && !/\b(?:not|un)\W*(?:moved|shifted)\b/i.test(said);
-  return { head: /mask/i.test(said) ? 'mask' : 'linear', headReads: moved ? 'text' : 'unshifted' };
-}
 
 function mapJrWarp(facts: CaseFacts): MappedMethod {
   const odd = stranger(facts, (name) => name === 'method.z');
@@ -35,7 +12,7 @@ function mapJrWarp(facts: CaseFacts): MappedMethod {
     (name) => !(name in facts.frozen),
   );
   if (missing !== undefined) return unsupported(`has no ${missing}`);
-  return { kind: 'method', options: { dimension, ...poolingOf(facts) } };
+  return { kind: 'method', options: { dimension, headReads: headReadsOf(facts) } };
 }
 
 function mapWarp(facts: CaseFacts): MappedMethod {
@@ -43,7 +20,7 @@ function mapWarp(facts: CaseFacts): MappedMethod {
   if (odd !== undefined) return odd;
   const [prompts] = facts.trainable['method.z'] ?? [];
   if (prompts === undefined) return unsupported('has no method.z');
-  return { kind: 'method', options: { prompts, ...poolingOf(facts) } };
+  return { kind: 'method', options: { prompts, headReads: headReadsOf(facts) } };
 }
 
 function mapPasta(facts: CaseFacts): MappedMethod {
@@ -59,7 +36,7 @@ function mapPasta(facts: CaseFacts): MappedMethod {
     return unsupported(`has ${count} vectors a layer for S = ${JSON.stringify(slots)}`);
   }
   const vectors = slots === count ? 'per-slot' : 'shared';
-  return { kind: 'method', options: { slots, vectors, head: headOf(facts) } };
+  return { kind: 'method', options: { slots, vectors } };
 }
 
 /** The tensor of prompt rows as the adapters library calls it, and as Hugging Face PEFT does. */
@@ -82,8 +59,7 @@ function mapPrompt(facts: CaseFacts): MappedMethod {
       length,
       enter: before ? 'before-embedding' : 'after-embedding',
       place: combine === 'prefix' ? 'before-text' : 'after-first-token',
-      headReads: 'unshifted',
-      head: headOf(facts),
+      headReads: headReadsOf(facts),
     },
     names: new Map([[tensor, 'method.prompt']]),
   };
@@ -104,7 +80,7 @@ function mapPrefix(facts: CaseFacts): MappedMethod {
   const peft = names.some((name) => name.startsWith('method.prompt_encoder.'));
   const own = (library: string, theirs: string): string =>
     peft ? `method.prompt_encoder.${theirs}` : `method.prefix.${library}`;
-  const common = { shiftPositions: peft, head: headOf(facts) };
+  const common = { shiftPositions: peft };
   const columns = 2 * layers * hiddenSize;
   const flat = own('control_trans', 'embedding.weight');
   if (names.length === 1 && names[0] === flat) {
@@ -127,8 +103,8 @@ function mapPrefix(facts: CaseFacts): MappedMethod {
 }
 
 export const rowMappings: readonly MethodMapping[] = [
-  { id: 'jr-warp', called: /^jr.?warp\b/i, map: mapJrWarp },
-  { id: 'warp', called: /^warp\b/i, map: mapWarp },
+  { id: 'jr-warp', called: /^jr.?warp\b/i, head: 'linear', map: mapJrWarp },
+  { id: 'warp', called: /^warp\b/i, head: 'linear', map: mapWarp },
   { id: 'pasta', called: /^pasta\b/i, map: mapPasta },
   { id: 'prompt-tuning', called: /^prompt.?tuning\b/i, map: mapPrompt },
   { id: 'prefix-tuning', called: /^(?:prefix.?tuning|p-tuning v2)\b/i, map: mapPrefix },

@@ -1,6 +1,8 @@
 import type { Projection } from '../../peft/method.ts';
-import { adapterMappings } from './map-adapters.ts';
+import { adapterMappings, projectionFacts, type ProjectionKind } from './map-adapters.ts';
+import { headReadsOf } from './map-head.ts';
 import {
+  loraScale,
   namesOf,
   projectionOf,
   unsupported,
@@ -109,31 +111,53 @@ function mapPromptPart(part: PartFacts): MappedPart | string {
     options: {
       length,
       place: combine === 'prefix' ? 'before-text' : 'after-first-token',
-      // The library's heads read the first row, whatever it is.
-      headReads: 'unshifted',
+      headReads: headReadsOf(part.facts),
     },
     names: new Map([[name, 'method.prompt']]),
   };
 }
 
-/** The library's adapter in a union reads behind the norm and has relu, unless the case says otherwise. */
+/** The method whose adapters have such projections. */
+const adapterIds: Readonly<Record<ProjectionKind, string>> = {
+  dense: 'adapter-pfeiffer',
+  'low-rank': 'adapter-low-rank',
+  phm: 'adapter-phm',
+  lphm: 'compacter',
+};
+
+/** A projection of an adapter, either spelling, or a tensor that all of them share. */
+const projectionTensor = /\.(?<position>\w+)\.(?:adapter_)?down(?:\.0)?\.(?<tensor>\w+)$/;
+
+/**
+ * An adapter of a union is mapped as it would be alone; what it is called there is told from its tensors, as names of unions seldom say it:
+ * the library has adapters at one place behind the norm, and at both places as Houlsby's.
+ */
 function mapAdapterPart(part: PartFacts): MappedPart | string {
   const { facts, tensors } = part;
-  const { activation = 'relu', scaling = 1 } = facts.hyperparameters;
-  const id = tensors.some((name) => /\.W_left$/.test(name)) ? 'compacter' : 'adapter-pfeiffer';
-  const parallel = /parallel|parbn|\bmam\b/i.test(facts.method);
-  const attends = tensors.some((name) => /\.attention\.(?:adapter_)?(?:down|up)\b/.test(name));
+  const { activation, scaling = 1 } = facts.hyperparameters;
+  const projection: Record<string, readonly number[]> = {};
+  const positions = new Set<string>();
+  for (const name of tensors) {
+    const { position, tensor } = projectionTensor.exec(name)?.groups ?? {};
+    if (position === undefined || tensor === undefined) continue;
+    positions.add(position);
+    projection[tensor] = shapeOf(part, name);
+  }
+  const kind = projectionFacts(projection)?.kind;
+  if (kind === undefined) return 'has adapters of no known kind';
+  const id = adapterIds[kind];
+  const isHoulsbys = positions.size > 1 || /double|houlsby/i.test(facts.method);
+  const place = /parallel|parbn|\bmam\b/i.test(facts.method) ? 'parallel' : isHoulsbys ? 'Houlsby' : 'Pfeiffer';
   const mapped = adapterMappings
     .find((mapping) => mapping.id === id)
     ?.map({
       ...facts,
-      method: parallel ? 'parallel' : 'adapter',
-      hyperparameters: { activation, scaling },
+      method: `${id}, ${place}`,
+      hyperparameters: { scaling, ...(activation === undefined ? {} : { activation }) },
       trainable: Object.fromEntries(tensors.map((name) => [name, shapeOf(part, name)])),
     });
   if (mapped?.kind !== 'method') return mapped?.reason ?? 'has adapters of no known kind';
-  const reads = parallel ? 'input' : attends ? 'output' : 'normalised';
-  return { id, options: { ...mapped.options, reads }, names: mapped.names ?? new Map() };
+  return { id, options: mapped.options, names: mapped.names ?? new Map() };
 }
 
 /** Tensors of the linear maps of a layer: our names, and the maps in the order in which they come. */
@@ -155,7 +179,7 @@ function mapModules(
 }
 
 function mapLoraPart(part: PartFacts): MappedPart | string {
-  const { alpha, r } = part.facts.hyperparameters;
+  const { r } = part.facts.hyperparameters;
   const mapped = mapModules(part, (projection, layer, name) => {
     const factor = /lora_A/.test(name) ? 'A' : 'B';
     return `method.layer.${layer}.${projection}.lora_${factor}`;
@@ -165,12 +189,10 @@ function mapLoraPart(part: PartFacts): MappedPart | string {
   const [rank] = ranks;
   if (rank === undefined || ranks.size > 1) return `has several ranks: ${[...ranks].join(', ')}`;
   if (typeof r === 'number' && r !== rank) return `says rank ${r} and has ${rank}`;
-  if (part.gates.length === 0 && typeof alpha !== 'number') return 'gives no alpha';
-  return {
-    id: 'lora',
-    options: { rank, targets: mapped.projections, ...(typeof alpha === 'number' ? { alpha } : {}) },
-    names: mapped.names,
-  };
+  // A gate takes the place of the scale.
+  const scale = part.gates.length === 0 ? loraScale(part.facts) : {};
+  if (typeof scale === 'string') return scale;
+  return { id: 'lora', options: { rank, targets: mapped.projections, ...scale }, names: mapped.names };
 }
 
 /** PEFT's vectors say by their orientation what they scale: a row the input of a map, a column its result; the library's its result. */

@@ -18,6 +18,8 @@ export interface CaseFacts {
   readonly frozen: Shapes;
   readonly inputs: Readonly<Record<string, { readonly integers: boolean; readonly shape: readonly number[] }>>;
   readonly encoder: EncoderConfig;
+  /** The base model can predict masked words; not unless said. */
+  readonly hasWordHead?: boolean;
 }
 
 /** What a case's method is here: options, and our names of tensors that are called otherwise. */
@@ -39,11 +41,27 @@ export interface MethodMapping {
   readonly id: string;
   /** Whether the reference's name of the method means this one. */
   readonly called: RegExp;
+  /** The head where one map is all that a case has of it: behind the pooler, where the family has one, or on a token itself. */
+  readonly head?: 'native' | 'linear';
   readonly map: (facts: CaseFacts) => MappedMethod;
 }
 
 export function unsupported(reason: string): { readonly kind: 'unsupported'; readonly reason: string } {
   return { kind: 'unsupported', reason };
+}
+
+/** The scale of an ungated LoRA, from alpha and how the case says it is applied; a text says what is odd. */
+export function loraScale({
+  method,
+  hyperparameters,
+}: CaseFacts): { readonly alpha: number; readonly rankStabilised: boolean } | string {
+  const { alpha } = hyperparameters;
+  if (typeof alpha !== 'number' || !(alpha > 0)) return 'gives no positive alpha';
+  const stabilised = /\brs-?lora\b/i.test(method) || hyperparameters['use_rslora'] === true;
+  const { scale = stabilised ? 'alpha/sqrt(r)' : 'alpha/r' } = hyperparameters;
+  const plain = typeof scale === 'string' ? scale.replaceAll(/\s/g, '') : undefined;
+  if (plain === 'alpha/r') return { alpha, rankStabilised: false };
+  return plain === 'alpha/sqrt(r)' ? { alpha, rankStabilised: true } : `has the scale ${JSON.stringify(scale)}`;
 }
 
 /** Names of the case's trained tensors of a part. */

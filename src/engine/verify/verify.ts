@@ -81,7 +81,8 @@ async function verifyCase(folder: CaseFolder, engine: VerifyEngine): Promise<Cas
     const { meta } = read;
     const base = await openBase(folder, meta.base_model);
     if (base.kind === 'unsupported') return { name, status: 'unsupported', reason: base.reason };
-    const mapping = mapCase({ ...meta, inputs: (await readInputs(folder)).tensors, encoder: base.checkpoint.config });
+    const { config: encoder, hasWordHead } = base.checkpoint;
+    const mapping = mapCase({ ...meta, inputs: (await readInputs(folder)).tensors, encoder, hasWordHead });
     if (mapping.kind === 'unsupported') return { name, status: 'unsupported', reason: mapping.reason };
     return judge(name, mapping.method, await runCase(folder, meta, mapping, base.checkpoint, engine));
   } catch (thrown) {

@@ -52,7 +52,7 @@ function remarks(report: CaseReport): string {
 
 const isUpdate = (group: string): boolean => /^(adamw|update|sgd)/.test(group);
 
-/** `peft-lab verify FOLDER`: holds our graphs against numbers of the methods' own authors. @returns 1 when one is off */
+/** `peft-lab verify FOLDER`: holds our graphs against numbers of the methods' own authors. @returns 1 when one is off or none passed */
 export async function verifyCommand(app: App, folder: string, options: VerifyCommandOptions): Promise<number> {
   let done = 0;
   const threads = options.threads ?? availableParallelism();
@@ -69,6 +69,7 @@ export async function verifyCommand(app: App, folder: string, options: VerifyCom
   });
   if (app.terminal.interactive) app.terminal.err('\r\u001b[2K');
   const { counts, cases } = report;
+  const isEmpty = counts.unsupported === cases.length;
   if (app.json) printJson(app.terminal, report);
   else {
     app.terminal.out(
@@ -101,6 +102,7 @@ export async function verifyCommand(app: App, folder: string, options: VerifyCom
     app.terminal.out(
       `\n${counts.passed} passed, ${counts.failed} failed, ${counts.error} could not be run, ${counts.unsupported} unsupported\n`,
     );
+    if (isEmpty) app.terminal.out('Nothing is verified: no case is supported.\n');
   }
-  return counts.failed + counts.error > 0 ? 1 : 0;
+  return counts.failed + counts.error > 0 || isEmpty ? 1 : 0;
 }

@@ -198,6 +198,22 @@ test('verify counts what passed and what is not supported, and fails on numbers 
   expect(off.out).toContain('0 passed, 1 failed');
 });
 
+test('verify passes where some cases are not supported, and fails where none is', async () => {
+  const golden = fileURLToPath(new URL('../../fixtures/golden', import.meta.url));
+  const copy = join(bench.folder, 'mixed');
+  cpSync(join(golden, '_models'), join(copy, '_models'), { recursive: true });
+  for (const as of ['known', 'unknown']) cpSync(join(golden, 'head_only_bert'), join(copy, as), { recursive: true });
+  const meta = join(copy, 'unknown', 'meta.json');
+  writeFileSync(meta, readFileSync(meta, 'utf8').replace('"method": "head only"', '"method": "mystery"'));
+  const mixed = await bench.run('verify', 'mixed');
+  expect(mixed.code).toBe(0);
+  expect(mixed.out).toContain('1 passed, 0 failed, 0 could not be run, 1 unsupported');
+  const empty = await bench.run('verify', 'mixed', '--only', 'unknown');
+  expect(empty.code).toBe(1);
+  expect(empty.out).toContain('0 passed, 0 failed, 0 could not be run, 1 unsupported');
+  expect(empty.out).toContain('Nothing is verified');
+});
+
 test('a reader that goes away is no error', async () => {
   const program = fileURLToPath(new URL('../../../bin/peft-lab.mjs', import.meta.url));
   const child = spawn(process.execPath, [program, 'schema'], { cwd: bench.folder, stdio: ['ignore', 'pipe', 'pipe'] });

@@ -5,6 +5,7 @@ import type { ParameterScope } from '../engine/graph/parameters.ts';
 import type { Value } from '../engine/graph/value.ts';
 import { activate, activationNames, type Activation } from './activations.ts';
 import type { BottleneckMaps } from './affine.ts';
+import { chosenLayers, layersOption } from './chosen-layers.ts';
 import { stays, type Act } from './folding.ts';
 import { gateOf, gateOptions, type GateSettings } from './gate.ts';
 import { headOption } from './head-option.ts';
@@ -120,11 +121,7 @@ export function adapterOptions({ usual, positions, reads, activation, scaling }:
 
 /** Schemas of what every method of adapters does in the same way unless it is asked for something else. */
 export const commonOptions = {
-  layers: z
-    .array(z.int().nonnegative())
-    .nonempty()
-    .optional()
-    .describe('The layers that have adapters, counted from 0; all by default.'),
+  layers: layersOption('adapters'),
   dropout: z.number().min(0).lt(1).default(0).describe("Dropout on the adapter's result."),
   layerNormBefore: z.boolean().default(false).describe('A trained layer norm of its own on what an adapter reads.'),
   layerNormAfter: z.boolean().default(false).describe("A trained layer norm of its own on an adapter's result."),
@@ -160,22 +157,6 @@ function bottleneckWidth(
     `${method}: reductionFactor ${size.reductionFactor} leaves nothing of the hidden size ${hiddenSize}`,
     'Make it smaller, or give the bottleneck itself.',
   );
-}
-
-/** The layers that have adapters. @throws UserError when the encoder has no such layer */
-function adapterLayers(
-  method: string,
-  layers: readonly number[] | undefined,
-  encoder: Pick<EncoderSizes, 'layers'>,
-): ReadonlySet<number> {
-  const missing = layers?.find((layer) => layer >= encoder.layers);
-  if (missing !== undefined) {
-    throw new UserError(
-      `${method}: layers names ${missing}, but the encoder has ${encoder.layers} layers, counted from 0`,
-      `Name layers from 0 to ${encoder.layers - 1}.`,
-    );
-  }
-  return new Set(layers ?? Array.from({ length: encoder.layers }, (_, layer) => layer));
 }
 
 /** Whether a tensor belongs to a layer norm: those that `trainNorms` trains. */
@@ -234,7 +215,7 @@ export function adapterPlan(
 ): MethodPlan {
   const { hiddenSize } = encoder;
   const width = bottleneckWidth(method, options, usual, encoder);
-  const layers = adapterLayers(method, options.layers, encoder);
+  const layers = chosenLayers(method, options.layers, encoder);
   const projections = maps(width);
   const at = (position: AdapterPosition): ((output: Value, place: SubLayerPlace) => Value) => {
     const gate = gateOf(options, scope, position, 'zeros');

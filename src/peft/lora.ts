@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { linear } from '../engine/graph/functions.ts';
 import { add, gemm, multiply } from '../engine/graph/operations.ts';
 import type { Value } from '../engine/graph/value.ts';
+import { chosenLayers, layersOption } from './chosen-layers.ts';
 import { foldingUngated, gateOf, gateOptions } from './gate.ts';
 import { headOption } from './head-option.ts';
 import type { Method, Projection } from './method.ts';
@@ -19,6 +20,7 @@ const options = z.strictObject({
     .nonempty()
     .default(['query', 'value'])
     .describe('The linear maps that get an update; the paper adapts query and value.'),
+  layers: layersOption('updates'),
   rankStabilised: z
     .boolean()
     .default(false)
@@ -41,7 +43,8 @@ export const lora: Method<z.infer<typeof options>> = {
   options,
   training: { learningRate: 5e-4 },
   privately: { learningRate: 5e-3 },
-  build: ({ rank, alpha, targets, rankStabilised, dropout, head, ...gating }, encoder, scope) => {
+  build: ({ rank, alpha, targets, layers, rankStabilised, dropout, head, ...gating }, encoder, scope) => {
+    const adapted = chosenLayers('lora', layers, encoder);
     const scale = alpha / (rankStabilised ? Math.sqrt(rank) : rank);
     const factors = (projection: Projection, layer: number): { readonly down: Value; readonly up: Value } => {
       const [from, to] = widthsOf(projection, encoder);
@@ -54,7 +57,7 @@ export const lora: Method<z.infer<typeof options>> = {
     return {
       hooks: {
         projection: (result, x, projection, place) => {
-          if (!targets.includes(projection)) return result;
+          if (!targets.includes(projection) || !adapted.has(place.layer)) return result;
           const { down, up } = factors(projection, place.layer);
           const dropped = dropout === 0 ? x : scope.dropout(x, dropout);
           const narrow = linear(dropped, down);
@@ -71,7 +74,7 @@ export const lora: Method<z.infer<typeof options>> = {
         steps: {
           results: (value, { module, layer, part }) => {
             const target = targets.find((projection) => projection === module);
-            if (target === undefined || layer === undefined || part !== 'weight') return value;
+            if (target === undefined || layer === undefined || !adapted.has(layer) || part !== 'weight') return value;
             const { down, up } = factors(target, layer);
             return gemm(up, down, { scale, bias: value });
           },

@@ -80,7 +80,7 @@ describe('what is built for a golden case', () => {
     expectUnsupported({ trainable, hyperparameters: {} }, 'method');
   });
 
-  it('no LoRA of another form: other tensors, several ranks, some layers, one factor', () => {
+  it('no LoRA of another form: other tensors, several ranks, other layers of each map, one factor', () => {
     const hyperparameters = { alpha: 8 };
     const full = lora(['query']);
     for (const trainable of [
@@ -88,13 +88,19 @@ describe('what is built for a golden case', () => {
       { ...full, 'method.layer.0.query.gate.weight': [1, 32] },
       { ...full, 'base.bert.encoder.layer.0.attention.self.query.bias': [32] },
       lora(['query'], [4, 8]),
-      lora(['query'], [4]),
+      { ...lora(['query']), ...lora(['value'], [4]) },
       lora(['dense']),
       lora(['embeddings.word_embeddings']),
       Object.fromEntries(Object.entries(full).filter(([name]) => !name.includes('lora_A'))),
     ]) {
       expectUnsupported({ hyperparameters, trainable: { ...trainable, ...head } }, 'method');
     }
+  });
+
+  it('LoRA in some layers only, in the same of each linear map', () => {
+    const last = Object.fromEntries(Object.entries(lora(['query', 'value'])).filter(([name]) => name.includes('.1.')));
+    const { method } = mapped(mapCase(facts({ hyperparameters: { alpha: 8 }, trainable: { ...last, ...head } })));
+    expect(method.options).toMatchObject({ targets: ['query', 'value'], layers: [1] });
   });
 
   const slash = { 'method.z': [1, 16], ...head };

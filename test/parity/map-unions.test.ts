@@ -155,6 +155,14 @@ describe('what is built for a case with several parts', () => {
     expect(mapOf(method, parts, { ...hyperparameters, scale: 'alpha' })).toMatchObject({ kind: 'unsupported' });
   });
 
+  it('LoRA in some layers only, beside what is in all', () => {
+    const all = Object.entries(lora(['query'], 2, true));
+    const last = Object.fromEntries(all.filter(([name]) => name.includes(`.${layers - 1}.`)));
+    expect(mapped('UniPELT variant', { ...prefix(5, 7, true), ...last })).toMatchObject({
+      options: { parts: [{ id: 'prefix-tuning' }, { id: 'lora', layers: [layers - 1], gated: true }] },
+    });
+  });
+
   const n = 4;
   const width = 8;
   const maps = {

@@ -1,4 +1,3 @@
-import type { Projection } from '../../peft/method.ts';
 import { prefixedName } from '../encoders/tensor-names.ts';
 import type { ModelPlan, Objective } from '../model-graph.ts';
 import { adapterMappings } from './map-adapters.ts';
@@ -6,12 +5,14 @@ import { headOf, objectiveOf, trainsInnerHead } from './map-head.ts';
 import { unionMappings } from './map-unions.ts';
 import { rowMappings } from './map-rows.ts';
 import {
+  loraPlaces,
   loraScale,
   namesOf,
   projectionOf,
   stranger,
   unsupported,
   type CaseFacts,
+  type LoraFactor,
   type MappedMethod,
   type MethodMapping,
   type Renaming,
@@ -52,26 +53,25 @@ const loraTensor = /^method\.layer\.(?<layer>\d+)\.(?<module>[\w.]+)\.lora_(?<fa
 function mapLora(facts: CaseFacts): MappedMethod {
   const names = new Map<string, string>();
   const ranks = new Set<number>();
-  const layersOf = new Map<Projection, Set<string>>();
+  const factors: LoraFactor[] = [];
   for (const name of [...namesOf(facts, 'method'), ...namesOf(facts, 'base')]) {
     const { layer = '', module = '', factor } = loraTensor.exec(name)?.groups ?? {};
     const projection = projectionOf(facts.encoder, module);
-    if (factor === undefined) return unsupported(`trains ${name}, which LoRA does not have`);
+    if (factor !== 'A' && factor !== 'B') return unsupported(`trains ${name}, which LoRA does not have`);
     if (projection === undefined) return unsupported(`adapts ${module}, which is no linear map of a layer`);
     const shape = facts.trainable[name] ?? [];
     ranks.add((factor === 'A' ? shape[0] : shape[1]) ?? 0);
-    const seen = layersOf.get(projection) ?? new Set<string>();
-    layersOf.set(projection, seen.add(`${layer}${factor}`));
+    factors.push({ projection, layer: Number(layer), factor });
     names.set(name, `method.layer.${layer}.${projection}.lora_${factor}`);
   }
   const [rank, ...otherRanks] = ranks;
   if (rank === undefined) return unsupported('has no tensors of LoRA');
   if (otherRanks.length > 0) return unsupported(`has several ranks: ${[...ranks].join(', ')}`);
-  const partial = [...layersOf].find(([, seen]) => seen.size !== 2 * facts.encoder.layers);
-  if (partial !== undefined) return unsupported(`adapts ${partial[0]} in some layers only, or trains one factor only`);
+  const places = loraPlaces(factors, facts.encoder);
+  if (typeof places === 'string') return unsupported(places);
   const scale = loraScale(facts);
   if (typeof scale === 'string') return unsupported(scale);
-  return { kind: 'method', options: { rank, targets: [...layersOf.keys()], ...scale }, names };
+  return { kind: 'method', options: { rank, ...places, ...scale }, names };
 }
 
 function mapSlash(facts: CaseFacts): MappedMethod {

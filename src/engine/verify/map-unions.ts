@@ -2,11 +2,13 @@ import type { Projection } from '../../peft/method.ts';
 import { adapterMappings, projectionFacts, type ProjectionKind } from './map-adapters.ts';
 import { headReadsOf } from './map-head.ts';
 import {
+  loraPlaces,
   loraScale,
   namesOf,
   projectionOf,
   unsupported,
   type CaseFacts,
+  type LoraFactor,
   type MappedMethod,
   type MethodMapping,
   type Renaming,
@@ -180,8 +182,10 @@ function mapModules(
 
 function mapLoraPart(part: PartFacts): MappedPart | string {
   const { r } = part.facts.hyperparameters;
+  const factors: LoraFactor[] = [];
   const mapped = mapModules(part, (projection, layer, name) => {
     const factor = /lora_A/.test(name) ? 'A' : 'B';
+    factors.push({ projection, layer: Number(layer), factor });
     return `method.layer.${layer}.${projection}.lora_${factor}`;
   });
   if (typeof mapped === 'string') return mapped;
@@ -189,10 +193,12 @@ function mapLoraPart(part: PartFacts): MappedPart | string {
   const [rank] = ranks;
   if (rank === undefined || ranks.size > 1) return `has several ranks: ${[...ranks].join(', ')}`;
   if (typeof r === 'number' && r !== rank) return `says rank ${r} and has ${rank}`;
+  const places = loraPlaces(factors, part.facts.encoder);
+  if (typeof places === 'string') return places;
   // A gate takes the place of the scale.
   const scale = part.gates.length === 0 ? loraScale(part.facts) : {};
   if (typeof scale === 'string') return scale;
-  return { id: 'lora', options: { rank, targets: mapped.projections, ...scale }, names: mapped.names };
+  return { id: 'lora', options: { rank, ...places, ...scale }, names: mapped.names };
 }
 
 /** PEFT's vectors say by their orientation what they scale: a row the input of a map, a column its result; the library's its result. */
@@ -287,7 +293,7 @@ function mapUniPelt(facts: CaseFacts): MappedMethod {
   const options = (id: string): MappedPart['options'] => parts.find((part) => part.id === id)?.options ?? {};
   const { length: prefixLength, bottleneck: prefixBottleneck, reparametrise } = options('prefix-tuning');
   const { bottleneck, positions, layers, reads, activation, scaling } = options('adapter-pfeiffer');
-  const { rank, targets } = options('lora');
+  const { rank, targets, layers: loraLayers } = options('lora');
   const ids = parts.map(({ id }) => id).join();
   const gated = parts.filter(({ options: own }) => own['gated'] === true).length;
   const usual =
@@ -298,7 +304,8 @@ function mapUniPelt(facts: CaseFacts): MappedMethod {
     reads === 'normalised' &&
     activation === 'relu' &&
     scaling === 1 &&
-    String(targets) === 'query,value';
+    String(targets) === 'query,value' &&
+    loraLayers === undefined;
   if (!usual) return mapUnion(facts);
   const { length: promptLength, place, headReads } = options('prompt-tuning');
   return {

@@ -64,6 +64,31 @@ export function loraScale({
   return plain === 'alpha/sqrt(r)' ? { alpha, rankStabilised: true } : `has the scale ${JSON.stringify(scale)}`;
 }
 
+/** A factor of an update of LoRA. */
+export interface LoraFactor {
+  readonly projection: Projection;
+  readonly layer: number;
+  readonly factor: 'A' | 'B';
+}
+
+/** Which linear maps LoRA updates and in which layers, as options; a text says what is odd. */
+export function loraPlaces(
+  factors: readonly LoraFactor[],
+  { layers }: Pick<EncoderConfig, 'layers'>,
+): { readonly targets: readonly Projection[]; readonly layers?: readonly number[] } | string {
+  const layersOf = (projection: Projection, side: 'A' | 'B'): string =>
+    factors
+      .filter((each) => each.projection === projection && each.factor === side)
+      .map(({ layer }) => layer)
+      .sort((a, b) => a - b)
+      .join();
+  const targets = [...new Set(factors.map(({ projection }) => projection))];
+  const everywhere = new Set(targets.flatMap((target) => [layersOf(target, 'A'), layersOf(target, 'B')]));
+  if (everywhere.size > 1) return `updates other layers of each of ${targets.join(', ')}, or trains one factor only`;
+  const found = [...new Set(factors.map(({ layer }) => layer))].sort((a, b) => a - b);
+  return found.length === layers ? { targets } : { targets, layers: found };
+}
+
 /** Names of the case's trained tensors of a part. */
 export function namesOf(facts: CaseFacts, part: 'method' | 'base' | 'head'): readonly string[] {
   return Object.keys(facts.trainable).filter((name) => name.startsWith(`${part}.`));

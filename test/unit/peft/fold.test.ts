@@ -22,6 +22,7 @@ const vanishing: readonly (readonly [id: string, options: Options])[] = [
   ['bitfit', {}],
   ['lora', { rank: 2, alpha: 3 }],
   ['lora', { rank: 3, rankStabilised: true, targets: ['key', 'attentionOutput', 'intermediate', 'output'] }],
+  ['lora', { rank: 2, layers: [1] }],
   ['slash', { dimension: 12 }],
   ['slash', { dimension: 12, position: 'attention' }],
   ['slash', { dimension: 12, position: 'intermediate', head: 'linear' }],

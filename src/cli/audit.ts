@@ -1,6 +1,5 @@
 import { grouped } from '../base/format.ts';
-import { auditPrivacy, type PrivacyAudit } from '../runs/audit.ts';
-import { journalChunks } from '../runs/journal.ts';
+import { auditRun, type PrivacyAudit } from '../runs/audit.ts';
 import { findRun, runFolder } from '../runs/run-folder.ts';
 import { readWorkspace, type App } from './app.ts';
 import { facts, plainLines, printJson } from './output.ts';
@@ -45,8 +44,7 @@ function auditText({ verdict, epsilon, ledger, steps, findings, assumptions }: P
 /** `peft-lab audit RUN`: computes a private run's epsilon anew from its journal. @returns 1 when it does not hold */
 export function auditCommand(app: App, id: string): number {
   const workspace = readWorkspace(app);
-  const folder = runFolder(workspace, findRun(workspace, id));
-  const audit = auditPrivacy([...journalChunks(folder)].flatMap(({ events }) => events));
+  const audit = auditRun(runFolder(workspace, findRun(workspace, id)));
   if (app.json) printJson(app.terminal, audit);
   else app.terminal.out(plainLines(auditText(audit)));
   return audit.verdict === 'holds' ? 0 : 1;

@@ -1,8 +1,10 @@
+import { counted as countOf } from '../base/format.ts';
 import { privacySpent } from '../privacy/accountant.ts';
 import { composedNoiseMultiplier } from '../privacy/adaptive-clipping.ts';
 import { areOtherData } from './data-id.ts';
 import type { JournalEvent } from './events.ts';
-import { releasedSteps, releaseKey, releasesOf, repeatedSteps } from './released-steps.ts';
+import { isTerminal, journalChunks } from './journal.ts';
+import { releasedSteps, releaseKey, releasesOf, repeatedSteps, stepShownBy } from './released-steps.ts';
 import { replay, type EventOf } from './replay.ts';
 
 type Ledger = EventOf<'privacy'>;
@@ -124,12 +126,73 @@ function releaseFindings(events: readonly JournalEvent[], publicEvaluation: bool
   ];
 }
 
+/** How many events of a segment are missing, by the numbers of those that are there. */
+function missingIn(own: readonly JournalEvent[]): number {
+  // An event may be there twice: a full disk can make a trainer write some again.
+  const numbers = new Set(own.map(({ seq }) => seq));
+  return own.reduce((last, { seq }) => Math.max(last, seq), 0) + 1 - numbers.size;
+}
+
+/** The steps of a segment that something shows to have been made and whose own lines are not there: the last of each. */
+function unrecordedEnd(
+  own: readonly JournalEvent[],
+): { readonly shown: number; readonly recorded: number } | undefined {
+  const steps = own.flatMap((event) => (event.type === 'step' ? event.step : []));
+  const start = own.find((event) => event.type === 'started');
+  // One that failed before it began tells only of the step that it would have gone on from.
+  if (start === undefined && steps.length === 0) return undefined;
+  const recorded = steps.reduce((last, step) => Math.max(last, step), (start?.fromStep ?? 1) - 1);
+  const shown = own.reduce((last, event) => Math.max(last, stepShownBy(event) ?? 0), recorded);
+  return shown > recorded ? { shown, recorded } : undefined;
+}
+
+/** What is missing from the record. */
+function gapFindings(events: readonly JournalEvent[], unreadable: number): readonly string[] {
+  const segments = [...Map.groupBy(events, ({ segment }) => segment)].sort(([a], [b]) => a - b);
+  return [
+    ...segments.flatMap(([number, own]) => {
+      const missing = missingIn(own);
+      const end = unrecordedEnd(own);
+      return [
+        ...(missing > 0 ? [`${countOf(missing, 'event')} of segment ${number} missing from the journal`] : []),
+        ...(end === undefined
+          ? []
+          : [
+              `segment ${number} came to step ${end.shown}, and the journal tells its steps only up to ${end.recorded}`,
+            ]),
+      ];
+    }),
+    ...(unreadable > tornAtMost(segments.map(([, own]) => own))
+      ? [`${countOf(unreadable, 'line')} of the journal could not be read; what was told there is not counted`]
+      : []),
+  ];
+}
+
+/** How many unreadable lines are what a crash leaves: the last one of each segment that broke off. */
+function tornAtMost(segments: readonly (readonly JournalEvent[])[]): number {
+  return segments.filter((own) => !own.some(isTerminal)).length;
+}
+
+/** Audits the run of a folder by its journal, see {@link auditPrivacy}. */
+export function auditRun(folder: string): PrivacyAudit {
+  const chunks = [...journalChunks(folder)];
+  const unreadable = chunks.reduce((sum, { problems }) => sum + problems.length, 0);
+  return auditPrivacy(
+    chunks.flatMap(({ events }) => events),
+    { unreadable },
+  );
+}
+
 /**
  * Computes a private run's epsilon anew from its journal alone, and looks for what speaks against it: steps without a ledger, a known
- * seed, repeated steps that were not counted, a recorded epsilon that is too small, data told without noise.
+ * seed, repeated steps that were not counted, a recorded epsilon that is too small, data told without noise, a record with gaps.
  * @param events all of the journal
+ * @param unreadable how many of its lines could not be read
  */
-export function auditPrivacy(events: readonly JournalEvent[]): PrivacyAudit {
+export function auditPrivacy(
+  events: readonly JournalEvent[],
+  { unreadable = 0 }: { readonly unreadable?: number } = {},
+): PrivacyAudit {
   const { steps, privacy } = replay(events);
   const [first] = privacy;
   if (first === undefined) {
@@ -158,6 +221,7 @@ export function auditPrivacy(events: readonly JournalEvent[]): PrivacyAudit {
       ? []
       : [`the ledger counts ${counted} repeated steps; the journal shows that ${shown} were released again`]),
     ...recordedFindings(recorded, spentAfter, before),
+    ...gapFindings(events, unreadable),
   ];
   return {
     verdict: findings.length === 0 ? 'holds' : 'fails',
@@ -170,6 +234,9 @@ export function auditPrivacy(events: readonly JournalEvent[]): PrivacyAudit {
       `the number of training examples, ${first.examples}, is public`,
       'draws and noise came from the stated generator, and nobody else had its key',
       'only this run, of all that used the data, is counted',
+      ...(unreadable > 0
+        ? [`lines that could not be read (${unreadable}) were cut off by a crash and told of no further step`]
+        : []),
       publicEvaluation
         ? 'the evaluation data are public, as the user declared; scores on them may have stopped the training or chosen a checkpoint'
         : 'scores on a development set of the same people are not covered',

@@ -30,6 +30,29 @@ export interface Releases {
   readonly lastStep: number;
 }
 
+/**
+ * The step that an event shows to have been made. A trainer writes every step before anything that follows from it, so a checkpoint,
+ * an evaluation or an end shows its step even where the step's own line is missing.
+ */
+export function stepShownBy(event: JournalEvent): number | undefined {
+  switch (event.type) {
+    case 'step':
+    case 'evaluation':
+    case 'checkpoint':
+    case 'resources':
+    case 'finished':
+    case 'stopped':
+      return event.step;
+    case 'failed':
+      // Such a step was begun and released nothing.
+      return event.kind === 'diverged' ? undefined : event.step;
+    case 'started':
+    case 'privacy':
+    case 'log':
+      return undefined;
+  }
+}
+
 /** How many different steps below `end` the stretches hold. */
 function count(stretches: readonly Stretch[], end = Infinity): number {
   let [sum, reached] = [0, 0];
@@ -58,8 +81,10 @@ export function releasesOf(events: Iterable<JournalEvent>): Releases {
     }
     if (event.type === 'privacy') life.key = releaseKey(event);
     else if (event.type === 'started') life.from = event.fromStep;
-    else if (event.type === 'step')
-      life = { ...life, from: Math.min(life.from, event.step), to: Math.max(life.to, event.step) };
+    else if (event.type === 'step') life.from = Math.min(life.from, event.step);
+    const step = stepShownBy(event);
+    // A segment may tell first what it goes on from.
+    if (step !== undefined && step >= life.from) life.to = Math.max(life.to, step);
   }
   close();
   return { byKey, lastStep };

@@ -1,9 +1,8 @@
 import { privacySpent, sketchedEpsilon } from '../../privacy/accountant.ts';
 import { calibrateNoise } from '../../privacy/calibrate.ts';
 import { epochEnds, privateSchedule } from '../../privacy/schedule.ts';
-import { auditPrivacy } from '../../runs/audit.ts';
+import { auditRun } from '../../runs/audit.ts';
 import { budgetStatements } from '../../runs/budget-statement.ts';
-import { journalChunks } from '../../runs/journal.ts';
 import type { PlanRequest, PlannedPrivacy, LocalCurve, Operations } from './operations.ts';
 import { runFolder, workspaceAt } from '../../runs/run-folder.ts';
 import { readLocalRecord, readRunPrivacy, type LocalStep } from '../../runs/run-privacy.ts';
@@ -67,6 +66,5 @@ export const privacyAnswers: Answers<
   dataSets: (folder) => budgetStatements(workspaceAt(folder)),
   runPrivacy: ({ folder, id }) => readRunPrivacy(runFolder(workspaceAt(folder), id)),
   localCurves: ({ folder, id, points }) => localCurves(readLocalRecord(runFolder(workspaceAt(folder), id)), points),
-  audit: ({ folder, id }) =>
-    auditPrivacy([...journalChunks(runFolder(workspaceAt(folder), id))].flatMap(({ events }) => events)),
+  audit: ({ folder, id }) => auditRun(runFolder(workspaceAt(folder), id)),
 };

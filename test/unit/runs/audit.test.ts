@@ -1,7 +1,10 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { privacySpent } from '../../../src/privacy/accountant.ts';
-import { auditPrivacy } from '../../../src/runs/audit.ts';
+import { auditPrivacy, auditRun } from '../../../src/runs/audit.ts';
 import type { JournalEvent } from '../../../src/runs/events.ts';
+import { temporaryFolder } from '../../support/runs.ts';
 
 type Ledger = Extract<JournalEvent, { type: 'privacy' }>;
 type Step = Extract<JournalEvent, { type: 'step' }>;
@@ -133,7 +136,7 @@ describe('an audit', () => {
     const chosen = (ledger: Partial<Ledger>): readonly JournalEvent[] => [
       ...segment(0, 1, 20, { ledger }),
       {
-        ...{ segment: 0, seq: 30, time: 0, type: 'evaluation', step: 20, epoch: 2, split: 'dev' },
+        ...{ segment: 0, seq: 22, time: 0, type: 'evaluation', step: 20, epoch: 2, split: 'dev' },
         ...{ examples: 10, loss: 1, metrics: { score: 0.5 }, seconds: 1, best: true },
       },
     ];
@@ -141,6 +144,54 @@ describe('an audit', () => {
     const declared = auditPrivacy(chosen({ publicEvaluation: true }));
     expect(declared.verdict).toBe('holds');
     expect(declared.assumptions.join()).toContain('as the user declared');
+  });
+
+  const finishedAt = (step: number, seq: number): JournalEvent => ({
+    ...{ segment: 0, seq, time: 0, type: 'finished', step, reason: 'completed', last: {} },
+    ...{ trainSeconds: 1, peakResidentBytes: 1 },
+  });
+
+  it.each<[string, JournalEvent]>([
+    ['an end', finishedAt(20, 14)],
+    ['a checkpoint', { segment: 0, seq: 14, time: 0, type: 'checkpoint', step: 20, kind: 'last', path: 'a' }],
+  ])('counts the steps that %s shows, and finds that they are missing', (_, event) => {
+    const cut = [...segment(0, 1, 12), event];
+    expect(auditPrivacy(cut)).toMatchObject({
+      verdict: 'fails',
+      steps: { recorded: 20 },
+      epsilon: { computed: epsilonAfter(20) },
+      findings: ['segment 0 came to step 20, and the journal tells its steps only up to 12'],
+    });
+  });
+
+  it('finds events that are missing, but not those that are there twice', () => {
+    const whole = segment(0, 1, 20);
+    const [last] = whole.slice(-1);
+    const without = whole.filter((event) => event.type !== 'step' || event.step % 5 !== 1);
+    expect(auditPrivacy(without).findings).toEqual(['4 events of segment 0 missing from the journal']);
+    expect(auditPrivacy([...whole, ...(last === undefined ? [] : [last])]).verdict).toBe('holds');
+  });
+
+  it('takes no resumed segment that failed before it began for one with steps', () => {
+    const failed: JournalEvent = { segment: 1, seq: 0, time: 0, type: 'failed', step: 20, message: 'a', kind: 'user' };
+    expect(auditPrivacy([...segment(0, 1, 20), failed])).toMatchObject({ verdict: 'holds', steps: { recorded: 20 } });
+  });
+
+  it('reads a folder, where a crash tears one line of each life and no more', () => {
+    const folder = temporaryFolder();
+    const lines = (events: readonly JournalEvent[]): string =>
+      events.map((event) => `${JSON.stringify(event)}\n`).join('');
+    const torn = '{"segment":0,"se\n';
+    const write = (text: string): void => writeFileSync(join(folder, 'journal.jsonl'), text);
+    write(`${lines(segment(0, 1, 14))}${torn}${lines(segment(1, 11, 20))}`);
+    const crashed = auditRun(folder);
+    expect(crashed).toMatchObject({ verdict: 'holds', findings: [] });
+    expect(crashed.assumptions.join()).toContain('cut off by a crash');
+    write(`${lines([...segment(0, 1, 20), finishedAt(20, 22)])}${torn}`);
+    expect(auditRun(folder)).toMatchObject({
+      verdict: 'fails',
+      findings: ['1 line of the journal could not be read; what was told there is not counted'],
+    });
   });
 
   it('says of an ordinary run that it is none', () => {

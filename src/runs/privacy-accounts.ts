@@ -48,6 +48,9 @@ export interface ProjectAccounts {
   readonly open: readonly OpenRun[];
 }
 
+/** Events beside steps that tell how far a run came, or under which noise. As an event says of itself; in a message the quotes would be escaped. */
+const accounted = /"type":"(?:privacy|started|evaluation|checkpoint|finished|stopped|failed)"/;
+
 /** What of a journal the account needs, without reading each of its thousands of steps as an event. */
 function accountedEvents(text: string): readonly JournalEvent[] {
   const events: JournalEvent[] = [];
@@ -65,9 +68,8 @@ function accountedEvents(text: string): readonly JournalEvent[] {
     const end = text.indexOf('\n', start);
     const line = text.slice(start, end < 0 ? text.length : end);
     start = end < 0 ? text.length : end + 1;
-    // What an event says of itself is written like this; in a message the quotes would be escaped.
     if (line.includes('"type":"step"')) steps = [...steps.slice(-1), line];
-    else if (line.includes('"type":"privacy"') || line.includes('"type":"started"')) {
+    else if (accounted.test(line)) {
       takeSteps();
       events.push(...parsed(line));
     }

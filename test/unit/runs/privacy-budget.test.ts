@@ -158,6 +158,15 @@ describe('a data set', () => {
     expect(statement?.spent?.epsilon).toBe(privacySpent([{ ...phase, steps: 14 }], 1e-4).epsilon);
   });
 
+  it('counts the steps that the end of a run shows, also where their own lines are missing', async () => {
+    const phase = { samplingRate: 0.05, noiseMultiplier: 1, steps: 7 };
+    const id = write(1, { place: '/data', ids: [], phase });
+    const lines = readFileSync(made.file(id, 'journal.jsonl'), 'utf8').split('\n');
+    made.write(id, 'journal.jsonl', lines.filter((text) => !/"step":[4-7],"epoch"/.test(text)).join('\n'));
+    const [statement] = await budgetStatements(workspaceAt(made.root));
+    expect(statement?.runs.map(({ steps }) => steps)).toEqual([7]);
+  });
+
   it('joins places that a run’s contents connect, also those that were apart before', async () => {
     const phase = { samplingRate: 0.05, noiseMultiplier: 1, steps: 2 };
     write(1, { place: '/a', ids: ['k:1'], phase });

@@ -41,8 +41,8 @@ const patientRounds = 20;
 
 export interface SupervisorChoices {
   readonly startsQueued: boolean;
-  /** Told of a problem of the user's that has stood for many rounds, such as a full disk. */
-  readonly onHopeless?: (problem: UserError) => void;
+  /** Told of a problem of the user's that has stood for many rounds, such as a full disk; `run` where it is that run's alone. */
+  readonly onHopeless?: (problem: UserError, run: string | undefined) => void;
   /** The Node for trainers, where the user chose one. */
   readonly nodePath?: string | undefined;
   readonly slots?: SupervisorOptions['slots'];
@@ -54,8 +54,7 @@ export function supervisorOptions(
   workspace: Workspace,
   { startsQueued, onHopeless, nodePath, slots }: SupervisorChoices,
 ): SupervisorOptions {
-  let last = '';
-  let times = 0;
+  const last = new Map<string | undefined, { readonly text: string; readonly times: number }>();
   return {
     workspace,
     launcher: localLauncher({ entry: trainerEntry(), node: () => chooseNode({ configured: nodePath }) }),
@@ -63,11 +62,12 @@ export function supervisorOptions(
     slots: { auto: likelyProvider(readMachine()), ...slots },
     onProblem: (problem, run) => {
       const text = `${run === undefined ? '' : `${run}: `}${plainLines(messageOf(problem))}\n`;
-      times = text === last ? times + 1 : 1;
+      const before = last.get(run);
+      const times = text === before?.text ? before.times + 1 : 1;
       // Every round meets it anew; once is enough to know.
-      if (text !== last) app.terminal.err(text);
-      last = text;
-      if (times === patientRounds && problem instanceof UserError) onHopeless?.(problem);
+      if (times === 1) app.terminal.err(text);
+      last.set(run, { text, times });
+      if (times === patientRounds && problem instanceof UserError) onHopeless?.(problem, run);
     },
   };
 }

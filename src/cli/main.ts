@@ -67,6 +67,9 @@ function slotsOption(): Option {
     .default([]);
 }
 
+const ofUnseenTrainers =
+  'whose trainer is on a machine that cannot be seen from here: only when it is surely dead, since two trainers must not have one run';
+
 interface GlobalOptions {
   readonly json?: boolean;
   readonly folder: string;
@@ -144,12 +147,13 @@ function makeProgram(finish: (code: number) => void, complain: (message: string)
     .option('--detach', 'train in the background', false)
     .addOption(slotsOption())
     .option('--exceed-budget', "go beyond the project's privacy budget knowingly", false)
+    .option('--force', `also runs ${ofUnseenTrainers}`, false)
     .action(
       action(async (app, command) => (await import('./run.ts')).resumeCommand(app, command.args, command.opts())),
     );
-  add('rm <runs...>', 'delete runs with all their files').action(
-    action(async (app, command) => (await import('./rm.ts')).removeCommand(app, command.args)),
-  );
+  add('rm <runs...>', 'delete runs with all their files')
+    .option('--force', `also runs ${ofUnseenTrainers}`, false)
+    .action(action(async (app, command) => (await import('./rm.ts')).removeCommand(app, command.args, command.opts())));
   add('tag <run> <tags...>', 'tag a run')
     .option('--remove', 'take the tags off', false)
     .action(

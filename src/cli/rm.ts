@@ -4,10 +4,14 @@ import { printJson } from './output.ts';
 import { findRuns } from './runs.ts';
 
 /** `peft-lab rm RUN…`: deletes runs with all their files. Where one of them runs, none is deleted. */
-export async function removeCommand(app: App, texts: readonly string[]): Promise<number> {
+export async function removeCommand(
+  app: App,
+  texts: readonly string[],
+  { force }: { readonly force: boolean },
+): Promise<number> {
   const workspace = readWorkspace(app);
   const ids = findRuns(workspace, texts);
-  await removeRuns(workspace, ids);
+  await removeRuns(workspace, ids, { force });
   // The database forgets what has no folder.
   await withStore(app, () => Promise.resolve());
   if (app.json) printJson(app.terminal, { removed: ids });

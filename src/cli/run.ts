@@ -8,8 +8,8 @@ import { readMarks } from '../runs/marks.ts';
 import { planRuns } from '../runs/plan-runs.ts';
 import { admitResumed, admitRuns } from '../runs/privacy-budget.ts';
 import { readConfiguration, runFolder, type NewRun, type Workspace } from '../runs/run-folder.ts';
-import { readQueue, resumeRun, submitRuns } from '../runs/queue.ts';
-import { runState } from '../runs/run-state.ts';
+import { readQueue, requireResumable, resumeRuns, submitRuns } from '../runs/queue.ts';
+import { hasEnded, isUnseen, runState } from '../runs/run-state.ts';
 import { startSupervisor, superviseUntilIdle } from '../runs/supervise.ts';
 import type { Supervisor } from '../runs/supervisor.ts';
 import { labelLine, title } from '../store/run-text.ts';
@@ -108,25 +108,32 @@ export async function startRuns(
   return { ids, code };
 }
 
+export interface ResumeOptions extends Pick<RunOptions, 'detach' | 'slots' | 'exceedBudget'> {
+  /** Also runs whose trainer is on a machine that cannot be seen from here. */
+  readonly force: boolean;
+}
+
 /** `peft-lab resume RUN…`: continues runs that ended before they were finished, from their last checkpoints. */
-export async function resumeCommand(
-  app: App,
-  runs: readonly string[],
-  options: Pick<RunOptions, 'detach' | 'slots' | 'exceedBudget'>,
-): Promise<number> {
+export async function resumeCommand(app: App, runs: readonly string[], options: ResumeOptions): Promise<number> {
   const slots = slotsOf(options.slots);
   const workspace = readWorkspace(app);
+  const { force } = options;
   const found = findRuns(workspace, runs).map((id) => {
     const folder = runFolder(workspace, id);
-    const { state } = runState(folder);
-    if (state === 'running' || state === 'starting' || state === 'queued')
+    const status = runState(folder);
+    const { state } = status;
+    if (state === 'queued' || (!hasEnded(status) && !isUnseen(status)))
       throw new UserError(`the run ${id} is ${state} already`, `Watch it with: peft-lab logs -f ${id.slice(-6)}.`);
+    requireResumable(id, status, { force });
     const configuration = readConfiguration(folder, installedCatalogue);
     return { id, from: journalCursor(folder), device: configuration.device.provider, configuration };
   });
   await admitResumed(workspace, found, { exceed: options.exceedBudget });
-  // All or none: what is wrong with one has shown by now.
-  for (const { id, device } of found) await resumeRun(workspace, id, device);
+  await resumeRuns(
+    workspace,
+    found.map(({ id, device }) => ({ run: id, device })),
+    { force },
+  );
   const ids = found.map(({ id }) => id);
   const cursors = new Map(found.map(({ id, from }) => [id, from]));
   if (options.detach) return detach(app, workspace, ids, slots);
@@ -191,10 +198,12 @@ async function trainInForeground(
   slots: DeviceSlots,
 ): Promise<number> {
   const hopeless = new AbortController();
+  /** Runs whose own files keep them from being trained; the others go on. */
+  const bad = new Map(ids.map((id) => [id, new AbortController()]));
   const supervisor = makeSupervisor(app, workspace, {
     startsQueued: true,
     slots: { perDevice: slots },
-    onHopeless: (problem) => hopeless.abort(problem),
+    onHopeless: (problem, run) => (run === undefined ? hopeless : bad.get(run))?.abort(problem),
   });
   const interrupt = stopOnInterrupt(app, supervisor, ids);
   supervisor.start();
@@ -208,13 +217,20 @@ async function trainInForeground(
         from: cursors.get(id),
         telling,
       } as const;
-      await followToEnd(app, supervisor, workspace, followed, hopeless.signal);
+      const own = bad.get(id)?.signal ?? hopeless.signal;
+      try {
+        await followToEnd(app, supervisor, workspace, followed, AbortSignal.any([own, hopeless.signal]));
+      } catch (error) {
+        // It was told of when it was met.
+        if (error !== own.reason) throw error;
+      }
     }
   } finally {
     interrupt.dispose();
     await supervisor.close();
   }
-  const code = await report(app, workspace, ids);
+  const told = await report(app, workspace, ids);
+  const code = [...bad.values()].some(({ signal }) => signal.aborted) ? 2 : told;
   return interrupt.happened() ? INTERRUPTED : code;
 }
 

@@ -1,9 +1,9 @@
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf, UserError } from '../base/errors.ts';
 import { bytes, counted, duration, grouped, moment, percent, score } from '../base/format.ts';
 import { findRun, readEnvironment, runFolder } from '../runs/run-folder.ts';
-import { runState } from '../runs/run-state.ts';
+import { runState, type RunStatus } from '../runs/run-state.ts';
 import type { EvaluationRow, SplitMetrics } from '../store/derive.ts';
 import type { RunDetail } from '../store/queries.ts';
 import { readWorkspace, withStore, type App } from './app.ts';
@@ -18,9 +18,22 @@ interface RunFile {
   readonly bytes: number;
 }
 
-function filesOf(folder: string): readonly RunFile[] {
-  return readdirSync(folder, { recursive: true, encoding: 'utf8' }).flatMap((path) => {
-    const stat = statSync(join(folder, path), { throwIfNoEntry: false });
+/** What `look` finds; nothing where the system refuses, as for a link to itself or another user's folder. */
+function ifReadable<T>(look: () => T): T | undefined {
+  try {
+    return look();
+  } catch {
+    return undefined;
+  }
+}
+
+/** The files below a folder. Links to folders are not followed: they may lead in circles. */
+function filesOf(folder: string, below = ''): readonly RunFile[] {
+  const entries = ifReadable(() => readdirSync(join(folder, below), { withFileTypes: true })) ?? [];
+  return entries.flatMap((entry): readonly RunFile[] => {
+    const path = join(below, entry.name);
+    if (entry.isDirectory()) return filesOf(folder, path);
+    const stat = ifReadable(() => statSync(join(folder, path)));
     return stat?.isFile() === true ? [{ path, bytes: stat.size }] : [];
   });
 }
@@ -192,6 +205,11 @@ function next(run: RunDetail): string {
   return run.state === 'running' ? `\nWatch it with: peft-lab logs -f ${id}\n` : '';
 }
 
+/** Who holds the run; null where its files cannot be read, which `failure` then tells. */
+function holderOf(folder: string): RunStatus['holder'] | null {
+  return ifReadable(() => runState(folder).holder) ?? null;
+}
+
 /** `peft-lab show RUN`: all that is known of a run but its curves. */
 export async function showCommand(app: App, text: string): Promise<number> {
   const workspace = readWorkspace(app);
@@ -200,10 +218,10 @@ export async function showCommand(app: App, text: string): Promise<number> {
   if (found === undefined) throw new UserError(`the run ${id} is gone`);
   const detail = withPresentState(workspace, found);
   const folder = runFolder(workspace, id);
-  const all = existsSync(folder) ? filesOf(folder) : [];
+  const all = filesOf(folder);
   const run = { ...listed(workspace, detail), ...detail };
   if (app.json) {
-    printJson(app.terminal, { ...run, holder: runState(folder).holder, files: all });
+    printJson(app.terminal, { ...run, holder: holderOf(folder), files: all });
     return 0;
   }
   app.terminal.out(

@@ -1,11 +1,48 @@
 import { messageOf, UserError } from '../base/errors.ts';
-import { runFolder } from '../runs/run-folder.ts';
-import { runState } from '../runs/run-state.ts';
+import { runFolder, type Workspace } from '../runs/run-folder.ts';
+import { unseenAdvice } from '../runs/queue.ts';
+import { isLost, isUnseen, runState, type RunStatus } from '../runs/run-state.ts';
+import type { Supervisor } from '../runs/supervisor.ts';
 import { makeSupervisor, readWorkspace, type App } from './app.ts';
 import { plainLines, printJson } from './output.ts';
 import { findRuns } from './runs.ts';
 
-/** `peft-lab stop RUN…`: lets runs write a checkpoint and end, and waits until they have. @returns 2 when one had ended already */
+/** A trainer shows every two seconds that it lives; one that cannot be seen and shows nothing for so long is not waited for. */
+const silentAfterMs = 15_000;
+/** One that has shown nothing for many minutes is given a chance to be a trainer on a machine whose clock is off. */
+const lostAfterMs = 5000;
+
+interface End extends Pick<RunStatus, 'state' | 'reason'> {
+  /** It has not ended: its trainer cannot be seen from here and shows no life. */
+  readonly isSilent: boolean;
+}
+
+/** Waits until a run has ended, or longer than its trainer can be silent if it lives. */
+async function endOf(supervisor: Supervisor, workspace: Workspace, id: string): Promise<End> {
+  const folder = runFolder(workspace, id);
+  const silence = new AbortController();
+  let seen = { heartbeat: runState(folder).heartbeat, at: Date.now() };
+  const watch = setInterval(() => {
+    const status = runState(folder);
+    if (status.heartbeat !== seen.heartbeat || !isUnseen(status))
+      seen = { heartbeat: status.heartbeat, at: Date.now() };
+    else if (Date.now() - seen.at > (isLost(status) ? lostAfterMs : silentAfterMs)) silence.abort();
+  }, 500);
+  try {
+    return { ...(await supervisor.ended(id, silence.signal)), isSilent: false };
+  } catch (error) {
+    if (!silence.signal.aborted) throw error;
+    const { state } = runState(folder);
+    return { state, reason: `the wish to stop is kept, but nothing answers. ${unseenAdvice(id)}`, isSilent: true };
+  } finally {
+    clearInterval(watch);
+  }
+}
+
+/**
+ * `peft-lab stop RUN…`: lets runs write a checkpoint and end, and waits until they have.
+ * @returns 2 when one had ended already, or its trainer cannot be seen from here and does not answer
+ */
 export async function stopCommand(
   app: App,
   texts: readonly string[],
@@ -36,9 +73,11 @@ export async function stopCommand(
     );
     for (const id of asked) {
       if (id === undefined) continue;
-      const { state, reason } = await supervisor.ended(id);
+      const { state, reason, isSilent } = await endOf(supervisor, workspace, id);
       results.push({ id, state, reason: reason ?? null });
-      if (!app.json) app.terminal.out(`${id}  ${state}${reason === undefined ? '' : `: ${plainLines(reason)}`}\n`);
+      if (isSilent) refused += 1;
+      const line = `${id}  ${state}${reason === undefined ? '' : `: ${plainLines(reason)}`}\n`;
+      if (!app.json) (isSilent ? app.terminal.err : app.terminal.out)(line);
     }
   } finally {
     await supervisor.close();

@@ -3,16 +3,17 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
-import { UserError } from '../base/errors.ts';
+import { messageOf, UserError } from '../base/errors.ts';
 import { clearControl, wishStop } from './control.ts';
-import { appendLines, nonce, parseJson, readIfThere, writeAtomically } from './files.ts';
+import { appendLines, DiskFullError, nonce, parseJson, readIfThere, writeAtomically } from './files.ts';
 import { journalFile, nextSegment } from './journal.ts';
-import { claimLease, leaseFile, releaseLease } from './lease.ts';
+import { claimLease, leaseFile, leaseState, readLease, releaseLease } from './lease.ts';
 import type { Lease } from './lease.ts';
 import { appendMarks } from './marks.ts';
 import { createRun, isRunId, listRuns, runFolder } from './run-folder.ts';
 import type { NewRun, Workspace } from './run-folder.ts';
-import { canResume, hasEnded, runState } from './run-state.ts';
+import { canResume, hasEnded, isLost, isUnseen, runState } from './run-state.ts';
+import type { RunStatus } from './run-state.ts';
 
 /**
  * What waits and what occupies a device, in `queue.jsonl`: one JSON object a line. It gives the order and spares looking into every run;
@@ -163,7 +164,7 @@ export async function submitRuns(workspace: Workspace, runs: readonly NewRun[]):
 }
 
 /** Declares a run dead whose trainer cannot be seen from here. Should it live after all, it ends when it notices. */
-function giveUp(folder: string): void {
+export function giveUp(folder: string): void {
   const claim = claimLease(leaseFile(folder), { role: 'trainer', tidy: true, force: true });
   if (claim.kind === 'taken') return;
   try {
@@ -174,35 +175,61 @@ function giveUp(folder: string): void {
   }
 }
 
+/** What a person may do about a run whose trainer cannot be seen from here. */
+export function unseenAdvice(id: string): string {
+  const short = id.slice(-6);
+  return `Its trainer is on a machine that cannot be seen from here. If you know that it is dead: peft-lab resume --force ${short}, or rm --force ${short}.`;
+}
+
 /**
- * Queues a run again that ended before it was finished; it goes on from its last checkpoint.
- * @param force also a run whose trainer is on a machine that cannot be seen from here: only a person can know that it is gone
- * @throws UserError when it cannot go on
+ * @param force also a run whose trainer is on a machine that cannot be seen from here
+ * @throws UserError when the run cannot go on
  */
-export async function resumeRun(
+export function requireResumable(id: string, status: RunStatus, { force }: { readonly force: boolean }): void {
+  if (canResume(status) || (force && isUnseen(status) && status.state !== 'finished')) return;
+  throw new UserError(
+    `the run ${id} cannot be resumed: it is ${status.state}`,
+    status.state === 'finished'
+      ? 'Start a new run with more epochs instead.'
+      : isUnseen(status)
+        ? unseenAdvice(id)
+        : undefined,
+  );
+}
+
+/**
+ * Queues runs again that ended before they were finished, all of them or none; they go on from their last checkpoints.
+ * @param force also runs whose trainer is on a machine that cannot be seen from here: only a person can know that it is gone
+ * @throws UserError when one of them cannot go on
+ */
+export async function resumeRuns(
   workspace: Workspace,
-  id: string,
-  device: string,
+  runs: readonly Pick<QueueEntry, 'run' | 'device'>[],
   { force = false }: { readonly force?: boolean } = {},
 ): Promise<void> {
-  const folder = runFolder(workspace, id);
   await withQueue(workspace, () => {
-    const { holder } = runState(folder);
-    const unseen = holder === 'other-host' || holder === 'unknown';
-    if (force && unseen) giveUp(folder);
-    const status = runState(folder);
-    if (!canResume(status))
-      throw new UserError(
-        `the run ${id} cannot be resumed: it is ${status.state}`,
-        status.state === 'finished'
-          ? 'Start a new run with more epochs instead.'
-          : unseen
-            ? 'Its trainer is on another machine. If you know that it is gone, resume with force.'
-            : undefined,
-      );
-    appendMarks(folder, [{ type: 'queued' }]);
-    append(workspace, [{ type: 'enqueued', run: id, device }]);
+    const found = runs.map(({ run, device }) => {
+      const folder = runFolder(workspace, run);
+      const status = runState(folder);
+      requireResumable(run, status, { force });
+      return { run, device, folder, isUnseen: isUnseen(status) };
+    });
+    for (const { run, device, folder, ...status } of found) {
+      if (force && status.isUnseen) giveUp(folder);
+      appendMarks(folder, [{ type: 'queued' }]);
+      append(workspace, [{ type: 'enqueued', run, device }]);
+    }
   });
+}
+
+/** As {@link resumeRuns}, of one run. */
+export async function resumeRun(
+  workspace: Workspace,
+  run: string,
+  device: string,
+  options: { readonly force?: boolean } = {},
+): Promise<void> {
+  await resumeRuns(workspace, [{ run, device }], options);
 }
 
 /** Calls off a run that still waits. @returns false when it does not wait (any more) */
@@ -244,6 +271,22 @@ export async function requeue(
   });
 }
 
+/** Told of a run whose files cannot be read or written; what was to be done with others is done. */
+export type OnBadRun = (problem: unknown, run: string) => void;
+
+/** What `work` comes to, or nothing where the run's own files stand against it. */
+function unlessBad<T>(run: string, onBadRun: OnBadRun, work: () => T): T | undefined {
+  try {
+    return work();
+  } catch (error) {
+    // That concerns them all.
+    if (error instanceof DiskFullError) throw error;
+    const hint = 'Mend the folder, or delete it by hand.';
+    onBadRun(new UserError(`its files cannot be read or written: ${messageOf(error)}`, hint, { cause: error }), run);
+    return undefined;
+  }
+}
+
 /**
  * Puts back what the queue lost sight of: runs that wait or run by their own files. For the start of a supervisor; looks at every run.
  * @param deviceOf the provider that a run's configuration asks for
@@ -251,13 +294,14 @@ export async function requeue(
 export async function repairQueue(
   workspace: Workspace,
   deviceOf: (folder: string) => string,
+  onBadRun: OnBadRun = () => undefined,
 ): Promise<readonly string[]> {
   const known = new Set(readQueue(workspace).map(({ run }) => run));
   const suspects = listRuns(workspace).filter((id) => {
     if (known.has(id)) return false;
     const folder = runFolder(workspace, id);
     const exists = (file: string): boolean => statSync(file, { throwIfNoEntry: false }) !== undefined;
-    return exists(leaseFile(folder)) || !exists(journalFile(folder));
+    return unlessBad(id, onBadRun, () => exists(leaseFile(folder)) || !exists(journalFile(folder)));
   });
   if (suspects.length === 0) return [];
   return withQueue(workspace, () => {
@@ -265,8 +309,10 @@ export async function repairQueue(
     const lost: string[] = [];
     for (const run of suspects) {
       const folder = runFolder(workspace, run);
-      const { state, holder } = runState(folder);
-      if (present.has(run) || (state !== 'queued' && holder === 'none')) continue;
+      const status = unlessBad(run, onBadRun, () => runState(folder));
+      if (status === undefined || present.has(run)) continue;
+      const { state, holder } = status;
+      if (state !== 'queued' && holder === 'none') continue;
       append(workspace, [
         { type: 'enqueued', run, device: deviceOf(folder) },
         ...(state === 'queued' ? [] : [{ type: 'claimed', run } as const]),
@@ -323,21 +369,40 @@ export function slotsOf(slots: Slots, device: string): number {
   return slots.perDevice[likelyDevice(slots, device)] ?? 1;
 }
 
+/** Whether the holder of a claimed run is long silent on a machine that cannot be seen from here: it takes no slot any more. */
+function holdsNothing(workspace: Workspace, { run }: QueueEntry): boolean {
+  try {
+    const lease = readLease(leaseFile(runFolder(workspace, run)));
+    return lease !== undefined && isLost({ holder: leaseState(lease), heartbeat: lease.heartbeat });
+  } catch {
+    return false;
+  }
+}
+
 /**
- * Claims the first run that waits for a device with a free slot. Its lease is then this process's, to be handed to the trainer.
+ * Claims the first run that waits for a device with a free slot. Its lease is then this process's, to be handed to the trainer. Runs whose
+ * files cannot be written are passed over.
  * @throws DiskFullError
  */
-export async function claimNext(workspace: Workspace, slots: Slots, launcher: string): Promise<ClaimedRun | undefined> {
+export async function claimNext(
+  workspace: Workspace,
+  slots: Slots,
+  launcher: string,
+  onBadRun: OnBadRun = () => undefined,
+): Promise<ClaimedRun | undefined> {
   const free = (entries: readonly QueueEntry[]): ReadonlySet<string> => {
     const devices = new Set(entries.map(({ device }) => likelyDevice(slots, device)));
     return new Set(
       [...devices].filter((device) => {
-        const taken = entries.filter((entry) => entry.claimed && likelyDevice(slots, entry.device) === device).length;
-        return taken < slotsOf(slots, device);
+        const claimed = entries.filter((entry) => entry.claimed && likelyDevice(slots, entry.device) === device);
+        const limit = slotsOf(slots, device);
+        if (claimed.length < limit) return true;
+        return claimed.filter((entry) => !holdsNothing(workspace, entry)).length < limit;
       }),
     );
   };
   const ready = (entries: readonly QueueEntry[]): readonly QueueEntry[] => {
+    if (entries.every(({ claimed }) => claimed)) return [];
     const open = free(entries);
     return entries.filter((entry) => !entry.claimed && open.has(likelyDevice(slots, entry.device)));
   };
@@ -349,7 +414,7 @@ export async function claimNext(workspace: Workspace, slots: Slots, launcher: st
       const next = ready(readQueue(workspace)).find(({ run }) => !tried.has(run));
       if (next === undefined) return undefined;
       tried.add(next.run);
-      const claimed = claim(workspace, next, launcher);
+      const claimed = unlessBad(next.run, onBadRun, () => claim(workspace, next, launcher));
       if (claimed !== undefined) return claimed;
     }
   });

@@ -4,25 +4,38 @@ import { UserError } from '../base/errors.ts';
 import { claimLease, leaseFile, releaseLease } from './lease.ts';
 import { appendMarks } from './marks.ts';
 import { keepAccount } from './privacy-accounts.ts';
-import { cancelQueued, settle } from './queue.ts';
+import { cancelQueued, giveUp, settle, unseenAdvice } from './queue.ts';
 import { runFolder } from './run-folder.ts';
 import type { Workspace } from './run-folder.ts';
-import { hasEnded, runState } from './run-state.ts';
+import { hasEnded, isUnseen, runState } from './run-state.ts';
+
+export interface RemoveOptions {
+  /** Also a run whose trainer is on a machine that cannot be seen from here: only a person can know that it is gone. */
+  readonly force?: boolean;
+}
 
 /**
  * Deletes a run and all its files; one that waits is called off first.
  * @throws UserError when it runs
  */
-export async function removeRun(workspace: Workspace, id: string): Promise<void> {
+export async function removeRun(
+  workspace: Workspace,
+  id: string,
+  { force = false }: RemoveOptions = {},
+): Promise<void> {
   const folder = runFolder(workspace, id);
   await cancelQueued(workspace, id);
+  if (force && isUnseen(runState(folder))) giveUp(folder);
   const file = leaseFile(folder);
   // The claim keeps everyone else from starting it while it goes.
   const claim = claimLease(file, { role: 'trainer', tidy: true });
-  const { state } = runState(folder);
-  if (claim.kind === 'taken' || !hasEnded({ state })) {
+  const status = runState(folder);
+  if (claim.kind === 'taken' || !hasEnded(status)) {
     if (claim.kind === 'held') releaseLease(file, claim.lease);
-    throw new UserError(`the run ${id} is ${state}`, 'Stop it before deleting it.');
+    throw new UserError(
+      `the run ${id} is ${status.state}`,
+      isUnseen(status) ? unseenAdvice(id) : 'Stop it before deleting it.',
+    );
   }
   try {
     keepAccount(workspace, id);
@@ -49,12 +62,20 @@ function removeLeftovers(workspace: Workspace): void {
  * Deletes runs with all their files.
  * @throws UserError where one of them runs; then none is deleted
  */
-export async function removeRuns(workspace: Workspace, ids: readonly string[]): Promise<void> {
+export async function removeRuns(
+  workspace: Workspace,
+  ids: readonly string[],
+  options: RemoveOptions = {},
+): Promise<void> {
   for (const id of ids) {
-    const { state } = runState(runFolder(workspace, id));
-    if (state === 'running' || state === 'starting')
-      throw new UserError(`the run ${id} is ${state}`, `Stop it first: peft-lab stop ${id.slice(-6)}.`);
+    const status = runState(runFolder(workspace, id));
+    const { state } = status;
+    if ((state !== 'running' && state !== 'starting') || (options.force === true && isUnseen(status))) continue;
+    throw new UserError(
+      `the run ${id} is ${state}`,
+      isUnseen(status) ? unseenAdvice(id) : `Stop it first: peft-lab stop ${id.slice(-6)}.`,
+    );
   }
-  for (const id of ids) await removeRun(workspace, id);
+  for (const id of ids) await removeRun(workspace, id, options);
   removeLeftovers(workspace);
 }

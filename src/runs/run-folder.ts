@@ -85,7 +85,10 @@ export function runFolder(workspace: Workspace, id: string): string {
 /** The ids of all runs, oldest first. */
 export function listRuns(workspace: Workspace): readonly string[] {
   try {
-    return readdirSync(workspace.runs).filter(isRunId).sort();
+    return readdirSync(workspace.runs, { withFileTypes: true })
+      .filter((entry) => isRunId(entry.name) && (entry.isDirectory() || entry.isSymbolicLink()))
+      .map(({ name }) => name)
+      .sort();
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return [];
     throw error;

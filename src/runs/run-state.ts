@@ -116,6 +116,19 @@ export function runState(folder: string): RunStatus {
   return deriveState(runFacts(folder));
 }
 
+/** Whether someone holds the run who cannot be seen from here, so that only a person can know whether the trainer lives. */
+export function isUnseen({ holder }: Pick<RunStatus, 'holder'>): boolean {
+  return holder === 'other-host' || holder === 'unknown';
+}
+
+/** A trainer shows every few seconds that it lives. After so long its machine is lost rather than slow, or its clock far off. */
+const lostAfterMs = 10 * 60_000;
+
+/** Whether nothing has been heard for long of a holder that cannot be seen from here. It may live all the same. */
+export function isLost({ holder, heartbeat }: Pick<RunStatus, 'holder' | 'heartbeat'>, now = Date.now()): boolean {
+  return isUnseen({ holder }) && heartbeat !== undefined && now - heartbeat > lostAfterMs;
+}
+
 /** Whether the run is over; it may still be resumed. */
 export function hasEnded({ state }: Pick<RunStatus, 'state'>): boolean {
   return state === 'finished' || canResume({ state });

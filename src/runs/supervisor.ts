@@ -269,7 +269,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
 
   async function oneRound(): Promise<void> {
     if (!repaired) {
-      await repairQueue(workspace, deviceOf);
+      await repairQueue(workspace, deviceOf, problem);
       repaired = true;
     }
     const ended: string[] = [];
@@ -284,7 +284,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     await settle(workspace, ended);
     for (const run of ended) show(run, runState(runFolder(workspace, run)));
     while (startsQueued) {
-      const claimed = await claimNext(workspace, slots, launcher.id);
+      const claimed = await claimNext(workspace, slots, launcher.id, problem);
       if (claimed === undefined) break;
       await launch(claimed);
       show(claimed.id, runState(claimed.folder));

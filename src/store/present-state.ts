@@ -1,3 +1,4 @@
+import { messageOf } from '../base/errors.ts';
 import { isRunId, runFolder, type Workspace } from '../runs/run-folder.ts';
 import { runState } from '../runs/run-state.ts';
 import type { RunSummary } from './queries.ts';
@@ -8,5 +9,10 @@ export function withPresentState<R extends RunSummary>(workspace: Workspace, run
   if (run.state !== 'starting' && run.state !== 'running' && run.state !== 'queued') return run;
   // Someone may have put a folder of another name there.
   if (!isRunId(run.id)) return run;
-  return withStatus(run, runState(runFolder(workspace, run.id)));
+  try {
+    return withStatus(run, runState(runFolder(workspace, run.id)));
+  } catch (error) {
+    // One damaged run must not hide the others.
+    return { ...run, failure: { kind: 'unreadable', message: `its files cannot be read: ${messageOf(error)}` } };
+  }
 }

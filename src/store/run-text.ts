@@ -33,6 +33,7 @@ export function title(run: Pick<RunSummary, 'name' | 'label'>): string {
 export function progress(run: RunSummary): string {
   const { state, step, totalSteps, remainingMs, failure } = run;
   const at = step === null || totalSteps === null ? '' : `step ${step} of ${totalSteps}`;
+  if (failure?.kind === 'unreadable') return cut(failure.message?.split('\n')[0] ?? '', 80);
   switch (state) {
     case 'queued':
       return 'waits';

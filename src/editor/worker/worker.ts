@@ -34,7 +34,7 @@ import { countTrained, encoderSize, methodOptions, sizesOf, type SizedModel } fr
 import { planRuns } from '../../runs/plan-runs.ts';
 import { admitResumed, admitRuns, budgetBreaches, resumeBreaches } from '../../runs/privacy-budget.ts';
 import { readBudgets } from '../../runs/budget-file.ts';
-import { readQueue, resumeRun, submitRuns } from '../../runs/queue.ts';
+import { readQueue, resumeRuns, submitRuns } from '../../runs/queue.ts';
 import { removeRuns } from '../../runs/remove-run.ts';
 import {
   listRuns,
@@ -273,8 +273,10 @@ const answers: { readonly [N in OperationName]: Answer<N> } = {
     const workspace = workspaceAt(folder);
     const found = configurationsOf(workspace, ids);
     await admitResumed(workspace, found, { exceed: exceedsBudget });
-    // All or none: what is wrong with one has shown by now.
-    for (const { id, configuration } of found) await resumeRun(workspace, id, configuration.device.provider);
+    await resumeRuns(
+      workspace,
+      found.map(({ id, configuration }) => ({ run: id, device: configuration.device.provider })),
+    );
     return undefined;
   },
   resumeBreaches: async ({ folder, ids }) => {

@@ -1,10 +1,11 @@
-import { appendFileSync, readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { appendFileSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { UserError } from '../../../src/base/errors.ts';
 import { wishStop } from '../../../src/runs/control.ts';
 import { openJournal } from '../../../src/runs/journal.ts';
 import { claimLease, leaseFile, leaseState, releaseLease, renewLease } from '../../../src/runs/lease.ts';
+import type { Lease } from '../../../src/runs/lease.ts';
 import { readMarks } from '../../../src/runs/marks.ts';
 import { ownIdentity } from '../../../src/runs/process-identity.ts';
 import {
@@ -13,16 +14,17 @@ import {
   readQueue,
   repairQueue,
   resumeRun,
+  resumeRuns,
   settle,
   submitRuns,
   withQueue,
 } from '../../../src/runs/queue.ts';
 import type { ClaimedRun } from '../../../src/runs/queue.ts';
-import { removeRun } from '../../../src/runs/remove-run.ts';
-import { listRuns, runFolder } from '../../../src/runs/run-folder.ts';
+import { removeRun, removeRuns } from '../../../src/runs/remove-run.ts';
+import { listRuns, newRunId, runFolder } from '../../../src/runs/run-folder.ts';
 import type { Workspace } from '../../../src/runs/run-folder.ts';
 import { runState } from '../../../src/runs/run-state.ts';
-import { newRun, temporaryWorkspace } from '../../support/runs.ts';
+import { newRun, someRun, temporaryWorkspace } from '../../support/runs.ts';
 
 const oneSlot = { perDevice: {}, auto: 'cpu' };
 
@@ -45,6 +47,15 @@ async function finish(workspace: Workspace, run: ClaimedRun): Promise<void> {
   journal.close();
   releaseLease(leaseFile(run.folder), run.lease);
   await settle(workspace, [run.id]);
+}
+
+/** A trainer on another machine takes a claimed run over. */
+function heldElsewhere(run: ClaimedRun, heartbeat: number): Lease {
+  const holder = { ...ownIdentity(), host: 'elsewhere', bootId: 'another' };
+  const far = claimLease(leaseFile(run.folder), { role: 'trainer', segment: 0, from: run.lease.nonce, holder });
+  if (far.kind === 'taken') throw new Error('the lease is another’s');
+  renewLease(leaseFile(run.folder), far.lease, heartbeat);
+  return far.lease;
 }
 
 describe('the queue', () => {
@@ -122,7 +133,7 @@ describe('the queue', () => {
     const run = await claimed(workspace);
     const holder = { ...ownIdentity(), host: 'elsewhere' };
     const far = claimLease(leaseFile(run.folder), { role: 'trainer', segment: 0, from: run.lease.nonce, holder });
-    await expect(resumeRun(workspace, id, 'cpu')).rejects.toThrow(/resume with force/);
+    await expect(resumeRun(workspace, id, 'cpu')).rejects.toThrow(/resume --force/);
     await resumeRun(workspace, id, 'cpu', { force: true });
     expect(runState(run.folder).state).toBe('queued');
     expect(readMarks(run.folder).at(-2)).toMatchObject({
@@ -130,6 +141,75 @@ describe('the queue', () => {
       reason: expect.stringContaining('elsewhere') as string,
     });
     expect(far.kind === 'held' && renewLease(leaseFile(run.folder), far.lease)).toBe(false);
+  });
+
+  it('takes several runs again, or none of them', async () => {
+    const workspace = temporaryWorkspace();
+    const [a = '', b = ''] = await submitRuns(workspace, [newRun(), newRun()]);
+    const stopped = await claimed(workspace);
+    await finish(workspace, stopped);
+    await expect(
+      resumeRuns(workspace, [
+        { run: a, device: 'cpu' },
+        { run: b, device: 'cpu' },
+      ]),
+    ).rejects.toThrow(`the run ${b} cannot be resumed: it is queued`);
+    expect(runState(stopped.folder).state).toBe('stopped');
+    expect(waiting(workspace)).toEqual([b]);
+  });
+
+  it('deletes a run that another machine has only by force, and then its trainer must be dead', async () => {
+    const workspace = temporaryWorkspace();
+    const [id = ''] = await submitRuns(workspace, [newRun()]);
+    heldElsewhere(await claimed(workspace), Date.now());
+    await expect(removeRuns(workspace, [id])).rejects.toThrow(/rm --force/);
+    await removeRuns(workspace, [id], { force: true });
+    expect(listRuns(workspace)).toEqual([]);
+    expect(readQueue(workspace)).toEqual([]);
+  });
+
+  it('gives the place of a machine that has long been silent to the next run', async () => {
+    const workspace = temporaryWorkspace();
+    const [a = '', b = ''] = await submitRuns(workspace, [newRun(), newRun()]);
+    const lost = await claimed(workspace);
+    const lease = heldElsewhere(lost, Date.now() - 60_000);
+    expect(await claimNext(workspace, oneSlot, 'test')).toBeUndefined();
+    renewLease(leaseFile(lost.folder), lease, Date.now() - 3_600_000);
+    expect((await claimed(workspace)).id).toBe(b);
+    // What became of it only a person can say.
+    expect(runState(runFolder(workspace, a)).state).toBe('starting');
+  });
+
+  it('passes over a run whose files cannot be written, and tells of it', async () => {
+    const workspace = temporaryWorkspace();
+    const [a = '', b = ''] = await submitRuns(workspace, [newRun(), newRun()]);
+    const marks = join(runFolder(workspace, a), 'marks.jsonl');
+    rmSync(marks);
+    mkdirSync(marks);
+    const told: string[] = [];
+    const run = await claimNext(workspace, oneSlot, 'test', (problem, id) => told.push(`${id} ${String(problem)}`));
+    expect(run?.id).toBe(b);
+    expect(told).toHaveLength(1);
+    expect(told[0]).toMatch(new RegExp(`^${a} .*its files cannot be read or written: EISDIR`));
+  });
+
+  it('is repaired whatever lies among the runs', async () => {
+    const workspace = temporaryWorkspace();
+    const good = someRun(workspace);
+    const bad = someRun(workspace);
+    const stray = join(workspace.runs, newRunId());
+    writeFileSync(stray, 'no run');
+    mkdirSync(leaseFile(bad));
+    const told: string[] = [];
+    expect(
+      await repairQueue(
+        workspace,
+        () => 'cpu',
+        (_, id) => told.push(id),
+      ),
+    ).toEqual([basename(good)]);
+    expect(told).toEqual([basename(bad)]);
+    expect(listRuns(workspace)).toEqual([basename(good), basename(bad)]);
   });
 
   it('claims what a supervisor left that died before it could start it', async () => {

@@ -65,16 +65,27 @@ export interface Repetitions<R> {
   readonly repeated: readonly R[];
 }
 
+/** Whether a run's noise came from a key of its own, so that another run with its seed is another observation. */
+function hasOwnNoise(settings: ReadonlyMap<string, Json>): boolean {
+  const isPrivate = [...settings.keys()].some((path) => liesIn(path, 'privacy'));
+  return isPrivate && settings.get('privacy.epsilon') !== null && !settings.has('privacy.insecureSeed');
+}
+
 /**
- * Keeps the last run of each configuration and seed; training repeats bit by bit, so a second one is no second observation.
+ * Keeps the last run of each configuration and seed; training repeats bit by bit, so a second one is no second observation. Private runs
+ * do not repeat, and are all kept.
  * @param runs in the order in which they were started
  */
 export function withoutRepetitions<R extends ConfiguredRun>(runs: readonly R[]): Repetitions<R> {
   const last = new Map<string, R>();
   const keys = new Map<R, string>();
   for (const run of runs) {
-    const seed = settingsOf(run.config).get(seedKey);
-    const key = seed === undefined ? `run ${run.id}` : `${keyOf(groupSettings(run.config, {}))} ${canonical(seed)}`;
+    const settings = settingsOf(run.config);
+    const seed = settings.get(seedKey);
+    const key =
+      seed === undefined || hasOwnNoise(settings)
+        ? `run ${run.id}`
+        : `${keyOf(groupSettings(run.config, {}))} ${canonical(seed)}`;
     keys.set(run, key);
     last.set(key, run);
   }

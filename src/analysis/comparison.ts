@@ -33,7 +33,7 @@ export interface ComparisonOptions {
   readonly columns?: string;
   /** `score`, the task's single number; or a metric of the dev part (`accuracy`), or of another (`dev-mismatched/accuracy`). */
   readonly metric?: string;
-  /** The evaluation that counts: the best on the selecting part (the default), or the last. */
+  /** The evaluation that counts: the best on the selecting part (the default; the last where none was chosen), or the last. */
   readonly at?: 'best' | 'last';
   readonly interval?: IntervalOptions;
   /** Only runs in these states; finished ones unless said otherwise. */
@@ -102,9 +102,20 @@ interface Value {
   readonly missingSplits: readonly string[];
 }
 
+/**
+ * The evaluation of a run that counts. Where none was chosen, as in a private run whose evaluation data are not public, the last one
+ * stands for the best, as it does in listings.
+ */
+export function evaluationAt(
+  { best, last }: Pick<ComparedRun, 'best' | 'last'>,
+  at: 'best' | 'last',
+): EvaluatedStep | null {
+  return at === 'best' ? (best ?? last) : last;
+}
+
 /** The number of a run that the comparison is of. */
 function valueOf(run: ComparedRun, task: string, metric: string, at: 'best' | 'last'): Value | null {
-  const splits = run[at]?.splits;
+  const splits = evaluationAt(run, at)?.splits;
   if (splits === undefined) return null;
   if (metric === 'score') {
     const found = taskScore(task, splits);

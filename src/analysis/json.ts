@@ -23,6 +23,11 @@ export function canonical(value: Json): string {
 /** Settings that may be written as a name alone, with the member that the name stands for. */
 const shorthands: Readonly<Record<string, string>> = { model: 'id', task: 'id', method: 'id', device: 'provider' };
 
+/** Whether a branch of settings has a name that stands for it. */
+export function isNamed(branch: string): boolean {
+  return Object.hasOwn(shorthands, branch);
+}
+
 /** A key as it stands in a path; one that holds a dot itself is quoted. */
 function pathPart(key: string): string {
   return key === '' || /[.["]/.test(key) ? `[${JSON.stringify(key)}]` : key;

@@ -1,14 +1,14 @@
 import { fileURLToPath } from 'node:url';
 import { UserError } from '../base/errors.ts';
 import { suggestion } from '../base/suggest.ts';
-import { compareRuns, type ComparedRun, type ComparisonOptions } from '../analysis/comparison.ts';
-import { isJsonObject } from '../analysis/json.ts';
+import { compareRuns, evaluationAt, type ComparedRun, type ComparisonOptions } from '../analysis/comparison.ts';
+import { isJsonObject, isNamed } from '../analysis/json.ts';
 import { comparisonReport } from '../analysis/html-report.ts';
 import { comparisonFormats, renderComparison, type ComparisonFormat, type RenderOptions } from '../analysis/render.ts';
 import { readIfThere } from '../runs/files.ts';
 import { programVersion } from '../runs/program.ts';
 import { installedCatalogue } from '../runs/catalogue.ts';
-import { configurationJsonSchema, settingPaths } from '../runs/configuration-json-schema.ts';
+import { branchPaths, configurationJsonSchema, settingPaths } from '../runs/configuration-json-schema.ts';
 import type { ComparisonRow } from '../store/queries.ts';
 import { hasWorkspace, readWorkspace, withStore, type App } from './app.ts';
 import { filterOf, type FilterOptions } from './ls.ts';
@@ -47,12 +47,20 @@ function axesOf(by: string | undefined): Pick<ComparisonOptions, 'rows' | 'colum
     .split(',')
     .map((key) => key.trim())
     .filter((key) => key !== '');
-  const known = settingPaths(configurationJsonSchema(installedCatalogue));
+  const schema = configurationJsonSchema(installedCatalogue);
+  const known = settingPaths(schema);
   const unknown = keys.find((key) => !known.includes(key));
   if (unknown !== undefined)
     throw new UserError(
       `--by: there is no setting "${unknown}"`,
       suggestion(unknown, known).replace(/ ?Known: .*/s, ''),
+    );
+  // A branch with a name stands for it: `method` for `method.id`.
+  const branch = branchPaths(schema).find((path) => keys.includes(path) && !isNamed(path));
+  if (branch !== undefined)
+    throw new UserError(
+      `--by: "${branch}" is no setting but holds some`,
+      `They are ${known.filter((path) => path.startsWith(`${branch}.`)).join(', ')}.`,
     );
   const rows = keys.filter((key) => key !== 'task');
   return rows.length === 0 ? {} : { rows };
@@ -67,7 +75,7 @@ function comparedRun(row: ComparisonRow): ComparedRun {
 function checkMetric(rows: readonly ComparisonRow[], metric: string, at: 'best' | 'last'): void {
   const names = new Set<string>(['score']);
   for (const row of rows)
-    for (const [split, metrics] of Object.entries(row[at]?.splits ?? {}))
+    for (const [split, metrics] of Object.entries(evaluationAt(row, at)?.splits ?? {}))
       for (const name of Object.keys(metrics)) names.add(split === 'dev' ? name : `${split}/${name}`);
   if (names.size > 1 && !names.has(metric.replace(/^dev\//, '')))
     throw new UserError(`no run has the metric "${metric}"`, suggestion(metric, names));

@@ -123,17 +123,30 @@ export function keysAt(schema: JsonSchema, path: readonly (string | number)[], v
   return [...new Set(fitting().flatMap((node) => Object.keys(node.properties ?? {})))];
 }
 
-/** Every dotted path that a configuration may set, parents before their children; the matrix is none. */
-export function settingPaths(schema: JsonSchema): readonly string[] {
-  const paths = new Set<string>();
+/** What may stand at each dotted path that a configuration may set, parents before their children; the matrix is none. */
+function formsByPath(schema: JsonSchema): ReadonlyMap<string, readonly JsonSchema[]> {
+  const paths = new Map<string, readonly JsonSchema[]>();
   const visit = (node: JsonSchema, prefix: string): void => {
     for (const form of alternatives(node))
       for (const [key, child] of Object.entries(form.properties ?? {})) {
         if (prefix === '' && (key === 'matrix' || key === '$schema')) continue;
-        paths.add(`${prefix}${key}`);
-        visit(child, `${prefix}${key}.`);
+        const path = `${prefix}${key}`;
+        paths.set(path, [...(paths.get(path) ?? []), ...alternatives(child)]);
+        visit(child, `${path}.`);
       }
   };
   visit(schema, '');
-  return [...paths];
+  return paths;
+}
+
+/** Every dotted path that a configuration may set, parents before their children; the matrix is none. */
+export function settingPaths(schema: JsonSchema): readonly string[] {
+  return [...formsByPath(schema).keys()];
+}
+
+/** Of {@link settingPaths} those that hold other settings and can never be a value themselves. */
+export function branchPaths(schema: JsonSchema): readonly string[] {
+  return [...formsByPath(schema)]
+    .filter(([, forms]) => forms.every(({ properties }) => properties !== undefined))
+    .map(([path]) => path);
 }

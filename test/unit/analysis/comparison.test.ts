@@ -53,6 +53,26 @@ const runs = [
   run('wnli', lora8, 0, 0.56),
 ];
 
+describe('private runs', () => {
+  const privately = (seed: number, score: number, privacy: JsonObject = { epsilon: 3 }): ComparedRun =>
+    run('sst2', lora8, seed, score, { config: { privacy }, best: null, epsilon: 3 });
+
+  it('count with their last evaluation where none may be chosen by them', () => {
+    const { rows, leftOut } = compareRuns([0.6, 0.8].map((score, seed) => privately(seed, score)));
+    expect(leftOut).toEqual([]);
+    // The last evaluation of these runs has half of the score.
+    expect(rows[0]?.cells[0]?.summary).toMatchObject({ n: 2, mean: 0.35 });
+  });
+
+  it('of one seed are several observations, unless their noise comes from it too', () => {
+    expect(withoutRepetitions([privately(0, 0.6), privately(0, 0.7)]).repeated).toEqual([]);
+    for (const known of [{ epsilon: 3, insecureSeed: 1 }, { epsilon: null }]) {
+      const [first, second] = [privately(0, 0.6, known), privately(0, 0.7, known)];
+      expect(withoutRepetitions([first, second]).repeated).toEqual([first]);
+    }
+  });
+});
+
 describe('groups', () => {
   it('are everything but the seed, and what is incidental', () => {
     const groups = groupRuns(runs);
@@ -234,7 +254,7 @@ describe('a comparison', () => {
       run('sst2', lora8, 0, 0.9),
       run('sst2', lora8, 0, 0.9),
       run('sst2', lora8, 1, 0.9, { state: 'running' }),
-      run('sst2', lora8, 2, 0.9, { best: null }),
+      run('sst2', lora8, 2, 0.9, { best: null, last: null }),
     ];
     expect(compareRuns(some).leftOut.map(({ reason }) => reason)).toEqual(['state', 'repeated', 'no-value']);
     expect(compareRuns(some, { states: ['finished', 'running'] }).rows[0]?.cells[0]?.summary.n).toBe(2);

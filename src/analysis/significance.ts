@@ -32,6 +32,19 @@ export type TestResult =
       readonly reason: 'too-few-pairs' | 'no-variation';
     };
 
+/** What differs by less, relative to its size, is equal but for rounding: no metric of a million examples is so fine. */
+const ROUNDING = 1e-9;
+
+/** a - b; 0 where they are equal but for rounding. */
+function difference(a: number, b: number): number {
+  return Math.abs(a - b) <= ROUNDING * Math.max(Math.abs(a), Math.abs(b)) ? 0 : a - b;
+}
+
+/** The size below which differences are the rounding of the greatest of them. */
+function roundingOf(differences: readonly number[]): number {
+  return ROUNDING * differences.reduce((greatest, each) => Math.max(greatest, Math.abs(each)), 0);
+}
+
 /** Differences a - b by common seed, in ascending order of the seeds; where a seed occurs twice its last score counts. */
 export function differencesBySeed(a: readonly SeededScore[], b: readonly SeededScore[]): readonly number[] {
   const scores = new Map(b.map(({ seed, score }) => [seed, score]));
@@ -39,7 +52,7 @@ export function differencesBySeed(a: readonly SeededScore[], b: readonly SeededS
   return [...own]
     .filter(([seed]) => scores.has(seed))
     .sort(([one], [other]) => one - other)
-    .map(([seed, score]) => score - (scores.get(seed) ?? NaN));
+    .map(([seed, score]) => difference(score, scores.get(seed) ?? NaN));
 }
 
 function untestable(
@@ -56,20 +69,24 @@ export function pairedTTest(differences: readonly number[]): TestResult {
   const n = differences.length;
   const deviation = standardDeviationOf(differences);
   if (deviation === null) return untestable('paired-t', differences, 'too-few-pairs');
-  if (deviation === 0) return untestable('paired-t', differences, 'no-variation');
+  if (deviation <= roundingOf(differences)) return untestable('paired-t', differences, 'no-variation');
   const meanDifference = meanOf(differences);
   const statistic = meanDifference / (deviation / Math.sqrt(n));
   const pValue = Math.min(1, 2 * studentTail(Math.abs(statistic), n - 1));
   return { kind: 'tested', test: 'paired-t', n, meanDifference, statistic, pValue };
 }
 
-/** Ranks from 1 by size; equal sizes share the mean of their ranks. */
-function ranksOf(sizes: readonly number[]): number[] {
+/** Ranks from 1 by size; sizes that are equal but for rounding share the mean of their ranks. */
+function ranksOf(sizes: readonly number[], rounding: number): number[] {
   const order = sizes.map((_, index) => index).sort((a, b) => (sizes[a] as number) - (sizes[b] as number));
   const ranks = new Array<number>(sizes.length).fill(0);
   for (let begin = 0; begin < order.length;) {
     let end = begin;
-    while (end < order.length && sizes[order[end] as number] === sizes[order[begin] as number]) end++;
+    while (
+      end < order.length &&
+      (sizes[order[end] as number] as number) - (sizes[order[begin] as number] as number) <= rounding
+    )
+      end++;
     for (let i = begin; i < end; i++) ranks[order[i] as number] = (begin + 1 + end) / 2;
     begin = end;
   }
@@ -110,10 +127,11 @@ function approximateP(ranks: readonly number[], statistic: number): number {
  * (Wilcoxon 1945). Exact up to 200 pairs, ties included. With fewer than six pairs it can't reach 0.05.
  */
 export function wilcoxonTest(differences: readonly number[]): TestResult {
-  const different = differences.filter((difference) => difference !== 0);
+  const rounding = roundingOf(differences);
+  const different = differences.filter((each) => Math.abs(each) > rounding);
   if (differences.length < 2) return untestable('wilcoxon', differences, 'too-few-pairs');
   if (different.length === 0) return untestable('wilcoxon', differences, 'no-variation');
-  const ranks = ranksOf(different.map(Math.abs));
+  const ranks = ranksOf(different.map(Math.abs), rounding);
   const statistic = ranks.reduce((sum, rank, index) => sum + ((different[index] as number) > 0 ? rank : 0), 0);
   const pValue =
     different.length <= mostExact

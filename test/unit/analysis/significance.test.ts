@@ -55,6 +55,19 @@ describe('tests by seed', () => {
     expect(pOf(wilcoxonTest([0.1, 0.1, 0.1]))).toBeCloseTo(0.25, 12);
   });
 
+  it('take the rounding of equal differences for no variation', () => {
+    // Both ten of 277 sentences more; as fractions their differences are not quite the same.
+    const a = [200, 203].map((right, seed) => ({ seed, score: right / 277 }));
+    const b = [190, 193].map((right, seed) => ({ seed, score: right / 277 }));
+    const differences = differencesBySeed(a, b);
+    expect(differences[0]).not.toBe(differences[1]);
+    expect(pairedTTest(differences)).toMatchObject({ kind: 'untestable', reason: 'no-variation' });
+    // Three share the rank 2, the fourth has 4; the three positive ones amount to 8.
+    const ties = [0.1 + 0.2 - 0.2, 0.3 - 0.2, -0.1, 0.4];
+    expect(wilcoxonTest(ties)).toMatchObject({ kind: 'tested', n: 4, statistic: 8 });
+    expect(differencesBySeed([{ seed: 0, score: 0.1 + 0.2 }], [{ seed: 0, score: 0.3 }])).toEqual([0]);
+  });
+
   it('do not know which side is which, nor the unit', () => {
     fc.assert(
       fc.property(

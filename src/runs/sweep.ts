@@ -65,7 +65,17 @@ function grid(axes: readonly Axis[]): readonly Assignments[] {
   );
 }
 
+/** A whole number below `count`, which may be beyond what the stream draws at once. */
+function indexBelow(count: number, random: RandomStream): number {
+  return count <= 2 ** 32 ? random.below(count) : Math.floor(random.uniform() * count);
+}
+
 function draw(axis: Axis, random: RandomStream): Assignments {
+  // A range may have far more steps than anyone draws of it.
+  if (axis.kind === 'setting' && !Array.isArray(axis.values) && axis.values.steps !== undefined) {
+    const { steps } = axis.values;
+    return [[axis.path, between(axis.values, indexBelow(steps, random) / (steps - 1))]];
+  }
   const choices = choicesOf(axis);
   if (choices !== undefined) return choices[random.below(choices.length)] ?? [];
   if (axis.kind === 'cases' || Array.isArray(axis.values)) return [];

@@ -17,6 +17,20 @@ function settings(matrix: unknown) {
   return plans(matrix).map((plan) => plan.settings);
 }
 
+describe('draws', () => {
+  it('take of a range with more steps than fit into memory', () => {
+    const drawn = settings({ 'training.learningRate': { from: 1e-5, to: 1e-3, steps: 9007199254740991 }, sample: 2 });
+    const values = drawn.map((each) => Number(each['training.learningRate']));
+    expect(new Set(values).size).toBe(2);
+    for (const value of values) expect(value >= 1e-5 && value <= 1e-3).toBe(true);
+  });
+
+  it('of a range with steps are values of its grid', () => {
+    const drawn = settings({ 'training.learningRate': { from: 0.1, to: 0.4, steps: 4 }, sample: 3 });
+    for (const each of drawn) expect([0.1, 0.2, 0.3, 0.4]).toContain(each['training.learningRate']);
+  });
+});
+
 describe('the grid', () => {
   it('is one plan without a matrix', () => {
     expect(plans(undefined)).toMatchObject([{ settings: {}, label: {}, configuration: { method: { id: 'lora' } } }]);

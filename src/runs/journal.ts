@@ -114,25 +114,27 @@ export function* journalChunks(
   }
 }
 
-/** Yields portions of a journal as they are written, until `signal` ends it or the consumer does. */
+/**
+ * Yields portions of a journal as they are written, until the consumer ends it, or `signal`: then once more with what was written until
+ * then.
+ */
 export async function* followJournal(
   folder: string,
   options: { readonly from?: JournalCursor; readonly pollMs?: number; readonly signal?: AbortSignal } = {},
 ): AsyncGenerator<JournalChunk, void, void> {
   const { from = journalStart, pollMs = 200, signal } = options;
-  const stopped = (): boolean => signal?.aborted === true;
-  for (let cursor = from; !stopped();) {
+  for (let cursor = from; ;) {
+    // Asked before reading: what was there at the abort is then read.
+    const isLast = signal?.aborted === true;
     const chunk = readJournal(folder, cursor);
     if (chunk.cursor.offset > cursor.offset) {
       cursor = chunk.cursor;
       yield chunk;
     }
-    if (chunk.more || stopped()) continue;
-    try {
-      await delay(pollMs, undefined, signal === undefined ? {} : { signal });
-    } catch {
-      return;
-    }
+    if (chunk.more) continue;
+    if (isLast) return;
+    // An abort ends the wait, not the reading.
+    await delay(pollMs, undefined, signal === undefined ? {} : { signal }).catch(() => undefined);
   }
 }
 

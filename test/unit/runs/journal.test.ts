@@ -225,6 +225,25 @@ describe('reading', () => {
     expect(seen).toEqual(['0', '1', '2', '3', '4']);
   });
 
+  it('is read to its end once more when following ends', async () => {
+    const folder = temporaryFolder();
+    const journal = openJournal(folder);
+    journal.append(log('0'));
+    const abort = new AbortController();
+    const seen: string[] = [];
+    for await (const { events } of followJournal(folder, { pollMs: 60_000, signal: abort.signal })) {
+      seen.push(...messages(events));
+      if (abort.signal.aborted) continue;
+      // While the reader waits for more.
+      setTimeout(() => {
+        journal.append(log('the last words'));
+        journal.close();
+        abort.abort();
+      }, 10);
+    }
+    expect(seen).toEqual(['0', 'the last words']);
+  });
+
   it('finds how the last segment stands from its end alone', () => {
     const folder = temporaryFolder();
     expect(journalEnd(folder)).toBeUndefined();

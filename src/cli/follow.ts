@@ -42,7 +42,7 @@ function endText(event: JournalEvent, best: number | undefined): string | undefi
 export async function follow(
   terminal: Terminal,
   folder: string,
-  title: string,
+  { id, title }: { readonly id: string; readonly title: string },
   signal: AbortSignal,
   { from = journalStart, telling = 'everything' }: { readonly from?: JournalCursor; readonly telling?: Telling } = {},
 ): Promise<RunState | undefined> {
@@ -66,7 +66,7 @@ export async function follow(
     if (event.type === 'evaluation' && event.best) seen.best = event.metrics['score'] ?? undefined;
     const text = telling === 'everything' ? eventText(event) : endText(event, seen.best);
     if (text !== undefined)
-      line(event.type === 'stopped' ? `${text}; go on with: peft-lab resume ${title.slice(0, 6)}` : text);
+      line(event.type === 'stopped' ? `${text}; go on with: peft-lab resume ${id.slice(-6)}` : text);
     if (event.type === 'finished' || event.type === 'stopped' || event.type === 'failed') ended = event.type;
   };
   for await (const { events } of followJournal(folder, { signal, from })) {

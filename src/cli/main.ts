@@ -16,12 +16,12 @@ function list(value: string, before: readonly string[] | undefined): readonly st
   return [...(before ?? []), ...parts.filter((part) => part !== '')];
 }
 
-/** A whole number that is at least `least`. */
-function whole(least: number): (value: string) => number {
+/** A whole number from `least` to `most`. */
+function whole(least: number, most = Infinity): (value: string) => number {
   return (value) => {
     const number = Number(value);
-    if (value.trim() === '' || !Number.isSafeInteger(number) || number < least)
-      throw new InvalidArgumentError(`Expected a whole number from ${least}.`);
+    if (value.trim() === '' || !Number.isSafeInteger(number) || number < least || number > most)
+      throw new InvalidArgumentError(`Expected a whole number from ${least}${most === Infinity ? '' : ` to ${most}`}.`);
     return number;
   };
 }
@@ -188,7 +188,7 @@ function makeProgram(finish: (code: number) => void, complain: (message: string)
         .default('student'),
     )
     .option('--level <share>', 'the level of the intervals', fraction, 0.95)
-    .option('--digits <n>', 'digits after the point', whole(0), 1)
+    .option('--digits <n>', 'digits after the point', whole(0, 100), 1)
     .action(
       action(async (app, command) => (await import('./compare.ts')).compareCommand(app, command.args, command.opts())),
     );

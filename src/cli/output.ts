@@ -70,7 +70,7 @@ function fitted<Row>(sized: readonly Sized<Row>[], width: number): readonly Size
   const excess = total(sized) - width;
   if (excess <= 0) return sized;
   const give = sized.map(({ column, width: own }) =>
-    column.shrinks === undefined ? 0 : Math.max(0, own - Math.max(column.shrinks, column.title.length)),
+    column.shrinks === undefined ? 0 : Math.max(0, own - Math.max(column.shrinks, widthOf(column.title))),
   );
   if (give.reduce((a, b) => a + b, 0) >= excess) {
     let rest = excess;
@@ -97,9 +97,11 @@ function fitted<Row>(sized: readonly Sized<Row>[], width: number): readonly Size
  * @param width the cells that a line may take; columns are shortened and left out as they allow
  */
 export function table<Row>(rows: readonly Row[], columns: readonly Column<Row>[], width?: number): string {
-  const sized = columns.map((column): Sized<Row> => {
+  const sized = columns.map((each): Sized<Row> => {
+    // A title may be the name of a metric, and so come from a file.
+    const column = { ...each, title: plain(each.title) };
     const cells = rows.map((row) => plain(column.cell(row)));
-    return { column, cells, width: Math.max(column.title.length, ...cells.map(widthOf)) };
+    return { column, cells, width: Math.max(widthOf(column.title), ...cells.map(widthOf)) };
   });
   // A column that says nothing of any run is noise.
   const telling = sized.filter(({ cells, column }) => column.drops === undefined || cells.some((cell) => cell !== ''));

@@ -269,7 +269,7 @@ async function followToEnd(
 ): Promise<void> {
   const done = new AbortController();
   const waiting = tellOfWaiting(app, workspace, id, title);
-  const following = follow(app.terminal, runFolder(workspace, id), title, done.signal, { from, telling });
+  const following = follow(app.terminal, runFolder(workspace, id), { id, title }, done.signal, { from, telling });
   hopeless.addEventListener('abort', () => done.abort(), { once: true });
   const status = await supervisor.ended(id, hopeless).finally(() => clearTimeout(waiting));
   // What was written last is still to be shown.

@@ -1,17 +1,18 @@
 import { existsSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
+import { readdir, realpath, stat } from 'node:fs/promises';
 import { dirname, join, sep } from 'node:path';
 import { UserError } from '../base/errors.ts';
 import { grouped } from '../base/format.ts';
 import { privacySpent, type PrivacySpent } from '../privacy/accountant.ts';
 import type { Phase } from '../privacy/mechanism.ts';
 import { loadSplit } from '../tasks/read/load.ts';
-import { dataExtensions } from '../tasks/read/source.ts';
+import { dataExtensions, requireSplitFiles } from '../tasks/read/source.ts';
 import { findTask } from '../tasks/registry.ts';
 import { installedCatalogue } from './catalogue.ts';
 import { budgetFileName, readBudgets, type PrivacyBudget } from './budget-file.ts';
 import type { Configuration } from './configuration-schema.ts';
 import { dataIds } from './data-id.ts';
+import { isMissing } from './files.ts';
 import { projectAccounts, placeOfData, type Ledger, type OpenRun, type RunAccount } from './privacy-accounts.ts';
 import { planPrivateTraining } from './private-training.ts';
 import {
@@ -48,22 +49,28 @@ function isDataFile(place: string): boolean {
   return dataExtensions.some((extension) => place.endsWith(`.${extension}`));
 }
 
-type Located = Pick<RunAccount, 'place' | 'trainingData'>;
+interface Located extends Pick<RunAccount, 'place' | 'trainingData'> {
+  /** The training files that were found for it, without symbolic links. */
+  readonly files?: readonly string[];
+}
 
 /** Data that count together. */
 interface Cluster {
   readonly data: string;
   readonly budget: PrivacyBudget | undefined;
+  /** Where the budget's data lie, by every name. */
+  readonly roots: readonly string[];
   readonly places: Set<string>;
   readonly ids: Set<string>;
   readonly members: Set<Located>;
 }
 
-function fits(cluster: Cluster, { place, trainingData }: Located): boolean {
+function fits(cluster: Cluster, { place, files = [], trainingData }: Located): boolean {
   if (trainingData.some((id) => cluster.ids.has(id))) return true;
-  const { budget, places } = cluster;
+  const { budget, roots, places } = cluster;
   if (budget === undefined) return place !== undefined && places.has(place);
-  return isWithin(place, budget.place) || (isDataFile(budget.place) && place === dirname(budget.place));
+  if (isDataFile(budget.place) && place === dirname(budget.place)) return true;
+  return roots.some((root) => [place, ...files].some((path) => isWithin(path, root)));
 }
 
 function take(cluster: Cluster, member: Located): void {
@@ -76,14 +83,16 @@ function take(cluster: Cluster, member: Located): void {
 /** A budget, and the training files that lie at its place now. */
 interface Declared {
   readonly budget: PrivacyBudget;
+  readonly roots: readonly string[];
   readonly ids: readonly string[];
 }
 
 /** Puts members to the budgets that they count for, and the others together by their data. */
 function clustersOf(declared: readonly Declared[], members: readonly Located[]): readonly Cluster[] {
-  const clusters: Cluster[] = declared.map(({ budget, ids }) => ({
+  const clusters: Cluster[] = declared.map(({ budget, roots, ids }) => ({
     data: budget.data,
     budget,
+    roots,
     places: new Set(),
     ids: new Set(ids),
     members: new Set(),
@@ -104,6 +113,7 @@ function clustersOf(declared: readonly Declared[], members: readonly Located[]):
     const own: Cluster = {
       data: member.place ?? '',
       budget: undefined,
+      roots: [],
       places: new Set(),
       ids: new Set(),
       members: new Set(),
@@ -121,21 +131,28 @@ function clustersOf(declared: readonly Declared[], members: readonly Located[]):
 /** The training files at a place: itself, or what in it and in the folders of it has the name of a training split. */
 async function trainingFilesAt(place: string, depth = 1): Promise<readonly string[]> {
   if (isDataFile(place)) return existsSync(place) ? [place] : [];
-  const entries = await readdir(place, { withFileTypes: true }).catch(() => []);
   const found: string[] = [];
-  for (const entry of entries.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
-    const path = join(place, entry.name);
-    if (entry.isDirectory() && depth > 0) found.push(...(await trainingFilesAt(path, depth - 1)));
-    else if (entry.isFile() && /^train[.-]/.test(entry.name) && isDataFile(path)) found.push(path);
+  for (const name of (await readdir(place).catch(() => [])).toSorted()) {
+    const path = join(place, name);
+    // What a link leads to.
+    const kind = await stat(path).catch(() => undefined);
+    if (kind?.isDirectory() === true && depth > 0) found.push(...(await trainingFilesAt(path, depth - 1)));
+    else if (kind?.isFile() === true && /^train[.-]/.test(name) && isDataFile(path)) found.push(path);
   }
   return found;
+}
+
+/** A path without symbolic links; as it is where nothing lies there. */
+async function realPathOf(path: string): Promise<string> {
+  return realpath(path).catch(() => path);
 }
 
 async function declaredBudgets(workspace: Workspace): Promise<readonly Declared[]> {
   const declared: Declared[] = [];
   for (const budget of readBudgets(workspace)) {
     const files = existsSync(workspace.peft) ? await trainingFilesAt(budget.place) : [];
-    declared.push({ budget, ids: files.length === 0 ? [] : await dataIds(workspace.peft, files) });
+    const roots = [...new Set([budget.place, await realPathOf(budget.place)])];
+    declared.push({ budget, roots, ids: files.length === 0 ? [] : await dataIds(workspace.peft, files) });
   }
   return declared;
 }
@@ -169,39 +186,76 @@ interface Candidate extends Located {
   readonly phase: Phase | undefined;
 }
 
-type Read = (configuration: Configuration) => Promise<{ readonly examples: number; readonly ids: readonly string[] }>;
+/** The training files of a run, by their contents and by their paths without symbolic links. */
+interface FoundData {
+  readonly trainingData: readonly string[];
+  readonly files: readonly string[];
+}
+
+async function foundData(workspace: Workspace, files: readonly string[]): Promise<FoundData> {
+  return { trainingData: await dataIds(workspace.peft, files), files: await Promise.all(files.map(realPathOf)) };
+}
+
+interface Reader {
+  /** For a private run, whose epsilon depends on how many examples there are. */
+  readonly examples: (configuration: Configuration) => Promise<FoundData & { readonly examples: number }>;
+  /** For one that is not private; nothing where the data cannot be found, since then it cannot be trained on them either. */
+  readonly data: (configuration: Configuration) => Promise<FoundData>;
+}
+
+/** @throws UserError */
+async function trainingFilesOf(configuration: Configuration): Promise<readonly string[]> {
+  const { task } = trainingRequest(configuration);
+  const { data } = task;
+  if (typeof data === 'string' && (await stat(data).catch(() => undefined))?.isFile() === true) return [data];
+  return requireSplitFiles(findTask(task.textsOf ?? task.id), data, 'train');
+}
 
 /** Reads what of a configuration's training data an account needs; each only once. */
-function reader(workspace: Workspace): Read {
-  const asked = new Map<string, ReturnType<Read>>();
-  return (configuration) => {
-    const { task } = trainingRequest(configuration);
-    const key = JSON.stringify([task.id, task.data, task.malformedRows]);
-    const found =
-      asked.get(key) ??
-      loadSplit(findTask(task.id), task.data, 'train', { malformedRows: task.malformedRows ?? 'error' }).then(
-        async ({ examples, files }) => ({ examples: examples.length, ids: await dataIds(workspace.peft, files) }),
-      );
-    asked.set(key, found);
-    return found;
+function reader(workspace: Workspace): Reader {
+  const onceEach = <T>(work: (configuration: Configuration) => Promise<T>): ((c: Configuration) => Promise<T>) => {
+    const asked = new Map<string, Promise<T>>();
+    return (configuration) => {
+      const { id, data, textsOf, malformedRows } = configuration.task;
+      const key = JSON.stringify([id, data, textsOf, malformedRows]);
+      const found = asked.get(key) ?? work(configuration);
+      asked.set(key, found);
+      return found;
+    };
+  };
+  return {
+    examples: onceEach(async (configuration) => {
+      const { task } = trainingRequest(configuration);
+      const malformedRows = task.malformedRows ?? 'error';
+      const { examples, files } = await loadSplit(findTask(task.id), task.data, 'train', { malformedRows });
+      return { examples: examples.length, ...(await foundData(workspace, files)) };
+    }),
+    data: onceEach(async (configuration) => {
+      try {
+        return await foundData(workspace, await trainingFilesOf(configuration));
+      } catch (error) {
+        if (error instanceof UserError || isMissing(error)) return { trainingData: [], files: [] };
+        throw error;
+      }
+    }),
   };
 }
 
 /** Plans runs as their trainer will; equal plans are calibrated once. */
-function planner(read: Read): (configuration: Configuration) => Promise<Candidate> {
+function planner(read: Reader): (configuration: Configuration) => Promise<Candidate> {
   const planned = new Map<string, Phase>();
   return async (configuration) => {
     const { privacy, training, task } = configuration;
     const place = placeOfData(task);
-    if (privacy === undefined) return { place, trainingData: [], phase: undefined };
-    const { examples, ids } = await read(configuration);
+    if (privacy === undefined) return { place, ...(await read.data(configuration)), phase: undefined };
+    const { examples, ...data } = await read.examples(configuration);
     const { settings, examples: subset } = trainingRequest(configuration);
     const count = Math.min(subset ?? examples, examples);
     const { seed: _, ...others } = training;
     const key = JSON.stringify([privacy, others, count]);
     const phase = planned.get(key) ?? phaseOfPlan(configuration, settings, count);
     planned.set(key, phase);
-    return { place, trainingData: ids, phase };
+    return { place, ...data, phase };
   };
 }
 
@@ -373,6 +427,7 @@ export async function admitResumed(
  * The last gate, in the trainer: a run whose ledger is written counts beside all others that have begun, and is refused where the budget
  * does not hold them all, so that of two that started at once none slips through.
  * @param ledger undefined for a run that is not private
+ * @param files what its training examples were read from
  * @throws UserError
  */
 export async function refuseBeyondBudget(
@@ -380,6 +435,7 @@ export async function refuseBeyondBudget(
   run: string,
   place: string | undefined,
   ledger: Omit<Ledger, 'segment' | 'seq' | 'time'> | undefined,
+  files: readonly string[],
 ): Promise<void> {
   const budgets = await declaredBudgets(workspace);
   if (budgets.length === 0) return;
@@ -387,7 +443,8 @@ export async function refuseBeyondBudget(
   const own = runs.find((account) => account.run === run);
   const candidate: Candidate = {
     place,
-    trainingData: ledger?.trainingData ?? [],
+    trainingData: ledger?.trainingData ?? (await dataIds(workspace.peft, files)),
+    files: await Promise.all(files.map(realPathOf)),
     phase: ledger === undefined ? undefined : own?.phase,
   };
   const others = runs.filter((account) => account !== own);

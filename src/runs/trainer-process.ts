@@ -180,6 +180,7 @@ function openPrivacy(
 async function keepToBudget(
   { folder, configuration }: TrainerContext,
   privacy: PrivateTraining | undefined,
+  files: readonly string[],
 ): Promise<void> {
   const peft = peftOfRun(folder);
   if (peft === undefined || readEnvironment(folder).exceedsBudget === true) return;
@@ -188,6 +189,7 @@ async function keepToBudget(
     basename(folder),
     placeOfData(configuration.task),
     privacy?.ledger,
+    files,
   );
 }
 
@@ -206,7 +208,7 @@ async function trainRun(context: TrainerContext): Promise<number> {
     await recordInputs(context, prepared, trainingData);
     const host = hostOf(context, new Map());
     const privacy = openPrivacy(context, setup, trainingData, step + 1);
-    await keepToBudget(context, privacy);
+    await keepToBudget(context, privacy, files.train);
     for (const message of [...warnings, ...(privacy?.warnings ?? [])])
       host.emit({ type: 'log', level: 'warning', message });
     for (const message of notes) host.emit({ type: 'log', level: 'info', message });

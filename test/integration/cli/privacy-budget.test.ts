@@ -1,4 +1,13 @@
-import { cpSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { privacySpent } from '../../../src/privacy/accountant.ts';
@@ -99,6 +108,15 @@ describe('a project with a privacy budget', () => {
     const { code, err } = await bench.run('run', seeded);
     expect(code).toBe(2);
     expect(err).toContain('would make it unbounded');
+    // The same data found from a folder above, through a link, and as a copy.
+    mkdirSync(join(bench.folder, 'tasks'));
+    cpSync(join(bench.folder, 'data'), join(bench.folder, 'tasks', 'SST-2'), { recursive: true });
+    symlinkSync(join(bench.folder, 'data'), join(bench.folder, 'linked'));
+    for (const data of ['tasks', 'linked', { train: 'linked/train.tsv', dev: 'data/dev.tsv' }]) {
+      const same = await bench.run('run', bench.configure('same', { training, task: { id: 'sst2', data } }));
+      expect(same.code).toBe(2);
+      expect(same.err).toContain('not private');
+    }
     expect(bench.ids()).toEqual([]);
     // Data that no budget names are nobody's concern.
     cpSync(join(bench.folder, 'data', 'dev.tsv'), join(bench.folder, 'other.tsv'));
@@ -126,6 +144,21 @@ describe('a project with a privacy budget', () => {
     expect(events.at(-1)).toMatchObject({ type: 'failed', kind: 'user', step: 0 });
     expect(events.some(({ type }) => type === 'step')).toBe(false);
     expect(err).toContain("the project's budget for data is epsilon 0.5");
+  });
+
+  test('stops a run without privacy at its trainer, wherever its configuration says that the data are', async () => {
+    symlinkSync(join(bench.folder, 'data'), join(bench.folder, 'linked'));
+    const long = { ...training, steps: 400, evaluateEvery: 400 };
+    const file = bench.configure('open', {
+      training: long,
+      task: { id: 'sst2', data: 'linked' },
+      matrix: { 'training.seed': [0, 1] },
+    });
+    const life = bench.start('run', file);
+    await bench.wait(0, (event) => event.type === 'step' && event.step >= 5);
+    declare(8);
+    expect((await life.ended).code).toBe(2);
+    expect(bench.events(bench.ids()[1] ?? '').at(-1)).toMatchObject({ type: 'failed', kind: 'user', step: 0 });
   });
 
   test('refuses to resume a run that would exceed it, and counts what that has released', async () => {

@@ -227,7 +227,7 @@ async function distil(
     }
     if ((step + 1) % 500 === 0 || step + 1 === totalSteps) {
       await evaluate(step + 1);
-      await exportEncoder(output, checkpoint, values, { precision: 'float16' });
+      await exportEncoder(output, checkpoint, values, { precision: 'float16', overwrite: true });
     }
   }
 }

@@ -7,7 +7,7 @@ import { openEncoder, type EncoderCheckpoint } from '../engine/encoder-checkpoin
 import { prefixedName } from '../engine/encoders/tensor-names.ts';
 import { foldingOf, foldModel } from '../engine/fold.ts';
 import { resolveModel } from '../engine/model-folder.ts';
-import { exportEncoder, type ExportOptions } from '../engine/pretraining/export-encoder.ts';
+import { exportEncoder, requireTarget, type ExportOptions } from '../engine/pretraining/export-encoder.ts';
 import { modelPlanOf } from '../engine/training-setup.ts';
 import { installedCatalogue } from '../runs/catalogue.ts';
 import type { Configuration } from '../runs/configuration-schema.ts';
@@ -24,13 +24,13 @@ export interface ExportCommandOptions extends ExportOptions {
 
 /**
  * Writes the encoder that a run trained, its method worked into it where that is not the encoder itself.
- * @throws UserError when the method does not fold into the encoder or changes nothing of it, or the run has no checkpoint
+ * @throws UserError when the folder is not free, the method does not fold into the encoder or changes nothing of it, or the run has no checkpoint
  */
 export async function exportRun(
   app: App,
   id: string,
   folder: string,
-  { at, precision }: ExportCommandOptions,
+  { at, precision, overwrite = false }: ExportCommandOptions,
 ): Promise<void> {
   const run = runFolder(readWorkspace(app), id);
   const file = join(run, 'checkpoints', `${at}.safetensors`);
@@ -50,6 +50,7 @@ export async function exportRun(
   const { values } = await readCheckpoint(file);
   const source = await resolveModel(model.id, model.revision === undefined ? {} : { revision: model.revision });
   const checkpoint = await openEncoder(source.path);
+  await requireTarget(resolve(folder), checkpoint, { overwrite });
   const encoder = [...values.keys()].some((name) => name.startsWith('method.'))
     ? await foldedEncoder(id, configuration, checkpoint, values)
     : values;
@@ -58,7 +59,7 @@ export async function exportRun(
       `the run ${id} trained no tensor of the encoder`,
       'Only runs that train the encoder, or a method that folds into it, can be written as one.',
     );
-  await exportEncoder(resolve(folder), checkpoint, encoder, { precision });
+  await exportEncoder(resolve(folder), checkpoint, encoder, { precision, overwrite });
 }
 
 /** The encoder's changed tensors with the run's method in them, by the names of trained ones. */

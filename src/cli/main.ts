@@ -231,6 +231,7 @@ function makeProgram(finish: (code: number) => void, complain: (message: string)
     .option('--detach', 'train in the background', false)
     .option('--exceed-budget', "go beyond the project's privacy budget knowingly", false)
     .option('--out <folder>', 'write the encoder there when it is finished')
+    .option('--overwrite', 'also into a folder that is not empty', false)
     .action(
       action(async (app, command) =>
         (await import('./pretrain.ts')).pretrainCommand(app, command.args[0] ?? '', command.opts()),
@@ -241,6 +242,7 @@ function makeProgram(finish: (code: number) => void, complain: (message: string)
       new Option('--precision <kind>', 'how numbers are stored').choices(['float16', 'float32']).default('float32'),
     )
     .addOption(new Option('--at <checkpoint>', 'which checkpoint').choices(['best', 'last']).default('last'))
+    .option('--overwrite', 'write into a folder that is not empty', false)
     .action(
       action(async (app, command) => {
         const [run = '', folder = ''] = command.args;

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { UserError } from '../base/errors.ts';
+import { requireFree } from '../engine/pretraining/export-encoder.ts';
 import { installedCatalogue } from '../runs/catalogue.ts';
 import { realPaths } from '../runs/configuration.ts';
 import { planRuns } from '../runs/plan-runs.ts';
@@ -18,6 +19,8 @@ export interface PretrainOptions {
   readonly detach: boolean;
   readonly exceedBudget: boolean;
   readonly out?: string;
+  /** Write into `out` although it is not empty. */
+  readonly overwrite: boolean;
 }
 
 /** A model folder as the current folder has it; any other name stays what it is. */
@@ -27,7 +30,7 @@ function inCurrentFolder(model: string | undefined): string | undefined {
 
 /** `peft-lab pretrain FILE`: learns masked words, as a run like any other. @returns the exit code */
 export async function pretrainCommand(app: App, file: string, options: PretrainOptions): Promise<number> {
-  const { model, fromScratch, wordsOf, out, detach } = options;
+  const { model, fromScratch, wordsOf, out, detach, overwrite } = options;
   if (model !== undefined && fromScratch !== undefined)
     throw new UserError('--model and --from-scratch exclude one another');
   if (wordsOf !== undefined && fromScratch === undefined)
@@ -40,6 +43,8 @@ export async function pretrainCommand(app: App, file: string, options: PretrainO
       '--out needs the end of the run, which --detach does not wait for',
       'Write the encoder afterwards with: peft-lab export RUN FOLDER.',
     );
+  // Better now than after hours of training.
+  if (out !== undefined) await requireFree(resolve(out), { overwrite });
   const start =
     fromScratch === undefined
       ? inCurrentFolder(model)
@@ -48,6 +53,6 @@ export async function pretrainCommand(app: App, file: string, options: PretrainO
   const { ids, code } = await startRuns(app, await planRuns(written, options.set, process.cwd()), options);
   const [id] = ids;
   if (code === 0 && out !== undefined && id !== undefined)
-    await exportRun(app, id, out, { precision: 'float32', at: 'last' });
+    await exportRun(app, id, out, { precision: 'float32', at: 'last', overwrite });
   return code;
 }

@@ -1,10 +1,13 @@
-import { copyFile, mkdir, stat, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { copyFile, mkdir, readdir, stat, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { messageOf, UserError } from '../../base/errors.ts';
 import type { EncoderCheckpoint } from '../encoder-checkpoint.ts';
 import { prefixedName } from '../encoders/tensor-names.ts';
 import { toHalf } from '../half.ts';
 import { readTensors, writeSafetensors, type WritableTensor } from '../safetensors.ts';
 import { readJson } from '../text-files.ts';
+
+const weightsName = 'model.safetensors';
 
 /** Files of a model's folder that belong to its tokenizer. */
 const tokenizerNames = [
@@ -22,19 +25,101 @@ const trainedPrefix = 'base.';
 
 export interface ExportOptions {
   readonly precision: 'float16' | 'float32';
+  /** Write into a folder that holds something already. */
+  readonly overwrite?: boolean;
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Whether two paths lead to one file or folder, by whatever links. */
+async function isSame(path: string, other: string): Promise<boolean> {
+  try {
+    const [a, b] = [await stat(path, { bigint: true }), await stat(other, { bigint: true })];
+    return a.dev === b.dev && a.ino === b.ino;
+  } catch {
+    return false;
+  }
 }
 
 /**
- * Writes a trained encoder in Hugging Face layout: the checkpoint that it began from with the trained tensors in the place of its own, the
+ * Makes folders down to this one. Node's own recursive mode never returns where a parent refuses with ENOENT, as below /proc.
+ * @throws UserError
+ */
+async function makeFolder(folder: string): Promise<void> {
+  if (await isThere(folder)) return;
+  const parent = dirname(folder);
+  if (parent !== folder) await makeFolder(parent);
+  try {
+    await mkdir(folder);
+  } catch (error) {
+    // Someone else may have been quicker.
+    if (await isThere(folder)) return;
+    throw new UserError(`${folder} cannot be made: ${messageOf(error)}`, undefined, { cause: error });
+  }
+}
+
+/**
+ * Makes sure that a model may be written to a folder, which need not be there yet.
+ * @throws UserError where it is no folder, or holds files of which nobody said that they may go
+ */
+export async function requireFree(
+  folder: string,
+  { overwrite = false }: Pick<ExportOptions, 'overwrite'>,
+): Promise<void> {
+  if (!(await isThere(folder))) return;
+  let names: readonly string[];
+  try {
+    names = await readdir(folder);
+  } catch (error) {
+    throw new UserError(`${folder} is no folder to write to: ${messageOf(error)}`, undefined, { cause: error });
+  }
+  const [first] = names;
+  if (first !== undefined && !overwrite)
+    throw new UserError(`${folder} is not empty: it holds ${first}`, 'Choose another folder, or give --overwrite.');
+}
+
+/**
+ * As {@link requireFree}, for a model that is made from a checkpoint.
+ * @throws UserError also where the checkpoint itself would be replaced
+ */
+export async function requireTarget(
+  folder: string,
+  { folder: source, tensors }: Pick<EncoderCheckpoint, 'folder' | 'tensors'>,
+  options: Pick<ExportOptions, 'overwrite'>,
+): Promise<void> {
+  const weights = [...new Set([...tensors.values()].map(({ file }) => file))];
+  const pairs = [
+    [folder, source] as const,
+    ...weights.map((file) => [join(folder, weightsName), file] as const),
+    ...['config.json', ...tokenizerNames].map((name) => [join(folder, name), join(source, name)] as const),
+  ];
+  for (const [target, own] of pairs)
+    if (await isSame(target, own))
+      throw new UserError(
+        `${target} belongs to the model that the run began from`,
+        'The run needs it as it is. Choose another folder.',
+      );
+  await requireFree(folder, options);
+}
+
+/**
+ * Writes a trained encoder in Hugging Face layout into a folder that {@link requireTarget} allows: the checkpoint that it began from with the trained tensors in the place of its own, the
  * map onto the vocabulary included where it was trained, its configuration and its tokenizer.
+ * @throws UserError as {@link requireTarget} does
  * @param values the run's trained tensors, row-major; those that are not the encoder's (a head's, a method's) are left out
  */
 export async function exportEncoder(
   folder: string,
   checkpoint: EncoderCheckpoint,
   values: ReadonlyMap<string, Float32Array>,
-  { precision }: ExportOptions,
+  { precision, overwrite = false }: ExportOptions,
 ): Promise<void> {
+  await requireTarget(folder, checkpoint, { overwrite });
   const tensors = new Map<string, WritableTensor>();
   const put = (name: string, shape: readonly number[], data: Float32Array): void => {
     tensors.set(name, precision === 'float16' ? { shape, data: toHalf(data), dtype: 'F16' } : { shape, data });
@@ -56,20 +141,14 @@ export async function exportEncoder(
       (data.length === checkpoint.config.vocabularySize ? [data.length] : squareOrVector(full, data, checkpoint));
     put(full, shape, data);
   }
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   const config = (await readJson(join(checkpoint.folder, 'config.json'))) as Readonly<Record<string, unknown>>;
   await writeFile(join(folder, 'config.json'), `${JSON.stringify({ ...config, dtype: precision }, undefined, 2)}\n`);
   for (const name of tokenizerNames) {
     const source = join(checkpoint.folder, name);
-    if (
-      await stat(source).then(
-        () => true,
-        () => false,
-      )
-    )
-      await copyFile(source, join(folder, name));
+    if (await isThere(source)) await copyFile(source, join(folder, name));
   }
-  await writeSafetensors(join(folder, 'model.safetensors'), tensors, { format: 'pt' });
+  await writeSafetensors(join(folder, weightsName), tensors, { format: 'pt' });
 }
 
 /** The shape of a tensor of the map onto the vocabulary that the checkpoint lacked. */

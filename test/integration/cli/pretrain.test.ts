@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openEncoder } from '../../../src/engine/encoder-checkpoint.ts';
@@ -92,6 +92,26 @@ describe('pretrain', () => {
     const exported = await bench.run('export', first, 'adapted', '--precision', 'float16');
     expect(exported.code).toBe(0);
     expect((await openEncoder(join(bench.folder, 'adapted'))).hasWordHead).toBe(true);
+
+    const again = await bench.run('export', first, 'adapted');
+    expect(again.code).toBe(2);
+    expect(again.err).toContain('--overwrite');
+    expect((await bench.run('export', first, 'adapted', '--overwrite')).code).toBe(0);
+    // The model that the run began from is not replaced, by whatever way it is reached.
+    const weights = join(bench.folder, 'model', 'model.safetensors');
+    const before = readFileSync(weights);
+    mkdirSync(join(bench.folder, 'linked'));
+    symlinkSync(weights, join(bench.folder, 'linked', 'model.safetensors'));
+    const unmakeable = process.platform === 'linux' ? ['/proc/nowhere/model'] : [];
+    for (const target of ['model', 'linked', 'text.txt', ...unmakeable]) {
+      const refused = await bench.run('export', first, target, '--overwrite');
+      expect([refused.code, refused.out]).toEqual([2, '']);
+      expect(refused.err).not.toMatch(/^\s+at /m);
+    }
+    expect(readFileSync(weights)).toEqual(before);
+    const early = await bench.run('pretrain', task, '--out', 'model');
+    expect(early.code).toBe(2);
+    expect(bench.ids()).toHaveLength(2);
   });
 
   test('tells what is missing', async () => {

@@ -1,3 +1,4 @@
+import type { Against, PairedDifference } from './against.ts';
 import type { Comparison, ComparisonCell, ComparisonRow, Range } from './comparison.ts';
 import type { SampleSummary } from './sample.ts';
 
@@ -11,9 +12,12 @@ export interface RenderOptions {
   readonly parameters?: 'method' | 'head' | 'total';
   /** Digits after the point of percentages. */
   readonly digits?: number;
+  /** Differences to draw below the table; CSV, which is one table, has no place for them. */
+  readonly against?: Against;
 }
 
 interface Style {
+  readonly against: Against | undefined;
   readonly parameters: 'method' | 'head' | 'total';
   readonly digits: number;
 }
@@ -141,6 +145,44 @@ function gridOf(comparison: Comparison, style: Style, marks: Marks): Grid {
   };
 }
 
+function pText(p: number): string {
+  return p < 0.001 ? 'p < 0.001' : `p = ${p.toFixed(3)}`;
+}
+
+const untestable = {
+  'too-few-pairs': 'too few pairs',
+  'no-variation': 'all equal',
+  'several-configurations': 'more than seeds differ',
+} as const;
+
+function differenceText(difference: PairedDifference | undefined, digits: number): string {
+  if (difference === undefined) return nothing;
+  const { n, meanDifference, adjustedP, reason } = difference;
+  const why = reason === null ? (adjustedP === null ? '' : pText(adjustedP)) : untestable[reason];
+  if (meanDifference === null) return why;
+  return `${meanDifference > 0 ? '+' : ''}${percent(meanDifference, digits)} (n=${n}, ${why})`;
+}
+
+/** The differences as a table of their own: a row for each row but the one that they are from. */
+function differencesOf({ columns }: Comparison, { row, differences }: Against, digits: number): Grid {
+  const labels = [...new Set(differences.map((each) => each.row))];
+  return {
+    header: [`less ${row}`, ...columns],
+    rows: labels.map((label) => [
+      label,
+      ...columns.map((column) =>
+        differenceText(
+          differences.find((each) => each.row === label && each.column === column),
+          digits,
+        ),
+      ),
+    ]),
+    notes: [
+      `Mean differences from ${row} in percentage points, over the n seeds that both have; p of Student's paired t-test, two-sided, corrected by Holm's method for all tests shown.`,
+    ],
+  };
+}
+
 function oneLine(text: string): string {
   return text.replaceAll(/[\p{Cc}\u2028\u2029]+/gu, ' ');
 }
@@ -160,7 +202,15 @@ const plainMarks: Marks = {
 function drawTable(comparison: Comparison, style: Style): string {
   if (comparison.rows.length === 0)
     return ['No runs to compare.', ...notesOf(comparison, plainMarks).slice(1)].join('\n') + '\n';
-  const { header, rows, notes } = gridOf(comparison, style, plainMarks);
+  const { against } = style;
+  const grids = [
+    gridOf(comparison, style, plainMarks),
+    ...(against === undefined ? [] : [differencesOf(comparison, against, style.digits)]),
+  ];
+  return `${grids.map(drawGrid).join('\n\n')}\n`;
+}
+
+function drawGrid({ header, rows, notes }: Grid): string {
   const lines = [header, ...rows].map((cells) => cells.map(oneLine));
   const widths = header.map((_, column) => Math.max(...lines.map((cells) => widthOf(cells[column] ?? ''))));
   const draw = (cells: readonly string[]): string =>
@@ -174,7 +224,7 @@ function drawTable(comparison: Comparison, style: Style): string {
       .trimEnd();
   const [first = [], ...rest] = lines;
   const rule = widths.map((width) => '-'.repeat(width)).join('  ');
-  return `${[draw(first), rule, ...rest.map(draw), '', ...notes].join('\n')}\n`;
+  return [draw(first), rule, ...rest.map(draw), '', ...notes].join('\n');
 }
 
 const markdownMarks: Marks = {
@@ -195,10 +245,32 @@ function drawMarkdown(comparison: Comparison, style: Style): string {
     metric: markdownText(comparison.metric),
     rows: comparison.rows.map((row) => ({ ...row, label: markdownText(row.label) })),
   };
-  const { header, rows, notes } = gridOf(escaped, style, markdownMarks);
+  const { against } = style;
+  const differences =
+    against === undefined
+      ? []
+      : [
+          differencesOf(
+            escaped,
+            {
+              ...against,
+              row: markdownText(against.row),
+              differences: against.differences.map((each) => ({
+                ...each,
+                row: markdownText(each.row),
+                column: markdownText(each.column),
+              })),
+            },
+            style.digits,
+          ),
+        ];
+  return `${[gridOf(escaped, style, markdownMarks), ...differences].map(drawMarkdownGrid).join('\n\n')}\n`;
+}
+
+function drawMarkdownGrid({ header, rows, notes }: Grid): string {
   const draw = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
   const rule = header.map((_, column) => (column === 0 ? '---' : '---:'));
-  return `${[draw(header), draw(rule), ...rows.map(draw), '', ...notes.map((note) => `- ${note}`)].join('\n')}\n`;
+  return [draw(header), draw(rule), ...rows.map(draw), '', ...notes.map((note) => `- ${note}`)].join('\n');
 }
 
 function csvField(value: string | number | null | undefined): string {
@@ -269,8 +341,8 @@ function drawCsv(comparison: Comparison): string {
   return [header, ...lines].map((fields) => `${fields.map(csvField).join(',')}\r\n`).join('');
 }
 
-function drawJson(comparison: Comparison): string {
-  return `${JSON.stringify(comparison, undefined, 2)}\n`;
+function drawJson(comparison: Comparison, { against }: Style): string {
+  return `${JSON.stringify(against === undefined ? comparison : { ...comparison, against }, undefined, 2)}\n`;
 }
 
 const renderers: Readonly<Record<ComparisonFormat, (comparison: Comparison, style: Style) => string>> = {
@@ -285,6 +357,6 @@ export const comparisonFormats = Object.keys(renderers) as readonly ComparisonFo
 
 /** The comparison as text that ends in a line feed. */
 export function renderComparison(comparison: Comparison, options: RenderOptions = {}): string {
-  const { format = 'table', parameters = 'total', digits = 1 } = options;
-  return renderers[format](comparison, { parameters, digits });
+  const { format = 'table', parameters = 'total', digits = 1, against } = options;
+  return renderers[format](comparison, { parameters, digits, against });
 }

@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { UserError } from '../base/errors.ts';
 import { suggestion } from '../base/suggest.ts';
+import { differencesAgainst } from '../analysis/against.ts';
 import { compareRuns, evaluationAt, type ComparedRun, type ComparisonOptions } from '../analysis/comparison.ts';
 import { isJsonObject, isNamed } from '../analysis/json.ts';
 import { comparisonReport } from '../analysis/html-report.ts';
@@ -24,6 +25,8 @@ export interface CompareOptions extends Omit<FilterOptions, 'state'> {
   readonly interval: 'student' | 'bootstrap';
   readonly level: number;
   readonly digits: number;
+  /** The row that the others are held against: its label, or its method's name. */
+  readonly against?: string;
 }
 
 type Format = ComparisonFormat | 'html';
@@ -94,6 +97,8 @@ function reportScript(): string {
 export async function compareCommand(app: App, texts: readonly string[], options: CompareOptions): Promise<number> {
   const format = formatOf(app, options.format);
   const axes = axesOf(options.by);
+  if (options.against !== undefined && (format === 'csv' || format === 'html'))
+    throw new UserError(`--against has no place in ${format}`, 'Take table, markdown or json.');
   if (!(options.level > 0 && options.level < 1))
     throw new UserError(`--level: ${options.level} is not between 0 and 1`, 'For example 0.95.');
   const filter = {
@@ -120,13 +125,19 @@ export async function compareCommand(app: App, texts: readonly string[], options
     );
     return 0;
   }
-  const comparison = compareRuns(rows.map(comparedRun), {
+  const runs = rows.map(comparedRun);
+  const comparison = compareRuns(runs, {
     ...axes,
     metric: options.metric,
     at: options.at,
     interval,
   });
-  const text = renderComparison(comparison, { format, parameters: options.parameters, digits: options.digits });
+  const text = renderComparison(comparison, {
+    format,
+    parameters: options.parameters,
+    digits: options.digits,
+    ...(options.against === undefined ? {} : { against: differencesAgainst(comparison, runs, options.against) }),
+  });
   // A file gets every character as it is; a terminal only what can't act on it.
   app.terminal.out(app.terminal.width === undefined ? text : plainLines(text));
   return 0;

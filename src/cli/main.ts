@@ -188,6 +188,7 @@ function makeProgram(finish: (code: number) => void, complain: (message: string)
         .default('student'),
     )
     .option('--level <share>', 'the level of the intervals', fraction, 0.95)
+    .option('--against <row>', 'also the paired differences from this row: its label or method, by shared seeds')
     .option('--digits <n>', 'digits after the point', whole(0, 100), 1)
     .action(
       action(async (app, command) => (await import('./compare.ts')).compareCommand(app, command.args, command.opts())),

@@ -90,6 +90,21 @@ describe('JSON that other programs rely on', () => {
     expect(markdown.out).toMatch(/^\| method \| method parameters \| sst2 \| seconds \|\n/);
   });
 
+  test('compare with differences from a row; what it can not do is wrong usage', async () => {
+    expect(await json('compare', '--against', 'head')).toMatchObject({
+      against: { row: 'head', differences: [{ row: 'lora', column: 'sst2', n: 1, reason: 'too-few-pairs' }] },
+    });
+    const refused = await Promise.all([
+      bench.run('compare', '--against', 'head', '--format', 'csv'),
+      bench.run('compare', '--digits', '200'),
+      bench.run('compare', '--by', 'training.adam'),
+    ]);
+    expect(refused.map(({ code, out }) => [code, out])).toEqual(refused.map(() => [2, '']));
+    const says = ['table, markdown or json', 'whole number from 0 to 100', 'training.adam.beta1'];
+    refused.forEach(({ err }, index) => expect(err).toContain(says[index]));
+    expect((await bench.run('compare', '--by', 'method.id,task.data')).code).toBe(0);
+  });
+
   test('methods, tasks, models, schema, reindex', async () => {
     const { methods } = (await json('methods')) as { methods: readonly { id: string; options: readonly object[] }[] };
     expect(methods.find(({ id }) => id === 'lora')?.options[0]).toMatchObject({ name: 'rank', default: 8 });

@@ -122,7 +122,22 @@ async function checkDatabase(app: App): Promise<Check> {
 
 function checkRuns(app: App): Check {
   const workspace = readWorkspace(app);
-  const broken = listRuns(workspace).filter((id) => runState(runFolder(workspace, id)).state === 'interrupted');
+  const unreadable: string[] = [];
+  const broken = listRuns(workspace).filter((id) => {
+    try {
+      return runState(runFolder(workspace, id)).state === 'interrupted';
+    } catch {
+      unreadable.push(id);
+      return false;
+    }
+  });
+  const [first] = unreadable;
+  if (first !== undefined)
+    return doubtful(
+      'runs',
+      `the files of ${counted(unreadable.length, 'run')} cannot be read`,
+      `See what is wrong with: peft-lab show ${first.slice(-6)}.`,
+    );
   if (broken.length === 0) return good('runs', 'none was interrupted');
   return doubtful(
     'runs',

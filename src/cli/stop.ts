@@ -1,7 +1,7 @@
 import { messageOf, UserError } from '../base/errors.ts';
 import { runFolder, type Workspace } from '../runs/run-folder.ts';
 import { unseenAdvice } from '../runs/queue.ts';
-import { isLost, isUnseen, runState, type RunStatus } from '../runs/run-state.ts';
+import { isLongSilent, isUnseen, runState, type RunStatus } from '../runs/run-state.ts';
 import type { Supervisor } from '../runs/supervisor.ts';
 import { makeSupervisor, readWorkspace, type App } from './app.ts';
 import { plainLines, printJson } from './output.ts';
@@ -26,7 +26,8 @@ async function endOf(supervisor: Supervisor, workspace: Workspace, id: string): 
     const status = runState(folder);
     if (status.heartbeat !== seen.heartbeat || !isUnseen(status))
       seen = { heartbeat: status.heartbeat, at: Date.now() };
-    else if (Date.now() - seen.at > (isLost(status) ? lostAfterMs : silentAfterMs)) silence.abort();
+    else if (Date.now() - seen.at > (isLongSilent(status.heartbeat ?? 0) ? lostAfterMs : silentAfterMs))
+      silence.abort();
   }, 500);
   try {
     return { ...(await supervisor.ended(id, silence.signal)), isSilent: false };

@@ -12,7 +12,7 @@ import type { Lease } from './lease.ts';
 import { appendMarks } from './marks.ts';
 import { createRun, isRunId, listRuns, runFolder } from './run-folder.ts';
 import type { NewRun, Workspace } from './run-folder.ts';
-import { canResume, hasEnded, isLost, isUnseen, runState } from './run-state.ts';
+import { canResume, hasEnded, isLongSilent, isUnseen, runState } from './run-state.ts';
 import type { RunStatus } from './run-state.ts';
 
 /**
@@ -208,14 +208,14 @@ export async function resumeRuns(
   { force = false }: { readonly force?: boolean } = {},
 ): Promise<void> {
   await withQueue(workspace, () => {
-    const found = runs.map(({ run, device }) => {
-      const folder = runFolder(workspace, run);
-      const status = runState(folder);
-      requireResumable(run, status, { force });
-      return { run, device, folder, isUnseen: isUnseen(status) };
-    });
-    for (const { run, device, folder, ...status } of found) {
-      if (force && status.isUnseen) giveUp(folder);
+    const found = runs.map((each) => ({ ...each, folder: runFolder(workspace, each.run) }));
+    for (const { run, folder } of found) requireResumable(run, runState(folder), { force });
+    for (const { run, folder } of found) {
+      if (force && isUnseen(runState(folder))) giveUp(folder);
+      // Another may have been quicker, or the trainer have come to its end.
+      requireResumable(run, runState(folder), { force: false });
+    }
+    for (const { run, device, folder } of found) {
       appendMarks(folder, [{ type: 'queued' }]);
       append(workspace, [{ type: 'enqueued', run, device }]);
     }
@@ -373,7 +373,8 @@ export function slotsOf(slots: Slots, device: string): number {
 function holdsNothing(workspace: Workspace, { run }: QueueEntry): boolean {
   try {
     const lease = readLease(leaseFile(runFolder(workspace, run)));
-    return lease !== undefined && isLost({ holder: leaseState(lease), heartbeat: lease.heartbeat });
+    // Whether the process lives is asked last: on some systems that starts a program.
+    return lease !== undefined && isLongSilent(lease.heartbeat) && isUnseen({ holder: leaseState(lease) });
   } catch {
     return false;
   }

@@ -124,9 +124,9 @@ export function isUnseen({ holder }: Pick<RunStatus, 'holder'>): boolean {
 /** A trainer shows every few seconds that it lives. After so long its machine is lost rather than slow, or its clock far off. */
 const lostAfterMs = 10 * 60_000;
 
-/** Whether nothing has been heard for long of a holder that cannot be seen from here. It may live all the same. */
-export function isLost({ holder, heartbeat }: Pick<RunStatus, 'holder' | 'heartbeat'>, now = Date.now()): boolean {
-  return isUnseen({ holder }) && heartbeat !== undefined && now - heartbeat > lostAfterMs;
+/** Whether a holder has shown no life for so long that, where it cannot be seen, it is taken for lost. It may live all the same. */
+export function isLongSilent(heartbeat: number, now = Date.now()): boolean {
+  return now - heartbeat > lostAfterMs;
 }
 
 /** Whether the run is over; it may still be resumed. */

@@ -1,5 +1,6 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { FileError, messageOf, UserError } from '../base/errors.ts';
+import { errorCode } from '../runs/files.ts';
 import { programVersion } from '../runs/program.ts';
 import type { Phase } from '../privacy/mechanism.ts';
 import type { App } from './app.ts';
@@ -325,6 +326,26 @@ interface Failure {
   readonly line?: number;
 }
 
+/** What a file system refuses that only a person can mend. */
+const refusals: ReadonlySet<string | undefined> = new Set([
+  'EACCES',
+  'EEXIST',
+  'EIO',
+  'EISDIR',
+  'ELOOP',
+  'ENAMETOOLONG',
+  'ENOTDIR',
+  'EPERM',
+  'EROFS',
+]);
+
+/** An error of the file system as the user's to mend; any other stays what it is. */
+function asUsers(error: unknown): unknown {
+  return refusals.has(errorCode(error))
+    ? new UserError(messageOf(error), 'The system refused that; mend the file or folder.', { cause: error })
+    : error;
+}
+
 function failureOf(error: unknown): Failure {
   if (error instanceof FileError)
     return {
@@ -362,8 +383,9 @@ async function main(argv: readonly string[]): Promise<number> {
   try {
     await program.parseAsync([...argv], { from: 'user' });
     return code;
-  } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  } catch (thrown) {
+    if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2;
+    const error = asUsers(thrown);
     tell(failureOf(error), json, error instanceof Error ? error.stack : undefined);
     return error instanceof UserError ? 2 : 1;
   }

@@ -93,6 +93,11 @@ test('one damaged run hides no other', async () => {
   expect(shown.out).not.toContain('round');
   const json = await bench.run('show', bad, '--json');
   expect(JSON.parse(json.out)).toMatchObject({ holder: null });
+  for (const command of ['rm', 'resume']) {
+    const refused = await bench.run(command, bad);
+    expect(refused).toMatchObject({ code: 2, out: '', err: expect.stringContaining('EISDIR') as string });
+    expect(refused.err).not.toMatch(/^\s+at /m);
+  }
   rmSync(stray);
   rmSync(bench.runFolder(bad), { recursive: true });
   expect((await bench.run('rm', good)).code).toBe(0);

@@ -196,7 +196,7 @@ async function keepToBudget(
 async function trainRun(context: TrainerContext): Promise<number> {
   let step = 0;
   try {
-    // CUDA would round factors of products to 10 bits, and an example would weigh more than its clipping allows.
+    // Whatever the user's environment says: with 10 bits of a factor an example would weigh more than its clipping allows.
     if (context.configuration.privacy !== undefined) process.env['NVIDIA_TF32_OVERRIDE'] = '0';
     const asked = trainingRequest(context.configuration);
     const request = { ...asked, device: { ...asked.device, sharers: context.sharers } };

@@ -286,6 +286,7 @@ describe.skipIf('missing' in chromium)('in a browser', () => {
         browser,
         script: pages.comparison,
         store: runs.store,
+        filter: { ids: [idOf(902)] },
         scope: { kind: 'sweep', name: hostile[1] },
       }),
       async ({ page }) => {

@@ -40,7 +40,7 @@ export const warp: Method<z.infer<typeof options>> = {
   citation: 'Hambardzumyan, Khachatrian and May, WARP: Word-level Adversarial ReProgramming, 2021, arXiv 2101.00121',
   description: 'Puts trained rows in front of the text and reads a mask token.',
   options,
-  training: { learningRate: 5e-3, weightDecay: 0 },
+  training: { learningRate: 2e-2, weightDecay: 0 },
   build: ({ head, prompts, transform, initScale, ...choice }, encoder, scope) => {
     const deviation =
       initScale / Math.sqrt(choice.enter === 'before-layers' ? encoder.hiddenSize : encoder.embeddingSize);

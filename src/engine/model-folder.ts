@@ -13,6 +13,8 @@ export type TokenizerFiles = {
   readonly config: string | undefined;
   /** `special_tokens_map.json`. */
   readonly specialTokensMap: string | undefined;
+  /** `added_tokens.json`. */
+  readonly addedTokens: string | undefined;
 } & (
   | { readonly kind: 'tokenizer.json'; readonly file: string }
   | { readonly kind: 'vocab.txt'; readonly file: string }
@@ -107,6 +109,7 @@ const tokenizerNames = [
   'merges.txt',
   'tokenizer_config.json',
   'special_tokens_map.json',
+  'added_tokens.json',
 ];
 
 function hasTokenizer(names: ReadonlySet<string>): boolean {
@@ -186,6 +189,7 @@ export async function inspectModelFolder(
     tokenizer: tokenizerFiles(names, folder, {
       config: optional('tokenizer_config.json'),
       specialTokensMap: optional('special_tokens_map.json'),
+      addedTokens: optional('added_tokens.json'),
     }),
   };
 }
@@ -193,7 +197,7 @@ export async function inspectModelFolder(
 function tokenizerFiles(
   names: ReadonlySet<string>,
   folder: string,
-  settings: Pick<TokenizerFiles, 'config' | 'specialTokensMap'>,
+  settings: Pick<TokenizerFiles, 'config' | 'specialTokensMap' | 'addedTokens'>,
 ): TokenizerFiles | undefined {
   if (names.has('tokenizer.json')) return { kind: 'tokenizer.json', file: join(folder, 'tokenizer.json'), ...settings };
   if (names.has('vocab.txt')) return { kind: 'vocab.txt', file: join(folder, 'vocab.txt'), ...settings };

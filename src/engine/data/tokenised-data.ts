@@ -58,9 +58,9 @@ async function stateOf(files: readonly string[]): Promise<string> {
 
 function tokenizerPaths(files: ModelFolder['tokenizer']): readonly string[] {
   if (files === undefined) return [];
-  const { file, config, specialTokensMap } = files;
+  const { file, config, specialTokensMap, addedTokens } = files;
   const merges = files.kind === 'vocab.json' ? files.merges : undefined;
-  return [file, merges, config, specialTokensMap].filter((path) => path !== undefined);
+  return [file, merges, config, specialTokensMap, addedTokens].filter((path) => path !== undefined);
 }
 
 /**

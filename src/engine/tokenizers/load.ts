@@ -66,9 +66,16 @@ const addedTokenFields = {
   special: z.boolean().default(false),
   normalized: z.boolean().optional(),
 };
-const specialTokensMap = z.looseObject(roleFields);
+/** Special tokens without a role; a record where they have names. What else stands there is nobody's mistake. */
+const furtherTokens = z
+  .union([z.array(tokenText), z.record(z.string(), tokenText)])
+  .nullish()
+  .catch(undefined);
+const furtherFields = { additional_special_tokens: furtherTokens, extra_special_tokens: furtherTokens };
+const specialTokensMap = z.looseObject({ ...roleFields, ...furtherFields });
 const tokenizerConfig = z.looseObject({
   ...roleFields,
+  ...furtherFields,
   do_lower_case: z.boolean().nullish(),
   strip_accents: z.boolean().nullish(),
   tokenize_chinese_chars: z.boolean().nullish(),
@@ -78,7 +85,12 @@ const tokenizerConfig = z.looseObject({
   added_tokens_decoder: z.record(z.string().regex(/^\d+$/u), z.looseObject(addedTokenFields)).nullish(),
 });
 
-type Settings = z.infer<typeof tokenizerConfig>;
+type Settings = z.infer<typeof tokenizerConfig> & {
+  /** Special tokens without a role. */
+  readonly further: readonly TokenText[];
+  /** Ids by token, as files from before version 4.34 of transformers have them. */
+  readonly addedTokens: Readonly<Record<string, number>>;
+};
 
 async function readSettings(files: TokenizerFiles): Promise<Settings> {
   const config = files.config === undefined ? {} : check(tokenizerConfig, await readJson(files.config), files.config);
@@ -86,7 +98,14 @@ async function readSettings(files: TokenizerFiles): Promise<Settings> {
     files.specialTokensMap === undefined
       ? {}
       : check(specialTokensMap, await readJson(files.specialTokensMap), files.specialTokensMap);
-  const merged: Settings = { ...config };
+  const addedTokens =
+    files.addedTokens === undefined || (config.added_tokens_decoder ?? undefined) !== undefined
+      ? {}
+      : check(z.record(z.string(), z.int().min(0)), await readJson(files.addedTokens), files.addedTokens);
+  const further = [config, map].flatMap((of) =>
+    [of.additional_special_tokens, of.extra_special_tokens].flatMap((tokens) => Object.values(tokens ?? {})),
+  );
+  const merged: Settings = { ...config, further, addedTokens };
   for (const role of roles) {
     const mapped = map[role];
     const configured = merged[role];
@@ -508,7 +527,9 @@ function complete(definition: Definition, settings: Settings, file: string): Tok
   for (const [id, token] of Object.entries(settings.added_tokens_decoder ?? {}))
     added.set(token.content, addedToken(Number(id), token));
 
-  const idOf = (text: string): number | undefined => added.get(text)?.id ?? parts.model.vocabulary.get(text);
+  const legacy = new Map(Object.entries(settings.addedTokens));
+  const idOf = (text: string): number | undefined =>
+    added.get(text)?.id ?? parts.model.vocabulary.get(text) ?? legacy.get(text);
   const find = (
     role: 'cls' | 'sep' | 'pad' | 'unk' | 'mask',
     ...settled: readonly (TokenText | null | undefined)[]
@@ -551,6 +572,13 @@ function complete(definition: Definition, settings: Settings, file: string): Tok
     unk: require('unk', settings.unk_token),
     mask: find('mask', settings.mask_token),
   };
+  for (const token of settings.further) {
+    const content = contentOf(token) ?? '';
+    const id = idOf(content);
+    if (id === undefined || added.has(content)) continue;
+    added.set(content, addedToken(id, { ...(typeof token === 'string' ? {} : token), content, special: true }));
+  }
+  for (const [content, id] of legacy) if (!added.has(content)) added.set(content, addedToken(id, { content }));
   const { cls, sep } = specialTokens;
   const longest = settings.model_max_length;
   return {

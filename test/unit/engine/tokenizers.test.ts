@@ -246,6 +246,38 @@ describe('settings', () => {
     expect([...tokenizer.encode('hello').ids]).toEqual([3, 4, 2]);
   });
 
+  it('finds the tokens of added_tokens.json in the text, unless tokenizer_config.json has its own list', async () => {
+    const files = {
+      'vocab.txt': '[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nhello\n[\ne1\n]\n',
+      'added_tokens.json': '{"[E1]": 9, "Term": 10}',
+      'special_tokens_map.json': '{"additional_special_tokens": ["[E1]"]}',
+    };
+    const tokenizer = await loadTokenizer(await folderWith(files));
+    expect([...tokenizer.encode('[E1] hello term').ids]).toEqual([2, 9, 5, 10, 3]);
+    expect([...tokenizer.encodeFast('[e1]TERM', undefined, 16).ids]).toEqual([2, 6, 7, 8, 10, 3]);
+    expect(tokenizer.decode([9, 5])).toBe('hello');
+    expect(tokenizer.greatestId).toBe(10);
+    const newer = await loadTokenizer(
+      await folderWith({
+        ...files,
+        'tokenizer_config.json': '{"added_tokens_decoder": {"11": {"content": "term"}}}',
+      }),
+    );
+    expect([...newer.encode('[E1] hello term').ids]).toEqual([2, 6, 7, 8, 5, 11, 3]);
+  });
+
+  it.each([
+    ['a list', '{"additional_special_tokens": ["[E1]", {"content": "[gone]", "lstrip": true}]}'],
+    ['names', '{"extra_special_tokens": {"entity_token": "[E1]"}}'],
+  ])('finds further special tokens of the vocabulary in the text, given as %s', async (_, config) => {
+    const vocabulary = '[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nhello\n[E1]\n';
+    const tokenizer = await loadTokenizer(
+      await folderWith({ 'vocab.txt': vocabulary, 'tokenizer_config.json': config }),
+    );
+    expect([...tokenizer.encode('hello[E1]').ids]).toEqual([2, 5, 6, 3]);
+    expect(tokenizer.decode([5, 6])).toBe('hello');
+  });
+
   it('counts lines that end in CR LF, and an empty line as a token', async () => {
     const tokenizer = await loadTokenizer(
       await folderWith({ 'vocab.txt': '[PAD]\r\n[UNK]\r\n[CLS]\r\n[SEP]\r\n\r\nhello\r\n' }),

@@ -22,6 +22,7 @@ import {
 import { homedir, hostname } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { UserError } from '../base/errors.ts';
+import { useProxyOfEnvironment } from './proxy.ts';
 import { fileProblem, systemErrorCode } from './text-files.ts';
 
 export type HubProgress =
@@ -131,11 +132,19 @@ class HubRefusal extends Error {
   readonly status: number;
   /** What the hub says of it: RepoNotFound, RevisionNotFound, EntryNotFound, GatedRepo. */
   readonly reason: string | undefined;
+  /** It is the token that is refused, whatever was asked for. */
+  readonly badToken: boolean;
 
-  constructor(status: number, reason: string | undefined) {
+  constructor(status: number, reason: string | undefined, badToken = false) {
     super(`status ${status}`);
     this.status = status;
     this.reason = reason;
+    this.badToken = badToken;
+  }
+
+  /** The hub itself is unwell or busy, which says nothing of what was asked for. */
+  get isPassing(): boolean {
+    return this.status >= 500 || this.status === 429 || this.status === 408;
   }
 }
 
@@ -173,7 +182,11 @@ function hubFetch(endpoint: URL, token: string | undefined, signal: AbortSignal 
     }
     if (response.ok) return response;
     await response.body?.cancel();
-    throw new HubRefusal(response.status, response.headers.get('X-Error-Code') ?? undefined);
+    const badToken =
+      response.status === 401 &&
+      headers.has('Authorization') &&
+      /invalid credentials|token.*expired/iu.test(response.headers.get('X-Error-Message') ?? '');
+    throw new HubRefusal(response.status, response.headers.get('X-Error-Code') ?? undefined, badToken);
   };
 }
 
@@ -182,9 +195,14 @@ function refused(
   revision: string,
   endpoint: URL,
   hasToken: boolean,
-  { status, reason }: HubRefusal,
+  { status, reason, badToken }: HubRefusal,
 ): UserError {
   const page = `${endpoint.origin}/${id}`;
+  if (badToken)
+    return new UserError(
+      `${endpoint.origin} does not accept your token`,
+      'It may be expired or revoked. Set HF_TOKEN to a valid one or run `hf auth login`; public models need none.',
+    );
   if (reason === 'GatedRepo' || status === 403)
     return new UserError(
       `access to the model ${id} is restricted (status ${status})`,
@@ -221,7 +239,7 @@ export type ChooseFiles = (names: readonly string[]) => readonly string[];
 
 /**
  * Finds a model of the hub in the cache, or downloads what is missing there. A branch is looked up on the hub each time; when the hub
- * cannot be reached, the commit that the cache last saw is used and said so.
+ * cannot be reached or is out of order, the commit that the cache last saw is used and said so.
  * @throws UserError for an unknown or restricted model, no network, an interrupted download, a full disk; the `signal`'s reason
  */
 export async function hubSnapshot(id: string, choose: ChooseFiles, options: HubOptions = {}): Promise<Snapshot> {
@@ -241,16 +259,18 @@ export async function hubSnapshot(id: string, choose: ChooseFiles, options: HubO
   try {
     return await download(id, revision, choose, cacheFolder, endpoint, token, options);
   } catch (thrown) {
-    if (thrown instanceof HubRefusal) throw refused(id, revision, endpoint, token !== undefined, thrown);
-    if (!(thrown instanceof HubUnreachable)) throw thrown;
+    if (thrown instanceof HubRefusal && (cached === undefined || !thrown.isPassing))
+      throw refused(id, revision, endpoint, token !== undefined, thrown);
+    if (!(thrown instanceof HubUnreachable) && !(thrown instanceof HubRefusal)) throw thrown;
+    const problem = `the hub at ${endpoint.origin} cannot be reached (${thrown.message})`;
     if (cached === undefined)
       throw new UserError(
-        `the hub at ${endpoint.origin} cannot be reached (${thrown.message}), and the model ${id} is not in the cache ${cacheFolder}`,
-        'Check the network, or give the path of a folder.',
+        `${problem}, and the model ${id} is not in the cache ${cacheFolder}`,
+        'Check the network (HTTPS_PROXY, where a proxy is needed), or give the path of a folder.',
       );
     options.onProgress?.({
       kind: 'notice',
-      message: `the hub at ${endpoint.origin} cannot be reached (${thrown.message}); using ${id} as cached (commit ${cached.commit})`,
+      message: `${problem}; using ${id} as cached (commit ${cached.commit})`,
     });
     return cached;
   }
@@ -289,13 +309,21 @@ async function download(
 ): Promise<Snapshot> {
   // Loaded only here: most commands never talk to the hub.
   const { modelInfo, listFiles, fileDownloadInfo } = await import('@huggingface/hub');
+  useProxyOfEnvironment();
   const hub = { hubUrl: endpoint.href.replace(/\/+$/u, ''), fetch: hubFetch(endpoint, token, options.signal) };
-  const { sha: commit } = await modelInfo({ ...hub, name: id, revision, additionalFields: ['sha'] });
+  const { sha: commit } = await answerOf(endpoint, options.signal, () =>
+    modelInfo({ ...hub, name: id, revision, additionalFields: ['sha'] }),
+  );
   if (typeof commit !== 'string' || !commitPattern.test(commit)) throw malformedAnswer(endpoint);
 
   const repo = { type: 'model', name: id } as const;
   const remote = new Map<string, RemoteFile>();
-  for await (const { type, path, size, oid, lfs } of listFiles({ ...hub, repo, revision: commit })) {
+  const listing = await answerOf(endpoint, options.signal, async () => {
+    const entries = [];
+    for await (const entry of listFiles({ ...hub, repo, revision: commit })) entries.push(entry);
+    return entries;
+  });
+  for (const { type, path, size, oid, lfs } of listing) {
     // Only files at the top are ever wanted, and a name that is more than a name must not become a path.
     if (type !== 'file' || !/^[\w.-]+$/u.test(path) || path.startsWith('..')) continue;
     const hash = (lfs?.oid ?? oid ?? '').replace(/^sha256:/u, '');
@@ -313,7 +341,9 @@ async function download(
       await mkdir(dirname(blob), { recursive: true });
       await mkdir(snapshot, { recursive: true });
       if (!(await exists(blob))) {
-        const info = await fileDownloadInfo({ ...hub, repo, path: name, revision: commit });
+        const info = await answerOf(endpoint, options.signal, () =>
+          fileDownloadInfo({ ...hub, repo, path: name, revision: commit }),
+        );
         if (info === null) throw new HubRefusal(404, 'EntryNotFound');
         await downloadBlob(info.url, file, blob, hub.fetch, id, options);
       }
@@ -334,11 +364,25 @@ async function download(
   return { path: snapshot, commit };
 }
 
-function malformedAnswer(endpoint: URL): UserError {
+function malformedAnswer(endpoint: URL, cause?: unknown): UserError {
   return new UserError(
     `${endpoint.origin} does not answer as a Hugging Face hub does`,
-    'Check HF_ENDPOINT; a proxy may have answered in its place.',
+    'Check HF_ENDPOINT; a proxy, or the login page of a network, may have answered in its place.',
+    { cause },
   );
+}
+
+/** What the hub's library makes of an answer; it throws whatever comes to pass where the answer is cut off, or a page and no data. */
+async function answerOf<T>(endpoint: URL, signal: AbortSignal | undefined, ask: () => Promise<T>): Promise<T> {
+  try {
+    return await ask();
+  } catch (thrown) {
+    if (thrown instanceof HubRefusal || thrown instanceof HubUnreachable) throw thrown;
+    signal?.throwIfAborted();
+    const code = thrown instanceof Error ? systemErrorCode(thrown.cause) : undefined;
+    if (code !== undefined) throw new HubUnreachable(code);
+    throw malformedAnswer(endpoint, thrown);
+  }
 }
 
 /** A link from the snapshot to the blob, relative so that the cache can be moved; a copy where links are not allowed. */
@@ -347,7 +391,14 @@ async function link(blob: string, target: string): Promise<void> {
     await symlink(relative(dirname(target), blob), target);
   } catch (thrown) {
     if (systemErrorCode(thrown) !== 'EEXIST') {
-      await copyFile(blob, target);
+      // Put in place whole: half a copy would be taken for the file ever after.
+      const beside = `${target}.${process.pid}-${randomUUID().slice(0, 8)}.tmp`;
+      try {
+        await copyFile(blob, beside);
+        await rename(beside, target);
+      } finally {
+        await rm(beside, { force: true });
+      }
       return;
     }
     // Another process may have made it; a link that leads nowhere is replaced.

@@ -2,6 +2,8 @@ import { createHash } from 'node:crypto';
 import { cp, lstat, mkdir, mkdtemp, readFile, readdir, readlink, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { connect } from 'node:net';
+import type { Socket } from 'node:net';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -42,6 +44,10 @@ class Hub {
     readonly authorization: string | undefined;
   }[] = [];
   status: number | undefined;
+  /** What it says of a token that it does not know; undefined: nothing, as if the token were none. */
+  badToken: string | undefined;
+  /** What it answers in place of JSON: a page, or a connection that breaks. */
+  insteadOfData: 'page' | 'broken' | undefined;
   private readonly hub: Server = createServer((request, response) => this.answer(request, response));
   private readonly store: Server = createServer((request, response) => this.answerStore(request, response));
 
@@ -59,6 +65,10 @@ class Hub {
 
   get endpoint(): string {
     return origin(this.hub);
+  }
+
+  get storeOrigin(): string {
+    return origin(this.store);
   }
 
   downloads(): number {
@@ -89,6 +99,17 @@ class Hub {
     const authorized = request.headers.authorization === `Bearer ${secret}`;
     if (this.status !== undefined) {
       refuse(this.status);
+      return;
+    }
+    if (this.insteadOfData !== undefined) {
+      response.writeHead(200, { 'Content-Type': 'text/html', 'Content-Length': 1000 });
+      if (this.insteadOfData === 'broken') response.write('{', () => response.destroy());
+      else response.end('<html>Please log in to the network</html>'.padEnd(1000));
+      return;
+    }
+    if (this.badToken !== undefined && request.headers.authorization !== undefined && !authorized) {
+      response.setHeader('X-Error-Message', this.badToken);
+      refuse(401);
       return;
     }
     if (repository === undefined || (repository.access === 'private' && !authorized)) {
@@ -225,6 +246,8 @@ beforeEach(async () => {
   hub.faults = [];
   hub.requests = [];
   hub.status = undefined;
+  hub.badToken = undefined;
+  hub.insteadOfData = undefined;
   // Whatever the machine that runs this has set.
   for (const name of [
     'HF_TOKEN',
@@ -236,6 +259,12 @@ beforeEach(async () => {
     'HUGGINGFACE_HUB_CACHE',
     'HF_HOME',
     'XDG_CACHE_HOME',
+    'HTTP_PROXY',
+    'HTTPS_PROXY',
+    'NO_PROXY',
+    'http_proxy',
+    'https_proxy',
+    'no_proxy',
   ])
     vi.stubEnv(name, undefined);
   vi.stubEnv('HF_TOKEN_PATH', join(scratch, 'no-token'));
@@ -363,6 +392,55 @@ describe('tokens', () => {
   });
 });
 
+/** A proxy that passes connections on, and says to where. */
+async function startProxy(): Promise<{ readonly url: string; readonly asked: string[]; stop(): Promise<unknown> }> {
+  const asked: string[] = [];
+  const sockets: Socket[] = [];
+  const server = createServer();
+  server.on('connect', (request: IncomingMessage, socket: Socket) => {
+    asked.push(request.url ?? '');
+    const { hostname: host, port } = new URL(`http://${request.url ?? ''}`);
+    const onward = connect(Number(port), host, () => socket.write('HTTP/1.1 200 OK\r\n\r\n'));
+    sockets.push(socket, onward);
+    for (const end of [socket, onward]) end.on('error', () => end.destroy());
+    onward.pipe(socket).pipe(onward);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const stop = (): Promise<unknown> => {
+    for (const socket of sockets) socket.destroy();
+    server.closeAllConnections();
+    return new Promise((resolve) => server.close(resolve));
+  };
+  return { url: origin(server), asked, stop };
+}
+
+describe('a proxy', () => {
+  it('of the environment is used, but not for what NO_PROXY names', async () => {
+    const proxy = await startProxy();
+    try {
+      vi.stubEnv('http_proxy', proxy.url);
+      const folder = await resolveModel('someone/tiny', options());
+      expect(new Set(proxy.asked)).toEqual(
+        new Set([hub.endpoint, hub.storeOrigin].map((url) => url.slice('http://'.length))),
+      );
+      expect(await readFile(folder.config)).toEqual(Buffer.from(modelFiles.get('config.json') ?? []));
+      proxy.asked.length = 0;
+      vi.stubEnv('no_proxy', '127.0.0.1');
+      await resolveModel('someone/tiny', options());
+      vi.stubEnv('http_proxy', undefined);
+      await resolveModel('someone/tiny', options());
+      expect(proxy.asked).toEqual([]);
+    } finally {
+      await proxy.stop();
+    }
+  });
+
+  it('that is no address is told', async () => {
+    vi.stubEnv('HTTPS_PROXY', 'nonsense');
+    expect((await failure(resolveModel('someone/tiny', options()))).message).toContain('HTTPS_PROXY');
+  });
+});
+
 describe('what goes wrong', () => {
   it('an unknown model', async () => {
     expect((await failure(resolveModel('someone/unheard', options()))).message).toMatch(/no model "someone\/unheard"/u);
@@ -392,6 +470,37 @@ describe('what goes wrong', () => {
         String(status),
       );
     }
+  });
+
+  it('a hub that is broken or asks for patience, unless the model is in the cache', async () => {
+    const folder = await resolveModel('someone/tiny', options());
+    for (const status of [502, 429]) {
+      hub.status = status;
+      const notices: HubProgress[] = [];
+      const cached = await resolveModel('someone/tiny', options({ onProgress: (p) => notices.push(p) }));
+      expect(cached.path).toBe(folder.path);
+      expect(notices).toMatchObject([{ kind: 'notice', message: expect.stringContaining(String(status)) as string }]);
+    }
+    hub.status = 404;
+    await failure(resolveModel('someone/tiny', options()));
+  });
+
+  it.each(['Invalid credentials in Authorization header', 'User Access Token "tiny" is expired'])(
+    'a token that the hub refuses even for a public model (%s)',
+    async (message) => {
+      hub.badToken = message;
+      const error = await failure(resolveModel('someone/tiny', options({ token: 'hf_old' })));
+      expect(error.message).toMatch(/does not accept your token[^]*HF_TOKEN/u);
+      expect(error.message).not.toContain('hf_old');
+      await resolveModel('someone/tiny', options({ token: null }));
+    },
+  );
+
+  it('a page in place of data, and an answer that is cut off', async () => {
+    hub.insteadOfData = 'page';
+    expect((await failure(resolveModel('someone/tiny', options()))).message).toContain('does not answer as');
+    hub.insteadOfData = 'broken';
+    expect((await failure(resolveModel('someone/tiny', options()))).message).toContain('cannot be reached');
   });
 
   it('no network', async () => {

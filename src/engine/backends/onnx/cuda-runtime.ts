@@ -8,6 +8,7 @@ import { pipeline } from 'node:stream/promises';
 import { openPromise, type Entry } from 'yauzl';
 import { z } from 'zod';
 import { messageOf, UserError } from '../../../base/errors.ts';
+import { useProxyOfEnvironment } from '../../proxy.ts';
 import { cudaRuntimeFolder, marker, packagedFolder } from './runtime-location.ts';
 
 /**
@@ -42,6 +43,7 @@ function reasonOf(failure: unknown): string {
 
 async function request(url: string, signal: AbortSignal): Promise<Response> {
   let response: Response;
+  useProxyOfEnvironment();
   try {
     response = await fetch(url, { signal });
   } catch (cause) {

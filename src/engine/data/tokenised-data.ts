@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { messageOf } from '../../base/errors.ts';
 import { loadSplit, skippedWarning, type LoadedSplit, type LoadOptions } from '../../tasks/read/load.ts';
-import { requireSplitFiles, type DataSource } from '../../tasks/read/source.ts';
+import { evaluationFiles, requireSplitFiles, type DataSource } from '../../tasks/read/source.ts';
 import type { SplitName, Task } from '../../tasks/task.ts';
 import type { ModelFolder } from '../model-folder.ts';
 import type { Tokenizer } from '../tokenizers/tokenizer.ts';
@@ -39,10 +39,6 @@ export interface TokenisedData {
   /** What a reader of the log may want to know: what came from the cache, and what was wrong with it. */
   readonly notes: readonly string[];
   readonly files: { readonly all: readonly string[]; readonly train: readonly string[] };
-}
-
-function evaluationSplits(task: Task): readonly SplitName[] {
-  return task.splits['dev-mismatched'] === undefined ? ['dev'] : ['dev', 'dev-mismatched'];
 }
 
 /** Keeps some examples of a split. */
@@ -136,8 +132,12 @@ export async function tokenisedData(request: DataRequest, cache: DataCache | und
   const train = await get('train', trainFiles);
   const all = [...trainFiles];
   const evaluations: { split: SplitName; dataset: Dataset }[] = [];
-  for (const split of evaluationSplits(task)) {
-    const files = await requireSplitFiles(task, source, split);
+  const parts = await evaluationFiles(task, source);
+  if (task.splits['dev-mismatched'] !== undefined && parts.length === 1)
+    warnings.push(
+      `there is no mismatched part, so the score of ${task.title} is that of ${parts[0]?.files.join(', ')}`,
+    );
+  for (const { split, files } of parts) {
     evaluations.push({ split, dataset: (await get(split, files)).dataset });
     all.push(...files);
   }

@@ -80,7 +80,17 @@ async function firstOf(folder: string, names: readonly string[]): Promise<string
   );
 }
 
+/** Formats whose lines are not the text that they hold. */
+const structured = /\.(jsonl?|csv|tsv|parquet)(\.gz)?$/iu;
+
 async function documentsOf(file: string): Promise<readonly string[]> {
+  if (structured.test(file))
+    throw new FileError(
+      file,
+      undefined,
+      'is not plain text',
+      'Write its texts alone into a .txt file, one document a line, or give a *.peft.json whose task has such data.',
+    );
   const documents: string[] = [];
   for await (const block of lineBlocks(file))
     eachLine(block, (start, end) => {

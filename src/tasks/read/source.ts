@@ -1,5 +1,5 @@
 import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { FileError, UserError } from '../../base/errors.ts';
 import type { SplitName, Task } from '../task.ts';
 import { readingError } from './lines.ts';
@@ -63,10 +63,10 @@ async function listFiles(folder: string): Promise<readonly string[] | undefined>
   }
 }
 
-/** The parts `stem-00000-of-00003.parquet` and so on, in order, when there are any. */
+/** The parts `stem-00000-of-00003.parquet` and so on, in order, when there are any; older exports of the hub end in 16 digits more. */
 function shardsOf(folder: string, names: readonly string[], stem: string): readonly string[] | undefined {
   const shards = names
-    .map((name) => ({ name, match: /^(.+)-(\d{5})-of-(\d{5})\.(.+)$/.exec(name) }))
+    .map((name) => ({ name, match: /^(.+)-(\d{5})-of-(\d{5})(?:-[0-9a-f]{16})?\.(.+)$/.exec(name) }))
     .filter(({ match }) => match?.[1] === stem && (dataExtensions as readonly string[]).includes(match[4] ?? ''))
     .sort((a, b) => (a.name < b.name ? -1 : 1));
   if (shards.length === 0) return undefined;
@@ -152,4 +152,25 @@ export async function requireSplitFiles(task: Task, source: DataSource, split: S
     `there is no file for the ${split} split of ${task.title}`,
     `Looked for ${stems}, each ending in ${dataExtensions.map((e) => `.${e}`).join(', ')} or -00000-of-…, in ${looked.join(', ')}.`,
   );
+}
+
+/** Names of a part of MNLI's own: where evaluation data bear them, the other part belongs to them. */
+const twoPartStems = /^(dev|validation)_matched\b/u;
+
+/**
+ * The splits that training is evaluated on, with their files. Data of one's own in the shape of MNLI need no mismatched part: it is left
+ * out where no file is named for it, or the folder's evaluation data are called `dev` or `validation` and there is none.
+ * @throws UserError as {@link requireSplitFiles}
+ */
+export async function evaluationFiles(
+  task: Task,
+  source: DataSource,
+): Promise<readonly { readonly split: SplitName; readonly files: readonly string[] }[]> {
+  const dev = { split: 'dev', files: await requireSplitFiles(task, source, 'dev') } as const;
+  const other = 'dev-mismatched';
+  if (task.splits[other] === undefined) return [dev];
+  const files = await findSplitFiles(task, source, other);
+  if (files !== undefined) return [dev, { split: other, files }];
+  const needsBoth = typeof source === 'string' && dev.files.some((file) => twoPartStems.test(basename(file)));
+  return needsBoth ? [dev, { split: other, files: await requireSplitFiles(task, source, other) }] : [dev];
 }

@@ -5,6 +5,7 @@ import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FileError, UserError } from '../../../src/base/errors.ts';
+import { readDocuments } from '../../../src/tasks/read/documents.ts';
 import { loadSplit, skippedWarning } from '../../../src/tasks/read/load.ts';
 import { findSplitFiles } from '../../../src/tasks/read/source.ts';
 import { findTask } from '../../../src/tasks/registry.ts';
@@ -338,6 +339,12 @@ describe('a data folder', () => {
     expect(await filesOf('hub', 'sst2', 'test')).toBeUndefined();
   });
 
+  it('has the names of older hub exports, with digits behind the part', async () => {
+    const names = ['train-00000-of-00002-0f1e2d3c4b5a6978.parquet', 'train-00001-of-00002-8796a5b4c3d2e1f0.parquet'];
+    for (const name of names) write(`older/data/${name}`, '');
+    expect(await filesOf('older', 'sst2', 'train')).toEqual(names.map((name) => join(folder, 'older/data', name)));
+  });
+
   it('prefers a labelled test file, and tells the parts of MNLI apart', async () => {
     write('labelled/test.tsv', tsv);
     write('labelled/test-labeled.tsv', tsv);
@@ -397,4 +404,22 @@ describe('files', () => {
     expect((await fault('sst2', 'torn.tsv.gz', whole.subarray(0, whole.length / 2))).problem).toMatch(/can't be read/);
     expect((await fault('sst2', 'fake.tsv.gz', 'sentence\tlabel\n')).problem).toMatch(/can't be read/);
   });
+});
+
+describe('documents', () => {
+  it('are lines of plain text', async () => {
+    const read = await readDocuments(
+      { train: write('texts/train.txt', ' one\r\n\ntwo\n'), dev: write('texts/dev.txt', 'three') },
+      undefined,
+    );
+    expect(read).toMatchObject({ train: ['one', 'two'], heldOut: ['three'] });
+  });
+
+  it.each(['corpus.jsonl', 'corpus.json.gz', 'corpus.CSV', 'corpus.parquet'])(
+    'are not what a table or JSON writes around them: %s is refused',
+    async (name) => {
+      const file = write(`texts/${name}`, '{"text": "one"}\n{"text": "two"}\n');
+      await expect(readDocuments(file, undefined)).rejects.toThrow(/is not plain text\n.*\.txt/);
+    },
+  );
 });

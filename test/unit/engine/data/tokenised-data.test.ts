@@ -148,6 +148,9 @@ describe('tokenised data from the cache', () => {
     const otherEncoder = join(temporaryFolder(), 'encoder');
     cpSync(encoder.folder, otherEncoder, { recursive: true });
     writeFileSync(join(otherEncoder, 'tokenizer_config.json'), JSON.stringify({ do_lower_case: false }));
+    const moreTokens = join(temporaryFolder(), 'encoder');
+    cpSync(encoder.folder, moreTokens, { recursive: true });
+    writeFileSync(join(moreTokens, 'added_tokens.json'), JSON.stringify({ 'the film': 59 }));
     const others: readonly DataRequest[] = [
       { ...request, source: moved },
       { ...request, maxLength: 15 },
@@ -158,6 +161,7 @@ describe('tokenised data from the cache', () => {
       { ...request, task: findTask('cola'), source: colaFrom(data) },
       { ...request, vocabularySize: tinyConfigJson.vocab_size + 1 },
       await requestOf(data, {}, otherEncoder),
+      await requestOf(data, {}, moreTokens),
     ];
     for (const [index, other] of others.entries()) {
       const made = await tokenisedData(other, cache);
@@ -298,3 +302,29 @@ function colaFrom(data: string): string {
   }
   return folder;
 }
+
+describe('evaluation data', () => {
+  const pairs = 'premise\thypothesis\tlabel\nthe film\tthe cast\tneutral\n';
+
+  it('in the shape of MNLI have one part where they are one’s own, which is told, and two where they bear its names', async () => {
+    const task = findTask('mnli');
+    const { data } = project({ 'train.tsv': pairs, 'dev.tsv': pairs });
+    const [train, dev] = [join(data, 'train.tsv'), join(data, 'dev.tsv')];
+    for (const source of [data, { train, dev }]) {
+      const { evaluations, warnings, files } = await tokenisedData(await requestOf(data, { task, source }), undefined);
+      expect(evaluations.map(({ split }) => split)).toEqual(['dev']);
+      expect(warnings).toEqual([`there is no mismatched part, so the score of MNLI is that of ${dev}`]);
+      expect(files.all).toEqual([train, dev]);
+    }
+    const both = await tokenisedData(
+      await requestOf(data, { task, source: { train, dev, devMismatched: dev } }),
+      undefined,
+    );
+    expect(both.evaluations.map(({ split }) => split)).toEqual(['dev', 'dev-mismatched']);
+    expect(both.warnings).toEqual([]);
+    const torn = project({ 'train.tsv': pairs, 'dev_matched.tsv': pairs });
+    await expect(tokenisedData(await requestOf(torn.data, { task }), undefined)).rejects.toThrow(
+      /no file for the dev-mismatched split of MNLI/,
+    );
+  });
+});

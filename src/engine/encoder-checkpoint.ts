@@ -16,6 +16,8 @@ export interface EncoderCheckpoint {
   readonly hasPooler: boolean;
   /** It can predict masked words: what does so stands beside the encoder. */
   readonly hasWordHead: boolean;
+  /** What predicts masked words maps onto the vocabulary by the word embeddings, as in all models that are known to do so. */
+  readonly tiesWords: boolean;
 }
 
 /**
@@ -24,7 +26,8 @@ export interface EncoderCheckpoint {
  */
 export async function openEncoder(folder: string): Promise<EncoderCheckpoint> {
   const configFile = join(folder, 'config.json');
-  const config = parseEncoderConfig(await readJson(configFile), configFile);
+  const written = await readJson(configFile);
+  const config = parseEncoderConfig(written, configFile);
   const prefix = tensorPrefix(config);
   const tensors = new Map<string, CheckpointTensor>();
   for (const [name, tensor] of await openCheckpoint(folder)) {
@@ -36,6 +39,7 @@ export async function openEncoder(folder: string): Promise<EncoderCheckpoint> {
     tensors,
     hasPooler: tensors.has('pooler.dense.weight'),
     hasWordHead: wordHeadTensors().every((tensor) => tensors.has(tensorName(config, tensor))),
+    tiesWords: (written as Readonly<Record<string, unknown>>)['tie_word_embeddings'] !== false,
   };
 }
 

@@ -128,6 +128,13 @@ export async function prepareTraining(request: TrainingRequest, shared: SharedWo
     );
   }
   if (task.kind === 'masked-words') {
+    if (!checkpoint.tiesWords)
+      throw new FileError(
+        folder.config,
+        undefined,
+        'tie_word_embeddings is false, but words are predicted with the word embeddings here',
+        'Masked words can be learnt by models whose embeddings are tied.',
+      );
     const known = await tokenizer();
     const masking = maskingOf(known, request.task.masking ?? { rate: 0.15, wholeWords: false });
     if (!checkpoint.hasWordHead)

@@ -79,12 +79,26 @@ export function tensorPrefix(config: EncoderConfig): string {
   return `${config.family}.`;
 }
 
+/** What the encoder's own tensors begin with; all others of a checkpoint belong to heads and stand beside it. */
+const ownTensor = /^(embeddings|embeddings_project|encoder|transformer|pooler)\./u;
+
 /** A tensor's name in a checkpoint, with the prefix where the family has it, whether or not `name` carries it. */
 export function prefixedName(config: EncoderConfig, name: string): string {
-  const prefix = tensorPrefix(config);
-  const outside = Object.values(wordModules[config.family]).some((module) => name.startsWith(`${module}.`));
-  return outside || name.startsWith(prefix) ? name : `${prefix}${name}`;
+  return ownTensor.test(name) ? `${tensorPrefix(config)}${name}` : name;
 }
+
+const tiedToDecoder = (head: string): readonly string[] => [`${head}.decoder.weight`, `${head}.decoder.bias`];
+
+/**
+ * What checkpoints of a family may hold once more beside the word embeddings and the bias of the map onto the vocabulary: where these
+ * changed and the copies did not, transformers takes them for two different things.
+ */
+export const tiedCopies: Readonly<Record<EncoderFamily, readonly string[]>> = {
+  bert: tiedToDecoder('cls.predictions'),
+  roberta: tiedToDecoder('lm_head'),
+  electra: ['generator_lm_head.weight'],
+  distilbert: ['vocab_projector.weight'],
+};
 
 /** The shape of a tensor, as torch stores it. */
 export function tensorShape(config: EncoderConfig, { module, part }: EncoderTensor): readonly number[] {

@@ -2,7 +2,7 @@ import { copyFile, mkdir, readdir, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { messageOf, UserError } from '../../base/errors.ts';
 import type { EncoderCheckpoint } from '../encoder-checkpoint.ts';
-import { prefixedName } from '../encoders/tensor-names.ts';
+import { prefixedName, tensorPrefix, tiedCopies } from '../encoders/tensor-names.ts';
 import { toHalf } from '../half.ts';
 import { readTensors, writeSafetensors, type WritableTensor } from '../safetensors.ts';
 import { readJson } from '../text-files.ts';
@@ -125,8 +125,11 @@ export async function exportEncoder(
     tensors.set(name, precision === 'float16' ? { shape, data: toHalf(data), dtype: 'F16' } : { shape, data });
   };
   const shapes = new Map<string, readonly number[]>();
+  const prefix = tensorPrefix(checkpoint.config);
+  const copies = checkpoint.tiesWords ? tiedCopies[checkpoint.config.family] : [];
   for (const [name, tensor] of checkpoint.tensors) {
-    const full = prefixedName(checkpoint.config, name);
+    if (copies.includes(name)) continue;
+    const full = tensor.name.startsWith(prefix) ? `${prefix}${name}` : prefixedName(checkpoint.config, name);
     shapes.set(full, tensor.shape);
     if (values.has(trainedPrefix + full)) continue;
     const { data } = (await readTensors(tensor.file, [tensor.name])).get(tensor.name) ?? {};

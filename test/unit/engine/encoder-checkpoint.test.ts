@@ -6,7 +6,14 @@ import { FileError } from '../../../src/base/errors.ts';
 import { frozenWeights, openEncoder, startValues } from '../../../src/engine/encoder-checkpoint.ts';
 import { parseEncoderConfig, usablePositions } from '../../../src/engine/encoders/config.ts';
 import { buildModel, type ModelGraph } from '../../../src/engine/model-graph.ts';
-import { readTensors, writeSafetensors, type Tensor, type WritableTensor } from '../../../src/engine/safetensors.ts';
+import { exportEncoder } from '../../../src/engine/pretraining/export-encoder.ts';
+import {
+  openCheckpoint,
+  readTensors,
+  writeSafetensors,
+  type Tensor,
+  type WritableTensor,
+} from '../../../src/engine/safetensors.ts';
 import { makeTinyEncoder, tinyConfigJson } from '../../support/tiny-encoder.ts';
 
 let source: string;
@@ -153,5 +160,41 @@ describe('config.json', () => {
     );
     expect(usablePositions(roberta)).toBe(512);
     expect(usablePositions(parseEncoderConfig(tinyConfigJson, 'x'))).toBe(40);
+  });
+});
+
+describe('an exported encoder', () => {
+  const words = 'bert.embeddings.word_embeddings.weight';
+  const heads = ['classifier.weight', 'cls.seq_relationship.bias', 'bert.something.else'];
+  const copies = ['cls.predictions.decoder.weight', 'cls.predictions.decoder.bias'];
+
+  /** The tiny encoder with tensors beside it, exported with other word embeddings. */
+  async function exported(config: object = tinyConfigJson, bare = false): Promise<ReadonlySet<string>> {
+    const tensors = new Map<string, WritableTensor>(
+      [...original].map(([name, tensor]) => [bare ? name.replace(/^bert\./, '') : name, tensor]),
+    );
+    for (const name of [...heads, ...copies]) tensors.set(name, { shape: [2], data: Float32Array.of(1, 2) });
+    const folder = await mkdtemp(join(scratch, `whole-${++made}-`));
+    await writeFile(join(folder, 'config.json'), JSON.stringify(config));
+    await writeSafetensors(join(folder, 'model.safetensors'), tensors);
+    const trained = new Float32Array(original.get(words)?.data.length ?? 0).fill(0.5);
+    const out = join(folder, 'out');
+    const values = new Map([[`base.${words}`, trained]]);
+    await exportEncoder(out, await openEncoder(folder), values, { precision: 'float32' });
+    expect((await readTensors(join(out, 'model.safetensors'), [words])).get(words)?.data).toEqual(trained);
+    return new Set((await openCheckpoint(out)).keys());
+  }
+
+  it.each([false, true])(
+    'keeps the names of what stands beside the encoder, its own without prefix: %s',
+    async (bare) => {
+      const names = await exported(tinyConfigJson, bare);
+      expect(names).toEqual(new Set([...original.keys(), ...heads]));
+    },
+  );
+
+  it('leaves out old copies of the word embeddings, unless they are none', async () => {
+    const names = await exported({ ...tinyConfigJson, tie_word_embeddings: false });
+    expect(names).toEqual(new Set([...original.keys(), ...heads, ...copies]));
   });
 });

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { prepareTraining, type PreparedTraining } from '../../../src/engine/prepare.ts';
-import { makeTinyEncoder } from '../../support/tiny-encoder.ts';
+import { makeTinyEncoder, tinyConfigJson } from '../../support/tiny-encoder.ts';
 import { plainSettings } from '../../support/training-settings.ts';
 
 describe('a training in 8 bits, made ready', () => {
@@ -65,5 +65,30 @@ describe('a training in 8 bits, made ready', () => {
     expect(warnings).toHaveLength(1);
     expect(warnings[0]).toMatch(/^prompt-tuning trains rows at the encoder's input.*frozenPrecision "float32"$/);
     expect((await prepared('prompt-tuning', 'float32', rows)).warnings).toEqual([]);
+  });
+});
+
+describe('masked words, made ready', () => {
+  it('are refused of a model that predicts words with a map of its own', async () => {
+    const encoder = await makeTinyEncoder();
+    try {
+      const config = join(encoder.folder, 'config.json');
+      const data = join(encoder.folder, 'text.txt');
+      await writeFile(data, `${'the film is good and the plot is bright '.repeat(4)}\n`.repeat(3));
+      await writeFile(config, JSON.stringify({ ...tinyConfigJson, tie_word_embeddings: false }));
+      const request = {
+        model: { id: encoder.folder },
+        task: { id: 'mlm', data, maxLength: 16 },
+        method: { id: 'full', options: {} },
+        settings: { ...plainSettings, length: { kind: 'steps', steps: 1 }, batchSize: 2, learningRate: 1e-3 },
+        examples: undefined,
+        device: { provider: 'cpu', threads: 1 },
+      } as const;
+      await expect(prepareTraining(request)).rejects.toThrow(`${config}: tie_word_embeddings is false`);
+      await writeFile(config, JSON.stringify(tinyConfigJson));
+      expect((await prepareTraining(request)).setup.task.id).toBe('mlm');
+    } finally {
+      await encoder.remove();
+    }
   });
 });

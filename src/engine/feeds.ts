@@ -24,6 +24,14 @@ export function positionIds(attentionMask: Int32Array, tokens: number, config: E
   return positions;
 }
 
+/**
+ * Types of tokens as far as the model tells them apart: a RoBERTa with BERT's tokenizer knows one type alone, and all tokens are of that, as
+ * where its own tokenizer is used.
+ */
+function knownTypes(typeIds: Int32Array, { typeVocabularySize }: EncoderConfig): Int32Array {
+  return typeVocabularySize === 1 ? new Int32Array(typeIds.length) : typeIds;
+}
+
 /** The encoder's inputs for a padded batch. */
 export function encoderFeeds(
   fields: { readonly inputIds: Int32Array; readonly attentionMask: Int32Array; readonly typeIds: Int32Array },
@@ -34,7 +42,7 @@ export function encoderFeeds(
   return {
     input_ids: tensor(fields.inputIds),
     attention_mask: tensor(fields.attentionMask),
-    token_type_ids: tensor(fields.typeIds),
+    token_type_ids: tensor(knownTypes(fields.typeIds, config)),
     position_ids: tensor(positionIds(fields.attentionMask, shape[1], config)),
   };
 }

@@ -25,6 +25,7 @@ export const tinyConfigJson = {
 export interface TinyChanges {
   readonly model_type?: 'bert' | 'roberta';
   readonly num_hidden_layers?: number;
+  readonly type_vocab_size?: number;
   /** More words than its tokenizer knows, for tests that write token ids themselves. */
   readonly vocab_size?: number;
   /** Deviation of the embeddings' numbers. */

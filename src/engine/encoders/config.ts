@@ -23,7 +23,14 @@ export interface EncoderConfig {
   readonly headDropout: { readonly sequence: number; readonly token: number; readonly span?: number };
 }
 
-const activation = z.enum(['gelu', 'gelu_new', 'relu']).default('gelu');
+/** Names in transformers of what is one and the same function, each computed in a way of its own. */
+const activation = z
+  .enum(['gelu', 'gelu_python', 'gelu_new', 'gelu_pytorch_tanh', 'gelu_fast', 'relu'])
+  .default('gelu')
+  .transform((name): EncoderConfig['activation'] => {
+    if (name === 'relu') return name;
+    return name === 'gelu' || name === 'gelu_python' ? 'gelu' : 'gelu_new';
+  });
 const size = z.int().positive();
 const rate = z.number().min(0).lt(1);
 
@@ -43,6 +50,8 @@ const bertLike = z.object({
   attention_probs_dropout_prob: rate.default(0.1),
   classifier_dropout: rate.nullish(),
   position_embedding_type: z.literal('absolute').optional(),
+  // A decoder's attention looks back alone, which nothing here computes.
+  is_decoder: z.literal(false).nullish(),
 });
 
 const distilbertLike = z.object({

@@ -140,6 +140,7 @@ describe('config.json', () => {
     [{ ...tinyConfigJson, hidden_size: -4 }, /hidden_size/],
     [{ ...tinyConfigJson, num_attention_heads: 3 }, /16 is not a multiple of 3/],
     [{ ...tinyConfigJson, hidden_act: 'swishy' }, /hidden_act/],
+    [{ ...tinyConfigJson, is_decoder: true }, /is_decoder/],
     [{ model_type: 'bert' }, /vocab_size/],
     [[], /config\.json/],
   ])('%j is refused, naming file and key', (raw, message) => {
@@ -151,6 +152,17 @@ describe('config.json', () => {
     const folder = await variant((name, tensor) => [name, tensor]);
     await writeFile(join(folder, 'config.json'), (await readFile(join(folder, 'config.json'), 'utf8')).slice(0, -5));
     await expect(openEncoder(folder)).rejects.toThrow(join(folder, 'config.json'));
+  });
+
+  it.each([
+    [undefined, 'gelu'],
+    ['gelu_python', 'gelu'],
+    ['gelu_pytorch_tanh', 'gelu_new'],
+    ['gelu_fast', 'gelu_new'],
+    ['relu', 'relu'],
+  ])('the activation %s is computed as %s', (hidden_act, activation) => {
+    const given = { ...tinyConfigJson, is_decoder: false, ...(hidden_act === undefined ? {} : { hidden_act }) };
+    expect(parseEncoderConfig(given, 'x').activation).toBe(activation);
   });
 
   it("RoBERTa's positions begin after the padding id", () => {

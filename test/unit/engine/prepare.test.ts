@@ -2,6 +2,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { assembleBatch } from '../../../src/engine/data/batches.ts';
+import { batchFeeds } from '../../../src/engine/feeds.ts';
 import { prepareTraining, type PreparedTraining } from '../../../src/engine/prepare.ts';
 import { makeTinyEncoder, tinyConfigJson } from '../../support/tiny-encoder.ts';
 import { plainSettings } from '../../support/training-settings.ts';
@@ -87,6 +89,31 @@ describe('masked words, made ready', () => {
       await expect(prepareTraining(request)).rejects.toThrow(`${config}: tie_word_embeddings is false`);
       await writeFile(config, JSON.stringify(tinyConfigJson));
       expect((await prepareTraining(request)).setup.task.id).toBe('mlm');
+    } finally {
+      await encoder.remove();
+    }
+  });
+});
+
+describe('pairs of texts, made ready', () => {
+  it('are one type of tokens to a model that knows no other, whatever its tokenizer tells apart', async () => {
+    const encoder = await makeTinyEncoder({ model_type: 'roberta', type_vocab_size: 1 });
+    try {
+      const rows = 'sentence1\tsentence2\tlabel\nthe film\tthe cast\t0\n';
+      for (const split of ['train', 'dev']) await writeFile(join(encoder.folder, `${split}.tsv`), rows);
+      const { setup } = await prepareTraining({
+        model: { id: encoder.folder },
+        task: { id: 'mrpc', data: encoder.folder, maxLength: 16 },
+        method: { id: 'bitfit', options: {} },
+        settings: { ...plainSettings, length: { kind: 'steps', steps: 1 }, batchSize: 1, learningRate: 1e-3 },
+        examples: undefined,
+        device: { provider: 'cpu', threads: 1 },
+      });
+      expect(setup.train.typeIds).toContain(1);
+      const batch = assembleBatch(setup.train, Uint32Array.of(0), { padId: 1 });
+      expect([...(batchFeeds(batch, setup.checkpoint.config, undefined)['token_type_ids']?.data ?? [])]).toEqual(
+        Array.from({ length: batch.shape[1] }, () => 0),
+      );
     } finally {
       await encoder.remove();
     }

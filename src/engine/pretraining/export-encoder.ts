@@ -20,6 +20,8 @@ const tokenizerNames = [
   'merges.txt',
 ];
 
+const INFINITE_HALF = 0x7c00;
+
 /** What trained tensors of the encoder are called in a run. */
 const trainedPrefix = 'base.';
 
@@ -122,7 +124,14 @@ export async function exportEncoder(
   await requireTarget(folder, checkpoint, { overwrite });
   const tensors = new Map<string, WritableTensor>();
   const put = (name: string, shape: readonly number[], data: Float32Array): void => {
-    tensors.set(name, precision === 'float16' ? { shape, data: toHalf(data), dtype: 'F16' } : { shape, data });
+    if (precision === 'float32') {
+      tensors.set(name, { shape, data });
+      return;
+    }
+    const halves = toHalf(data);
+    if (halves.some((bits, i) => (bits & 0x7fff) === INFINITE_HALF && Number.isFinite(data[i])))
+      throw new UserError(`${name} holds numbers that float16 has not: they exceed 65504`, 'Give --precision float32.');
+    tensors.set(name, { shape, data: halves, dtype: 'F16' });
   };
   const shapes = new Map<string, readonly number[]>();
   const prefix = tensorPrefix(checkpoint.config);

@@ -1,3 +1,4 @@
+import { UserError } from '../../base/errors.ts';
 import { alignedText } from './aligned-text.ts';
 import { normalize, type BertNormalizer } from './normalizer.ts';
 import { wordPieceModel } from './words.ts';
@@ -106,7 +107,7 @@ const base = 0x200000;
  * Learns a vocabulary: the special pieces, every frequent character at the start of and inside a word, then merges of the most frequent
  * neighbours until the size is reached. A pure function of the counts; ties are broken by the pieces' texts.
  * @param counts words, as the tokenizer cuts them, with how often each occurs
- * @throws RangeError when the size has no room for the characters
+ * @throws UserError when the size has no room for the characters
  */
 export function learnWordPieces(counts: ReadonlyMap<string, number>, options: VocabularyOptions): readonly string[] {
   const { size, leastCharacterCount = 20, leastWordCount = 2 } = options;
@@ -119,7 +120,10 @@ export function learnWordPieces(counts: ReadonlyMap<string, number>, options: Vo
     .sort();
   const vocabulary: string[] = [...specialPieces, ...alphabet, ...alphabet.map((character) => `##${character}`)];
   if (vocabulary.length > size)
-    throw new RangeError(`${vocabulary.length} characters and special pieces exceed ${size}`);
+    throw new UserError(
+      `a vocabulary of ${size} pieces has no room for the ${alphabet.length} characters of the text, each at the start of and inside a word`,
+      `Ask for more than ${vocabulary.length} pieces.`,
+    );
 
   const ids = new Map(vocabulary.map((piece, id) => [piece, id]));
   const known = new Set(alphabet);

@@ -205,6 +205,17 @@ describe('an exported encoder', () => {
     },
   );
 
+  it('in half precision is refused where a number would become infinite', async () => {
+    const folder = await variant((name, tensor) => [name, tensor]);
+    const huge = new Float32Array(original.get(words)?.data.length ?? 0).with(3, -70_000);
+    const out = join(folder, 'out');
+    const written = exportEncoder(out, await openEncoder(folder), new Map([[`base.${words}`, huge]]), {
+      precision: 'float16',
+    });
+    await expect(written).rejects.toThrow(`${words} holds numbers that float16 has not`);
+    await expect(readFile(join(out, 'config.json'))).rejects.toThrow('ENOENT');
+  });
+
   it('leaves out old copies of the word embeddings, unless they are none', async () => {
     const names = await exported({ ...tinyConfigJson, tie_word_embeddings: false });
     expect(names).toEqual(new Set([...original.keys(), ...heads, ...copies]));

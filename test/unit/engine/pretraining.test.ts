@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { randomStream } from '../../../src/base/random.ts';
+import { UserError } from '../../../src/base/errors.ts';
 import { onnxBackend } from '../../../src/engine/backends/onnx/onnx-backend.ts';
 import { readCheckpoint, writeCheckpoint } from '../../../src/engine/checkpoint-file.ts';
 import { assembleBatch } from '../../../src/engine/data/batches.ts';
@@ -107,7 +108,8 @@ describe('a learnt vocabulary', () => {
   });
 
   it('refuses a size without room for the characters', () => {
-    expect(() => learnWordPieces(new Map([['abc', 100]]), { size: 8 })).toThrow(RangeError);
+    expect(() => learnWordPieces(new Map([['abc', 100]]), { size: 8 })).toThrow(UserError);
+    expect(() => learnWordPieces(new Map([['abc', 100]]), { size: 8 })).toThrow(/3 characters[^]*more than 11 pieces/);
   });
 });
 

@@ -1,4 +1,4 @@
-import { messageOf } from '../../base/errors.ts';
+import { FileError, messageOf } from '../../base/errors.ts';
 import type { Task } from '../task.ts';
 import type { Row } from './columns.ts';
 import { columnsError, matchColumns, missingLabelError } from './columns.ts';
@@ -11,14 +11,42 @@ function parseObject(text: string): Readonly<Record<string, unknown>> | string {
   } catch (thrown) {
     return `the line is not JSON: ${messageOf(thrown)}`;
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    return 'the line is not a JSON object; one object a line is expected';
-  return value as Readonly<Record<string, unknown>>;
+  return asObject(value) ?? 'the line is not a JSON object; one object a line is expected';
+}
+
+function asObject(value: unknown): Readonly<Record<string, unknown>> | undefined {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? (value as Readonly<Record<string, unknown>>)
+    : undefined;
+}
+
+/** What a `.json` file lists that is one list, as pandas and `json.dump` write it; nothing for one with an object a line. */
+async function listIn(file: string): Promise<readonly unknown[] | undefined> {
+  if (!/\.json(\.gz)?$/.test(file)) return undefined;
+  const texts: string[] = [];
+  for await (const { bytes } of lineBlocks(file)) {
+    const text = bytes.toString('utf8');
+    if (texts.length === 0 && !text.trimStart().startsWith('[')) return undefined;
+    texts.push(text);
+  }
+  if (texts.length === 0) return undefined;
+  try {
+    return JSON.parse(texts.join('')) as readonly unknown[];
+  } catch (cause) {
+    throw new FileError(
+      file,
+      undefined,
+      `not a JSON list: ${messageOf(cause)}`,
+      'Expected is one list of objects, or one object a line.',
+      { cause },
+    );
+  }
 }
 
 /**
- * Rows of a file with one JSON object a line; blank lines are passed over. The first object's keys tell the columns.
- * @throws FileError when the first object lacks the task's columns, or labels are needed and absent
+ * Rows of a file with one JSON object a line; blank lines are passed over. A `.json` file may also be one list of objects, where a row's
+ * `line` is its number from 1. The first object's keys tell the columns.
+ * @throws FileError when a list is not JSON, the first object lacks the task's columns, or labels are needed and absent
  */
 export async function* readJsonl(task: Task, file: string, needsLabel: boolean): AsyncGenerator<readonly Row[]> {
   let keys: { readonly text: string; readonly pair?: string; readonly label?: string } | undefined;
@@ -34,6 +62,29 @@ export async function* readJsonl(task: Task, file: string, needsLabel: boolean):
     return { text, ...(pair === undefined ? {} : { pair }), ...(label === undefined ? {} : { label }) };
   }
 
+  function rowOf(object: Readonly<Record<string, unknown>>, line: number): Row {
+    keys ??= keysOf(object, line);
+    const { text, pair, label } = keys;
+    return {
+      kind: 'row',
+      line,
+      text: object[text],
+      pair: pair === undefined ? undefined : object[pair],
+      label: label === undefined ? undefined : object[label],
+    };
+  }
+
+  const list = await listIn(file);
+  if (list !== undefined) {
+    yield list.map((value, index) => {
+      const object = asObject(value);
+      const line = index + 1;
+      return object === undefined
+        ? { kind: 'malformed', line, problem: 'this is not a JSON object' }
+        : rowOf(object, line);
+    });
+    return;
+  }
   for await (const block of lineBlocks(file)) {
     const rows: Row[] = [];
     eachLine(block, (start, end, line) => {
@@ -44,15 +95,7 @@ export async function* readJsonl(task: Task, file: string, needsLabel: boolean):
         rows.push({ kind: 'malformed', line, problem: object });
         return;
       }
-      keys ??= keysOf(object, line);
-      const { text, pair, label } = keys;
-      rows.push({
-        kind: 'row',
-        line,
-        text: object[text],
-        pair: pair === undefined ? undefined : object[pair],
-        label: label === undefined ? undefined : object[label],
-      });
+      rows.push(rowOf(object, line));
     });
     yield rows;
   }

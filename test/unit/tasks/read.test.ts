@@ -406,6 +406,41 @@ describe('files', () => {
   });
 });
 
+describe('a .json file', () => {
+  const list = [
+    { label: 1, sentence: 'a "b"' },
+    { sentence: 'c', label: 'negative' },
+  ];
+  const examples = [
+    { text: 'a "b"', label: 1 },
+    { text: 'c', label: 0 },
+  ];
+
+  it('is one list of objects, in one line or many, or has one object a line', async () => {
+    expect(await examplesOf('sst2', 'list.json', JSON.stringify(list))).toEqual(examples);
+    expect(await examplesOf('sst2', 'pretty.json', `\ufeff\n${JSON.stringify(list, undefined, 2)}\n`)).toEqual(
+      examples,
+    );
+    expect(await examplesOf('sst2', 'list.json.gz', gzipSync(JSON.stringify(list)))).toEqual(examples);
+    const lines = list.map((row) => `${JSON.stringify(row)}\n`).join('');
+    expect(await examplesOf('sst2', 'lines.json', lines)).toEqual(examples);
+  });
+
+  it.each([
+    ['torn', JSON.stringify(list).slice(0, -3), /torn\.json: not a JSON list: .*\n.*one object a line/],
+    ['a list of something else', '[{"sentence": "a", "label": 1}, 7]', /:2: this is not a JSON object/],
+    ['without labels', '[{"sentence": "a"}]', /:1: there is no label column/],
+  ])('%s is refused', async (name, content, message) => {
+    await expect(examplesOf('sst2', `${name}.json`, content)).rejects.toThrow(message);
+  });
+
+  it('may not be a list under the name of lines', async () => {
+    await expect(examplesOf('sst2', 'list.jsonl', JSON.stringify(list))).rejects.toThrow(
+      /one object a line is expected/,
+    );
+  });
+});
+
 describe('documents', () => {
   it('are lines of plain text', async () => {
     const read = await readDocuments(

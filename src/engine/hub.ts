@@ -88,13 +88,24 @@ function hubEndpoint(endpoint: string | undefined): URL {
   return url;
 }
 
-async function hubToken(token: string | null | undefined): Promise<string | undefined> {
-  if (token !== undefined) return token ?? undefined;
-  const fromEnvironment = environment('HF_TOKEN') ?? environment('HUGGING_FACE_HUB_TOKEN');
-  if (fromEnvironment !== undefined) return fromEnvironment;
+async function hubToken(given: string | null | undefined): Promise<string | undefined> {
+  if (given === null) return undefined;
+  const found =
+    given ?? environment('HF_TOKEN') ?? environment('HUGGING_FACE_HUB_TOKEN') ?? (await tokenOfCommandLine()) ?? '';
+  // Line breaks come with copying, as Python's tools know too.
+  const token = found.replaceAll(/[\r\n]/gu, '').trim();
+  // Refused here, because fetch would quote it in its error.
+  if (!/^[\x21-\x7e]*$/u.test(token))
+    throw new UserError(
+      'the token for the hub holds characters that no token has',
+      'Set HF_TOKEN to the token alone, without blanks or quotes, or run `hf auth login` again.',
+    );
+  return token === '' ? undefined : token;
+}
+
+async function tokenOfCommandLine(): Promise<string | undefined> {
   try {
-    const text = (await readFile(expandHome(environment('HF_TOKEN_PATH') ?? join(hubHome(), 'token')), 'utf8')).trim();
-    return text === '' ? undefined : text;
+    return await readFile(expandHome(environment('HF_TOKEN_PATH') ?? join(hubHome(), 'token')), 'utf8');
   } catch {
     // No such file, or not ours to read: then there is no token.
     return undefined;

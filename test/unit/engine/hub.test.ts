@@ -381,6 +381,14 @@ describe('tokens', () => {
       expect(authorization).toBe(origin === 'hub' ? `Bearer ${secret}` : undefined);
   });
 
+  it('may be broken in two lines, but hold nothing that a header cannot carry, and are not quoted then', async () => {
+    hub.repositories.set('someone/tiny', { files: modelFiles, access: 'private' });
+    await resolveModel('someone/tiny', options({ token: `${secret.slice(0, 9)}\r\n${secret.slice(9)}\n` }));
+    vi.stubEnv('HF_TOKEN', `\u201c${secret}\u201d`);
+    const error = await failure(resolveModel('someone/tiny', options()));
+    expect(error.message).toMatch(/characters that no token has[^]*HF_TOKEN/u);
+  });
+
   it('come from HF_TOKEN, or from the file of the command line tool', async () => {
     hub.repositories.set('someone/tiny', { files: modelFiles, access: 'gated' });
     await writeFile(join(scratch, 'token'), `${secret}\n`);

@@ -71,21 +71,33 @@ function hasOwnNoise(settings: ReadonlyMap<string, Json>): boolean {
   return isPrivate && settings.get('privacy.epsilon') !== null && !settings.has('privacy.insecureSeed');
 }
 
+/** What tells repetitions of a run from others. */
+export interface RepeatableRun extends ConfiguredRun {
+  readonly trainSeconds?: number | null;
+  readonly last?: { readonly step: number } | null;
+}
+
+/** What runs have in common exactly when one of them says nothing new; undefined where a run stands for itself. */
+function observationOf({ config, trainSeconds = null, last = null }: RepeatableRun): string | undefined {
+  const settings = settingsOf(config);
+  const seed = settings.get(seedKey);
+  if (seed === undefined) return undefined;
+  const experiment = `${keyOf(groupSettings(config, {}))} ${canonical(seed)}`;
+  if (!hasOwnNoise(settings)) return experiment;
+  // Noise never comes out twice, nor does a time to the last digit: what agrees in all of it is a copy of the run's folder.
+  return trainSeconds === null ? undefined : `${experiment} ${trainSeconds} ${JSON.stringify(last)}`;
+}
+
 /**
  * Keeps the last run of each configuration and seed; training repeats bit by bit, so a second one is no second observation. Private runs
- * do not repeat, and are all kept.
+ * do not repeat, and are all kept but for copies of their folders.
  * @param runs in the order in which they were started
  */
-export function withoutRepetitions<R extends ConfiguredRun>(runs: readonly R[]): Repetitions<R> {
+export function withoutRepetitions<R extends RepeatableRun>(runs: readonly R[]): Repetitions<R> {
   const last = new Map<string, R>();
   const keys = new Map<R, string>();
   for (const run of runs) {
-    const settings = settingsOf(run.config);
-    const seed = settings.get(seedKey);
-    const key =
-      seed === undefined || hasOwnNoise(settings)
-        ? `run ${run.id}`
-        : `${keyOf(groupSettings(run.config, {}))} ${canonical(seed)}`;
+    const key = observationOf(run) ?? `run ${run.id}`;
     keys.set(run, key);
     last.set(key, run);
   }

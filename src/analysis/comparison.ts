@@ -62,6 +62,7 @@ export interface ComparisonCell {
   /** Parts of the task that the number should include and that were not evaluated. */
   readonly missingSplits: readonly string[];
   readonly parameters: ParameterRanges | null;
+  /** Null where no run is private; without an upper end where only some are. */
   readonly epsilon: Range | null;
   /** The mean over the runs that tell. */
   readonly trainSeconds: number | null;
@@ -164,6 +165,12 @@ function rowPart(path: string, { settings, runs }: Group<ComparedRun>): string {
 
 function rangeOf(values: readonly number[]): Range | null {
   return values.length === 0 ? null : { low: Math.min(...values), high: Math.max(...values) };
+}
+
+/** A run without privacy has no bound on its loss, and a group is as private as the least private of its runs. */
+function epsilonRange(runs: readonly ComparedRun[]): Range | null {
+  const range = rangeOf(runs.flatMap(({ epsilon }) => epsilon ?? []));
+  return range !== null && runs.some(({ epsilon }) => epsilon === null) ? { ...range, high: Infinity } : range;
 }
 
 function parameterRanges(runs: readonly ComparedRun[]): ParameterRanges | null {
@@ -312,7 +319,7 @@ export function compareRuns(runs: readonly ComparedRun[], options: ComparisonOpt
         configurations: groupRuns(members).length,
         missingSplits: [...new Set(values.flatMap(({ missingSplits }) => missingSplits))],
         parameters: parameterRanges(members),
-        epsilon: rangeOf(members.flatMap(({ epsilon }) => epsilon ?? [])),
+        epsilon: epsilonRange(members),
         trainSeconds: meanSeconds(members),
       };
     });
@@ -338,7 +345,7 @@ export function compareRuns(runs: readonly ComparedRun[], options: ComparisonOpt
         label: labels[index] ?? '',
         settings: Object.fromEntries(group.settings),
         parameters: parameterRanges(group.runs),
-        epsilon: rangeOf(group.runs.flatMap(({ epsilon }) => epsilon ?? [])),
+        epsilon: epsilonRange(group.runs),
         trainSeconds: meanSeconds(group.runs),
         cells: row.map((cell, column) => (cell === null ? null : { ...cell, place: places[column]?.[index] ?? null })),
         average: averageOf(row),

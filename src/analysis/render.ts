@@ -1,3 +1,4 @@
+import { widthOf } from '../base/format.ts';
 import type { Against, PairedDifference } from './against.ts';
 import type { Comparison, ComparisonCell, ComparisonRow, Range } from './comparison.ts';
 import type { SampleSummary } from './sample.ts';
@@ -38,6 +39,7 @@ function summaryText({ mean, interval, n }: SampleSummary, digits: number): stri
 }
 
 function numberText(value: number): string {
+  if (value === Infinity) return '∞';
   return Number.isInteger(value) ? value.toLocaleString('en-US') : String(Number(value.toPrecision(4)));
 }
 
@@ -97,12 +99,12 @@ function notesOf(comparison: Comparison, marks: Marks): readonly string[] {
   const { rows, leftOut, metric, at, columns } = comparison;
   const cells = rows.flatMap((row) => row.cells).filter((cell) => cell !== null);
   const interval = cells.find(({ summary }) => summary.interval !== null)?.summary.interval;
+  const level = Number(percent(interval?.level ?? NaN, 10));
   const notes = [`${metric} in percent, at the ${at} evaluation; n counts the runs (seeds).`];
   if (rows.some(({ trainSeconds }) => trainSeconds !== null)) notes.push('seconds is the mean training time of a run.');
   if (interval?.method === 'student')
-    notes.push(`± is the half-width of the ${100 * interval.level} % interval of the mean (Student's t).`);
-  if (interval?.method === 'bootstrap')
-    notes.push(`[ ] is the ${100 * interval.level} % bootstrap interval of the mean.`);
+    notes.push(`± is the half-width of the ${level} % interval of the mean (Student's t).`);
+  if (interval?.method === 'bootstrap') notes.push(`[ ] is the ${level} % bootstrap interval of the mean.`);
   if (cells.some(({ place }) => place !== null)) notes.push(marks.legend);
   if (cells.some(({ configurations }) => configurations > 1))
     notes.push('‡ The runs differ in more than the seed, so the spread is not that of seeds alone.');
@@ -187,12 +189,6 @@ function oneLine(text: string): string {
   return text.replaceAll(/[\p{Cc}\u2028\u2029]+/gu, ' ');
 }
 
-const letters = new Intl.Segmenter(undefined, { granularity: 'grapheme' });
-
-function widthOf(text: string): number {
-  return Array.from(letters.segment(text)).length;
-}
-
 const plainMarks: Marks = {
   best: (text) => `${text} *`,
   second: (text) => `${text} +`,
@@ -273,9 +269,14 @@ function drawMarkdownGrid({ header, rows, notes }: Grid): string {
   return [draw(header), draw(rule), ...rows.map(draw), '', ...notes.map((note) => `- ${note}`)].join('\n');
 }
 
+/** Spreadsheets compute what begins so, and a name may come from anybody; behind an apostrophe it is text. A number stays one. */
+function isFormula(text: string): boolean {
+  return /^[=+\-@\t\r]/.test(text) && Number.isNaN(Number(text));
+}
+
 function csvField(value: string | number | null | undefined): string {
   if (value === null || value === undefined) return '';
-  const text = String(value);
+  const text = typeof value === 'string' && isFormula(value) ? `'${value}` : String(value);
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 

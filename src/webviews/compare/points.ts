@@ -65,9 +65,14 @@ export function methodOf(row: Pick<ComparisonRow, 'label' | 'settings'>): string
 /** The limits between the panels of privacy losses; the smallest loss protects most. */
 const epsilonLimits = [1, 3, 8] as const;
 
+/** Whether every run has a privacy loss: one that has none leaves the whole group without a bound. */
+function isBounded(epsilon: Range | null): epsilon is Range {
+  return epsilon !== null && epsilon.high !== Infinity;
+}
+
 /** The panel of a privacy loss: `none` without any, else `≤1`, `1–3`, `3–8`, `>8`. */
 export function privacyFacet(epsilon: Range | null): string {
-  if (epsilon === null) return 'none';
+  if (!isBounded(epsilon)) return 'none';
   const index = epsilonLimits.findIndex((limit) => epsilon.high <= limit);
   return index < 0 ? String(epsilonLimits.length) : String(index);
 }
@@ -89,9 +94,9 @@ function placeOf(
   range: Range | null,
 ): Place | null {
   if (view.axis === 'epsilon') {
-    return point.epsilon === null
-      ? { kind: 'apart', category: 'none' }
-      : { kind: 'value', value: middle(point.epsilon) };
+    return isBounded(point.epsilon)
+      ? { kind: 'value', value: middle(point.epsilon) }
+      : { kind: 'apart', category: 'none' };
   }
   if (range === null) return null;
   const value = middle(range);

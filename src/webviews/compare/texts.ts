@@ -19,7 +19,8 @@ export function scoreText({ mean, interval }: Pick<SampleSummary, 'mean' | 'inte
 /** A number, or the least and the greatest where the runs differ. */
 export function rangeText(range: Range | null, strings: Strings, formats: Formats): string {
   if (range === null) return strings.noValue;
-  const one = (value: number): string => (Number.isInteger(value) ? formats.integer(value) : formats.number(value));
+  const one = (value: number): string =>
+    value === Infinity ? '∞' : Number.isInteger(value) ? formats.integer(value) : formats.number(value);
   return range.low === range.high ? one(range.low) : `${one(range.low)}–${one(range.high)}`;
 }
 

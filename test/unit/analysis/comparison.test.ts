@@ -73,6 +73,17 @@ describe('private runs', () => {
   });
 });
 
+describe("a private run's folder", () => {
+  const told = { trainSeconds: 12.345678, epsilon: 3, config: { privacy: { epsilon: 3 } } };
+
+  it('that was copied is one observation', () => {
+    const original = run('sst2', lora8, 0, 0.7, told);
+    const copy = { ...original, id: 'a copy' };
+    const other = run('sst2', lora8, 0, 0.7, { ...told, trainSeconds: 12.345679 });
+    expect(withoutRepetitions([original, copy, other])).toEqual({ runs: [copy, other], repeated: [original] });
+  });
+});
+
 describe('groups', () => {
   it('are everything but the seed, and what is incidental', () => {
     const groups = groupRuns(runs);
@@ -267,6 +278,14 @@ describe('a comparison', () => {
     expect(renderComparison(compareRuns(some))).toContain('7.9 to 8');
   });
 
+  it('promises for a group with a run without privacy no more than that run does', () => {
+    const mixed = compareRuns([run('sst2', lora8, 0, 0.9, { epsilon: 3 }), run('sst2', lora8, 1, 0.9)]);
+    expect(mixed.rows[0]?.epsilon).toEqual({ low: 3, high: Infinity });
+    expect(renderComparison(mixed)).toContain('3 to ∞');
+    const [header = '', first = ''] = renderComparison(mixed, { format: 'csv' }).split('\r\n');
+    expect(first.split(',')[header.split(',').indexOf('epsilon')]).toBe('');
+  });
+
   it('does not depend on the order of the rows, but for their order', () => {
     fc.assert(
       fc.property(fc.shuffledSubarray(runs, { minLength: runs.length }), (shuffled) => {
@@ -336,6 +355,25 @@ describe('drawing a comparison', () => {
     expect(Number(fields.mean)).toBeCloseTo(0.55, 14);
     const odd = compareRuns([run('sst2', { id: 'a "quoted", name\n' }, 0, 0.9)]);
     expect(renderComparison(odd, { format: 'csv' })).toContain('\r\n"a ""quoted"", name\n",sst2,');
+  });
+
+  it('as CSV that no spreadsheet takes for formulas', () => {
+    const csv = (id: string): string =>
+      renderComparison(compareRuns([run('sst2', { id }, 0, -0.5)]), { format: 'csv' }).split('\r\n')[1] ?? '';
+    expect(csv('=HYPERLINK("http://x")')).toMatch(/^"'=HYPERLINK\(""http:\/\/x""\)",sst2,score,best,1,-0.5,/);
+    for (const id of ['+cmd', '-1+1', '@SUM(A1)', '\tx']) expect(csv(id)).toContain(`'${id}`);
+    for (const id of ['-1', '+0.5', '−x']) expect(csv(id).startsWith(`${id},`)).toBe(true);
+  });
+
+  it('with columns as wide as a terminal draws their letters, and the level as it was asked for', () => {
+    const wide = compareRuns(
+      [run('sst2', { id: '日本語' }, 0, 0.9), run('sst2', { id: 'lora' }, 0, 0.8), run('sst2', lora8, 1, 0.7)],
+      { rows: ['method'], interval: { level: 0.57 } },
+    );
+    const [, rule, ...rows] = renderComparison(wide).split('\n');
+    expect(rule?.split('  ')[0]).toBe('------');
+    expect(rows[0]?.startsWith('日本語  ')).toBe(true);
+    expect(renderComparison(wide)).toContain('the 57 % interval');
   });
 
   it('with the mean training time of a run where runs tell it', () => {

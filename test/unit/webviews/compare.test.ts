@@ -19,6 +19,7 @@ import {
   facetText,
   notesOf,
   pointText,
+  rangeText,
   scopeText,
   scoreAxisText,
 } from '../../../src/webviews/compare/texts.ts';
@@ -101,6 +102,15 @@ describe('the points of a comparison', () => {
     expect(byEpsilon.filter(({ place }) => place.kind === 'value').map(({ epsilon }) => epsilon?.high)).toEqual([
       8, 0.5,
     ]);
+  });
+
+  it('stand with those without privacy where one of their runs has none', () => {
+    const both = [run({ method: 'lora', epsilon: 3, score: 0.8 }), run({ method: 'lora', score: 0.9, seed: 1 })];
+    const mixed = compareRuns(both, { rows: ['method'] });
+    const [facet] = facetsOf(mixed, view({ axis: 'epsilon', facet: 'privacy' }));
+    expect(facet?.key).toBe('none');
+    expect(facet?.points.map(({ place }) => place)).toEqual([{ kind: 'apart', category: 'none' }]);
+    expect(rangeText(mixed.rows[0]?.epsilon ?? null, english, formats)).toBe('3–∞');
   });
 
   it('without a count of parameters are left out when that is the axis', () => {

@@ -1,6 +1,6 @@
 import { incidentalKeys } from './aggregate.ts';
 import type { ComparedRun } from './comparison.ts';
-import { isJsonObject, type JsonObject } from './json.ts';
+import { isJsonObject, liesIn, type JsonObject } from './json.ts';
 
 /** A run that is handed over to be compared elsewhere, in a panel or a report, with what tells it apart for people. */
 export interface HandedRun extends ComparedRun {
@@ -15,21 +15,26 @@ export interface RecordedRun extends Omit<HandedRun, 'config'> {
   readonly config: unknown;
 }
 
-/** The settings that comparisons look at. */
-function comparedConfig(config: unknown): JsonObject | null {
+/** The settings that comparisons look at: what is incidental is left out unless rows are made of it. */
+function comparedConfig(config: unknown, rows: readonly string[]): JsonObject | null {
   if (!isJsonObject(config)) return null;
-  const left: ReadonlySet<string> = new Set(incidentalKeys);
+  const left: ReadonlySet<string> = new Set(
+    incidentalKeys.filter((branch) => !rows.some((path) => liesIn(path, branch))),
+  );
   return Object.fromEntries(Object.entries(config).filter(([key]) => !left.has(key)));
 }
 
-/** As much of a run as a comparison needs; of one that has not finished no more than that. */
-export function handedRun(run: RecordedRun): HandedRun {
+/**
+ * As much of a run as a comparison needs; of one that has not finished no more than that.
+ * @param rows the settings that the comparison's rows are made of, where it was asked for some
+ */
+export function handedRun(run: RecordedRun, rows: readonly string[] = []): HandedRun {
   const { id, name, seed, state, parameters, epsilon, trainSeconds, best, last, createdAt } = run;
   const common = { id, name, seed, state, epsilon, trainSeconds, createdAt };
   if (state !== 'finished') return { ...common, config: null, parameters: null, best: null, last: null };
   return {
     ...common,
-    config: comparedConfig(run.config),
+    config: comparedConfig(run.config, rows),
     parameters:
       parameters === null ? null : { method: parameters.method, head: parameters.head, total: parameters.total },
     best,

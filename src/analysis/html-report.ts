@@ -121,7 +121,7 @@ export async function comparisonReport(options: ReportOptions): Promise<string> 
     ...(rows === undefined ? {} : { rows }),
     ...(interval === undefined ? {} : { interval }),
     ...(tasks === undefined ? {} : { tasks }),
-    runs: runs.map(handedRun),
+    runs: runs.map((run) => handedRun(run, rows)),
   };
   const policy = [
     "default-src 'none'",

@@ -62,6 +62,27 @@ it('holds the runs without what a comparison does not need, and names that open 
   expect(JSON.stringify(data)).not.toContain('private');
 });
 
+it('holds what is incidental where rows are made of it', async () => {
+  const config = {
+    method: { id: 'lora' },
+    task: { id: 'sst2' },
+    name: 'mine',
+    device: { provider: 'cpu', threads: 2 },
+  };
+  const run = { name: 'mine', seed: 1, createdAt: 0, state: 'finished', config, parameters: null, epsilon: null };
+  const runs = [{ id: 'a', trainSeconds: null, best: evaluated, last: evaluated, ...run }];
+  const text = await comparisonReport({
+    script: '',
+    version: '1',
+    made: new Date(0),
+    rows: ['method', 'device.threads'],
+    runs,
+  });
+  const [, data = ''] = /id="data">(.*?)<\/script>/s.exec(text) ?? [];
+  const { name: _, ...kept } = config;
+  expect((JSON.parse(data) as { runs: { config: unknown }[] }).runs[0]?.config).toEqual(kept);
+});
+
 it('refuses a script that would end its element', async () => {
   await expect(comparisonReport({ script: '"</ScRiPt >"', version: '1', made: new Date(0), runs: [] })).rejects.toThrow(
     RangeError,

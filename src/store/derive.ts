@@ -180,6 +180,11 @@ function progressReader(database: Database): (run: number, segments: Segments) =
     );
   const pointAt = point('seq = ?');
   const lastPoint = point('step < ?');
+  // What was released stays so, also of steps that a later segment repeats. NULL stands for a loss without bound.
+  const spent = database.prepare(
+    `SELECT CASE WHEN count(*) = count(value) THEN max(value) END AS epsilon FROM points
+     WHERE run = ? AND metric = (SELECT id FROM metrics WHERE name = 'epsilon')`,
+  );
   const value = (
     statement: StatementSync,
     run: number,
@@ -201,11 +206,6 @@ function progressReader(database: Database): (run: number, segments: Segments) =
     const seq = at === undefined ? null : numberOf(at.row, 'seq');
     const atStep = (name: string): number | null =>
       at === undefined || seq === null ? null : value(pointAt, run, name, at.segment, seq);
-    let epsilon: number | null = null;
-    for (const segment of newestFirst) {
-      epsilon = value(lastPoint, run, 'epsilon', segment, limitOf(horizon, segment));
-      if (epsilon !== null) break;
-    }
     const peaks = newestFirst.flatMap(
       (segment) => value(lastPoint, run, 'peakResidentBytes', segment, Number.MAX_SAFE_INTEGER) ?? [],
     );
@@ -215,7 +215,7 @@ function progressReader(database: Database): (run: number, segments: Segments) =
       epoch: at === undefined ? null : numberOrNull(at.row, 'epoch'),
       loss: atStep('loss'),
       examplesPerSecond: atStep('examplesPerSecond'),
-      epsilon,
+      epsilon: numberOrNull(first(spent, run) ?? {}, 'epsilon'),
       peakBytes: peaks.length === 0 ? null : Math.max(...peaks),
       remainingMs: newest === undefined ? null : numberOrNull(newest, 'remaining_ms'),
     };
@@ -381,7 +381,7 @@ export function refresher(database: Database): (run: number) => void {
       score: scoreIn(standing.best ?? standing.last),
       best_step: standing.best?.step ?? null,
       last_score: scoreIn(standing.last),
-      epsilon: now.epsilon ?? number(ending.epsilon),
+      epsilon: facts.insecure ? null : (now.epsilon ?? number(ending.epsilon)),
       step: now.step,
       total_steps: numberOrNull(newest, 'total_steps'),
       epoch: now.epoch,

@@ -25,7 +25,7 @@ export interface RunSummary {
   readonly score: number | null;
   readonly bestStep: number | null;
   readonly lastScore: number | null;
-  /** The privacy loss spent so far, at the run's delta. */
+  /** The privacy loss at the run's delta that was told last, at the end of an epoch; null also where the noise comes from a known seed. */
   readonly epsilon: number | null;
   readonly step: number | null;
   readonly totalSteps: number | null;

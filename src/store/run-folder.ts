@@ -20,6 +20,8 @@ export interface ConfigurationFacts {
   readonly seed: number | null;
   readonly tags: readonly string[];
   readonly note: string;
+  /** Its noise comes from a seed that is known, so that it is not private whatever it spends. */
+  readonly insecure: boolean;
 }
 
 /** A setting that is written as a name alone or as an object with an `id`. */
@@ -41,6 +43,7 @@ export function configurationFacts(document: string | null): ConfigurationFacts 
     seed: integer(training.seed),
     tags,
     note: text(config.note) ?? '',
+    insecure: isMembers(config.privacy) && integer(config.privacy.insecureSeed) !== null,
   };
 }
 
@@ -74,11 +77,14 @@ export function environmentFacts(document: string | null): EnvironmentFacts {
   };
 }
 
-/** The ids of the runs below `runsFolder`, in ascending order; undefined where that folder is not there (yet). */
+/**
+ * The ids of the runs below `runsFolder`, in ascending order; undefined where that folder is not there (yet). A run's folder may have been
+ * moved to another volume, with a symbolic link in its place.
+ */
 export function listRunFolders(runsFolder: string): readonly string[] | undefined {
   try {
     return readdirSync(runsFolder, { withFileTypes: true })
-      .filter((entry) => entry.isDirectory() && !entry.name.startsWith('.'))
+      .filter((entry) => (entry.isDirectory() || entry.isSymbolicLink()) && !entry.name.startsWith('.'))
       .map((entry) => entry.name)
       .sort();
   } catch (thrown) {

@@ -2,7 +2,7 @@ import { appendFileSync, renameSync, rmSync, symlinkSync, truncateSync, utimesSy
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { atLeast } from '../../../bin/find-node.mjs';
-import type { JournalEvent } from '../../../src/runs/events.ts';
+import type { JournalEvent, Unstamped } from '../../../src/runs/events.ts';
 import { replay } from '../../../src/runs/replay.ts';
 import { finish, ingest, type IngestReport } from '../../../src/store/ingest.ts';
 import { curveOf, listRuns, logsOf, runPage, showRun, type RunSummary } from '../../../src/store/queries.ts';
@@ -239,6 +239,17 @@ describe('ingest', () => {
     expect(contentOf(database)).toEqual(freshContent());
   });
 
+  it('follows a run that was moved elsewhere, with a link in its place', () => {
+    workspace.write('r1', 'config.json', configuration());
+    read();
+    renameSync(workspace.file('r1', ''), `${workspace.root}/moved`);
+    symlinkSync(`${workspace.root}/moved`, workspace.file('r1', '').replace(/\/$/, ''));
+    symlinkSync('nowhere', `${workspace.runsFolder}/broken`);
+    expect(read()).toMatchObject({ removed: [], problems: [] });
+    expect(only().id).toBe('r1');
+    expect(contentOf(database)).toEqual(freshContent());
+  });
+
   it('keeps its runs when the volume is not there', () => {
     workspace.write('r1', 'config.json', configuration());
     read();
@@ -311,6 +322,36 @@ describe('segments', () => {
     expect([...curve.value]).toEqual([1, 2, 30, 40, 50]);
     expect([...curveOf(database, { run: 'r1', metric: 'dev/score' }).value]).toEqual([0.65, 0.7]);
     expect(only()).toMatchObject({ score: 0.7, bestStep: 3, step: 5, segments: 2 });
+  });
+
+  it('a privacy loss that was spent stays spent where its steps are repeated', () => {
+    const first = segmentOf(0, [
+      started(1),
+      { ...step(1, null), epsilon: 1.5 } as Unstamped,
+      { ...step(2, null), epsilon: 2.5 } as Unstamped,
+    ]);
+    workspace.write('r1', 'config.json', configuration({ privacy: { epsilon: 3 } }));
+    workspace.write('r1', 'journal.jsonl', journal([...first, ...segmentOf(1, [started(2)])]));
+    read();
+    expect(only().epsilon).toBe(2.5);
+    workspace.append(
+      'r1',
+      'journal.jsonl',
+      journal(segmentOf(1, [started(2), { ...step(2, null), epsilon: null } as Unstamped]).slice(1)),
+    );
+    read();
+    expect(only().epsilon).toBeNull();
+  });
+
+  it('noise from a known seed promises nothing, whatever was told', () => {
+    workspace.write('r1', 'config.json', configuration({ privacy: { epsilon: 3, insecureSeed: 5 } }));
+    workspace.write(
+      'r1',
+      'journal.jsonl',
+      journal(segmentOf(0, [started(1), { ...step(1, null), epsilon: 1.5 } as Unstamped])),
+    );
+    read();
+    expect(only().epsilon).toBeNull();
   });
 
   it('a start that has not trained yet hides what it will repeat', () => {

@@ -9,7 +9,7 @@ import { chooseNode } from '../runs/node-binary.ts';
 import { openWorkspace, workspaceAt, type Workspace } from '../runs/run-folder.ts';
 import { databaseLocation } from '../store/location.ts';
 import { openStore, type Store } from '../store/store.ts';
-import { plainLines, type Terminal } from './output.ts';
+import { plain, plainLines, type Terminal } from './output.ts';
 
 /** What every command works with: where the runs are and where to write. */
 export interface App {
@@ -96,7 +96,9 @@ export async function withStore<T>(app: App, work: (store: Store) => Promise<T>)
     ...(bundled ? { worker: new URL('./store-worker.js', import.meta.url) } : {}),
   });
   try {
-    await store.ingest();
+    const { problems } = await store.ingest();
+    for (const { run, message } of problems)
+      app.terminal.err(`${plain(run)}: its files cannot be read: ${plain(message)}\n`);
     return await work(store);
   } finally {
     await store.close();

@@ -1,6 +1,7 @@
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { messageOf } from '../base/errors.ts';
 import { moment } from '../base/format.ts';
 import { followJournal, journalChunks } from '../runs/journal.ts';
 import { eventText, stepSieve } from '../runs/event-text.ts';
@@ -75,6 +76,7 @@ export async function logsCommand(app: App, text: string, options: LogOptions): 
   }
   const print = printer(app, options);
   let written = 0;
+  let trouble: Error | undefined;
   const take = (events: readonly JournalEvent[]): void => {
     written += events.length;
     events.forEach(print);
@@ -82,13 +84,19 @@ export async function logsCommand(app: App, text: string, options: LogOptions): 
   if (options.follow) {
     const done = new AbortController();
     const watch = setInterval(() => {
-      if (isOver(folder)) done.abort();
+      try {
+        if (isOver(folder)) done.abort();
+      } catch (error) {
+        trouble = error instanceof Error ? error : new Error(messageOf(error));
+        done.abort();
+      }
     }, 300);
     try {
       for await (const { events } of followJournal(folder, { signal: done.signal })) take(events);
     } finally {
       clearInterval(watch);
     }
+    if (trouble !== undefined) throw trouble;
   } else for (const { events } of journalChunks(folder)) take(events);
   const { state, reason } = runState(folder);
   if (written === 0 && !app.json) app.terminal.err(`${id} is ${state}; its trainer has told nothing yet\n`);

@@ -74,11 +74,15 @@ export function readJournal(
       const message = `the journal is shorter (${size} bytes) than what was read of it (${cursor.offset})`;
       return { ...nothing, problems: [{ file, line: cursor.line, message }] };
     }
-    let bytes = readBytes(descriptor, cursor.offset, Math.min(atMost, size - cursor.offset));
-    // A line longer than a whole portion is read in greater ones.
-    while (bytes.lastIndexOf(newline) < 0 && cursor.offset + bytes.length < size)
-      bytes = readBytes(descriptor, cursor.offset, Math.min(bytes.length * 4, size - cursor.offset));
-    return { ...parseLines(file, bytes, cursor), more: cursor.offset + bytes.length < size };
+    const available = size - cursor.offset;
+    let wanted = Math.min(atMost, available);
+    let bytes = readBytes(descriptor, cursor.offset, wanted);
+    // A line longer than a whole portion is read in greater ones. Fewer bytes than asked for: the file was cut off meanwhile.
+    while (bytes.lastIndexOf(newline) < 0 && bytes.length === wanted && wanted < available) {
+      wanted = Math.min(wanted * 4, available);
+      bytes = readBytes(descriptor, cursor.offset, wanted);
+    }
+    return { ...parseLines(file, bytes, cursor), more: bytes.length === wanted && wanted < available };
   } finally {
     closeSync(descriptor);
   }

@@ -1,4 +1,5 @@
 import { FileError, messageOf, UserError } from '../base/errors.ts';
+import { errorCode } from '../runs/files.ts';
 import { DatabaseError, type DatabaseProblem } from './errors.ts';
 import type { IngestReport } from './ingest.ts';
 import type {
@@ -57,7 +58,13 @@ export type PortableError =
   | { readonly kind: 'file'; readonly file: string; readonly line: number | undefined; readonly problem: string }
   | { readonly kind: 'user'; readonly message: string }
   | { readonly kind: 'cancelled' }
-  | { readonly kind: 'defect'; readonly name: string; readonly message: string; readonly stack: string | undefined };
+  | {
+      readonly kind: 'defect';
+      readonly name: string;
+      readonly message: string;
+      readonly stack: string | undefined;
+      readonly code: string | undefined;
+    };
 
 /** Packs whatever was thrown for the way to the other thread. */
 export function packError(thrown: unknown): PortableError {
@@ -70,10 +77,10 @@ export function packError(thrown: unknown): PortableError {
   }
   if (thrown instanceof UserError) return { kind: 'user', message };
   const error = thrown instanceof Error ? thrown : undefined;
-  return { kind: 'defect', name: error?.name ?? 'Error', message, stack: error?.stack };
+  return { kind: 'defect', name: error?.name ?? 'Error', message, stack: error?.stack, code: errorCode(thrown) };
 }
 
-/** The error again, of the same class; a defect keeps the stack of the thread where it happened. */
+/** The error again, of the same class; a defect keeps the stack of the thread where it happened, the system's errors their code. */
 export function unpackError(packed: PortableError): Error {
   switch (packed.kind) {
     case 'database':
@@ -88,7 +95,7 @@ export function unpackError(packed: PortableError): Error {
       const error = new Error(packed.message);
       error.name = packed.name;
       if (packed.stack !== undefined) error.stack = packed.stack;
-      return error;
+      return packed.code === undefined ? error : Object.assign(error, { code: packed.code });
     }
   }
 }

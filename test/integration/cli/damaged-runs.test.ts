@@ -103,6 +103,28 @@ test('one damaged run hides no other', async () => {
   expect((await bench.run('rm', good)).code).toBe(0);
 });
 
+test('a run that cannot be read is told of by whoever looks at runs', async () => {
+  const bad = await submit();
+  const config = join(bench.runFolder(bad), 'config.json');
+  rmSync(config);
+  symlinkSync('config.json', config);
+  const listed = await bench.run('ls', '--json');
+  expect(listed).toMatchObject({
+    code: 0,
+    err: expect.stringContaining(`${bad}: its files cannot be read: ELOOP`) as string,
+  });
+  rmSync(bench.runFolder(bad), { recursive: true });
+});
+
+test('following a run whose files cannot be read ends with the reason', async () => {
+  const bad = await submit();
+  mkdirSync(leaseFile(bench.runFolder(bad)));
+  const followed = await bench.run('logs', '-f', bad);
+  expect(followed).toMatchObject({ code: 2, err: expect.stringContaining('EISDIR') as string });
+  expect(followed.err).not.toMatch(/^\s+at /m);
+  rmSync(bench.runFolder(bad), { recursive: true });
+});
+
 test('a run whose files cannot be written is given up, and those behind it are trained', async () => {
   const bad = await submit();
   const marks = join(bench.runFolder(bad), 'lease.json');

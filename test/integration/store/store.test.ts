@@ -7,6 +7,7 @@ import { build } from 'esbuild';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DatabaseError } from '../../../src/store/errors.ts';
 import { schemaVersion } from '../../../src/store/migrations.ts';
+import { packError, unpackError } from '../../../src/store/operations.ts';
 import { connect } from '../../../src/store/sqlite.ts';
 import { openStore, type Store, type StoreOptions } from '../../../src/store/store.ts';
 import {
@@ -128,6 +129,12 @@ describe('the store', () => {
     database.exec(`PRAGMA user_version = ${schemaVersion + 1}`);
     database.close();
     expect(await problemOf(open())).toBe('newer');
+  });
+
+  it("keeps the code of a system's error on its way", () => {
+    const refused = Object.assign(new Error('EACCES: permission denied'), { code: 'EACCES' });
+    expect(unpackError(packError(refused))).toMatchObject({ message: refused.message, code: 'EACCES' });
+    expect(unpackError(packError(new TypeError('x')))).toMatchObject({ name: 'TypeError', message: 'x' });
   });
 
   it('says so when another process holds the database', async () => {

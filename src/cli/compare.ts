@@ -10,7 +10,7 @@ import { readIfThere } from '../runs/files.ts';
 import { programVersion } from '../runs/program.ts';
 import { installedCatalogue } from '../runs/catalogue.ts';
 import { branchPaths, configurationJsonSchema, settingPaths } from '../runs/configuration-json-schema.ts';
-import type { ComparisonRow } from '../store/queries.ts';
+import type { ComparisonRow } from '../store/comparison-rows.ts';
 import { hasWorkspace, readWorkspace, withStore, type App } from './app.ts';
 import { filterOf, type FilterOptions } from './ls.ts';
 import { plainLines } from './output.ts';

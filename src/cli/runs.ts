@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { findRun, readEnvironment, type Workspace } from '../runs/run-folder.ts';
-import type { RunSummary } from '../store/queries.ts';
+import type { RunSummary } from '../store/summaries.ts';
 
 /** A run as the command line shows it: what the database knows, with the state that it is in at this moment. */
 export interface ListedRun extends RunSummary {

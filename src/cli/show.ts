@@ -5,7 +5,7 @@ import { bytes, counted, duration, grouped, moment, percent, score } from '../ba
 import { findRun, readEnvironment, runFolder } from '../runs/run-folder.ts';
 import { runState, type RunStatus } from '../runs/run-state.ts';
 import type { EvaluationRow, SplitMetrics } from '../store/derive.ts';
-import type { RunDetail } from '../store/queries.ts';
+import type { RunDetail } from '../store/run-detail.ts';
 import { readWorkspace, withStore, type App } from './app.ts';
 import { facts, plainLines, printJson, table } from './output.ts';
 import { withPresentState } from '../store/present-state.ts';

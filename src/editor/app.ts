@@ -1,6 +1,6 @@
 import type * as vscode from 'vscode';
 import type { RunState } from '../runs/events.ts';
-import type { RunSummary } from '../store/queries.ts';
+import type { RunSummary } from '../store/summaries.ts';
 import type { Store } from '../store/store.ts';
 import type { View } from '../webviews/compare/messages.ts';
 import type { StartState } from './core/start-steps.ts';

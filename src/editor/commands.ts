@@ -1,5 +1,5 @@
 import * as vscode from 'vscode';
-import type { RunSummary } from '../store/queries.ts';
+import type { RunSummary } from '../store/summaries.ts';
 import type { ComparisonSelection, RunRef, StartOptions } from './app.ts';
 import { t } from './core/l10n.ts';
 import { refsOf, selectionOf } from './core/targets.ts';

@@ -1,7 +1,7 @@
 import * as vscode from 'vscode';
 import { comparisonReport } from '../analysis/html-report.ts';
 import type { ComparisonFormat } from '../analysis/render.ts';
-import type { ComparisonRow } from '../store/queries.ts';
+import type { ComparisonRow } from '../store/comparison-rows.ts';
 import { firstView, type View } from '../webviews/compare/messages.ts';
 import type { ComparisonSelection } from './app.ts';
 import { t } from './core/l10n.ts';

@@ -1,5 +1,5 @@
 import * as vscode from 'vscode';
-import type { RunSummary } from '../store/queries.ts';
+import type { RunSummary } from '../store/summaries.ts';
 import type { RunRef } from './app.ts';
 import { t } from './core/l10n.ts';
 import { runItem, runName, stateText } from './core/run-item.ts';

@@ -4,6 +4,7 @@ import { isMembers, metricsOf, number, parse, text, type Mark, type Members, typ
 import { every, first, numberOf, numberOrNull, textOf, textOrNull, type Row } from './rows.ts';
 import { configurationFacts, environmentFacts } from './run-folder.ts';
 import type { Database } from './sqlite.ts';
+import { summaryColumns, type SummaryColumn } from './summaries.ts';
 import { brokenOffAt, deriveState, interruptionOf, summariseMarks, type LatestSegment } from './state.ts';
 import { horizonOf, visible, type Horizon } from './visibility.ts';
 
@@ -222,47 +223,14 @@ function progressReader(database: Database): (run: number, segments: Segments) =
   };
 }
 
-const columns = [
-  'state',
-  'name',
-  'model',
-  'task',
-  'method',
-  'seed',
-  'host',
-  'tags',
-  'note',
-  'starred',
+/** What a summary shows, and what only filters look at. */
+type DerivedColumn = Exclude<SummaryColumn, 'id'> | 'deleted' | 'search';
+
+const derivedColumns: readonly DerivedColumn[] = [
+  ...summaryColumns.filter((column) => column !== 'id'),
   'deleted',
   'search',
-  'parameters_method',
-  'parameters_head',
-  'parameters_total',
-  'parameters_frozen',
-  'score',
-  'best_step',
-  'last_score',
-  'epsilon',
-  'step',
-  'total_steps',
-  'epoch',
-  'loss',
-  'examples_per_second',
-  'remaining_ms',
-  'peak_bytes',
-  'train_seconds',
-  'provider',
-  'segments',
-  'diagnostics',
-  'created_at',
-  'started_at',
-  'updated_at',
-  'ended_at',
-  'failure_kind',
-  'failure_message',
-  'sweep',
-  'label',
-] as const;
+];
 
 function least(...values: readonly (number | null | undefined)[]): number | null {
   const known = values.filter((value) => typeof value === 'number');
@@ -288,7 +256,7 @@ export function refresher(database: Database): (run: number) => void {
   );
   const diagnostics = database.prepare('SELECT count(*) AS n FROM diagnostics WHERE run = ?');
   const update = database.prepare(
-    `UPDATE runs SET ${columns.map((name) => `${name} = :${name}`).join(', ')} WHERE key = :key`,
+    `UPDATE runs SET ${derivedColumns.map((name) => `${name} = :${name}`).join(', ')} WHERE key = :key`,
   );
 
   function latestOf(key: number, { rows, newestFirst }: Segments, ending: Members): LatestSegment | undefined {
@@ -356,7 +324,7 @@ export function refresher(database: Database): (run: number) => void {
     const counted = segments.rows.findLast((row) => row.parameters_total !== null) ?? {};
     const newest = segments.rows.at(-1) ?? {};
     const search = [id, facts.name, facts.model, facts.task, facts.method, marked.note, ...marked.tags];
-    const row: Record<(typeof columns)[number], string | number | null> = {
+    const row: Record<DerivedColumn, string | number | null> = {
       ...timesOf(key, environment.createdAt, marks, segments, latest),
       state,
       name: facts.name,

@@ -2,17 +2,11 @@ import { FileError, messageOf, UserError } from '../base/errors.ts';
 import { errorCode } from '../runs/files.ts';
 import { DatabaseError, type DatabaseProblem } from './errors.ts';
 import type { IngestReport } from './ingest.ts';
-import type {
-  ComparisonRow,
-  Curve,
-  CurveQuery,
-  LogLine,
-  LogQuery,
-  RunDetail,
-  RunFilter,
-  RowPage,
-  RunQuery,
-} from './queries.ts';
+import type { ComparisonRow } from './comparison-rows.ts';
+import type { Curve, CurveQuery } from './curves.ts';
+import type { RunFilter, RowPage, RunQuery } from './listing.ts';
+import type { LogLine, LogQuery } from './logs.ts';
+import type { RunDetail } from './run-detail.ts';
 import type { JournalMode } from './sqlite.ts';
 
 /** What the store's thread can be asked. Inputs and outputs are plain data, because they are copied from thread to thread. */

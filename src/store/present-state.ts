@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { messageOf } from '../base/errors.ts';
 import type { Workspace } from '../runs/run-folder.ts';
 import { runState } from '../runs/run-state.ts';
-import type { RunSummary } from './queries.ts';
+import type { RunSummary } from './summaries.ts';
 import { isRunId } from './run-folder.ts';
 import { withStatus } from './run-text.ts';
 

@@ -243,6 +243,12 @@ export function parse(line: string): unknown {
   }
 }
 
+/** The members of a text that is a JSON object, or null for any other text and for none. */
+export function membersOf(document: string | null): Members | null {
+  const parsed = document === null ? undefined : parse(document);
+  return isMembers(parsed) ? parsed : null;
+}
+
 /** Reads one line of a journal. Never throws, whatever the line holds. */
 export function readJournalLine(line: string): JournalRecord | Unreadable {
   const event = parse(line);

@@ -1,6 +1,6 @@
 import { cut, duration, percent } from '../base/format.ts';
 import type { RunStatus } from '../runs/run-state.ts';
-import type { RunSummary } from './queries.ts';
+import type { RunSummary } from './summaries.ts';
 
 function valueText(value: unknown): string {
   if (typeof value === 'string') return value;

@@ -9,18 +9,11 @@ import {
   type Request,
   type WorkerSetting,
 } from './operations.ts';
-import {
-  runPage,
-  type ComparisonRow,
-  type Curve,
-  type CurveQuery,
-  type LogLine,
-  type LogQuery,
-  type RunDetail,
-  type RunFilter,
-  type RunPage,
-  type RunQuery,
-} from './queries.ts';
+import type { ComparisonRow } from './comparison-rows.ts';
+import type { Curve, CurveQuery } from './curves.ts';
+import { runPage, type RunFilter, type RunPage, type RunQuery } from './listing.ts';
+import type { LogLine, LogQuery } from './logs.ts';
+import type { RunDetail } from './run-detail.ts';
 import { loadSqlite } from './sqlite.ts';
 
 export interface StoreOptions extends WorkerSetting {

@@ -8,7 +8,11 @@ import {
   type Request,
   type WorkerSetting,
 } from './operations.ts';
-import { comparisonRows, curveOf, listRuns, logsOf, showRun } from './queries.ts';
+import { comparisonRows } from './comparison-rows.ts';
+import { curveOf } from './curves.ts';
+import { listRuns } from './listing.ts';
+import { logsOf } from './logs.ts';
+import { showRun } from './run-detail.ts';
 import { openSession, type Session } from './session.ts';
 import { inTransaction } from './sqlite.ts';
 

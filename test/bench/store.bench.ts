@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { watchFolder } from '../../src/editor/core/folder-watch.ts';
 import { runTree } from '../../src/editor/core/run-tree.ts';
-import type { RunQuery } from '../../src/store/queries.ts';
+import type { RunQuery } from '../../src/store/listing.ts';
 import { openStore, type Store } from '../../src/store/store.ts';
 
 /**

@@ -1,6 +1,6 @@
 import type { RunState } from '../../runs/events.ts';
 import { isRunState } from '../../runs/run-states.ts';
-import type { RunSummary } from '../../store/queries.ts';
+import type { RunSummary } from '../../store/summaries.ts';
 import { labelLine } from '../../store/run-text.ts';
 import { stateText } from './run-item.ts';
 import { deedOf } from './titles.ts';

@@ -1,6 +1,6 @@
 import { oneAtATime } from '../../base/one-at-a-time.ts';
 import type { RunState } from '../../runs/events.ts';
-import type { RunSummary } from '../../store/queries.ts';
+import type { RunSummary } from '../../store/summaries.ts';
 import { withStatus } from '../../store/run-text.ts';
 import type { Store } from '../../store/store.ts';
 import type { RunReader } from '../app.ts';

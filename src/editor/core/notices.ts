@@ -1,6 +1,6 @@
 import { grouped, score } from '../../base/format.ts';
 import type { RunState } from '../../runs/events.ts';
-import type { RunSummary } from '../../store/queries.ts';
+import type { RunSummary } from '../../store/summaries.ts';
 import type { Transition } from './folder-watch.ts';
 import type { NoticeLevel } from './choices.ts';
 import { t } from './l10n.ts';

@@ -1,7 +1,7 @@
 import { bytes, grouped } from '../../base/format.ts';
 import type { GpuUse } from '../../engine/graphics/gpu-use.ts';
 import type { DiskUse } from '../../runs/checkpoints.ts';
-import type { RunSummary } from '../../store/queries.ts';
+import type { RunSummary } from '../../store/summaries.ts';
 import type { RunRef } from '../app.ts';
 import type { Machine, RunUse } from '../worker/operations.ts';
 import type { QueueState } from './folder-watch.ts';

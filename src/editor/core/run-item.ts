@@ -1,5 +1,5 @@
 import { cut, duration, grouped, moment, percent, score } from '../../base/format.ts';
-import type { RunSummary } from '../../store/queries.ts';
+import type { RunSummary } from '../../store/summaries.ts';
 import { labelLine, title } from '../../store/run-text.ts';
 import { t } from './l10n.ts';
 import { deedOf, methodTitle, taskTitle } from './titles.ts';

@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 import { grouped, moment, score } from '../../base/format.ts';
-import type { RunSummary } from '../../store/queries.ts';
+import type { RunSummary } from '../../store/summaries.ts';
 import type { RunRef } from '../app.ts';
 import { noFilter, type ExplorerFilter, matcher } from './filter.ts';
 import { t } from './l10n.ts';

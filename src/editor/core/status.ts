@@ -1,5 +1,5 @@
 import { duration } from '../../base/format.ts';
-import type { RunSummary } from '../../store/queries.ts';
+import type { RunSummary } from '../../store/summaries.ts';
 import { t } from './l10n.ts';
 import { fractionDone, progressText, runName } from './run-item.ts';
 import { markdownLine } from './text.ts';

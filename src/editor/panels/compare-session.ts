@@ -1,6 +1,7 @@
 import { handedRun } from '../../analysis/compared-run.ts';
 import { messageOf } from '../../base/errors.ts';
-import type { ComparisonRow, RunFilter } from '../../store/queries.ts';
+import type { ComparisonRow } from '../../store/comparison-rows.ts';
+import type { RunFilter } from '../../store/listing.ts';
 import type { Store } from '../../store/store.ts';
 import { firstView, runKeyPrefix, type Scope, type View } from '../../webviews/compare/messages.ts';
 import { comparePanelMessage, type HostMessage } from '../../webviews/protocol.ts';

@@ -1,7 +1,7 @@
 import { flatten, isJsonObject, type Json } from '../../analysis/json.ts';
 import { settingText } from '../../analysis/comparison.ts';
 import { methodTitle, taskTitle } from '../core/titles.ts';
-import type { RunDetail } from '../../store/queries.ts';
+import type { RunDetail } from '../../store/run-detail.ts';
 import type { Artifact, CurveNames, Evaluation, Settings, Summary } from '../../webviews/run/messages.ts';
 
 /** A run as the run panel's feed holds it. */

@@ -1,4 +1,4 @@
-import type { ComparisonRow } from '../../store/queries.ts';
+import type { ComparisonRow } from '../../store/comparison-rows.ts';
 import type { DatabaseLocation } from '../../store/location.ts';
 import type { PortableError } from '../../store/operations.ts';
 import type { ComparisonOptions } from '../../analysis/comparison.ts';

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { randomStream } from '../../../src/base/random.ts';
 import { DatabaseError } from '../../../src/store/errors.ts';
 import { finish, ingest } from '../../../src/store/ingest.ts';
-import { listRuns } from '../../../src/store/queries.ts';
+import { listRuns } from '../../../src/store/listing.ts';
 import { openSession, type Session } from '../../../src/store/session.ts';
 import {
   configuration,

@@ -11,7 +11,7 @@ import type { RunFile } from '../../../src/editor/panels/run-values.ts';
 import { taskChoices } from '../../../src/editor/worker/catalogue.ts';
 import { privacyAnswers } from '../../../src/editor/worker/privacy.ts';
 import type { BudgetStatement } from '../../../src/runs/budget-statement.ts';
-import type { RunFilter } from '../../../src/store/queries.ts';
+import type { RunFilter } from '../../../src/store/listing.ts';
 import type { Store } from '../../../src/store/store.ts';
 import type { Scope } from '../../../src/webviews/compare/messages.ts';
 import { firstInputs, type PlanInputs } from '../../../src/webviews/plan/messages.ts';

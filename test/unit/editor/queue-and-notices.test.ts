@@ -7,7 +7,7 @@ import { runChanges, type ChangedRuns } from '../../../src/editor/core/run-chang
 import { supervision } from '../../../src/editor/core/supervision.ts';
 import { refsOf, selectionOf } from '../../../src/editor/core/targets.ts';
 import type { RunState } from '../../../src/runs/events.ts';
-import type { RunSummary } from '../../../src/store/queries.ts';
+import type { RunSummary } from '../../../src/store/summaries.ts';
 import { aRun, hostile } from './runs.ts';
 
 describe('changes that come in quick succession', () => {

@@ -14,7 +14,7 @@ import {
   type TreeChange,
   type TreeNode,
 } from '../../../src/editor/core/run-tree.ts';
-import type { RunSummary } from '../../../src/store/queries.ts';
+import type { RunSummary } from '../../../src/store/summaries.ts';
 import { aRun, hostile } from './runs.ts';
 
 /** The whole tree as text: what a person sees, page by page. */

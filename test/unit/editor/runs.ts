@@ -1,4 +1,4 @@
-import type { RunSummary } from '../../../src/store/queries.ts';
+import type { RunSummary } from '../../../src/store/summaries.ts';
 
 /** A run that finished, with what the test cares about. */
 export function aRun(id: string, changes: Partial<RunSummary> = {}): RunSummary {

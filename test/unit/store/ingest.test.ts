@@ -5,7 +5,11 @@ import { atLeast } from '../../../bin/find-node.mjs';
 import type { JournalEvent, Unstamped } from '../../../src/runs/events.ts';
 import { replay } from '../../../src/runs/replay.ts';
 import { finish, ingest, type IngestReport } from '../../../src/store/ingest.ts';
-import { curveOf, listRuns, logsOf, runPage, showRun, type RunSummary } from '../../../src/store/queries.ts';
+import { curveOf } from '../../../src/store/curves.ts';
+import { listRuns, runPage } from '../../../src/store/listing.ts';
+import { logsOf } from '../../../src/store/logs.ts';
+import { showRun } from '../../../src/store/run-detail.ts';
+import type { RunSummary } from '../../../src/store/summaries.ts';
 import type { Database } from '../../../src/store/sqlite.ts';
 import {
   configuration,

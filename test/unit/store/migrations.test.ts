@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { DatabaseError } from '../../../src/store/errors.ts';
 import { migrate, runTables, schemaVersion } from '../../../src/store/migrations.ts';
-import { listRuns, runPage } from '../../../src/store/queries.ts';
+import { listRuns, runPage } from '../../../src/store/listing.ts';
 import { connect, inTransaction } from '../../../src/store/sqlite.ts';
 import { makeWorkspace, type Workspace } from './workspace.ts';
 

@@ -8,7 +8,9 @@ import { openJournal } from '../../../src/runs/journal.ts';
 import { appendMarks } from '../../../src/runs/marks.ts';
 import { createRun, openWorkspace, runFolder } from '../../../src/runs/run-folder.ts';
 import { finish, ingest } from '../../../src/store/ingest.ts';
-import { comparisonRows, listRuns, runPage, showRun, type ComparisonRow } from '../../../src/store/queries.ts';
+import { comparisonRows, type ComparisonRow } from '../../../src/store/comparison-rows.ts';
+import { listRuns, runPage } from '../../../src/store/listing.ts';
+import { showRun } from '../../../src/store/run-detail.ts';
 import type { Database } from '../../../src/store/sqlite.ts';
 import { configuration, emptyDatabase, evaluation, makeWorkspace, started, step, type Workspace } from './workspace.ts';
 

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { workspaceAt } from '../../../src/runs/run-folder.ts';
 import { finish, ingest } from '../../../src/store/ingest.ts';
 import { withPresentState } from '../../../src/store/present-state.ts';
-import { listRuns, runPage } from '../../../src/store/queries.ts';
+import { listRuns, runPage } from '../../../src/store/listing.ts';
 import { configuration, emptyDatabase, line, makeWorkspace, segmentOf, started, step } from './workspace.ts';
 
 it('of a copy of a folder, whose name is no id, is looked up too', () => {

@@ -1,16 +1,11 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { finish, ingest } from '../../../src/store/ingest.ts';
-import {
-  comparisonRows,
-  curveOf,
-  listRuns,
-  logsOf,
-  runPage,
-  showRun,
-  sortKeys,
-  type RunQuery,
-} from '../../../src/store/queries.ts';
+import { comparisonRows } from '../../../src/store/comparison-rows.ts';
+import { curveOf } from '../../../src/store/curves.ts';
+import { listRuns, runPage, sortKeys, type RunQuery } from '../../../src/store/listing.ts';
+import { logsOf } from '../../../src/store/logs.ts';
+import { showRun } from '../../../src/store/run-detail.ts';
 import { smooth } from '../../../src/base/smoothing.ts';
 import type { Database } from '../../../src/store/sqlite.ts';
 import {

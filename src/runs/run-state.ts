@@ -1,10 +1,10 @@
-import type { RunState } from './events.ts';
 import { journalEnd } from './journal.ts';
 import type { JournalEnd } from './journal.ts';
 import { leaseFile, leaseState, readLease } from './lease.ts';
 import type { Lease, LeaseState } from './lease.ts';
 import { readMarks } from './marks.ts';
 import type { Mark } from './marks.ts';
+import { lifeOf, marksOfThisLife, stateOf, type LifeState } from './run-life.ts';
 
 /** What the files of a run say. */
 export interface RunFacts {
@@ -13,12 +13,9 @@ export interface RunFacts {
   readonly lease: { readonly lease: Lease; readonly state: LeaseState } | undefined;
 }
 
-export interface RunStatus {
-  readonly state: RunState;
+export interface RunStatus extends LifeState {
   /** Why it failed or was interrupted, where that is known. */
   readonly reason?: string;
-  /** A trainer had it and is gone without having written how the run ended. */
-  readonly brokeOff: boolean;
   /** A stop was asked for in the run's present or last life. */
   readonly stopAsked: boolean;
   /** `other-host` and `unknown`: the trainer cannot be seen from here and is believed to run. */
@@ -27,71 +24,33 @@ export interface RunStatus {
   readonly heartbeat?: number;
 }
 
-type MarkOf<T extends Mark['type']> = Extract<Mark, { type: T }>;
-
-/** The marks of the run's present life: since it was last queued. */
-export function marksOfThisLife(marks: readonly Mark[]): readonly Mark[] {
-  const begin = marks.findLastIndex(({ type }) => type === 'queued');
-  return marks.slice(Math.max(begin, 0));
-}
-
-function lastOf<T extends Mark['type']>(marks: readonly Mark[], type: T): MarkOf<T> | undefined {
-  return marks.findLast((mark): mark is MarkOf<T> => mark.type === type);
-}
-
 function interruption(marks: readonly Mark[]): string {
-  return lastOf(marks, 'interrupted')?.reason ?? 'the trainer is gone and did not say why';
+  const last = marksOfThisLife(marks).findLast((mark) => mark.type === 'interrupted');
+  return last?.reason ?? 'the trainer is gone and did not say why';
 }
 
-/** How a life that is over ended, by the journal where it tells. */
-function outcome(
-  journal: JournalEnd | undefined,
-  marks: readonly Mark[],
-  stopAsked: boolean,
-): Pick<RunStatus, 'state' | 'reason' | 'brokeOff'> {
-  if (journal?.terminal?.type === 'failed')
-    return { state: 'failed', reason: journal.terminal.message, brokeOff: false };
-  if (journal?.terminal !== undefined) return { state: journal.terminal.type, brokeOff: false };
-  if (stopAsked) return { state: 'stopped', brokeOff: true };
-  return { state: 'interrupted', reason: interruption(marks), brokeOff: true };
-}
-
-/**
- * The state of a run, from its files alone. The journal has the first word on how a run ended; the lease says whether someone has it now;
- * marks tell what neither can: that it waits, that it was to stop, why it broke off.
- */
+/** The state of a run, from its files alone, by the rule of run-life.ts. */
 export function deriveState({ journal, marks, lease }: RunFacts): RunStatus {
-  const life = marksOfThisLife(marks);
-  const claimed = lastOf(life, 'claimed');
-  const stopAsked = life.some(({ type }) => type === 'stop-asked');
-  // What an earlier life wrote says nothing of this one.
-  const ownJournal =
-    journal !== undefined &&
-    (life[0]?.type !== 'queued' || (claimed !== undefined && journal.segment >= claimed.segment))
-      ? journal
-      : undefined;
-  const common = {
-    stopAsked,
-    holder: lease?.state ?? ('none' as const),
+  const life = lifeOf(marks, (mark) => (mark.type === 'claimed' ? mark.segment : undefined));
+  const { state, brokeOff } = stateOf(
+    life,
+    journal === undefined ? undefined : { ...journal, ending: journal.terminal?.type },
+    lease === undefined ? undefined : { ...lease.lease, isDead: lease.state === 'dead' },
+  );
+  const reason =
+    state === 'interrupted'
+      ? interruption(marks)
+      : state === 'failed' && journal?.terminal?.type === 'failed'
+        ? journal.terminal.message
+        : undefined;
+  return {
+    state,
+    ...(reason === undefined ? {} : { reason }),
+    brokeOff,
+    stopAsked: life.stopAsked,
+    holder: lease?.state ?? 'none',
     ...(lease === undefined ? {} : { heartbeat: lease.lease.heartbeat }),
   };
-
-  if (ownJournal?.terminal !== undefined) return { ...outcome(ownJournal, life, stopAsked), ...common };
-  if (lease !== undefined && lease.state !== 'dead') {
-    const writing =
-      lease.lease.role === 'trainer' && ownJournal?.began === true && ownJournal.segment === lease.lease.segment;
-    return { state: writing ? 'running' : 'starting', brokeOff: false, ...common };
-  }
-  // A dead trainer's lease may be of the life before, when a full disk kept everyone from giving it back.
-  const trainerGone = lease?.lease.role === 'trainer' && (claimed !== undefined || life[0]?.type !== 'queued');
-  const over = ownJournal !== undefined || trainerGone || life.some(({ type }) => type === 'interrupted');
-  if (over) return { ...outcome(ownJournal, life, stopAsked), ...common };
-  // Nobody trained in this life. Called off, it leaves the run as the life before it did.
-  if (stopAsked) return { ...outcome(journal, marks, true), brokeOff: false, ...common };
-  if (life[0]?.type !== 'queued') return { ...outcome(undefined, life, stopAsked), ...common };
-  // A supervisor that died before its trainer took over leaves a run that still waits.
-  if (claimed === undefined || lease !== undefined) return { state: 'queued', brokeOff: false, ...common };
-  return { ...outcome(undefined, life, stopAsked), ...common };
 }
 
 /** Reads what {@link deriveState} needs; of the journal only its end. */

@@ -10,7 +10,8 @@ import { cancelQueued, claimNext, readQueue, repairQueue, requeue, settle, slots
 import type { ClaimedRun, QueueEntry, Slots } from './queue.ts';
 import { readRecordedConfiguration, runFolder } from './run-folder.ts';
 import type { Workspace } from './run-folder.ts';
-import { deriveState, hasEnded, marksOfThisLife, runFacts, runState } from './run-state.ts';
+import { marksOfThisLife } from './run-life.ts';
+import { deriveState, hasEnded, runFacts, runState } from './run-state.ts';
 import type { RunFacts, RunStatus } from './run-state.ts';
 
 /** How long a run that was asked to stop is left in peace before the next, harsher step. */

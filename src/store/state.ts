@@ -1,4 +1,5 @@
 import type { RunState } from '../runs/events.ts';
+import { lifeOf, stateOf, type LastSegment } from '../runs/run-life.ts';
 import { count, text, type Mark } from './records.ts';
 
 /** What a person attached to a run, and who holds it. */
@@ -12,14 +13,9 @@ export interface MarkSummary {
 }
 
 /** The newest segment of a journal. */
-export interface LatestSegment {
-  readonly segment: number;
+export interface LatestSegment extends LastSegment {
   /** When its newest event was written. */
   readonly lastAt: number;
-  /** Whether training began in it: an event beyond logs was written. */
-  readonly began: boolean;
-  /** How it ended, by its last terminal event. */
-  readonly ending: 'finished' | 'stopped' | 'failed' | undefined;
 }
 
 /**
@@ -45,35 +41,21 @@ export function summariseMarks(
   return { tags: [...tags], note, starred, deleted, host };
 }
 
-/** The marks of the run's present life: since it was last queued. */
-function marksOfThisLife(marks: readonly Mark[]): readonly Mark[] {
-  return marks.slice(
-    Math.max(
-      marks.findLastIndex(({ type }) => type === 'queued'),
-      0,
-    ),
-  );
-}
-
 /**
- * The state that journal and marks tell, as runs/run-state.ts derives it, but without the lease, which is no record: a trainer is
- * believed to live until it is marked interrupted. A terminal event decides for the life that it belongs to.
+ * The state that journal and marks tell, without the lease, which is no record: whoever was told to have the run is believed to have it
+ * until it is marked interrupted, and what nothing is told of is believed to wait.
  */
 export function deriveState(latest: LatestSegment | undefined, marks: readonly Mark[]): RunState {
-  const life = marksOfThisLife(marks);
-  const claim = life.findLast(({ type }) => type === 'claimed');
-  const stopAsked = life.some(({ type }) => type === 'stop-asked');
-  // What an earlier life wrote says nothing of this one.
-  const isOwn =
-    life[0]?.type !== 'queued' ||
-    (claim !== undefined && (latest?.segment ?? -1) >= (count(claim.members.segment) ?? 0));
-  const own = isOwn ? latest : undefined;
-  if (own?.ending !== undefined) return own.ending;
-  if (life.some(({ type }) => type === 'interrupted')) return stopAsked ? 'stopped' : 'interrupted';
-  if (own !== undefined) return own.began ? 'running' : 'starting';
-  if (claim !== undefined) return 'starting';
-  // Called off before anyone took it, it is left as the life before left it.
-  return stopAsked ? (latest?.ending ?? 'stopped') : 'queued';
+  // Marks of the first versions name no segment.
+  const life = lifeOf(marks, ({ members }) => count(members.segment) ?? 0);
+  const isClaimed = life.claimedSegment !== undefined;
+  const isHeld = !life.isInterrupted && (isClaimed || (!life.isQueued && latest !== undefined));
+  const isUntold = !isClaimed && latest === undefined;
+  return stateOf(
+    { ...life, isQueued: life.isQueued || isUntold },
+    latest,
+    isHeld ? { role: 'trainer', segment: latest?.segment, isDead: false } : undefined,
+  ).state;
 }
 
 /** When a run ended of which the journal does not tell the end. */

@@ -93,39 +93,50 @@ describe('the state of a run', () => {
       { nil: undefined },
     );
     fc.assert(
-      fc.property(fc.array(markArbitrary, { maxLength: 7 }), journalArbitrary, (said, journal) => {
-        // Every run that a supervisor knows was queued first.
-        const all: Readonly<Record<string, unknown>>[] = [queued, ...said];
-        const life = all.slice(all.findLastIndex(({ type }) => type === 'queued'));
-        const claim = life.findLast(({ type }) => type === 'claimed');
-        const isHeld = claim !== undefined && !life.some(({ type }) => type === 'interrupted');
-        const lease = {
-          nonce: '0123456789abcdef',
-          role: 'trainer',
-          holder: ownIdentity(),
-          claimed: 1,
-          heartbeat: 1,
-          segment: Number(journal?.segment ?? claim?.segment ?? 0),
-        } as const;
-        const event =
-          journal?.ending === undefined ? undefined : segmentOf(journal.segment, [endings[journal.ending]])[0];
-        const facts: RunFacts = {
-          journal:
-            journal === undefined
-              ? undefined
-              : {
-                  segment: journal.segment,
-                  began: journal.began || event !== undefined,
-                  terminal: event as TerminalEvent | undefined,
-                  time: 1,
-                },
-          marks: all as unknown as RunFacts['marks'],
-          lease: isHeld ? { lease, state: 'alive' } : undefined,
-        };
-        const latest =
-          journal === undefined ? undefined : segment({ ...journal, began: facts.journal?.began ?? false });
-        expect(deriveState(latest, marks(...all))).toBe(stateOfFiles(facts).state);
-      }),
+      fc.property(
+        fc.array(markArbitrary, { maxLength: 7 }),
+        journalArbitrary,
+        fc.boolean(),
+        (said, journal, byHand) => {
+          // Every run that a supervisor knows was queued first; one that was started by hand has a journal.
+          const all: Readonly<Record<string, unknown>>[] = byHand && journal !== undefined ? said : [queued, ...said];
+          const life = all.slice(
+            Math.max(
+              0,
+              all.findLastIndex(({ type }) => type === 'queued'),
+            ),
+          );
+          const claim = life.findLast(({ type }) => type === 'claimed');
+          const isHeld =
+            (claim !== undefined || life[0]?.type !== 'queued') && !life.some(({ type }) => type === 'interrupted');
+          const lease = {
+            nonce: '0123456789abcdef',
+            role: 'trainer',
+            holder: ownIdentity(),
+            claimed: 1,
+            heartbeat: 1,
+            segment: Number(journal?.segment ?? claim?.segment ?? 0),
+          } as const;
+          const event =
+            journal?.ending === undefined ? undefined : segmentOf(journal.segment, [endings[journal.ending]])[0];
+          const facts: RunFacts = {
+            journal:
+              journal === undefined
+                ? undefined
+                : {
+                    segment: journal.segment,
+                    began: journal.began || event !== undefined,
+                    terminal: event as TerminalEvent | undefined,
+                    time: 1,
+                  },
+            marks: all as unknown as RunFacts['marks'],
+            lease: isHeld ? { lease, state: 'alive' } : undefined,
+          };
+          const latest =
+            journal === undefined ? undefined : segment({ ...journal, began: facts.journal?.began ?? false });
+          expect(deriveState(latest, marks(...all))).toBe(stateOfFiles(facts).state);
+        },
+      ),
       { numRuns: 500 },
     );
   });

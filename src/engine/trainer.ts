@@ -222,15 +222,11 @@ async function trainSteps(session: Session, executable: Executable): Promise<Tra
 
     const began = host.now();
     const step = session.progress.step + 1;
-    const { gradient, batches, norms } = await compute(step);
+    const { gradient, scale, batches, kept, told } = await compute(step);
     const learningRate = learningRateAt(session.schedule, session.progress.step);
-    const scale = setup.privacy === undefined ? clipFactor(gradient.norm, settings.maxGradNorm) : 1;
     stepAdamW(session.optimiser, session.trained, gradient.gradients, learningRate, settings.adam, scale);
     const milliseconds = host.now() - began;
-    session.progress = {
-      ...advance(session.progress, batches, lengths, milliseconds),
-      ...(norms === undefined ? {} : { clippingNorm: norms.next }),
-    };
+    session.progress = { ...advance(session.progress, batches, lengths, milliseconds), ...kept };
 
     const rates = measure({ examples: gradient.examples, tokens: gradient.tokens, milliseconds });
     host.emit({
@@ -243,8 +239,7 @@ async function trainSteps(session: Session, executable: Executable): Promise<Tra
       examplesPerSecond: rates.examplesPerSecond,
       tokensPerSecond: rates.tokensPerSecond,
       remainingMs: rates.millisecondsPerStep * (lengths.totalSteps - step),
-      ...(setup.privacy !== undefined && isDue(session, 'epoch') ? { epsilon: setup.privacy.spent(step).epsilon } : {}),
-      ...(norms === undefined ? {} : { clippingNorm: norms.used }),
+      ...told?.(isDue(session, 'epoch')),
     });
     if (isDue(session, settings.evaluateEvery)) await evaluateAll(session);
     if (isExhausted() || isDue(session, settings.checkpointEvery)) {
@@ -255,13 +250,20 @@ async function trainSteps(session: Session, executable: Executable): Promise<Tra
   return resultOf(session, 'completed');
 }
 
-/** Computes the gradient of a step; `batches` says how far it went in the order of the epoch. */
+/** Computes the gradient of a step: in the order of the epoch, or of a private draw. */
 type ComputeStep = (step: number) => Promise<{
   readonly gradient: StepGradient;
+  /** What the gradient is multiplied by for the optimiser. */
+  readonly scale: number;
+  /** How far the step went in the order of the epoch. */
   readonly batches: number;
-  /** Clipping norms that adapt. */
-  readonly norms?: { readonly used: number; readonly next: number };
+  /** What the next step needs to know. */
+  readonly kept?: Pick<Progress, 'clippingNorm'>;
+  /** What else is told of the step, when it has been taken. */
+  readonly told?: (endsEpoch: boolean) => Pick<StepEvent, 'epsilon' | 'clippingNorm'>;
 }>;
+
+type StepEvent = Extract<TrainingEvent, { type: 'step' }>;
 
 function orderedSteps(session: Session, executable: Executable): ComputeStep {
   const { setup, host, model, lengths } = session;
@@ -280,13 +282,14 @@ function orderedSteps(session: Session, executable: Executable): ComputeStep {
         message: `a gradient left the range of 16 bits at step ${step}; such steps are computed once more with a smaller loss, and take twice as long`,
       });
     }
-    return { gradient, batches };
+    return { gradient, scale: clipFactor(gradient.norm, setup.settings.maxGradNorm), batches };
   };
 }
 
 function privateSteps(session: Session, executable: Executable, mechanism: PrivateMechanism): ComputeStep {
   const { setup, host, model, feeds, room } = session;
   const computation = { setup, mechanism, model, executable, feeds, room };
+  const adapts = mechanism.adapt !== undefined;
   return async (step) => {
     const used = session.progress.clippingNorm ?? mechanism.maxGradNorm;
     const gradient = await computePrivateGradient(computation, step, used);
@@ -294,8 +297,14 @@ function privateSteps(session: Session, executable: Executable, mechanism: Priva
     // How many examples and tokens were drawn is not covered by epsilon; rates speak of the expected number.
     return {
       gradient: { ...gradient, examples: mechanism.expectedBatchSize, tokens: 0 },
+      // Every example was clipped by itself.
+      scale: 1,
       batches: 1,
-      ...(mechanism.adapt === undefined ? {} : { norms: { used, next: gradient.nextNorm } }),
+      ...(adapts ? { kept: { clippingNorm: gradient.nextNorm } } : {}),
+      told: (endsEpoch) => ({
+        ...(endsEpoch ? { epsilon: mechanism.spent(step).epsilon } : {}),
+        ...(adapts ? { clippingNorm: used } : {}),
+      }),
     };
   };
 }

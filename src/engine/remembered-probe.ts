@@ -27,6 +27,13 @@ type Remembered = z.output<typeof fileSchema>;
 /** What decides which GPUs and libraries a driver shows to a program. */
 const relevant = /^(CUDA|NVIDIA|VK|LD_LIBRARY_PATH|PEFT_|ROCR|HIP|HSA|DRI_|MESA|ZE_|GGML|ORT_)/;
 
+/** The machine without what changes from one moment to the next, which amdgpu's files tell. */
+function lasting({ gpus, ...facts }: MachineFacts): MachineFacts {
+  if (gpus === undefined) return facts;
+  const still = gpus.gpus.map(({ usedBytes: _used, utilisation: _busy, ...gpu }) => gpu);
+  return { ...facts, gpus: { ...gpus, gpus: still } };
+}
+
 /**
  * Another for every machine, start of the machine, set of drivers and version of the program; nothing of it can be read back.
  * @param versions of the program, its runtime, and the machine's start
@@ -36,10 +43,11 @@ export function machineKey(
   facts: MachineFacts = readMachine(),
   environment: NodeJS.ProcessEnv = process.env,
 ): string {
-  const chosen = Object.entries(environment).filter(([name]) => relevant.test(name));
-  return createHash('sha256')
-    .update(JSON.stringify([versions, facts, process.versions.node, chosen.sort(([a], [b]) => (a < b ? -1 : 1))]))
-    .digest('hex');
+  const chosen = Object.entries(environment)
+    .filter(([name]) => relevant.test(name))
+    .sort(([a], [b]) => (a < b ? -1 : 1));
+  const text = JSON.stringify([versions, lasting(facts), process.versions.node, chosen]);
+  return createHash('sha256').update(text).digest('hex');
 }
 
 async function recall(file: string, machine: string): Promise<Remembered> {

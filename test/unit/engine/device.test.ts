@@ -17,6 +17,7 @@ import {
   type Probe,
   type ProbeResult,
 } from '../../../src/engine/device.ts';
+import type { Gpu } from '../../../src/engine/graphics/gpus.ts';
 import type { MachineFacts } from '../../../src/engine/graphics/outlook.ts';
 import { machineKey, remembering } from '../../../src/engine/remembered-probe.ts';
 import { probeWith, runProbe } from '../../../src/engine/run-probe.ts';
@@ -266,6 +267,17 @@ describe('a device that another run has tried', () => {
       machineKey(['1'], machine, { PATH: '/bin', CUDA_VISIBLE_DEVICES: '1' }),
     ];
     expect(new Set([key, ...others]).size).toBe(4);
+  });
+
+  it('is the same machine however busy its GPU is', () => {
+    const radeon: Gpu = { vendor: 'amd', name: 'Radeon', address: '0000:03:00.0', driver: 'amdgpu', memoryBytes: 16e9 };
+    const keyWith = (use: Partial<Gpu>): string => {
+      const gpus = { gpus: [{ ...radeon, ...use }], denied: [], open: ['/dev/dri/renderD128'] };
+      return machineKey(['1'], { ...machine, gpus }, {});
+    };
+    const idle = keyWith({ usedBytes: 2e8, utilisation: 0 });
+    expect(keyWith({ usedBytes: 9e9, utilisation: 0.97 })).toBe(idle);
+    expect(keyWith({ driver: 'vfio-pci' })).not.toBe(idle);
   });
 });
 

@@ -1,5 +1,5 @@
-import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { askProgram } from './ask-program.ts';
 import type { Probe, ProbeResult } from './device.ts';
 
 /** Long enough for a driver that compiles its first shaders on a busy machine; one that hangs is given up. */
@@ -27,21 +27,16 @@ function readResult(stdout: string): ProbeResult | undefined {
 
 /** Tries a provider in a process of its own: whatever a driver does there, this process goes on. */
 export function probeWith(entry: string, patienceMs = PATIENCE_MS): Probe {
-  return (provider, threads, precision) =>
-    new Promise((resolve) => {
-      const options = { timeout: patienceMs, killSignal: 'SIGKILL', windowsHide: true, env: process.env } as const;
-      execFile(process.execPath, [entry, provider, `${threads}`, precision], options, (error, stdout, stderr) => {
-        const result = readResult(stdout);
-        if (result !== undefined) resolve(result);
-        else if (error?.killed === true)
-          resolve({ kind: 'fails', reason: `it did not answer within ${patienceMs / 1000} s` });
-        else {
-          const said = stderr.trim().split('\n').at(-1) ?? '';
-          const ended = error?.signal ?? `exit code ${error?.code ?? 0}`;
-          resolve({ kind: 'fails', reason: `trying it ended with ${ended}${said === '' ? '' : `: ${said}`}` });
-        }
-      });
-    });
+  return async (provider, threads, precision) => {
+    const args = [entry, provider, `${threads}`, precision];
+    const answer = await askProgram(process.execPath, args, { milliseconds: patienceMs });
+    if (answer.kind === 'silent') return { kind: 'fails', reason: `it did not answer within ${patienceMs / 1000} s` };
+    const result = readResult(answer.stdout);
+    if (result !== undefined) return result;
+    const { end, stderr } = { end: 'exit code 0', stderr: '', ...answer };
+    const said = stderr.trim().split('\n').at(-1) ?? '';
+    return { kind: 'fails', reason: `trying it ended with ${end}${said === '' ? '' : `: ${said}`}` };
+  };
 }
 
 export const runProbe: Probe = (...wish) => probeWith(probeEntry())(...wish);

@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process';
+import { askProgram } from '../ask-program.ts';
 
 /** The GPUs of Windows and macOS, by what these systems' own tools print. */
 
@@ -50,11 +50,9 @@ export function parseSystemProfiler(text: string): readonly DisplayAdapter[] {
 
 const patienceMs = 15_000;
 
-function ask(program: string, args: readonly string[]): Promise<string> {
-  const options = { timeout: patienceMs, killSignal: 'SIGKILL', windowsHide: true } as const;
-  return new Promise((resolve) => {
-    execFile(program, args, options, (error, stdout) => resolve(error === null ? stdout : ''));
-  });
+async function ask(program: string, args: readonly string[]): Promise<string> {
+  const answer = await askProgram(program, args, { milliseconds: patienceMs });
+  return answer.kind === 'answered' ? answer.stdout : '';
 }
 
 /** Asks the system; nothing where it does not tell, and on Linux, whose files tell more. */

@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process';
+import { askProgram, type Patience } from '../ask-program.ts';
 
 /** What NVIDIA's own tool tells of the GPUs: memory, use, and what each process holds. */
 
@@ -82,15 +82,19 @@ export function parseProcesses(text: string): readonly NvidiaProcess[] {
 }
 
 /** Longer than a healthy driver takes; a hanging one must not hold up a view. */
-const patienceMs = 4000;
+const usualPatience: Patience = { milliseconds: 4000 };
 
-function ask(program: string, args: readonly string[]): Promise<string | undefined> {
-  const options = { timeout: patienceMs, killSignal: 'SIGKILL', windowsHide: true, maxBuffer: 1 << 20 } as const;
-  return new Promise((resolve) => {
-    execFile(program, [...args, '--format=csv,noheader,nounits'], options, (error, stdout) =>
-      resolve(error === null ? stdout : undefined),
-    );
-  });
+/** Programs that were given up and have not ended: another would hang beside them, and a view asks every few seconds. */
+const hanging = new Set<string>();
+
+async function ask(program: string, args: readonly string[], patience: Patience): Promise<string | undefined> {
+  if (hanging.has(program)) return undefined;
+  const answer = await askProgram(program, [...args, '--format=csv,noheader,nounits'], patience);
+  if (answer.kind === 'silent') {
+    hanging.add(program);
+    void answer.ended.then(() => hanging.delete(program));
+  }
+  return answer.kind === 'answered' ? answer.stdout : undefined;
 }
 
 /**
@@ -98,9 +102,12 @@ function ask(program: string, args: readonly string[]): Promise<string | undefin
  * @param program another one in tests
  * @returns nothing where it is absent, fails or hangs
  */
-export async function readNvidia(program = 'nvidia-smi'): Promise<NvidiaReading | undefined> {
-  const gpus = await ask(program, [`--query-gpu=${gpuFields.join()}`]);
+export async function readNvidia(
+  program = 'nvidia-smi',
+  patience: Patience = usualPatience,
+): Promise<NvidiaReading | undefined> {
+  const gpus = await ask(program, [`--query-gpu=${gpuFields.join()}`], patience);
   if (gpus === undefined) return undefined;
-  const processes = await ask(program, [`--query-compute-apps=${processFields.join()}`]);
+  const processes = await ask(program, [`--query-compute-apps=${processFields.join()}`], patience);
   return { gpus: parseGpus(gpus), processes: parseProcesses(processes ?? '') };
 }

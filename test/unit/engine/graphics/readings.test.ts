@@ -1,4 +1,4 @@
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -7,6 +7,7 @@ import { joinReadings } from '../../../../src/engine/graphics/gpu-use.ts';
 import { parseGpus, parseProcesses, readNvidia } from '../../../../src/engine/graphics/nvidia-smi.ts';
 import { drmClient, readProcessMemory, residentBytes } from '../../../../src/engine/graphics/process-memory.ts';
 import { machineFiles } from '../../../support/machine-files.ts';
+import { until } from '../../../support/until.ts';
 
 const MiB = 2 ** 20;
 
@@ -94,6 +95,21 @@ describe("NVIDIA's tool", () => {
       expect([reading?.gpus.length, reading?.processes.length]).toEqual([2, 3]);
       expect(await readNvidia('/nowhere/nvidia-smi')).toBeUndefined();
       expect(await readNvidia(program('echo "No devices were found"; exit 6'))).toBeUndefined();
+    },
+  );
+
+  it.skipIf(process.platform === 'win32')(
+    'is given up when it hangs, and asked again only once that one has ended',
+    async () => {
+      // No signal ends one that hangs in the driver.
+      const hanging = program(`echo >> "$0.starts"; while [ ! -e "$0.mended" ]; do sleep 0.05; done`);
+      const patience = { milliseconds: 500, killSignal: 'SIGCONT' } as const;
+      const starts = (): number => readFileSync(`${hanging}.starts`, 'utf8').length;
+      expect(await readNvidia(hanging, patience)).toBeUndefined();
+      expect(await readNvidia(hanging, patience)).toBeUndefined();
+      expect(starts()).toBe(1);
+      writeFileSync(`${hanging}.mended`, '');
+      await until('an answer', () => readNvidia(hanging, { milliseconds: 60_000 }));
     },
   );
 });

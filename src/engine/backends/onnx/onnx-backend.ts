@@ -15,6 +15,7 @@ import {
   type WeightSource,
 } from '../backend.ts';
 import { bindFeeds, type Feeds } from '../feeds.ts';
+import { isOutOfMemory, modelTooLarge } from '../out-of-memory.ts';
 import { weightNames } from '../weight-checks.ts';
 import { EIGHT_BITS, SEVEN_BITS, type EightBitMatrices } from './eight-bit.ts';
 import { lower, type LoweredGraph } from './lower.ts';
@@ -125,16 +126,6 @@ function fromTensor({ type, dims: shape, data }: Tensor): TensorData {
   throw new Error(`the runtime returned a tensor of ${type}`);
 }
 
-/**
- * The runtime throws plain errors, so that only their words tell: of its own allocator, of C++, CUDA, Direct3D (E_OUTOFMEMORY, by name
- * or number) and Dawn.
- */
-function isOutOfMemory(error: unknown): boolean {
-  return /failed to allocate memory|bad_alloc|bad allocation|out of memory|out_of_memory|outofmemory|8007000E|available memory of \d+ is smaller/i.test(
-    messageOf(error),
-  );
-}
-
 /** WebGPU's words where a GPU lacks arithmetic in 16 bits. */
 function lacksHalfPrecision(error: unknown): boolean {
   return /requires f16 but the device does not support it/.test(messageOf(error));
@@ -220,10 +211,21 @@ async function eightBitMatrices(
   return roundWeights(frozenProducts(Object.values(outputs), eightBit), source, eightBit, await greatestWeight);
 }
 
+/** Why a provider did not take a model, as the user should see it. */
+function startProblem(provider: string, cause: unknown): unknown {
+  if (lacksHalfPrecision(cause)) return noHalfPrecision("this machine's GPU, or its driver,");
+  if (provider === 'cpu' || isOutOfMemory(cause)) return cause;
+  return new UserError(
+    `the execution provider ${provider} could not take the model: ${messageOf(cause)}`,
+    startAdvice(provider),
+    { cause },
+  );
+}
+
 /**
  * See {@link Backend}.
  * @param findFolder where the runtime may read the weights' files from
- * @throws UserError if the provider is unknown or cannot start; FileError if a weight's file cannot be read
+ * @throws UserError if the provider is unknown or cannot start, or the model is too large for it; FileError if a weight's file cannot be read
  */
 export async function compileGraph(
   outputs: Readonly<Record<string, Value>>,
@@ -238,20 +240,16 @@ export async function compileGraph(
     const advice = installAdvice(provider, process.platform, process.arch);
     throw new UserError(`there is no execution provider ${provider} here`, advice ?? suggestion(provider, providers));
   }
-  const weights = await placeWeights(weightNames(Object.values(outputs)), source, findFolder);
-  const eightBit = await eightBitMatrices(runtime, outputs, source, options);
-  const graph = lower(outputs, weights.weights, { ...options, eightBit });
   try {
-    const session = await createSession(runtime, graph, weights, options);
+    const weights = await placeWeights(weightNames(Object.values(outputs)), source, findFolder);
+    const eightBit = await eightBitMatrices(runtime, outputs, source, options);
+    const graph = lower(outputs, weights.weights, { ...options, eightBit });
+    const session = await createSession(runtime, graph, weights, options).catch((cause: unknown) => {
+      throw startProblem(provider, cause);
+    });
     return makeExecutable(runtime, session, graph, options.profile !== undefined);
-  } catch (cause) {
-    if (lacksHalfPrecision(cause)) throw noHalfPrecision("this machine's GPU, or its driver,");
-    if (provider === 'cpu') throw cause;
-    throw new UserError(
-      `the execution provider ${provider} could not take the model: ${messageOf(cause)}`,
-      startAdvice(provider),
-      { cause },
-    );
+  } catch (error) {
+    throw isOutOfMemory(error) && !(error instanceof UserError) ? modelTooLarge(provider, error) : error;
   }
 }
 

@@ -1,16 +1,19 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Tensor } from '@tensorflow/tfjs-core';
+import { messageOf, UserError } from '../../../base/errors.ts';
 import type { Bindings } from '../../graph/dims.ts';
 import { describeValue, type Value } from '../../graph/value.ts';
 import {
   noEightBitProducts,
   noHalfPrecision,
+  OutOfMemoryError,
   type Backend,
   type Executable,
   type TensorData,
   type WeightSource,
 } from '../backend.ts';
 import { bindFeeds, type Feeds } from '../feeds.ts';
+import { isOutOfMemory, modelTooLarge } from '../out-of-memory.ts';
 import { checkWeight, locateWeights, weightNames } from '../weight-checks.ts';
 import { readWeight, realFiles } from '../weight-files.ts';
 import { execute } from './execute.ts';
@@ -119,7 +122,9 @@ function makeExecutable(
   return {
     async run(feeds: Feeds) {
       if (!live) throw new Error('this executable was disposed of');
-      const results = await compute(feeds, bindFeeds(plan.inputs, feeds));
+      const results = await compute(feeds, bindFeeds(plan.inputs, feeds)).catch((error: unknown) => {
+        throw isOutOfMemory(error) ? new OutOfMemoryError(messageOf(error), { cause: error }) : error;
+      });
       try {
         const named: Record<string, TensorData> = {};
         for (const [name, value] of Object.entries(outputs)) {
@@ -148,7 +153,10 @@ export function backendOn(library: TfjsLibrary): Backend {
       if (eightBit !== undefined) throw noEightBitProducts(TFJS);
       if (precision === 'float16') throw noHalfPrecision('TensorFlow.js');
       const plan = planGraph(outputs);
-      return makeExecutable(library, outputs, plan, await makeResident(library.tf, plan, weights));
+      const resident = await makeResident(library.tf, plan, weights).catch((error: unknown) => {
+        throw isOutOfMemory(error) && !(error instanceof UserError) ? modelTooLarge(TFJS, error) : error;
+      });
+      return makeExecutable(library, outputs, plan, resident);
     },
   };
 }

@@ -1,9 +1,10 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Rank, Tensor } from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { FileError } from '../../../../src/base/errors.ts';
-import type { WeightLocation } from '../../../../src/engine/backends/backend.ts';
+import { OutOfMemoryError, type WeightLocation } from '../../../../src/engine/backends/backend.ts';
 import { findTfjs, type TfjsLibrary } from '../../../../src/engine/backends/tfjs/library.ts';
 import { isResident, planGraph } from '../../../../src/engine/backends/tfjs/plan.ts';
 import { backendOn } from '../../../../src/engine/backends/tfjs/tfjs-backend.ts';
@@ -119,6 +120,24 @@ describe('memory', () => {
       'the graph needs a weight table, which was not given',
     );
     expect(held()).toEqual(before);
+  });
+
+  test('that runs out is told as such, so that the batch is halved, and what was taken of it is free again', async () => {
+    const said = 'OOM when allocating tensor with shape[4,5,8] and type float on /job:localhost/device:GPU:0';
+    const tf = Object.create(library.tf, {
+      softmax: {
+        value: (x: Parameters<typeof library.tf.softmax>[0]) => {
+          if ((x as Tensor<Rank.R3>).shape[0] > 2) throw new Error(said);
+          return library.tf.softmax(x);
+        },
+      },
+    }) as typeof library.tf;
+    const executable = await backendOn({ ...library, tf }).compile(trainingStep(), weights, cpu);
+    const resident = held();
+    await expect(executable.run(stepFeeds(4, 5))).rejects.toThrow(OutOfMemoryError);
+    expect(held()).toEqual(resident);
+    expect((await executable.run(stepFeeds(2, 5)))['loss']).toBeDefined();
+    await executable.dispose();
   });
 
   test('each result is there for all that read it and freed after the last of them', () => {

@@ -1,9 +1,11 @@
+import { availableParallelism } from 'node:os';
 import { bytes } from '../base/format.ts';
+import { startAdvice } from '../engine/backends/onnx/providers.ts';
 import { readDisplayAdapters, type DisplayAdapter } from '../engine/graphics/display-adapters.ts';
 import { readGpuUse, type GpuUse } from '../engine/graphics/gpu-use.ts';
 import { readMachine } from '../engine/graphics/machine.ts';
 import { cudaOutlook, webgpuOutlook, type MachineFacts, type Outlook } from '../engine/graphics/outlook.ts';
-import type { ProbeResult } from '../engine/device.ts';
+import { LEAST_GAIN, shareOfThreads, type ProbeResult } from '../engine/device.ts';
 import { runProbe } from '../engine/run-probe.ts';
 import { bad, doubtful, good, type Check } from './check.ts';
 
@@ -54,19 +56,18 @@ export function checkGpus(
 
 /** A provider that should work, tried in float32 and, where that works, in float16. */
 export function checkTried(provider: string, on: string, result: ProbeResult, inHalf?: ProbeResult): Check {
-  if (result.kind === 'fails')
-    return bad(
-      provider,
-      `on ${on}: ${result.reason}`,
-      `Runs with device auto train on the CPU. Update the driver of ${on}.`,
-    );
+  if (result.kind === 'fails') {
+    // Its libraries are what CUDA lacks most; of WebGPU all that is not the runtime's own is the driver.
+    const remedy = provider === 'webgpu' ? `Update the driver of ${on}.` : startAdvice(provider);
+    return bad(provider, `on ${on}: ${result.reason}`, `Device auto passes it over. ${remedy}`);
+  }
   const rate = (value: number): string => `${(value / 1e9).toFixed(0)} GFLOP/s`;
   const half =
     inHalf === undefined ? '' : inHalf.kind === 'works' ? `, in float16 at ${rate(inHalf.rate)}` : ', not in float16';
   const text = `on ${on}: computes right; matrix products at ${rate(result.rate)}${half}, on the CPU ${rate(result.cpuRate)}`;
-  return result.rate > result.cpuRate
-    ? good(provider, text)
-    : doubtful(provider, text, 'It is slower than the CPU, so device auto takes the CPU.');
+  if (result.rate >= LEAST_GAIN * result.cpuRate) return good(provider, text);
+  const than = result.rate > result.cpuRate ? 'hardly faster' : 'slower';
+  return doubtful(provider, text, `It is ${than} than the CPU, so device auto takes the CPU.`);
 }
 
 /** What keeps a provider from working. That there is no GPU, or that CUDA was not added, is nothing to worry about. */
@@ -78,9 +79,12 @@ export function checkUnlikely(provider: string, outlook: Outlook & { readonly st
     : doubtful(provider, `cannot be used: ${message}`, advice);
 }
 
+/** Tries it against the CPU with the threads that a run by itself would have, as `auto` does. */
 async function tried(provider: string, on: string): Promise<Check> {
-  const result = await runProbe(provider, 1, 'float32');
-  return checkTried(provider, on, result, result.kind === 'works' ? await runProbe(provider, 1, 'float16') : undefined);
+  const threads = shareOfThreads(availableParallelism());
+  const result = await runProbe(provider, threads, 'float32');
+  const inHalf = result.kind === 'works' ? await runProbe(provider, threads, 'float16') : undefined;
+  return checkTried(provider, on, result, inHalf);
 }
 
 /** GPUs, what drives them, and whether what `auto` would take works. */

@@ -64,8 +64,8 @@ export interface DeviceChoice {
 /** Hyperthreads share the units that matrix products need; more threads than this seldom helps and starves the machine. */
 const MOST_THREADS = 16;
 
-/** A device that is hardly faster is not worth the way to it and back. */
-const LEAST_GAIN = 1.5;
+/** How many times as fast as the CPU a device must be: one that is hardly faster is not worth the way to it and back. */
+export const LEAST_GAIN = 1.5;
 
 /** `4.2 ms`. */
 function timeText(seconds: number): string {

@@ -49,7 +49,13 @@ describe('what doctor says of GPUs', () => {
     const tried = (rate: number) =>
       checkTried('webgpu', 'a GPU', { kind: 'works', rate, cpuRate: 4e11, secondsPerOperation: 1e-5 });
     expect(tried(2e13)).toMatchObject({ level: 'ok', message: expect.stringContaining('20000 GFLOP/s') as string });
-    expect(tried(1e11).level).toBe('warning');
+    expect(tried(1e11)).toMatchObject({
+      level: 'warning',
+      advice: expect.stringContaining('slower than the CPU') as string,
+    });
+    // What auto would not take either.
+    expect(tried(5e11)).toMatchObject({ level: 'warning', advice: expect.stringContaining('hardly faster') as string });
+    expect(tried(6e11).level).toBe('ok');
     const works = { kind: 'works', rate: 2e13, cpuRate: 4e11, secondsPerOperation: 1e-5 } as const;
     expect(checkTried('webgpu', 'a GPU', works, { ...works, rate: 5e13 }).message).toContain(
       'in float16 at 50000 GFLOP/s',
@@ -62,7 +68,9 @@ describe('what doctor says of GPUs', () => {
     expect(checkTried('cuda', 'a GPU', { kind: 'fails', reason: 'libcudnn.so.9 is missing' })).toMatchObject({
       level: 'problem',
       message: 'on a GPU: libcudnn.so.9 is missing',
+      advice: expect.stringContaining('cuDNN 9 where programs find libraries') as string,
     });
+    expect(checkTried('webgpu', 'a GPU', none).advice).toContain('Update the driver of a GPU');
   });
 
   it('only what can be mended is a warning', () => {

@@ -46,6 +46,8 @@ export interface NugetOptions {
   readonly hash?: string;
   /** Sends half of the package and no more. */
   readonly stalls?: boolean;
+  /** Sends half of the package and hangs up. */
+  readonly breaksOff?: boolean;
 }
 
 /** A server of this machine that answers as a NuGet feed with one package. */
@@ -53,7 +55,7 @@ export async function serveNuget(
   name: string,
   version: string,
   content: Buffer,
-  { hash, stalls = false }: NugetOptions = {},
+  { hash, stalls = false, breaksOff = false }: NugetOptions = {},
 ): Promise<NugetFeed> {
   let base = '';
   const answers = (): Readonly<Record<string, unknown>> => ({
@@ -79,7 +81,9 @@ export async function serveNuget(
     const answer = answers()[request.url ?? ''];
     if (answer !== undefined) response.setHeader('content-type', 'application/json').end(JSON.stringify(answer));
     else if (request.url === `/flat/${name}/${version}/${name}.${version}.nupkg`) {
-      if (stalls) response.write(content.subarray(0, content.length >> 1));
+      const half = content.subarray(0, content.length >> 1);
+      if (stalls) response.write(half);
+      else if (breaksOff) response.setHeader('content-length', content.length).write(half, () => response.destroy());
       else response.end(content);
     } else response.writeHead(404).end();
   });

@@ -1,4 +1,13 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -87,6 +96,35 @@ describe.skipIf(process.platform !== 'linux' || process.arch !== 'x64')('doctor 
     const closed = await bench.run('doctor', '--install', 'cuda', '--feed', feed.index);
     expect([closed.code, closed.err.includes('cannot be reached')]).toEqual([2, true]);
     expect(existsSync(folderIn(data))).toBe(false);
+  });
+
+  test('says so where the connection breaks off or nothing can be written, and leaves nothing behind', async () => {
+    const runtimes = join(data, 'runtimes');
+    feed = await serveNuget(name, version, zipOf(packed), { breaksOff: true });
+    const broken = await bench.run('doctor', '--install', 'cuda', '--feed', feed.index);
+    expect([broken.code, broken.err]).toEqual([
+      2,
+      expect.stringMatching(/broke off after [\d,]+ bytes.*\n {2}Try again/),
+    ]);
+    expect(readdirSync(runtimes)).toEqual([]);
+    feed.close();
+
+    rmSync(runtimes, { recursive: true });
+    writeFileSync(runtimes, '');
+    feed = await serveNuget(name, version, zipOf(packed));
+    const refused = await bench.run('doctor', '--install', 'cuda', '--feed', feed.index);
+    expect([refused.code, refused.err]).toEqual([2, expect.stringContaining(`${runtimes} cannot be written`)]);
+    expect(refused.err).toContain('PEFT_LAB_DATA');
+  });
+
+  test('clears away what one that was killed left behind, and leaves one that is under way', async () => {
+    const part = (end: string): string => `${folderIn(data)}.part-${end}`;
+    for (const end of ['old', 'new']) mkdirSync(part(end), { recursive: true });
+    const daysAgo = new Date(Date.now() - 2 * 86_400_000);
+    utimesSync(part('old'), daysAgo, daysAgo);
+    feed = await serveNuget(name, version, zipOf(packed));
+    expect((await bench.run('doctor', '--install', 'cuda', '--feed', feed.index)).code).toBe(0);
+    expect([existsSync(part('old')), existsSync(part('new'))]).toEqual([false, true]);
   });
 
   test('leaves nothing behind when it is ended in the midst of the download', async () => {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createWriteStream, existsSync } from 'node:fs';
-import { cp, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { Readable, Transform } from 'node:stream';
@@ -8,6 +8,7 @@ import { pipeline } from 'node:stream/promises';
 import { openPromise, type Entry } from 'yauzl';
 import { z } from 'zod';
 import { messageOf, UserError } from '../../../base/errors.ts';
+import { counted } from '../../../base/format.ts';
 import { useProxyOfEnvironment } from '../../proxy.ts';
 import { cudaRuntimeFolder, marker, packagedFolder } from './runtime-location.ts';
 
@@ -89,7 +90,7 @@ async function findDownload(feed: string, version: string, signal: AbortSignal):
   return { url, hash: packageHash, bytes: packageSize };
 }
 
-/** Downloads to a file. @throws UserError when what came has another hash */
+/** Downloads to a file. @throws UserError when the connection breaks off, or what came has another hash */
 async function download(
   { url, hash, bytes }: Download,
   file: string,
@@ -100,6 +101,18 @@ async function download(
   if (body === null) throw new UserError(`${url} is empty`);
   const sum = createHash('sha512');
   let done = 0;
+  const received = async function* (): AsyncGenerator {
+    try {
+      yield* Readable.fromWeb(body);
+    } catch (cause) {
+      signal.throwIfAborted();
+      throw new UserError(
+        `${url} broke off after ${counted(done, 'byte')}: ${reasonOf(cause)}`,
+        'Try again; nothing was installed.',
+        { cause },
+      );
+    }
+  };
   const count = new Transform({
     transform(chunk: Buffer, _, next) {
       sum.update(chunk);
@@ -108,7 +121,7 @@ async function download(
       next(null, chunk);
     },
   });
-  await pipeline(Readable.fromWeb(body), count, createWriteStream(file), { signal });
+  await pipeline(received, count, createWriteStream(file), { signal });
   if (sum.digest('base64') !== hash)
     throw new UserError(
       `what ${url} gave is not what the feed says it is: its SHA-512 differs`,
@@ -160,7 +173,7 @@ export interface InstallOptions {
 /**
  * Brings the CUDA provider of this very version of the runtime into the user's folder. All or nothing: what fails leaves nothing behind.
  * @returns the folder, and whether it was there already
- * @throws UserError where there is no such provider for this platform, the feed cannot be reached, or a checksum differs
+ * @throws UserError where there is no such provider for this platform, the feed cannot be reached or breaks off, a checksum differs, or there is no room
  */
 export async function installCudaRuntime({
   feed = usualFeed,
@@ -179,7 +192,46 @@ export async function installCudaRuntime({
   const folder = cudaRuntimeFolder(version);
   if (existsSync(path.join(folder, marker))) return { folder, already: true };
   const found = await findDownload(feed, version, signal);
-  await mkdir(path.dirname(folder), { recursive: true });
+  try {
+    await mkdir(path.dirname(folder), { recursive: true });
+    await removeAbandoned(folder);
+    return { folder: await bring(found, version, folder, { onProgress, signal }), already: false };
+  } catch (error) {
+    throw isOfFileSystem(error)
+      ? new UserError(
+          `${path.dirname(folder)} cannot be written: ${error.message}`,
+          'Mend that or free some space, or let PEFT_LAB_DATA name another folder; nothing was installed.',
+          { cause: error },
+        )
+      : error;
+  }
+}
+
+/** No download takes so long. */
+const ABANDONED_MS = 86_400_000;
+
+/** What an installation that was killed left behind: some hundred megabytes. */
+async function removeAbandoned(folder: string): Promise<void> {
+  const parent = path.dirname(folder);
+  for (const name of await readdir(parent)) {
+    if (!name.includes('.part-')) continue;
+    const found = await stat(path.join(parent, name)).catch(() => undefined);
+    if (found !== undefined && Date.now() - found.mtimeMs > ABANDONED_MS)
+      await rm(path.join(parent, name), { recursive: true, force: true });
+  }
+}
+
+function isOfFileSystem(error: unknown): error is Error {
+  return error instanceof Error && 'syscall' in error && 'code' in error;
+}
+
+/** Downloads the package and puts the folder in its place. @returns the folder */
+async function bring(
+  found: Download,
+  version: string,
+  folder: string,
+  { onProgress, signal }: Required<Pick<InstallOptions, 'onProgress' | 'signal'>>,
+): Promise<string> {
   const stage = await mkdtemp(`${folder}.part-`);
   try {
     const file = path.join(stage, 'package.nupkg');
@@ -191,7 +243,7 @@ export async function installCudaRuntime({
     // What lies there without its marker was never finished.
     await rm(folder, { recursive: true, force: true });
     await rename(stage, folder);
-    return { folder, already: false };
+    return folder;
   } catch (error) {
     await rm(stage, { recursive: true, force: true });
     signal.throwIfAborted();

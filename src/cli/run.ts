@@ -1,8 +1,10 @@
 import { fileURLToPath } from 'node:url';
 import { UserError } from '../base/errors.ts';
 import { counted, score } from '../base/format.ts';
+import { suggestion } from '../base/suggest.ts';
 import { installedCatalogue } from '../runs/catalogue.ts';
 import { loadConfiguration } from '../runs/configuration.ts';
+import { providers } from '../runs/configuration-schema.ts';
 import { journalEnd, journalStart, type JournalCursor } from '../runs/journal.ts';
 import { readMarks } from '../runs/marks.ts';
 import { planRuns } from '../runs/plan-runs.ts';
@@ -53,7 +55,7 @@ const mostToldWhole = 4;
 
 /** `peft-lab run FILE…`: makes the runs and trains them, here in the foreground or detached. @returns the exit code */
 export async function runCommand(app: App, files: readonly string[], options: RunOptions): Promise<number> {
-  const slots = slotsOf(options.slots);
+  const slots = askedSlots(options.slots);
   const planned = await planFiles(files, options.set);
   if (options.dryRun) {
     tellPlanned(app, planned);
@@ -115,7 +117,7 @@ export interface ResumeOptions extends Pick<RunOptions, 'detach' | 'slots' | 'ex
 
 /** `peft-lab resume RUN…`: continues runs that ended before they were finished, from their last checkpoints. */
 export async function resumeCommand(app: App, runs: readonly string[], options: ResumeOptions): Promise<number> {
-  const slots = slotsOf(options.slots);
+  const slots = askedSlots(options.slots);
   const workspace = readWorkspace(app);
   const { force } = options;
   const found = findRuns(workspace, runs).map((id) => {
@@ -161,6 +163,17 @@ export interface SuperviseCommandOptions {
 
 /** How many runs a device takes at once; one where nothing is said. */
 type DeviceSlots = Readonly<Record<string, number>>;
+
+/** As {@link slotsOf}, of a person, who is told of a device that there is none of: nothing would come of its slots. @throws UserError */
+function askedSlots(texts: readonly string[]): DeviceSlots {
+  const slots = slotsOf(texts);
+  // auto is none: what it comes to takes the runs.
+  const devices = providers.filter((provider) => provider !== 'auto');
+  for (const device of Object.keys(slots))
+    if (!devices.some((known) => known === device))
+      throw new UserError(`--slots: there is no device "${device}" that takes runs`, suggestion(device, devices));
+  return slots;
+}
 
 /** `cpu=2` as slots. @throws UserError */
 function slotsOf(texts: readonly string[]): DeviceSlots {

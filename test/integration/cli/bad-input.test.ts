@@ -71,6 +71,16 @@ describe('what is wrong before anything starts', () => {
     expect(existsSync(join(bench.folder, 'model', 'config.json'))).toBe(true);
   });
 
+  test('slots of what is no device, or no number of them', async () => {
+    const slots = (text: string) => bench.run('run', bench.configure('good'), '--dry-run', '--slots', text);
+    const [typo, none, picks, word] = await Promise.all(['cdua=2', 'gpu=2', 'auto=2', 'cpu=two'].map(slots));
+    expectRefusal(typo as Outcome, /there is no device "cdua"/, 'Did you mean "cuda"');
+    expectRefusal(none as Outcome, /there is no device "gpu"/, 'Known: cpu, webgpu, cuda');
+    expectRefusal(picks as Outcome, /there is no device "auto"/);
+    expectRefusal(word as Outcome, 'not of the form device=count');
+    expect((await slots('cuda=2')).code).toBe(0);
+  });
+
   test('with --json the error is JSON on stderr', async () => {
     const { code, out, err } = await bench.run('run', bench.configure('bad', { modle: 'x' }), '--json');
     expect([code, out]).toEqual([2, '']);

@@ -125,10 +125,13 @@ export function alone(root, action) {
       if (/** @type {NodeJS.ErrnoException} */ (error).code !== 'EEXIST') throw error;
     }
     const holder = Number(existsSync(lock) ? readFileSync(lock, 'utf8') : '');
-    if (holder > 0 && !isAlive(holder)) rmSync(lock, { force: true });
+    // In containers the same numbers come back: an install that was killed in the last one may have had this process's own.
+    if (holder === process.pid || (holder > 0 && !isAlive(holder))) rmSync(lock, { force: true });
     else if (!told) {
       told = true;
-      process.stderr.write(`peft-lab: waiting for the install of process ${String(holder)} (${lock})\n`);
+      process.stderr.write(
+        `peft-lab: waiting for the install of process ${String(holder)}; if it is none, delete ${lock}\n`,
+      );
     }
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
   }

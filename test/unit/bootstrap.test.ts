@@ -1,12 +1,12 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { atLeast, findNode } from '../../bin/find-node.mjs';
 import { commands } from '../../scripts/commands.mjs';
-import { whyStale } from '../../scripts/installed.mjs';
+import { alone, whyStale } from '../../scripts/installed.mjs';
 
 const root = join(import.meta.dirname, '..', '..');
 
@@ -71,6 +71,31 @@ describe('what the bootstrap takes for installed', () => {
 
   it('this checkout is', () => {
     expect(whyStale(root)).toBeUndefined();
+  });
+});
+
+describe('one install at a time', () => {
+  let folder: string;
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'peft-lab-alone-'));
+    mkdirSync(join(folder, '.cache'));
+  });
+  afterEach(() => {
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  it.each([
+    ['one that ended', spawnSync(process.execPath, ['-e', '']).pid],
+    ['one of another container, which had the number of this process', process.pid],
+  ])('takes the lock of %s', (_, holder) => {
+    const lock = join(folder, '.cache', 'install.lock');
+    writeFileSync(lock, String(holder));
+    let seen = '';
+    alone(folder, () => {
+      seen = readFileSync(lock, 'utf8');
+    });
+    expect(seen).toBe(String(process.pid));
+    expect(existsSync(lock)).toBe(false);
   });
 });
 

@@ -11,11 +11,13 @@ import { pipeline } from 'node:stream/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { isBuilt } from '../bin/is-built.mjs';
+import { UserError } from '../src/base/errors.ts';
+import { errorCode } from '../src/runs/files.ts';
 import { listRuns, runFolder, workspaceAt } from '../src/runs/run-folder.ts';
 import { runState } from '../src/runs/run-state.ts';
 import { openInBrowser } from './open.ts';
 import { ownTarget, packageForThisMachine } from './package.ts';
-import { onPath } from './vscode/programs.ts';
+import { onPath, Unavailable } from './vscode/programs.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const workspace = join(root, '.cache', 'start');
@@ -89,11 +91,16 @@ async function tellWhatNext(): Promise<void> {
     );
 }
 
+/** A path as shells take it for one word. */
+function quoted(path: string): string {
+  return /^[\w./:\\-]+$/.test(path) ? path : `"${path}"`;
+}
+
 /** The command that shows the runs in the editor: the user's own where it is on PATH. */
 async function howToOpen(): Promise<string> {
   const target = onPath('code') === undefined ? undefined : ownTarget();
   if (target === undefined) return 'npm start -- --open';
-  return `code --install-extension ${await packageForThisMachine(target)} --force && code ${workspace}`;
+  return `code --install-extension ${quoted(await packageForThisMachine(target))} --force && code ${quoted(workspace)}`;
 }
 
 /** Runs that a start left. */
@@ -102,16 +109,37 @@ function finished(): boolean {
   return listRuns(folder).some((id) => runState(runFolder(folder, id)).state === 'finished');
 }
 
-const { values } = parseArgs({
-  options: {
-    model: { type: 'string' },
-    all: { type: 'boolean', default: false },
-    open: { type: 'boolean', default: false },
-  },
-});
-await mkdir(workspace, { recursive: true });
-const isThere = values.open && !values.all && values.model === undefined && finished();
-const code = isThere ? 0 : await train(values.model, values.all);
-if (code === 0 && values.open) await openInBrowser(workspace);
-else if (code === 0) await tellWhatNext();
-process.exitCode = code;
+async function start(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      model: { type: 'string' },
+      all: { type: 'boolean', default: false },
+      open: { type: 'boolean', default: false },
+    },
+  });
+  await mkdir(workspace, { recursive: true });
+  const isThere = values.open && !values.all && values.model === undefined && finished();
+  const code = isThere ? 0 : await train(values.model, values.all);
+  if (code === 0 && values.open) await openInBrowser(workspace);
+  else if (code === 0) await tellWhatNext();
+  return code;
+}
+
+/** What whoever started it can mend, as they should read it; nothing for a defect. */
+function problemOf(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined;
+  if (error instanceof UserError || error instanceof Unavailable) return error.message;
+  if (errorCode(error)?.startsWith('ERR_PARSE_ARGS') === true)
+    return `${error.message}\n  Usage: npm start [-- [--all] [--model FOLDER_OR_HUB_ID] [--open]]`;
+  if ('syscall' in error) return `${error.message}\n  What this makes goes into ${workspace}, which must be writable.`;
+  return undefined;
+}
+
+try {
+  process.exitCode = await start();
+} catch (error) {
+  const problem = problemOf(error);
+  if (problem === undefined) throw error;
+  process.stderr.write(`peft-lab: ${problem}\n`);
+  process.exitCode = 2;
+}

@@ -140,6 +140,17 @@ describe('a program in the foreground', () => {
   });
 });
 
+it('npm start says what it takes when it is given something else', () => {
+  for (const wrong of [['--bad'], ['--model'], ['stray']]) {
+    const { status, stdout, stderr } = spawnSync(process.execPath, [join(root, 'scripts', 'start.ts'), ...wrong], {
+      encoding: 'utf8',
+    });
+    expect([status, stdout]).toEqual([2, '']);
+    expect(stderr).toMatch(/^peft-lab: .*\n {2}Usage: npm start/s);
+    expect(stderr).not.toMatch(/^\s+at /m);
+  }
+});
+
 it('every npm script goes through the bootstrap', async () => {
   const { default: manifest } = await import('../../package.json', { with: { type: 'json' } });
   for (const [name, line] of Object.entries(manifest.scripts)) {

@@ -55,10 +55,35 @@ export interface Supervisor {
   close(): Promise<void>;
 }
 
-function describeEnd(status: LaunchStatus | undefined): string {
+const nativeCrash = 'outside of JavaScript, in the runtime or a driver; peft-lab doctor tries them';
+const missingInstructions = 'a library uses instructions that this processor lacks; peft-lab doctor tries them';
+
+/** What signals of a crash mean, and exit codes of Windows (NTSTATUS). JavaScript itself causes none of them. */
+const crashes: Readonly<Record<string, string>> = {
+  SIGSEGV: nativeCrash,
+  SIGBUS: nativeCrash,
+  SIGFPE: nativeCrash,
+  SIGILL: missingInstructions,
+  '0xC0000005': nativeCrash,
+  '0xC0000374': nativeCrash,
+  '0xC000001D': missingInstructions,
+  '0xC0000017': 'there was no memory left',
+  '0xC000012D': 'there was no memory left',
+};
+
+/** The least exit code by which Windows tells of a crash. */
+const LEAST_CRASH = 0xc0000000;
+
+/** How a trainer ended whose run did not. */
+export function describeEnd(status: LaunchStatus | undefined): string {
   if (status === undefined || status.state !== 'ended') return 'the trainer is gone';
-  if (status.signal === 'SIGKILL') return 'the trainer was killed by SIGKILL, perhaps for want of memory';
-  if (status.signal !== undefined) return `the trainer was killed by ${status.signal}`;
+  const { signal, exitCode } = status;
+  if (signal === 'SIGKILL') return 'the trainer was killed by SIGKILL, perhaps for want of memory';
+  const code =
+    exitCode !== undefined && exitCode >= LEAST_CRASH ? `0x${exitCode.toString(16).toUpperCase()}` : undefined;
+  const crash = crashes[signal ?? code ?? ''];
+  if (crash !== undefined) return `the trainer crashed (${signal ?? code ?? ''}): ${crash}`;
+  if (signal !== undefined) return `the trainer was killed by ${signal}`;
   if (status.exitCode !== undefined) return `the trainer ended with exit code ${status.exitCode} before its run did`;
   return status.detail ?? 'the trainer is gone; it was killed, or crashed';
 }

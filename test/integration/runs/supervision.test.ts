@@ -12,7 +12,7 @@ import { ownIdentity, processState } from '../../../src/runs/process-identity.ts
 import { claimNext, readQueue, resumeRun } from '../../../src/runs/queue.ts';
 import { runFolder } from '../../../src/runs/run-folder.ts';
 import { runState } from '../../../src/runs/run-state.ts';
-import { requestStop } from '../../../src/runs/supervisor.ts';
+import { describeEnd, requestStop } from '../../../src/runs/supervisor.ts';
 import { temporaryWorkspace } from '../../support/runs.ts';
 import {
   eventsOf,
@@ -143,6 +143,26 @@ describe('a run', () => {
     await resumeRun(workspace, id, 'cpu');
     process.kill((await trainerOf(folder)).processId, 'SIGKILL');
     expect((await next.ended(id)).reason).toBe('the trainer was killed by SIGKILL, perhaps for want of memory');
+  });
+
+  it.skipIf(process.platform === 'win32')(
+    'whose runtime crashes says that, not the name of a signal alone',
+    async () => {
+      const workspace = temporaryWorkspace();
+      const supervisor = supervise(workspace, { stepMs: 20 });
+      const { id, folder } = await submit(workspace, training);
+      process.kill((await trainerOf(folder)).processId, 'SIGSEGV');
+      const { state, reason } = await supervisor.ended(id);
+      expect(state).toBe('interrupted');
+      expect(reason).toMatch(/^the trainer crashed \(SIGSEGV\): .*in the runtime or a driver; peft-lab doctor/);
+    },
+  );
+
+  it('tells what the exit codes of Windows mean', () => {
+    const ended = (exitCode: number) => describeEnd({ state: 'ended', exitCode });
+    expect(ended(0xc0000005)).toMatch(/crashed \(0xC0000005\): .*in the runtime or a driver/);
+    expect(ended(0xc000001d)).toMatch(/crashed \(0xC000001D\): .*this processor lacks/);
+    expect(ended(3)).toBe('the trainer ended with exit code 3 before its run did');
   });
 
   it('whose trainer cannot be started says so', async () => {

@@ -10,7 +10,7 @@ import { readMarks } from '../runs/marks.ts';
 import { planRuns } from '../runs/plan-runs.ts';
 import { admitResumed, admitRuns } from '../runs/privacy-budget.ts';
 import { readConfiguration, runFolder, type NewRun, type Workspace } from '../runs/run-folder.ts';
-import { readQueue, requireResumable, resumeRuns, submitRuns } from '../runs/queue.ts';
+import { occupiedDevice, readQueue, requireResumable, resumeRuns, submitRuns } from '../runs/queue.ts';
 import { hasEnded, isUnseen, runState } from '../runs/run-state.ts';
 import { startSupervisor, superviseUntilIdle } from '../runs/supervise.ts';
 import type { Supervisor } from '../runs/supervisor.ts';
@@ -128,7 +128,7 @@ export async function resumeCommand(app: App, runs: readonly string[], options: 
       throw new UserError(`the run ${id} is ${state} already`, `Watch it with: peft-lab logs -f ${id.slice(-6)}.`);
     requireResumable(id, status, { force });
     const configuration = readConfiguration(folder, installedCatalogue);
-    return { id, from: journalCursor(folder), device: configuration.device.provider, configuration };
+    return { id, from: journalCursor(folder), device: occupiedDevice(configuration.device), configuration };
   });
   await admitResumed(workspace, found, { exceed: options.exceedBudget });
   await resumeRuns(

@@ -576,7 +576,7 @@ export const recordedConfiguration = z.looseObject({
   task: z.looseObject({ id: z.string() }),
   method: z.looseObject({ id: z.string() }),
   training: z.looseObject({ seed: z.int() }),
-  device: z.looseObject({ provider: z.string() }),
+  device: z.looseObject({ provider: z.string(), index: z.int().optional().catch(undefined) }),
   launcher: z.string(),
   tags: z.array(z.string()).exactOptional(),
   note: z.string().exactOptional(),

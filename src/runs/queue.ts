@@ -21,7 +21,7 @@ import type { RunStatus } from './run-state.ts';
  */
 
 const queueLine = z.discriminatedUnion('type', [
-  /** `device` is the provider that the configuration asks for. */
+  /** `device` is what {@link occupiedDevice} says. */
   z.object({ type: z.literal('enqueued'), time: z.number(), run: z.string(), device: z.string() }),
   z.object({ type: z.literal('claimed'), time: z.number(), run: z.string() }),
   z.object({ type: z.literal('removed'), time: z.number(), run: z.string() }),
@@ -35,6 +35,20 @@ export interface QueueEntry {
   readonly device: string;
   /** Whether a supervisor has taken it to start it. */
   readonly claimed: boolean;
+}
+
+/**
+ * The device that a run occupies: the provider that its configuration asks for, and which of several GPUs, as `cuda:1`; the first has no
+ * number. Each takes runs by itself.
+ */
+export function occupiedDevice({
+  provider,
+  index = 0,
+}: {
+  readonly provider: string;
+  readonly index?: number | undefined;
+}): string {
+  return index === 0 ? provider : `${provider}:${index}`;
 }
 
 function queueFile(workspace: Workspace): string {
@@ -154,7 +168,7 @@ export async function submitRuns(workspace: Workspace, runs: readonly NewRun[]):
       for (const run of runs.slice(from, from + submittedTogether)) {
         const id = createRun(workspace, run);
         all.push(id);
-        made.push({ type: 'enqueued', run: id, device: run.configuration.device.provider });
+        made.push({ type: 'enqueued', run: id, device: occupiedDevice(run.configuration.device) });
       }
     } finally {
       await withQueue(workspace, () => append(workspace, made));
@@ -325,7 +339,7 @@ export async function repairQueue(
 
 /** How many runs a device takes at once. */
 export interface Slots {
-  /** By provider; 1 where nothing is said. */
+  /** By provider, for each of its GPUs; 1 where nothing is said. */
   readonly perDevice: Readonly<Record<string, number>>;
   /** What `auto` comes to on this machine. */
   readonly auto: string;
@@ -366,7 +380,7 @@ function likelyDevice({ auto }: Slots, device: string): string {
 
 /** How many runs a device takes at once. */
 export function slotsOf(slots: Slots, device: string): number {
-  return slots.perDevice[likelyDevice(slots, device)] ?? 1;
+  return slots.perDevice[likelyDevice(slots, device).replace(/:\d+$/, '')] ?? 1;
 }
 
 /** Whether the holder of a claimed run is long silent on a machine that cannot be seen from here: it takes no slot any more. */

@@ -6,7 +6,7 @@ import type { Launcher, LaunchStatus } from './launcher.ts';
 import { appendMarks } from './marks.ts';
 import type { Mark } from './marks.ts';
 import { signalGroup } from './process-identity.ts';
-import { cancelQueued, claimNext, readQueue, repairQueue, requeue, settle, slotsOf } from './queue.ts';
+import { cancelQueued, claimNext, occupiedDevice, readQueue, repairQueue, requeue, settle, slotsOf } from './queue.ts';
 import type { ClaimedRun, QueueEntry, Slots } from './queue.ts';
 import { readRecordedConfiguration, runFolder } from './run-folder.ts';
 import type { Workspace } from './run-folder.ts';
@@ -101,10 +101,10 @@ function markOf<T extends Mark['type']>(marks: readonly Mark[], type: T): Extrac
   return marks.findLast((mark): mark is Extract<Mark, { type: T }> => mark.type === type);
 }
 
-/** The provider that a run's configuration asks for; a damaged run will say so itself when it is started. */
+/** The device that a run's configuration asks for; a damaged run will say so itself when it is started. */
 function deviceOf(folder: string): string {
   try {
-    return readRecordedConfiguration(folder).device.provider;
+    return occupiedDevice(readRecordedConfiguration(folder).device);
   } catch {
     return 'auto';
   }

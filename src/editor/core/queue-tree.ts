@@ -69,7 +69,8 @@ function deviceOf(device: string, machine: Machine | undefined): string {
 
 function deviceNode(folder: QueueFolder, device: string, machine: Machine | undefined): QueueNode {
   const here = folder.queue.claimed.filter((run) => deviceOf(run.device, machine) === device);
-  const slots = folder.slots[device] ?? 1;
+  // What is set for a provider is for each of its GPUs, `cuda:1`.
+  const slots = folder.slots[device.replace(/:\d+$/, '')] ?? 1;
   return {
     id: `${folder.key} device ${device}`,
     label: device.toUpperCase(),

@@ -34,7 +34,7 @@ import { countTrained, encoderSize, methodOptions, sizesOf, type SizedModel } fr
 import { planRuns } from '../../runs/plan-runs.ts';
 import { admitResumed, admitRuns, budgetBreaches, resumeBreaches } from '../../runs/privacy-budget.ts';
 import { readBudgets } from '../../runs/budget-file.ts';
-import { readQueue, resumeRuns, submitRuns } from '../../runs/queue.ts';
+import { occupiedDevice, readQueue, resumeRuns, submitRuns } from '../../runs/queue.ts';
 import { removeRuns } from '../../runs/remove-run.ts';
 import {
   listRuns,
@@ -275,7 +275,7 @@ const answers: { readonly [N in OperationName]: Answer<N> } = {
     await admitResumed(workspace, found, { exceed: exceedsBudget });
     await resumeRuns(
       workspace,
-      found.map(({ id, configuration }) => ({ run: id, device: configuration.device.provider })),
+      found.map(({ id, configuration }) => ({ run: id, device: occupiedDevice(configuration.device) })),
     );
     return undefined;
   },

@@ -181,8 +181,9 @@ describe('the queue and the devices', () => {
     const nodes = queueNodes(
       [
         folder({
+          slots: { cpu: 2, cuda: 2 },
           queue: {
-            claimed: [claimed('a', 'auto'), claimed('b', 'webgpu')],
+            claimed: [claimed('a', 'auto'), claimed('b', 'webgpu'), claimed('d', 'cuda:1')],
             waiting: [
               { id: 'c', device: 'cpu' },
               { id: 'x', device: 'cpu' },
@@ -200,7 +201,14 @@ describe('the queue and the devices', () => {
       { cpu: 'x', threads: 2, memoryBytes: 16e9, freeBytes: 4e9, auto: 'cpu', gpus: [], runs: {} },
     );
     expect(drawn(nodes)).toEqual([
-      ...['CPU: 1 of 2 slots used', ' A: 25 %, 1 min 00 s left', 'WEBGPU: busy', ' B: prepares'],
+      ...[
+        'CPU: 1 of 2 slots used',
+        ' A: 25 %, 1 min 00 s left',
+        'CUDA: 0 of 2 slots used',
+        'WEBGPU: busy',
+        ' B: prepares',
+      ],
+      ...['CUDA:1: 1 of 2 slots used', ' Run d: '],
       ...[
         'Queue: 2 waiting',
         ' C: position 1',

@@ -88,6 +88,22 @@ describe('the queue', () => {
     expect(await claimNext(workspace, slots, 'test')).toBeUndefined();
   });
 
+  it('takes each of several GPUs for a device by itself', async () => {
+    const workspace = temporaryWorkspace();
+    const on = (index?: number) => {
+      const run = newRun();
+      const device = { provider: 'cuda' as const, ...(index === undefined ? {} : { index }) };
+      return { ...run, configuration: { ...run.configuration, device } };
+    };
+    const ids = await submitRuns(workspace, [on(), on(0), on(1), on(1), on(3)]);
+    const slots = { perDevice: {}, auto: 'cpu' };
+    expect(readQueue(workspace).map(({ device }) => device)).toEqual(['cuda', 'cuda', 'cuda:1', 'cuda:1', 'cuda:3']);
+    for (const expected of [ids[0], ids[2], ids[4]]) expect((await claimed(workspace, slots)).id).toBe(expected);
+    expect(await claimNext(workspace, slots, 'test')).toBeUndefined();
+    const two = { perDevice: { cuda: 2 }, auto: 'cpu' };
+    for (const expected of [ids[1], ids[3]]) expect((await claimed(workspace, two)).id).toBe(expected);
+  });
+
   it('gives each run to one of many that ask at once, and never more than there are slots', async () => {
     const workspace = temporaryWorkspace();
     const ids = await submitRuns(

@@ -198,34 +198,39 @@ async function guarded(
   }
 }
 
+/** As wide as the longest name of a check. */
+const NAME_WIDTH = 'TensorFlow.js'.length;
+
+function checkText({ name, level, message, advice }: Check): string {
+  const first = `${level.padEnd(7)}  ${name.padEnd(NAME_WIDTH)}  ${plain(message)}\n`;
+  return advice === null ? first : `${first}${' '.repeat(NAME_WIDTH + 11)}${plainLines(advice)}\n`;
+}
+
 /** `peft-lab doctor`: looks at everything that a run depends on. @returns 1 when something keeps runs from working */
 export async function doctorCommand(app: App): Promise<number> {
-  const checks = [
-    await guarded('peft-lab', checkProgram),
-    await guarded('Node', checkNode),
-    await guarded('onnxruntime', checkRuntime),
-    await guarded('computation', checkComputation),
-    await guarded('devices', checkDevices),
-    await guarded('TensorFlow.js', checkTfjs),
-    await guarded('SQLite', checkSqlite),
-    await guarded('workspace', () => checkWorkspace(app)),
-    await guarded('database', () => checkDatabase(app)),
-    await guarded('runs', () => checkRuns(app)),
-    await guarded('machine', checkMachine),
-    await guarded('hub', checkHub),
-  ].flat();
+  const all: readonly (readonly [name: string, check: Parameters<typeof guarded>[1]])[] = [
+    ['peft-lab', checkProgram],
+    ['Node', checkNode],
+    ['onnxruntime', checkRuntime],
+    ['computation', checkComputation],
+    ['devices', checkDevices],
+    ['SQLite', checkSqlite],
+    ['workspace', () => checkWorkspace(app)],
+    ['database', () => checkDatabase(app)],
+    ['runs', () => checkRuns(app)],
+    ['machine', checkMachine],
+    ['hub', checkHub],
+    // Last, for what is installed there may end this process: TensorFlow does where the processor lacks what it was compiled for.
+    ['TensorFlow.js', checkTfjs],
+  ];
+  const checks: Check[] = [];
+  for (const [name, check] of all) {
+    const found = await guarded(name, check);
+    checks.push(...found);
+    // At once, so that what was found is there should the next one take long, or crash.
+    if (!app.json) app.terminal.out(found.map(checkText).join(''));
+  }
   const ok = checks.every(({ level }) => level !== 'problem');
   if (app.json) printJson(app.terminal, { ok, checks, providers: await providersHere() });
-  else {
-    const width = Math.max(...checks.map(({ name }) => name.length));
-    app.terminal.out(
-      checks
-        .map(({ name, level, message, advice }) => {
-          const first = `${level.padEnd(7)}  ${name.padEnd(width)}  ${plain(message)}\n`;
-          return advice === null ? first : `${first}${' '.repeat(width + 11)}${plainLines(advice)}\n`;
-        })
-        .join(''),
-    );
-  }
   return ok ? 0 : 1;
 }

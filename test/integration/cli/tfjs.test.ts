@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { makeBench, type Bench } from '../../support/cli.ts';
@@ -47,4 +47,17 @@ test('a run on TensorFlow.js trains to the end as one on onnxruntime does, says 
   expect((await bench.run('show', idAt(1))).out).toMatch(/tfjs, \d+ threads? \(asked for; @tensorflow/);
   const compared = await bench.run('compare', '--by', 'method,device.provider');
   expect(compared.out).toMatch(/lora/);
+});
+
+test('doctor has told of all else before a TensorFlow.js that ends the process', async () => {
+  const installed = join(bench.folder, 'node_modules', '@tensorflow', 'tfjs-node');
+  mkdirSync(installed, { recursive: true });
+  writeFileSync(join(installed, 'package.json'), '{ "name": "@tensorflow/tfjs-node", "version": "4.22.0" }');
+  const abort = 'console.error("compiled to use AVX instructions, which are not available"); process.abort();';
+  writeFileSync(join(installed, 'index.js'), abort);
+  const { code, out, err } = await bench.run('doctor');
+  expect(code).not.toBe(0);
+  expect(err).toContain('AVX');
+  for (const name of ['computation', 'GPU', 'SQLite', 'disk', 'hub'])
+    expect(out).toMatch(new RegExp(`^ok +${name} `, 'm'));
 });

@@ -22,7 +22,10 @@ export interface GpuUseReading {
 /** What the kernel's files tell and what NVIDIA's tool tells, each of its own GPUs. */
 export function joinReadings(gpus: readonly Gpu[], nvidia: NvidiaReading | undefined): GpuUseReading {
   const told = nvidia?.gpus ?? [];
-  const others = gpus.filter(({ vendor }) => vendor !== 'nvidia' || told.length === 0);
+  // Of a GPU that Windows lends, the kernel tells no more than that it is there.
+  const others = gpus.filter(
+    ({ vendor, driver }) => told.length === 0 || (vendor !== 'nvidia' && driver !== 'dxgkrnl'),
+  );
   const processes = new Map<number, number>();
   for (const { processId, usedBytes } of nvidia?.processes ?? [])
     if (usedBytes !== undefined) processes.set(processId, (processes.get(processId) ?? 0) + usedBytes);

@@ -71,6 +71,9 @@ describe("NVIDIA's tool", () => {
     const { gpus, processes: held } = joinReadings(kernel, nvidia);
     expect(gpus.map(({ name }) => name)).toEqual(['NVIDIA H200', 'NVIDIA H200', 'Radeon']);
     expect([...held]).toEqual([[41_233, (11_896 + 512) * MiB]]);
+    const lent = { ...gpu, vendor: 'other', name: 'the GPU of Windows (WSL)', driver: 'dxgkrnl' } as const;
+    expect(joinReadings([lent], nvidia).gpus.map(({ name }) => name)).toEqual(['NVIDIA H200', 'NVIDIA H200']);
+    expect(joinReadings([lent], undefined).gpus).toHaveLength(1);
     expect(joinReadings(kernel, undefined).gpus.map(({ name }) => name)).toEqual(['x', 'Radeon']);
   });
 

@@ -58,7 +58,7 @@ export function checkGpus(
 export function checkTried(provider: string, on: string, result: ProbeResult, inHalf?: ProbeResult): Check {
   if (result.kind === 'fails') {
     // Its libraries are what CUDA lacks most; of WebGPU all that is not the runtime's own is the driver.
-    const remedy = provider === 'webgpu' ? `Update the driver of ${on}.` : startAdvice(provider);
+    const remedy = provider === 'webgpu' ? `Update the driver of ${on}.` : startAdvice(provider, result.reason);
     return bad(provider, `on ${on}: ${result.reason}`, `Device auto passes it over. ${remedy}`);
   }
   const rate = (value: number): string => `${(value / 1e9).toFixed(0)} GFLOP/s`;

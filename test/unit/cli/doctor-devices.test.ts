@@ -70,6 +70,11 @@ describe('what doctor says of GPUs', () => {
       message: 'on a GPU: libcudnn.so.9 is missing',
       advice: expect.stringContaining('cuDNN 9 where programs find libraries') as string,
     });
+    const said = (reason: string) => checkTried('cuda', 'a GPU', { kind: 'fails', reason }).advice;
+    expect(said('CUDA failure 101: invalid device ordinal ; GPU=3')).toContain('counted from 0');
+    expect(said('CUDA failure 100: no CUDA-capable device is detected')).toContain('CUDA_VISIBLE_DEVICES');
+    const old = 'CUDA failure 35: CUDA driver version is insufficient for CUDA runtime version';
+    expect(said(old)).toContain("Update NVIDIA's driver");
     expect(checkTried('webgpu', 'a GPU', none).advice).toContain('Update the driver of a GPU');
   });
 

@@ -217,7 +217,7 @@ function startProblem(provider: string, cause: unknown): unknown {
   if (provider === 'cpu' || isOutOfMemory(cause)) return cause;
   return new UserError(
     `the execution provider ${provider} could not take the model: ${messageOf(cause)}`,
-    startAdvice(provider),
+    startAdvice(provider, messageOf(cause)),
     { cause },
   );
 }

@@ -56,9 +56,27 @@ export function installAdvice(provider: string, platform: string, arch: string):
   return undefined;
 }
 
-/** What to look at when a provider that is there does not start. */
-export function startAdvice(provider: string): string {
+/** What CUDA says where its libraries are there, and what to do about it. */
+const cudaRefusals: readonly (readonly [RegExp, string])[] = [
+  [
+    /invalid device ordinal/i,
+    'There is no GPU of that device.index: they are counted from 0, among those that CUDA_VISIBLE_DEVICES leaves.',
+  ],
+  [
+    /no CUDA-capable device/i,
+    'CUDA sees no GPU: look at CUDA_VISIBLE_DEVICES, and in a container at whether GPUs were handed to it.',
+  ],
+  [/driver version is insufficient/i, "Update NVIDIA's driver: CUDA 12 wants a newer one."],
+];
+
+/**
+ * What to look at when a provider that is there does not start.
+ * @param said why it did not, in its own words
+ */
+export function startAdvice(provider: string, said = ''): string {
   const needs = cudaNeeds[provider];
+  const known = needs === undefined ? undefined : cudaRefusals.find(([pattern]) => pattern.test(said))?.[1];
+  if (known !== undefined) return known;
   return needs === undefined
     ? 'See what is missing with: peft-lab doctor. The provider cpu works everywhere.'
     : `It needs ${needs} where programs find libraries (LD_LIBRARY_PATH). The provider cpu works everywhere.`;

@@ -510,6 +510,25 @@ function refuseHalfPrecision({
   if (device.provider === 'tfjs') refuse('TensorFlow.js computes in float32 alone; set "float32", or another device');
 }
 
+/** Refuses a device for a private run that rounds to 16 bits unasked: on a Mac's GPU and Neural Engine CoreML does so by itself. */
+function refuseRoundingDevice({
+  value,
+  issues,
+}: z.core.ParsePayload<{
+  readonly privacy?: { readonly epsilon?: number | null };
+  readonly device: { readonly provider: string };
+}>): void {
+  const { privacy, device } = value;
+  if (privacy === undefined || privacy.epsilon === null || device.provider !== 'coreml') return;
+  issues.push({
+    code: 'custom',
+    message:
+      'CoreML rounds to 16 bits where it sees fit, which could leave an example of a private run more weight than the norm to which its gradient is clipped; set "webgpu" or "cpu"',
+    path: ['device'],
+    input: device.provider,
+  });
+}
+
 /** Privacy as it is asked for; nothing where epsilon is null. */
 function withTarget<T extends { readonly epsilon?: number | null }>(
   asked: T,
@@ -537,6 +556,7 @@ function build(catalogue: Catalogue) {
     .check(refuseUnmaskedGates)
     .check(refuseEightBit)
     .check(refuseHalfPrecision)
+    .check(refuseRoundingDevice)
     .transform((configuration, context) => {
       // An unknown key alone does not keep a transform from being run, but the method may be none then.
       if (context.issues.length > 0) return z.NEVER;

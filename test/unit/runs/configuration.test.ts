@@ -106,6 +106,16 @@ describe('reading a configuration', () => {
     expect(thrown(() => parse(both)).message).toMatch(/training\.precision.*leave one of them/);
   });
 
+  it('refuses a private run on CoreML, which rounds to 16 bits unasked', () => {
+    const text = (device: string, epsilon: number | null): string =>
+      `{ "model": "a/b", "task": "sst2", "method": "lora", "device": ${device}, "privacy": { "epsilon": ${epsilon} } }`;
+    for (const device of ['"coreml"', '{ "provider": "coreml" }']) {
+      expect(thrown(() => parse(text(device, 8))).message).toMatch(/device: CoreML rounds to 16 bits/);
+      expect(() => parse(text(device, null))).not.toThrow();
+    }
+    for (const device of ['"webgpu"', '"cuda"', '"auto"']) expect(() => parse(text(device, 8))).not.toThrow();
+  });
+
   it('trains privately as the method wants it then, where nothing else is said', () => {
     const read = (text: string) => resolveConfiguration(parse(text), catalogue, nothing);
     const slash = '{ "model": "a/b", "task": "sst2", "method": "slash"';

@@ -1,15 +1,20 @@
 import { lstatSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { homedir, tmpdir, userInfo } from 'node:os';
-import { join } from 'node:path';
+import { isAbsolute, join } from 'node:path';
 
 /** Folders of the user's, outside of any project, for what can be made again. */
 
+/** What a variable says, where that is a place: one that is empty or relative says nothing (XDG Base Directory Specification). */
+function folderIn(variable: string): string | undefined {
+  const folder = process.env[variable];
+  return folder !== undefined && isAbsolute(folder) ? folder : undefined;
+}
+
 /** Where the user's programs keep what they can make again. */
 function userCache(): string {
-  const { env } = process;
-  if (process.platform === 'win32') return env['LOCALAPPDATA'] ?? join(homedir(), 'AppData', 'Local');
+  if (process.platform === 'win32') return folderIn('LOCALAPPDATA') ?? join(homedir(), 'AppData', 'Local');
   if (process.platform === 'darwin') return join(homedir(), 'Library', 'Caches');
-  return env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache');
+  return folderIn('XDG_CACHE_HOME') ?? join(homedir(), '.cache');
 }
 
 function userName(): string {

@@ -1,10 +1,11 @@
 import { chmodSync, existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
+import { homedir } from 'node:os';
 import { describe, expect, it, vi } from 'vitest';
 import { UserError } from '../../../src/base/errors.ts';
 import { chooseNode, programEnvironment } from '../../../src/runs/node-binary.ts';
-import { compileCacheFolder } from '../../../src/runs/user-cache.ts';
+import { compileCacheFolder, userCaches } from '../../../src/runs/user-cache.ts';
 import { temporaryFolder } from '../../support/runs.ts';
 
 const version = process.versions.node;
@@ -85,5 +86,20 @@ describe('what Node compiled of our programs', () => {
     expect(existsSync(join(folder, 'v1'))).toBe(true);
     expect(compileCacheFolder([own], 4999)).toBe(folder);
     expect(existsSync(join(folder, 'v1'))).toBe(false);
+  });
+});
+
+describe.skipIf(process.platform !== 'linux')("the user's cache", () => {
+  it('is where XDG_CACHE_HOME says, unless it is empty or relative', () => {
+    const usual = join(homedir(), '.cache', 'peft-lab');
+    for (const [value, expected] of [
+      ['/elsewhere', '/elsewhere/peft-lab'],
+      ['', usual],
+      ['here', usual],
+    ] as const) {
+      vi.stubEnv('XDG_CACHE_HOME', value);
+      expect(userCaches()[0]).toBe(expected);
+    }
+    vi.unstubAllEnvs();
   });
 });

@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { describeLibrary, findTfjs, NoTfjsError } from '../../../../src/engine/backends/tfjs/library.ts';
 
 const root = join(import.meta.dirname, '..', '..', '..', '..');
@@ -32,6 +32,18 @@ test('what is installed beside the program is found, with its version and backen
   expect(version).toBe(manifest.version);
   expect(backend).toBe('cpu');
   expect(passedOver).toEqual([]);
+});
+
+test('TensorFlow keeps to float32 on GPUs that have TF32, unless the user says otherwise', async () => {
+  for (const [said, held] of [
+    [undefined, '0'],
+    ['1', '1'],
+  ] as const) {
+    vi.stubEnv('NVIDIA_TF32_OVERRIDE', said);
+    await findTfjs(0, [folder, root]);
+    expect(process.env['NVIDIA_TF32_OVERRIDE']).toBe(held);
+  }
+  vi.unstubAllEnvs();
 });
 
 test('a faster package that cannot be loaded is passed over and named', async () => {

@@ -155,6 +155,9 @@ function usesOf(
 
 const execute = promisify(execFile);
 
+/** Two providers are tried twice, each for a minute where its driver hangs. */
+const doctorMs = 300_000;
+
 /** Some hundred megabytes over a slow line. */
 const downloadMs = 3_600_000;
 
@@ -325,7 +328,7 @@ const answers: { readonly [N in OperationName]: Answer<N> } = {
     return { method: own, head, total, encoder: encoderSize(sized) };
   },
   doctor: async ({ folder, ...settings }, signal) =>
-    (await commandLine(settings, folder, ['doctor'], { signal })) as Diagnosis,
+    (await commandLine(settings, folder, ['doctor'], { signal, timeout: doctorMs })) as Diagnosis,
   installCuda: async ({ folder, ...settings }, signal) =>
     (await commandLine(settings, folder, ['doctor', '--install', 'cuda'], {
       signal,

@@ -1,10 +1,12 @@
 import { join } from 'node:path';
 import * as vscode from 'vscode';
+import { UserError } from '../base/errors.ts';
 import type { Untimed } from '../runs/marks.ts';
 import type { RunActions, RunRef, StartOptions } from './app.ts';
 import { t } from './core/l10n.ts';
 import { runName } from './core/run-item.ts';
 import { submittedText } from './core/submitted-text.ts';
+import { unseenQuestion } from './core/unseen-runs.ts';
 import { withoutLinks } from './core/text.ts';
 import type { ExtensionApp } from './extension-app.ts';
 import type { WatchedFolder } from './folders.ts';
@@ -15,6 +17,7 @@ import { isTrusted } from './report.ts';
 import { reveal } from './reveal.ts';
 import { askBudget } from './ask-budget.ts';
 import { askForTags } from './ask-tags.ts';
+import type { UnseenRun } from './worker/operations.ts';
 
 /** From so many runs on it is asked whether all of them were meant. */
 const manyRuns = 50;
@@ -33,17 +36,27 @@ export function runActions(app: ExtensionApp): RunActions {
     for (const { folder: key, id } of runs) {
       const folder = app.folder(key);
       if (folder === undefined) continue;
-      ids.set(folder, [...(ids.get(folder) ?? []), id]);
+      const own = ids.get(folder);
+      if (own === undefined) ids.set(folder, [id]);
+      else own.push(id);
     }
     return [...ids].map(([folder, own]) => ({ folder, ids: own }));
   }
 
-  /** Does something in each folder, then looks at what came of it. @returns false where it was not allowed or failed */
+  /**
+   * Does something in each folder, then looks at what came of it.
+   * @param work answers false where the user would rather not
+   * @returns false where it was not allowed, declined, or failed
+   */
   async function inEach(runs: readonly RunRef[], work: (each: InFolder) => Promise<unknown>): Promise<boolean> {
     if (runs.length === 0 || !(await isTrusted())) return false;
     const places = byFolder(runs);
+    if (places.length === 0) {
+      void app.report(new UserError(t('The folder of these runs is not open in this window.')));
+      return false;
+    }
     try {
-      for (const each of places) await work(each);
+      for (const each of places) if ((await work(each)) === false) return false;
       return true;
     } catch (problem) {
       void app.report(problem);
@@ -59,6 +72,28 @@ export function runActions(app: ExtensionApp): RunActions {
       await worker.ask('mark', { folder: folder.path, ids, marks });
       await folder.refresh({ everything: true });
     });
+  }
+
+  /** Those of the runs that machines hold which cannot be seen from here. @throws UserError */
+  async function unseenAmong(runs: readonly RunRef[]): Promise<readonly (UnseenRun & RunRef)[]> {
+    const found = await Promise.all(
+      byFolder(runs).map(async ({ folder, ids }) => {
+        const unseen = await worker.ask('unseen', { folder: folder.path, ids });
+        return unseen.map((run) => ({ ...run, folder: folder.key }));
+      }),
+    );
+    return found.flat();
+  }
+
+  /** Asks whether runs are to be taken from machines that cannot be seen. */
+  async function askUnseen(deed: 'resume' | 'delete', unseen: readonly (UnseenRun & RunRef)[], all: number) {
+    const named = unseen.map((run) => ({ ...run, name: nameOf(run) }));
+    const { message, detail, yes } = unseenQuestion(deed, named, all, Date.now());
+    return (await vscode.window.showWarningMessage(message, { modal: true, detail }, yes)) === yes;
+  }
+
+  function idsIn({ key }: WatchedFolder, runs: readonly RunRef[]): readonly string[] {
+    return runs.filter(({ folder }) => folder === key).map(({ id }) => id);
   }
 
   function nameOf(run: RunRef): string {
@@ -119,6 +154,16 @@ export function runActions(app: ExtensionApp): RunActions {
     return chosen === yes;
   }
 
+  async function askDelete(only: RunRef, count: number): Promise<boolean> {
+    const yes = t('Delete');
+    const question =
+      count === 1
+        ? t('Delete the run “{0}” with all its files?', withoutLinks(nameOf(only)))
+        : t('Delete {0} runs with all their files?', count);
+    const detail = t('Checkpoints, metrics and logs go with it. This cannot be undone.');
+    return (await vscode.window.showWarningMessage(question, { modal: true, detail }, yes)) === yes;
+  }
+
   async function freePath(folder: string, name: string): Promise<vscode.Uri> {
     for (let count = 1; ; count++) {
       const path = join(folder, `${name}${count === 1 ? '' : `-${count}`}${configurationEnding}`);
@@ -134,13 +179,25 @@ export function runActions(app: ExtensionApp): RunActions {
     start,
     stop: (runs, { force = false } = {}) =>
       inEach(runs, ({ folder, ids }) => worker.ask('stop', { folder: folder.path, ids, force })),
-    resume: (runs) =>
-      inEach(runs, async ({ folder, ids }) => {
-        const allowed = await askBudget(() => worker.ask('resumeBreaches', { folder: folder.path, ids }));
-        if (allowed === undefined) return;
-        await worker.ask('resume', { folder: folder.path, ids, exceedsBudget: allowed.exceeds });
-        folder.startQueue();
-      }),
+    async resume(runs) {
+      if (runs.length === 0 || !(await isTrusted())) return false;
+      try {
+        // What has finished is refused, whoever holds it.
+        const unseen = (await unseenAmong(runs)).filter(({ state }) => state !== 'finished');
+        if (unseen.length > 0 && !(await askUnseen('resume', unseen, runs.length))) return false;
+        return await inEach(runs, async ({ folder, ids }) => {
+          const allowed = await askBudget(() => worker.ask('resumeBreaches', { folder: folder.path, ids }));
+          if (allowed === undefined) return false;
+          const givenUp = idsIn(folder, unseen);
+          await worker.ask('resume', { folder: folder.path, ids, exceedsBudget: allowed.exceeds, givenUp });
+          folder.startQueue();
+          return true;
+        });
+      } catch (problem) {
+        void app.report(problem);
+        return false;
+      }
+    },
     async clone(run) {
       const folder = app.folder(run.folder);
       if (folder === undefined) return false;
@@ -156,14 +213,17 @@ export function runActions(app: ExtensionApp): RunActions {
     async remove(runs) {
       const [only] = runs;
       if (only === undefined || !(await isTrusted())) return false;
-      const yes = t('Delete');
-      const question =
-        runs.length === 1
-          ? t('Delete the run “{0}” with all its files?', withoutLinks(nameOf(only)))
-          : t('Delete {0} runs with all their files?', runs.length);
-      const detail = t('Checkpoints, metrics and logs go with it. This cannot be undone.');
-      if ((await vscode.window.showWarningMessage(question, { modal: true, detail }, yes)) !== yes) return false;
-      return inEach(runs, ({ folder, ids }) => worker.ask('remove', { folder: folder.path, ids }));
+      try {
+        const unseen = await unseenAmong(runs);
+        const isMeant = unseen.length > 0 ? await askUnseen('delete', unseen, runs.length) : await askDelete(only, runs.length);
+        if (!isMeant) return false;
+        return await inEach(runs, ({ folder, ids }) =>
+          worker.ask('remove', { folder: folder.path, ids, givenUp: idsIn(folder, unseen) }),
+        );
+      } catch (problem) {
+        void app.report(problem);
+        return false;
+      }
     },
     async tag(runs, tags) {
       if (tags !== undefined)

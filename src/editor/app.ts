@@ -33,6 +33,8 @@ export interface FolderRuns {
   readonly runs: ReadonlyMap<string, RunSummary>;
   /** The run's folder. */
   runUri(id: string): vscode.Uri;
+  /** Whether a machine holds the run that cannot be seen from here, so that only a person can know whether it still trains. */
+  isUnseen(id: string): boolean;
 }
 
 /** What changed since the last event; at most two events a second. */

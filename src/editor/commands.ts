@@ -29,7 +29,7 @@ function isOver(run: RunSummary): boolean {
 interface Target {
   readonly title: string;
   readonly placeholder: string;
-  readonly fits?: (run: RunSummary) => boolean;
+  readonly fits?: (run: RunSummary, ref: RunRef) => boolean;
   readonly nothing?: string;
 }
 
@@ -52,6 +52,11 @@ function optionsOf(given: unknown): StartOptions {
 export function registerCommands(app: ExtensionApp): vscode.Disposable {
   const picks = () => import('./pick-runs.ts');
 
+  /** A machine holds it that cannot be seen from here: the user is asked whether it is lost. */
+  function isUnseen({ folder, id }: RunRef): boolean {
+    return app.folder(folder)?.isUnseen(id) === true;
+  }
+
   /** The runs that a command is meant for: those it was called on, else one that is asked for. */
   async function one(given: readonly unknown[], target: Target): Promise<RunRef | undefined> {
     const [first] = refsOf(given, (node) => app.explorer.runsOf(node));
@@ -73,7 +78,7 @@ export function registerCommands(app: ExtensionApp): vscode.Disposable {
     if (fits === undefined || refs.length === 1) return refs;
     return refs.filter((ref) => {
       const run = app.run(ref);
-      return run !== undefined && fits(run);
+      return run !== undefined && fits(run, ref);
     });
   }
 
@@ -130,7 +135,7 @@ export function registerCommands(app: ExtensionApp): vscode.Disposable {
       const runs = await many(given, {
         title: t('Resume Run'),
         placeholder: t('The run to go on with from its last checkpoint'),
-        fits: canResume,
+        fits: (run, ref) => canResume(run) || (isUnseen(ref) && run.state !== 'finished'),
         nothing: t('No run can be resumed: none was stopped, failed or was interrupted.'),
       });
       await app.actions.resume(runs);
@@ -161,7 +166,7 @@ export function registerCommands(app: ExtensionApp): vscode.Disposable {
       const runs = await many(given, {
         title: t('Delete Run'),
         placeholder: t('The run to delete with all its files'),
-        fits: isOver,
+        fits: (run, ref) => isOver(run) || isUnseen(ref),
       });
       await app.actions.remove(runs);
     },

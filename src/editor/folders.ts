@@ -137,6 +137,7 @@ export function watchedFolder(
     runs: watch.runs,
     watch,
     runUri: (id) => vscode.Uri.joinPath(uri, '.peft', 'runs', id),
+    isUnseen: (id) => watch.isUnseen(id),
     queue: () => watch.queue(),
     isPaused: () => supervisor.isPaused(watch.queue()),
     startQueue: () => {

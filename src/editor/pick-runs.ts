@@ -15,7 +15,7 @@ export interface PickOptions {
   readonly title: string;
   readonly placeholder: string;
   /** Which runs can be chosen. */
-  readonly fits?: (run: RunSummary) => boolean;
+  readonly fits?: (run: RunSummary, ref: RunRef) => boolean;
   /** Said where no run can be chosen. */
   readonly nothing: string;
 }
@@ -23,11 +23,11 @@ export interface PickOptions {
 /** So many runs are offered, the newest. */
 const mostOffered = 2000;
 
-function itemsOf(app: ExtensionApp, fits: (run: RunSummary) => boolean): readonly RunPick[] {
+function itemsOf(app: ExtensionApp, fits: NonNullable<PickOptions['fits']>): readonly RunPick[] {
   const several = app.folders.length > 1;
   return app.folders
     .flatMap(({ key, name, runs }) =>
-      [...runs.values()].filter(fits).map((run) => ({ run, folder: key, place: several ? name : '' })),
+      [...runs.values()].filter((run) => fits(run, { folder: key, id: run.id })).map((run) => ({ run, folder: key, place: several ? name : '' })),
     )
     .sort((a, b) => (a.run.id < b.run.id ? 1 : -1))
     .slice(0, mostOffered)

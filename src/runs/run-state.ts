@@ -80,6 +80,23 @@ export function isUnseen({ holder }: Pick<RunStatus, 'holder'>): boolean {
   return holder === 'other-host' || holder === 'unknown';
 }
 
+/** Who holds a run and cannot be seen from here. Times are milliseconds since 1970, by the holder's clock. */
+export interface UnseenHolder {
+  readonly host: string;
+  /** Since when it holds the run. */
+  readonly claimed: number;
+  /** When it last showed that it lives. */
+  readonly heartbeat: number;
+}
+
+/** Who holds the run where only a person can know whether the trainer lives; nothing for any other run. */
+export function unseenHolder(folder: string): UnseenHolder | undefined {
+  const { lease } = runFacts(folder);
+  if (lease === undefined || !isUnseen({ holder: lease.state })) return undefined;
+  const { holder, claimed, heartbeat } = lease.lease;
+  return { host: holder.host, claimed, heartbeat };
+}
+
 /** A trainer shows every few seconds that it lives. After so long its machine is lost rather than slow, or its clock far off. */
 const lostAfterMs = 10 * 60_000;
 

@@ -58,6 +58,8 @@ export interface FolderWatch {
   /** Settles when the rows have been read for the first time, or there are none. */
   readonly ready: Promise<void>;
   queue(): QueueState;
+  /** Whether somebody holds the run who cannot be seen from here. */
+  isUnseen(id: string): boolean;
   /** Looks at once; settles when what is there now has been taken in. */
   refresh(options?: { readonly everything?: boolean }): Promise<void>;
   /** Ends it; from then on nothing is told. */
@@ -68,7 +70,7 @@ export interface FolderWatch {
 interface Concerned {
   /** Their files may have something new. */
   readonly written: readonly string[];
-  /** Their processes tell another state than at the last look. */
+  /** Their processes tell something else than at the last look. */
   readonly restated: readonly string[];
 }
 
@@ -176,7 +178,10 @@ export function watchFolder(options: WatchOptions): FolderWatch {
     const moved = differing(waitingBefore, queue.waiting);
     return {
       written: [...new Set([...claimed, ...moved, ...look.appeared, ...look.gone])],
-      restated: claimed.filter((id) => statusesBefore.get(id)?.state !== statuses.get(id)?.state),
+      restated: claimed.filter((id) => {
+        const [before, now] = [statusesBefore.get(id), statuses.get(id)];
+        return before?.state !== now?.state || before?.unseen !== now?.unseen;
+      }),
     };
   }
 
@@ -275,6 +280,7 @@ export function watchFolder(options: WatchOptions): FolderWatch {
     reader,
     ready,
     queue: () => queue,
+    isUnseen: (id) => statuses.get(id)?.unseen === true,
     refresh: ({ everything = false } = {}) => {
       wantsEverything ||= everything;
       return run();

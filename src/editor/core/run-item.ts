@@ -72,8 +72,11 @@ export function progressText(run: RunSummary): string {
   return run.remainingMs === null ? share : t('{0}, {1} left', share, duration(run.remainingMs));
 }
 
-/** The flags of a run: what can be done with it. */
-export function flagsOf(run: Pick<RunSummary, 'state' | 'starred'>): string {
+/**
+ * The flags of a run: what can be done with it.
+ * @param unseen whether a machine holds it that cannot be seen from here
+ */
+export function flagsOf(run: Pick<RunSummary, 'state' | 'starred'>, { unseen = false } = {}): string {
   const { state, starred } = run;
   const ability =
     state === 'queued'
@@ -83,7 +86,7 @@ export function flagsOf(run: Pick<RunSummary, 'state' | 'starred'>): string {
         : state === 'finished'
           ? 'removable'
           : 'removable+resumable';
-  return `run+${state}+${ability}+${starred ? 'starred' : 'unstarred'}`;
+  return `run+${state}+${ability}${unseen ? '+unseen' : ''}+${starred ? 'starred' : 'unstarred'}`;
 }
 
 export function epsilonText(epsilon: number): string {
@@ -109,15 +112,18 @@ function describe(run: RunSummary): string {
   return `${starred ? '★ ' : ''}${parts.filter((part) => part !== '').join(' · ')}`.trim();
 }
 
-/** @param inSweep whether it stands under its sweep, which says what all of its runs have in common */
-export function runItem(run: RunSummary, { inSweep = false } = {}): RunItem {
+/**
+ * @param inSweep whether it stands under its sweep, which says what all of its runs have in common
+ * @param unseen whether a machine holds it that cannot be seen from here
+ */
+export function runItem(run: RunSummary, { inSweep = false, unseen = false } = {}): RunItem {
   const label = cut(runName(run, { inSweep }), 120);
   const description = describe(run);
   return {
     label,
     description,
     icon: icons[run.state],
-    contextValue: flagsOf(run),
+    contextValue: flagsOf(run, { unseen }),
     spoken: [label, stateText(run.state), description].filter((part) => part !== '').join(', '),
   };
 }

@@ -70,6 +70,7 @@ export function makeRunPanels(app: App): RunPanels {
         audit: () => app.worker.ask('audit', { folder: Uri.parse(run.folder).fsPath, id: run.id }),
       },
       canStart: () => workspace.isTrusted,
+      isUnseen: () => app.folder(run.folder)?.isUnseen(run.id) === true,
       post: (message) => void panel.webview.postMessage(message),
       onCommand: (command) => act(run, command),
       onReveal: (path) => show(run, path),

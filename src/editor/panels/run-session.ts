@@ -36,6 +36,8 @@ export interface RunSessionOptions {
   readonly files: () => Promise<readonly RunFile[]>;
   readonly privacy: RunPrivacyAnswers;
   readonly canStart: () => boolean;
+  /** A machine holds the run that cannot be seen from here. */
+  readonly isUnseen: () => boolean;
   readonly post: (message: HostMessage) => void;
   readonly onCommand: (command: RunCommand) => void;
   /** A file of those that were listed. */
@@ -73,7 +75,7 @@ export function makeRunSession(options: RunSessionOptions): RunSession {
         files = await options.files();
         filesOf = mark;
       }
-      feed.replace([...runValues(run, options.canStart()), ['artifacts', artifactsOf(files, run)]]);
+      feed.replace([...runValues(run, { canStart: options.canStart(), isUnseen: options.isUnseen() }), ['artifacts', artifactsOf(files, run)]]);
       options.onTitle(run.name ?? deedOf(run));
     } catch (error) {
       if (isOver()) return;

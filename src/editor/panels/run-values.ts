@@ -24,7 +24,15 @@ function numberAt(value: unknown, key: string): number | null {
   return typeof found === 'number' ? found : null;
 }
 
-function summaryOf(run: RunDetail, canStart: boolean): Summary {
+/** What of a run its record does not tell. */
+export interface RunSurroundings {
+  /** Whether runs may be started here. */
+  readonly canStart: boolean;
+  /** Whether a machine holds the run that cannot be seen from here. */
+  readonly isUnseen: boolean;
+}
+
+function summaryOf(run: RunDetail, { canStart, isUnseen }: RunSurroundings): Summary {
   const segment = run.segmentDetails.at(-1);
   return {
     id: run.id,
@@ -64,6 +72,7 @@ function summaryOf(run: RunDetail, canStart: boolean): Summary {
     failure: run.failure,
     diagnostics: run.diagnosticDetails.map(({ file, position, problem }) => ({ file, position, problem })),
     canStart,
+    isUnseen,
   };
 }
 
@@ -104,9 +113,12 @@ function environmentOf({ environment, segmentDetails }: RunDetail): Settings {
 }
 
 /** The values of the feed, but for the files. */
-export function runValues(run: RunDetail, canStart: boolean): readonly (readonly [key: string, value: unknown])[] {
+export function runValues(
+  run: RunDetail,
+  surroundings: RunSurroundings,
+): readonly (readonly [key: string, value: unknown])[] {
   return [
-    ['summary', summaryOf(run, canStart)],
+    ['summary', summaryOf(run, surroundings)],
     ['evaluations', evaluationsOf(run)],
     ['configuration', settingsOf(run.config)],
     ['environment', environmentOf(run)],

@@ -103,7 +103,10 @@ export function registerRunExplorer(app: ExtensionApp): RunExplorer {
       case 'run': {
         const run = tree.run(node.ref);
         if (run === undefined) return new vscode.TreeItem(node.ref.id);
-        const { label, description, icon, contextValue, spoken } = runItem(run, { inSweep: node.inSweep });
+        const { label, description, icon, contextValue, spoken } = runItem(run, {
+          inSweep: node.inSweep,
+          unseen: app.folder(node.ref.folder)?.isUnseen(run.id) === true,
+        });
         const result = new vscode.TreeItem(label, vscode.TreeItemCollapsibleState.None);
         result.id = node.id;
         result.description = description;

@@ -15,6 +15,7 @@ import type { DiskUse, KeptCheckpoints } from '../../runs/checkpoints.ts';
 import type { LocatedProblem } from '../../runs/configuration.ts';
 import type { RunState } from '../../runs/events.ts';
 import type { Untimed } from '../../runs/marks.ts';
+import type { UnseenHolder } from '../../runs/run-state.ts';
 import type { Titles } from '../core/titles.ts';
 
 /**
@@ -31,6 +32,14 @@ export interface ClaimedLook {
   readonly stopAsked: boolean;
   /** Whether its trainer is seen to live, or cannot be seen from here. */
   readonly alive: boolean;
+  /** Its holder cannot be seen from here: only a person can know whether the trainer lives. */
+  readonly unseen: boolean;
+}
+
+/** A run whose holder cannot be seen from here. */
+export interface UnseenRun extends UnseenHolder {
+  readonly id: string;
+  readonly state: RunState;
 }
 
 export interface WaitingLook {
@@ -246,9 +255,16 @@ export interface Operations {
   readonly stop: Operation<In<{ readonly ids: readonly string[]; readonly force: boolean }>, undefined>;
   /** The budgets that a submission would exceed; nothing is made. */
   readonly budgetBreaches: Operation<Submission, readonly BudgetBreach[]>;
-  readonly resume: Operation<In<{ readonly ids: readonly string[]; readonly exceedsBudget?: boolean }>, undefined>;
+  /** Those of the runs whose holders cannot be seen from here. */
+  readonly unseen: Operation<In<{ readonly ids: readonly string[] }>, readonly UnseenRun[]>;
+  /** `givenUp`: runs with unseen holders whose trainers the user knows to be gone. */
+  readonly resume: Operation<
+    In<{ readonly ids: readonly string[]; readonly exceedsBudget?: boolean; readonly givenUp?: readonly string[] }>,
+    undefined
+  >;
   readonly resumeBreaches: Operation<In<{ readonly ids: readonly string[] }>, readonly BudgetBreach[]>;
-  readonly remove: Operation<In<{ readonly ids: readonly string[] }>, undefined>;
+  /** `givenUp` as with `resume`. */
+  readonly remove: Operation<In<{ readonly ids: readonly string[]; readonly givenUp?: readonly string[] }>, undefined>;
   readonly mark: Operation<In<{ readonly ids: readonly string[]; readonly marks: readonly Untimed[] }>, undefined>;
   /** The configuration of a run as a person would write it, and the folder and name for its file. */
   readonly clone: Operation<

@@ -46,7 +46,7 @@ import {
   type NewRun,
   type Workspace,
 } from '../../runs/run-folder.ts';
-import { hasEnded, runState } from '../../runs/run-state.ts';
+import { hasEnded, isUnseen, runState, unseenHolder } from '../../runs/run-state.ts';
 import { endSupervisor, livingSupervisor, startSupervisor } from '../../runs/supervise.ts';
 import { createSupervisor } from '../../runs/supervisor.ts';
 import { sweepSize } from '../../runs/sweep.ts';
@@ -67,6 +67,7 @@ import type {
   Request,
   RunUse,
   Submission,
+  UnseenRun,
   WorkerSetting,
 } from './operations.ts';
 import { privacyAnswers } from './privacy.ts';
@@ -114,7 +115,8 @@ function look({ folder, watcher }: Operations['look']['input']): Look {
   const claimed = entries
     .filter((entry) => entry.claimed)
     .map(({ run: id, device }): ClaimedLook => {
-      const { state, reason, stopAsked, holder } = runState(runFolder(workspace, id));
+      const status = runState(runFolder(workspace, id));
+      const { state, reason, stopAsked, holder } = status;
       return {
         id,
         device,
@@ -122,6 +124,7 @@ function look({ folder, watcher }: Operations['look']['input']): Look {
         reason,
         stopAsked,
         alive: !hasEnded({ state }) && holder !== 'none' && holder !== 'dead',
+        unseen: isUnseen(status),
       };
     });
   const waiting = entries.filter((entry) => !entry.claimed).map(({ run: id, device }) => ({ id, device }));
@@ -218,6 +221,19 @@ function configurationsOf(workspace: Workspace, ids: readonly string[]) {
   return ids.map((id) => ({ id, configuration: readConfiguration(runFolder(workspace, id), installedCatalogue) }));
 }
 
+function unseenRuns(workspace: Workspace, ids: readonly string[]): readonly UnseenRun[] {
+  return ids.flatMap((id): readonly UnseenRun[] => {
+    const folder = runFolder(workspace, id);
+    const holder = unseenHolder(folder);
+    return holder === undefined ? [] : [{ id, state: runState(folder).state, ...holder }];
+  });
+}
+
+/** Whether runs may be taken from holders that cannot be seen: the user has given up each of those that have one by now. */
+function mayForce(workspace: Workspace, ids: readonly string[], givenUp: readonly string[]): boolean {
+  return givenUp.length > 0 && unseenRuns(workspace, ids).every(({ id }) => givenUp.includes(id));
+}
+
 const logOf = runLogs();
 
 const answers: { readonly [N in OperationName]: Answer<N> } = {
@@ -272,13 +288,15 @@ const answers: { readonly [N in OperationName]: Answer<N> } = {
     }
     return undefined;
   },
-  resume: async ({ folder, ids, exceedsBudget = false }) => {
+  unseen: ({ folder, ids }) => unseenRuns(workspaceAt(folder), ids),
+  resume: async ({ folder, ids, exceedsBudget = false, givenUp = [] }) => {
     const workspace = workspaceAt(folder);
     const found = configurationsOf(workspace, ids);
     await admitResumed(workspace, found, { exceed: exceedsBudget });
     await resumeRuns(
       workspace,
       found.map(({ id, configuration }) => ({ run: id, device: occupiedDevice(configuration.device) })),
+      { force: mayForce(workspace, ids, givenUp) },
     );
     return undefined;
   },
@@ -286,8 +304,9 @@ const answers: { readonly [N in OperationName]: Answer<N> } = {
     const workspace = workspaceAt(folder);
     return resumeBreaches(workspace, configurationsOf(workspace, ids));
   },
-  remove: async ({ folder, ids }) => {
-    await removeRuns(workspaceAt(folder), ids);
+  remove: async ({ folder, ids, givenUp = [] }) => {
+    const workspace = workspaceAt(folder);
+    await removeRuns(workspace, ids, { force: mayForce(workspace, ids, givenUp) });
     return undefined;
   },
   mark: ({ folder, ids, marks }) => {

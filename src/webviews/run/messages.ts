@@ -50,6 +50,8 @@ export const summary = z.object({
   diagnostics: z.array(z.object({ file: z.string(), position: z.number(), problem: z.string() })),
   /** Whether runs may be started here: not in an untrusted folder. */
   canStart: z.boolean(),
+  /** Whether a machine holds it that cannot be seen from here: the host asks before it is resumed. */
+  isUnseen: z.boolean(),
 });
 
 export type Summary = z.infer<typeof summary>;

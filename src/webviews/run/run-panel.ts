@@ -298,12 +298,12 @@ export class RunPanel extends LitElement {
   }
 
   private buttons(summary: Summary, strings: Strings): TemplateResult {
-    const { state, canStart } = summary;
+    const { state, canStart, isUnseen } = summary;
     const isActive = state === 'queued' || state === 'starting' || state === 'running';
     const canResume = state === 'stopped' || state === 'interrupted' || state === 'failed';
     return html`<div class="buttons" role="toolbar" aria-label=${strings.actions}>
       ${isActive ? this.command('stop', strings.stop) : nothing}
-      ${canResume && canStart ? this.command('resume', strings.resume, true) : nothing}
+      ${(canResume || (isUnseen && isActive)) && canStart ? this.command('resume', strings.resume, canResume) : nothing}
       ${canStart ? this.command('clone', strings.clone) : nothing} ${this.command('reveal', strings.reveal)}
     </div>`;
   }

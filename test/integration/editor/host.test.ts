@@ -7,7 +7,9 @@ import { expect, onTestFinished, test, vi } from 'vitest';
 import { FileError, UserError } from '../../../src/base/errors.ts';
 import { watchFolder, type Transition, type WatchChange } from '../../../src/editor/core/folder-watch.ts';
 import { workerClient, type WorkerClient } from '../../../src/editor/worker/client.ts';
-import { processExists, signalGroup } from '../../../src/runs/process-identity.ts';
+import { claimLease, leaseFile } from '../../../src/runs/lease.ts';
+import { ownIdentity, processExists, signalGroup } from '../../../src/runs/process-identity.ts';
+import { claimNext } from '../../../src/runs/queue.ts';
 import { restartMachine } from '../../support/restart.ts';
 import { supervision } from '../../../src/editor/core/supervision.ts';
 import { workspaceAt } from '../../../src/runs/run-folder.ts';
@@ -211,6 +213,37 @@ test('a run that the machine was restarted under is interrupted, and goes on whe
   await worker.ask('stop', { folder, ids: [id], force: true });
   await until('its end', () => watch.queue().claimed.length === 0);
   expect(problems).toEqual([]);
+});
+
+test('a run that a lost machine holds is told as such, and taken from it only where the user gives it up', async () => {
+  const own = await bench();
+  const { workspace, worker } = own;
+  const { folder } = workspace;
+  const { watch } = watched(own);
+  const file = join(folder, workspace.configure('lost'));
+  const ids = [...(await worker.ask('submit', { folder, file })), ...(await worker.ask('submit', { folder, file }))];
+  const [id = '', other = ''] = ids;
+  const claimed = await claimNext(workspaceAt(folder), { perDevice: {}, auto: 'cpu' }, 'test');
+  expect(claimed?.id).toBe(id);
+  const holder = { ...ownIdentity(), host: 'node17' };
+  const place = leaseFile(workspace.runFolder(id));
+  claimLease(place, { role: 'trainer', segment: 0, from: claimed?.lease.nonce ?? '', holder });
+  await watch.refresh();
+  expect(watch.runs.get(id)?.state).toBe('starting');
+  expect(ids.map((each) => watch.isUnseen(each))).toEqual([true, false]);
+  expect(await worker.ask('unseen', { folder, ids })).toMatchObject([{ id, state: 'starting', host: 'node17' }]);
+
+  await expect(worker.ask('resume', { folder, ids: [id] })).rejects.toThrow('cannot be seen from here');
+  await expect(worker.ask('resume', { folder, ids: [id], givenUp: [other] })).rejects.toThrow(UserError);
+  await expect(worker.ask('remove', { folder, ids: [id], givenUp: [] })).rejects.toThrow(UserError);
+  await worker.ask('resume', { folder, ids: [id], givenUp: [id] });
+  await watch.refresh();
+  expect(watch.runs.get(id)?.state).toBe('queued');
+  expect(watch.isUnseen(id)).toBe(false);
+
+  claimLease(place, { role: 'trainer', segment: 1, holder });
+  await worker.ask('remove', { folder, ids: [id], givenUp: [id] });
+  expect(workspace.ids()).toEqual([other]);
 });
 
 test('checkpoints are thinned out as asked, of finished runs only', async () => {

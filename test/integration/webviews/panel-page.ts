@@ -221,6 +221,7 @@ export interface RunPanelOptions extends PanelOptions {
   readonly run: string;
   readonly files?: readonly RunFile[];
   readonly canStart?: boolean;
+  readonly isUnseen?: boolean;
   /** The folder that holds `.peft`, for what is read from the run's own files. */
   readonly folder?: string;
   readonly onSession?: (session: RunSession) => void;
@@ -228,7 +229,7 @@ export interface RunPanelOptions extends PanelOptions {
 
 /** The panel of a run over a store. */
 export function openRunPanel(options: RunPanelOptions): Promise<OpenPanel> {
-  const { store, run, files = [], canStart = true, folder = '/nowhere', onSession } = options;
+  const { store, run, files = [], canStart = true, isUnseen = false, folder = '/nowhere', onSession } = options;
   return openPanel(options, { folder: 'file:///somewhere', id: run }, (post) => {
     const session = makeRunSession({
       id: run,
@@ -241,6 +242,7 @@ export function openRunPanel(options: RunPanelOptions): Promise<OpenPanel> {
         audit: async () => privacyAnswers.audit({ folder, id: run }),
       },
       canStart: () => canStart,
+      isUnseen: () => isUnseen,
       post,
       onCommand: () => undefined,
       onReveal: () => undefined,

@@ -190,6 +190,14 @@ describe.skipIf('missing' in chromium)('in a browser', () => {
       expect(asked).toContainEqual({ type: 'command', command: 'stop' });
     }));
 
+  it('a run that a lost machine may hold can be stopped and resumed: the host asks', () =>
+    during(runPanel(running, runs.store, { isUnseen: true }), async ({ page, asked }) => {
+      const actions = page.getByRole('toolbar', { name: 'Actions' });
+      await actions.getByText('Stop').waitFor();
+      await actions.getByText('Resume').click();
+      await eventually(() => asked).toContainEqual({ type: 'command', command: 'resume' });
+    }));
+
   for (const tab of ['curves', 'results', 'configuration', 'environment', 'log', 'artifacts'])
     it(`markup in names, tags, notes, settings and log lines is text (${tab})`, () =>
       during(

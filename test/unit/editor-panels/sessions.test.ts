@@ -108,6 +108,7 @@ function runBench(over: Pick<Store, 'show' | 'curves' | 'logs'> = store, run = i
       audit: async () => privacyAnswers.audit({ folder: workspace.root, id: run }),
     },
     canStart: () => true,
+    isUnseen: () => false,
     post: (message) => {
       posted.push(message);
       if (!bench.deaf) connection.receive(structuredClone(message));

@@ -104,6 +104,7 @@ test('a run that ends between the first look and the second is read to its end',
     reason: undefined,
     stopAsked: false,
     alive: true,
+    unseen: false,
   };
   let isFirst = true;
   const watch = watchFolder({

@@ -161,7 +161,17 @@ describe('the manifest and the code agree on', () => {
             disk: { runs: 1, bytes: 1, checkpointBytes: 1 },
             queue: {
               supervised: !paused,
-              claimed: [{ id: 'a', device: 'cpu', state: 'running', reason: undefined, stopAsked: false, alive: true }],
+              claimed: [
+                {
+                  id: 'a',
+                  device: 'cpu',
+                  state: 'running',
+                  reason: undefined,
+                  stopAsked: false,
+                  alive: true,
+                  unseen: false,
+                },
+              ],
               waiting: [{ id: 'b', device: 'cpu' }],
             },
           },
@@ -171,6 +181,7 @@ describe('the manifest and the code agree on', () => {
     );
     const values = [
       ...runStates.flatMap((state) => [run(state, true), run(state, false)]),
+      flagsOf({ state: 'running', starred: false }, { unseen: true }),
       ...groups,
       ...queue,
       'folder',

@@ -177,6 +177,7 @@ describe('the queue and the devices', () => {
       reason: undefined,
       stopAsked: false,
       alive: true,
+      unseen: false,
     });
     const nodes = queueNodes(
       [
@@ -221,7 +222,7 @@ describe('the queue and the devices', () => {
 
   it('show what auto comes to, what each run holds, and what the GPUs do, as far as anything tells', () => {
     const claimed = (id: string) => {
-      return { id, device: 'auto', state: 'running', reason: undefined, stopAsked: false, alive: true } as const;
+      return { id, device: 'auto', state: 'running', reason: undefined, stopAsked: false, alive: true, unseen: false } as const;
     };
     const nodes = queueNodes(
       [
@@ -280,6 +281,7 @@ describe('the queue and the devices', () => {
       reason: undefined,
       stopAsked: false,
       alive: true,
+      unseen: false,
     };
     const at = (step: number, waiting: readonly string[]) =>
       queueNodes(
@@ -328,6 +330,7 @@ describe('a supervisor', () => {
       reason: undefined,
       stopAsked: false,
       alive,
+      unseen: false,
     },
   ];
   const waiting = [{ id: 'b', device: 'cpu' }];

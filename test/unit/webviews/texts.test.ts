@@ -46,6 +46,7 @@ const summary: Summary = {
   isPrivate: false,
   targetEpsilon: null,
   canStart: true,
+  isUnseen: false,
 };
 
 describe('the header of a run', () => {

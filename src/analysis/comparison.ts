@@ -1,6 +1,7 @@
 import { groupRuns, withoutRepetitions, type ConfiguredRun, type Group } from './aggregate.ts';
 import { glueAverage, glueAverageTasks, taskScore, type GlueAverage, type SplitMetrics } from './glue-score.ts';
 import { canonical, liesIn, settingAt, settingsOf, type Json } from './json.ts';
+import { englishRowWords, type RowWords } from './row-words.ts';
 import { summarise, type IntervalOptions, type SampleSummary } from './sample.ts';
 
 /** What a comparison needs of a run. */
@@ -38,6 +39,8 @@ export interface ComparisonOptions {
   readonly interval?: IntervalOptions;
   /** Only runs in these states; finished ones unless said otherwise. */
   readonly states?: readonly string[];
+  /** What rows are called by in the reader's language; English without it. */
+  readonly words?: RowWords;
 }
 
 /** The least and the greatest of what the runs say; equal where all agree. */
@@ -134,33 +137,37 @@ export function settingText(value: Json | undefined): string {
   return typeof value === 'string' ? value : canonical(value);
 }
 
-type InWords = (value: Json | undefined, runs: readonly ComparedRun[]) => string;
+type InWords = (value: Json | undefined, runs: readonly ComparedRun[], words: RowWords) => string;
 
 function hasPrivacy({ config, epsilon }: ComparedRun): boolean {
   return epsilon !== null || [...settingsOf(config)].some(([path, value]) => value !== null && liesIn(path, 'privacy'));
 }
 
+function withValue(words: string, value: Json | undefined): string {
+  return words.replaceAll('{value}', () => settingText(value));
+}
+
 /** A number that means nothing without its sign; private runs need not set it, and without privacy there is none. */
-function ofPrivacy(sign: string): InWords {
-  return (value, runs) => {
-    if (value !== undefined && value !== null) return `${sign} ${settingText(value)}`;
-    return runs.some(hasPrivacy) ? `no ${sign} set` : 'no privacy';
+function ofPrivacy(set: keyof RowWords, unset: keyof RowWords): InWords {
+  return (value, runs, words) => {
+    if (value !== undefined && value !== null) return withValue(words[set], value);
+    return runs.some(hasPrivacy) ? words[unset] : words.noPrivacy;
   };
 }
 
 /** Settings whose values alone tell nobody what they are of. */
 const inWords: Readonly<Record<string, InWords>> = {
-  'privacy.epsilon': ofPrivacy('ε'),
-  'privacy.delta': ofPrivacy('δ'),
-  'privacy.noiseMultiplier': ofPrivacy('noise'),
-  'training.seed': (value) => `seed ${settingText(value)}`,
+  'privacy.epsilon': ofPrivacy('rowEpsilon', 'rowNoEpsilon'),
+  'privacy.delta': ofPrivacy('rowDelta', 'rowNoDelta'),
+  'privacy.noiseMultiplier': ofPrivacy('rowNoise', 'rowNoNoise'),
+  'training.seed': (value, _, words) => withValue(words.rowSeed, value),
 };
 
 /** What a row that is made by this setting is called by it. */
-function rowPart(path: string, { settings, runs }: Group<ComparedRun>): string {
+function rowPart(path: string, { settings, runs }: Group<ComparedRun>, words: RowWords): string {
   const value = settings.get(path);
-  const words = Object.hasOwn(inWords, path) ? inWords[path] : undefined;
-  return words === undefined ? settingText(value) : words(value, runs);
+  const say = Object.hasOwn(inWords, path) ? inWords[path] : undefined;
+  return say === undefined ? settingText(value) : say(value, runs, words);
 }
 
 function rangeOf(values: readonly number[]): Range | null {
@@ -203,8 +210,12 @@ function shortNames(paths: readonly string[]): ReadonlyMap<string, string> {
 }
 
 /** What tells the groups apart: the method's name first, then the settings in which they differ. */
-function labelsOf(groups: readonly Group<ComparedRun>[], rows: readonly string[] | undefined): readonly string[] {
-  if (rows !== undefined) return groups.map((group) => rows.map((path) => rowPart(path, group)).join(' · '));
+function labelsOf(
+  groups: readonly Group<ComparedRun>[],
+  rows: readonly string[] | undefined,
+  words: RowWords,
+): readonly string[] {
+  if (rows !== undefined) return groups.map((group) => rows.map((path) => rowPart(path, group, words)).join(' · '));
   const methodOf = ({ settings }: Group<ComparedRun>): string => settingText(settings.get('method.id'));
   const families = new Map<string, Group<ComparedRun>[]>();
   for (const group of groups) {
@@ -294,7 +305,7 @@ function placesOf(means: readonly (number | null)[]): readonly ComparisonCell['p
  */
 export function compareRuns(runs: readonly ComparedRun[], options: ComparisonOptions = {}): Comparison {
   const { rows: rowKeys, columns: columnKey = 'task', metric = 'score', at = 'best', interval = {} } = options;
-  const { states = ['finished'] } = options;
+  const { states = ['finished'], words = englishRowWords } = options;
   const { counted, leftOut } = countRuns(runs, { columns: columnKey, metric, at, states });
   const columns = [...new Set(counted.map(({ column }) => column))].sort(compareColumns);
   const byRun = new Map(counted.map((each) => [each.run, each]));
@@ -302,7 +313,7 @@ export function compareRuns(runs: readonly ComparedRun[], options: ComparisonOpt
     counted.map(({ run }) => run),
     rowKeys === undefined ? { except: [columnKey] } : { by: rowKeys },
   );
-  const labels = labelsOf(groups, rowKeys);
+  const labels = labelsOf(groups, rowKeys, words);
 
   const cellsOf = (group: Group<ComparedRun>): readonly (Omit<ComparisonCell, 'place'> | null)[] =>
     columns.map((column) => {

@@ -14,6 +14,9 @@ export interface ReportOptions extends Pick<ComparisonOptions, 'rows' | 'metric'
   readonly tasks?: Readonly<Record<string, string>>;
   /** How else the page looks at the comparison to begin with, in the page's own terms. */
   readonly view?: Readonly<Record<string, unknown>>;
+  /** What the page says, by the keys of its own strings, and the language of that (BCP 47); English without. */
+  readonly strings?: Readonly<Record<string, string>>;
+  readonly locale?: string;
   /** Of this program. */
   readonly version: string;
   /** When it is made. */
@@ -110,6 +113,8 @@ export async function comparisonReport(options: ReportOptions): Promise<string> 
     parameters = 'total',
     tasks,
     view,
+    strings,
+    locale,
     version,
     made,
   } = options;
@@ -121,6 +126,8 @@ export async function comparisonReport(options: ReportOptions): Promise<string> 
     ...(rows === undefined ? {} : { rows }),
     ...(interval === undefined ? {} : { interval }),
     ...(tasks === undefined ? {} : { tasks }),
+    ...(strings === undefined ? {} : { strings }),
+    ...(locale === undefined ? {} : { locale }),
     runs: runs.map((run) => handedRun(run, rows)),
   };
   const policy = [
@@ -132,7 +139,7 @@ export async function comparisonReport(options: ReportOptions): Promise<string> 
   ].join('; ');
   const title = `PEFT Lab: comparison of ${runs.length} ${runs.length === 1 ? 'run' : 'runs'}`;
   return `<!DOCTYPE html>
-<html lang="en">
+<html lang="${escapeHtml(locale ?? 'en')}">
 <head>
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="${escapeHtml(policy)}">

@@ -9,6 +9,7 @@ import { sweepTitle } from './core/run-tree.ts';
 import { withoutIcons } from './core/text.ts';
 import { taskTitles, withMethodTitle } from './core/titles.ts';
 import type { ExtensionApp } from './extension-app.ts';
+import { translatedStrings } from './panels/strings.ts';
 import { noRuns, pickRuns } from './pick-runs.ts';
 
 /** The rows of a selection, from the databases of all folders that it names. */
@@ -93,6 +94,8 @@ async function htmlOf(app: ExtensionApp, rows: readonly ComparisonRow[], view: V
     script: new TextDecoder().decode(await vscode.workspace.fs.readFile(script)),
     runs: rows.map(withMethodTitle),
     tasks: taskTitles(),
+    strings: translatedStrings(),
+    locale: vscode.env.language,
     view,
     version: String(manifest.version),
     made: new Date(),

@@ -1,3 +1,5 @@
+import { englishRowWords } from '../analysis/row-words.ts';
+
 /**
  * What the panels say, in English. The host hands a panel the same keys in the user's language. `{name}` stands for a value.
  */
@@ -149,6 +151,7 @@ export const english = {
   stepsReleased: '{n} of {total} steps',
 
   // Compare panel
+  ...englishRowWords,
   allRuns: 'All runs',
   andMore: '{list} and {n} more',
   atBest: 'Best evaluation',
@@ -186,7 +189,6 @@ export const english = {
   missingLegend: '† Without {splits}, which the number should include.',
   mixedLegend: '‡ The runs differ in more than the seed, so the spread is not that of seeds alone.',
   n: 'n',
-  noPrivacy: 'no privacy',
   oneRun: '1 run',
   inPercent: '{name} in percent',
   onFront: 'on the Pareto front',

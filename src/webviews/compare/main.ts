@@ -11,7 +11,7 @@ import { makeCompareModel } from './model.ts';
 
 const page = readPage();
 const { strings, formats } = page;
-const model = makeCompareModel();
+const model = makeCompareModel({ words: strings });
 const host = connectHost(page, (keys) => {
   model.update(host.connection.values(), keys);
   schedule();

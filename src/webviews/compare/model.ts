@@ -22,9 +22,9 @@ export interface CompareModel {
   readonly update: (values: ReadonlyMap<string, unknown>, keys: readonly string[]) => void;
 }
 
-export type FixedOptions = Pick<ComparisonOptions, 'rows' | 'interval'>;
+export type FixedOptions = Pick<ComparisonOptions, 'rows' | 'interval' | 'words'>;
 
-/** @param options what a report was asked for; a panel compares by everything that differs */
+/** @param options what a report was asked for, and its words; a panel compares by everything that differs */
 export function makeCompareModel(options: FixedOptions = {}): CompareModel {
   let values: ReadonlyMap<string, unknown> = new Map();
   const runs = new Map<string, PanelRun>();

@@ -1,7 +1,7 @@
 import { html, render } from 'lit';
 import * as z from 'zod/mini';
 import { formatsOf } from '../format.ts';
-import { fill, english, stringsOf } from '../strings.ts';
+import { fill, stringsOf } from '../strings.ts';
 import './compare-panel.ts';
 import './scatter-chart.ts';
 import type { ComparePanelProperties } from './compare-panel.ts';
@@ -19,15 +19,21 @@ const reportData = z.object({
     z.object({ method: z.optional(z.enum(['student', 'bootstrap'])), level: z.optional(z.number()) }),
   ),
   tasks: z.optional(taskTitles),
+  strings: z.optional(z.record(z.string(), z.string())),
+  locale: z.optional(z.string()),
   runs: z.array(comparedRun),
 });
 
 const text = document.getElementById('data')?.textContent ?? '{}';
 const data = reportData.parse(JSON.parse(text));
-const strings = stringsOf(english);
-const formats = formatsOf(navigator.language);
+const strings = stringsOf(data.strings ?? {});
+// Numbers are written as the words beside them are; where those are English for want of others, as the reader's browser does.
+const formats = formatsOf(data.locale ?? navigator.language);
 const { rows, interval } = data;
+const title = fill(strings.reportTitle, { n: formats.integer(data.runs.length) });
+document.title = title;
 const model = makeCompareModel({
+  words: strings,
   ...(rows === undefined ? {} : { rows }),
   ...(interval === undefined
     ? {}
@@ -59,7 +65,7 @@ const properties = (): ComparePanelProperties => ({
   },
   onOpen: undefined,
   onExport: undefined,
-  title: fill(strings.reportTitle, { n: formats.integer(data.runs.length) }),
+  title,
   made: fill(strings.reportMade, { date: formats.moment(Date.parse(data.made)), version: data.version }),
 });
 

@@ -479,6 +479,35 @@ describe.skipIf('missing' in chromium)('in a browser', () => {
     }
   });
 
+  it('a report made in another language speaks it, its rows too', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'peft-report-'));
+    const page = await browser.newPage();
+    try {
+      const file = join(folder, 'comparison.html');
+      const report = await comparisonReport({
+        script: pages.report,
+        runs: (await methods.store.comparison()).slice(0, 40),
+        rows: ['method', 'privacy.epsilon'],
+        strings: { reportTitle: 'Vergleich von {n} Läufen', noPrivacy: 'ohne Privatheit' },
+        locale: 'de',
+        version: '1.2.3',
+        made: new Date(0),
+      });
+      writeFileSync(file, report);
+      await page.goto(pathToFileURL(file).href);
+      await page.locator('.point').first().waitFor();
+      expect(await page.title()).toMatch(/^Vergleich von \d+ Läufen$/);
+      expect(await page.locator('html').getAttribute('lang')).toBe('de');
+      expect(await page.locator('.legend').getByText('Pareto front').count()).toBe(1);
+      await page.getByText('ohne Privatheit').first().waitFor({ state: 'attached' });
+      // Numbers stand beside the words of their language.
+      await page.getByText(/\d,\d/).first().waitFor({ state: 'attached' });
+    } finally {
+      await page.close();
+      rmSync(folder, { recursive: true });
+    }
+  });
+
   it('a report opens from a file and works without a host', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'peft-report-'));
     const page = await browser.newPage();

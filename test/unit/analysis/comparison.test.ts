@@ -5,6 +5,8 @@ import { compareRuns, type ComparedRun } from '../../../src/analysis/comparison.
 import { glueAverage, taskScore } from '../../../src/analysis/glue-score.ts';
 import type { JsonObject } from '../../../src/analysis/json.ts';
 import { comparisonFormats, renderComparison } from '../../../src/analysis/render.ts';
+import { englishRowWords } from '../../../src/analysis/row-words.ts';
+import { english } from '../../../src/webviews/strings.ts';
 
 let count = 0;
 
@@ -251,6 +253,25 @@ describe('a comparison', () => {
     expect(labels(['privacy.delta'], null)).toEqual(['lora · no privacy']);
     expect(labels(['privacy.noiseMultiplier'], { noiseMultiplier: 2 })).toEqual(['lora · noise 2']);
     expect(labels(['method.rank', 'training.seed'], undefined)).toEqual(['lora · 8 · seed 0']);
+  });
+
+  it('calls rows so in the reader’s language too', () => {
+    const words = {
+      ...englishRowWords,
+      rowEpsilon: 'ε = {value}',
+      rowSeed: 'Startwert {value}',
+      rowNoDelta: 'δ nicht gesetzt',
+      noPrivacy: 'ohne Privatheit',
+    };
+    const of = (privacy?: JsonObject): ComparedRun =>
+      run('sst2', lora8, 7, 0.9, { config: privacy === undefined ? {} : { privacy } });
+    const rows = ['privacy.epsilon', 'privacy.delta', 'training.seed'];
+    expect(compareRuns([of({ epsilon: 1 }), of()], { rows, words }).rows.map(({ label }) => label)).toEqual([
+      'ε = 1 · δ nicht gesetzt · Startwert 7',
+      'ohne Privatheit · ohne Privatheit · Startwert 7',
+    ]);
+    // Panels have the same words among their own.
+    expect(english).toMatchObject(englishRowWords);
   });
 
   it('says when a cell mixes configurations', () => {

@@ -97,7 +97,10 @@ function offsetsOf(
 /** The layout of panels with these points, each `width` by `height`. */
 export function layoutOf(points: readonly Point[], { width, height, axis }: LayoutOptions): Layout {
   const hasApart = points.some(({ place }) => place.kind === 'apart');
-  const values = points.flatMap(({ place }) => (place.kind === 'value' ? [place.value] : []));
+  // What a log scale cannot hold stands at its end.
+  const values = points.flatMap(({ place }) =>
+    place.kind === 'value' && place.value > 0 && Number.isFinite(place.value) ? [place.value] : [],
+  );
   // Nothing trained is the least of parameters; no privacy is beyond every loss.
   const isApartLeft = axis === 'parameters';
   const band = hasApart ? Math.min(bandWidth, width / 4) : 0;
@@ -107,7 +110,7 @@ export function layoutOf(points: readonly Point[], { width, height, axis }: Layo
   const [low, high] = [least / 1.6, most * 1.6];
   const inset = 6;
   const scale = scaleLog([low, high], [left + inset, right - inset]);
-  const isOnlyApart = values.length === 0;
+  const isOnlyApart = points.every(({ place }) => place.kind === 'apart');
   const apart: Band | null = !hasApart
     ? null
     : isOnlyApart
@@ -122,8 +125,8 @@ export function layoutOf(points: readonly Point[], { width, height, axis }: Layo
   );
   const [lowest, highest] = extent(scores) ?? [0, 1];
   const span = highest - lowest || 0.02;
-  // No score lies beyond 1, however wide its interval.
-  const yLow = Math.max(-1, lowest - 0.08 * span);
+  // No score lies beyond 1, however wide its interval; a metric that is none may.
+  const yLow = Math.max(Math.min(-1, lowest), lowest - 0.08 * span);
   const yHigh = Math.min(Math.max(1, highest), highest + 0.08 * span);
   const bottom = height - margin.bottom;
   const y = scaleLinear([yLow, yHigh], [bottom, margin.top]);
@@ -140,7 +143,7 @@ export function layoutOf(points: readonly Point[], { width, height, axis }: Layo
     bottom,
     x: ({ place, label }) =>
       (offsets.get(offsetKey(place, label)) ?? 0) +
-      (place.kind === 'value' ? scale(place.value) : apart === null ? left : (apart.from + apart.to) / 2),
+      (place.kind === 'value' ? scale(Math.min(high, Math.max(low, place.value))) : apart === null ? left : (apart.from + apart.to) / 2),
     y: (score) => y(score),
     xTicks: isOnlyApart
       ? []

@@ -232,6 +232,21 @@ describe('the layout', () => {
     }
   });
 
+  it('draws a loss of nothing, which a log scale has no place for, at the left end', () => {
+    const losses = (...epsilons: readonly number[]) =>
+      facetsOf(
+        compareRuns(epsilons.map((epsilon) => run({ method: `m${epsilon}`, parameters: 9, epsilon, score: 0.5 }))),
+        view({ axis: 'epsilon' }),
+      )[0]?.points ?? [];
+    for (const of of [losses(0), losses(0, 2, 8)]) {
+      const layout = layoutOf(of, { width: 400, height: 300, axis: 'epsilon' });
+      const places = of.map((point) => layout.x(point));
+      expect(places.every(Number.isFinite)).toBe(true);
+      expect(Math.min(...places)).toBe(places[of.findIndex(({ method }) => method === 'm0')]);
+      expect(layout.xTicks.every(({ at }) => Number.isFinite(at))).toBe(true);
+    }
+  });
+
   it('draws one point, and several at the same place, without dividing by nothing', () => {
     for (const of of [points.slice(0, 1), [], points.slice(0, 1).concat(points.slice(0, 1))]) {
       const layout = layoutOf(of, { width: 400, height: 300, axis: 'parameters' });

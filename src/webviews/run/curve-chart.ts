@@ -403,7 +403,8 @@ export class CurveChart extends LitElement {
         series: series.label,
         step,
         epoch: data.epoch[index] ?? NaN,
-        time: (data.time[index] ?? NaN) - (model.startedAt ?? data.time[0] ?? 0),
+        // By the run's own clock, which may have been set back since.
+        time: Math.max(0, (data.time[index] ?? NaN) - (model.startedAt ?? data.time[0] ?? 0)),
         value: data.value[index] ?? NaN,
       })),
     );

@@ -53,13 +53,13 @@ export type Axis = 'step' | 'epoch' | 'time';
 
 /**
  * The horizontal places of a curve's points, ascending: steps, epochs, or milliseconds since the start. A clock that was set back
- * stands still until it has caught up.
+ * stands still until it has caught up, and nothing comes before the start.
  */
 export function placesOf(data: CurveData, axis: Axis, startedAt: number | null): readonly number[] {
   if (axis === 'step') return data.step;
   const begin = startedAt ?? data.time[0] ?? 0;
   const places = axis === 'epoch' ? data.epoch : data.time.map((time) => time - begin);
-  let greatest = -Infinity;
+  let greatest = axis === 'time' ? 0 : -Infinity;
   return places.map((place) => {
     if (place > greatest) greatest = place;
     return Number.isFinite(greatest) ? greatest : 0;

@@ -52,6 +52,7 @@ describe('a curve', () => {
     const data = curveOf(answer([1, 2, 3], [1, 2, 3]));
     const wound = { ...data, time: [start + 100, start + 50, start + 200] };
     expect(placesOf(wound, 'time', start)).toEqual([100, 100, 200]);
+    expect(placesOf(wound, 'time', start + 150)).toEqual([0, 0, 50]);
     expect(placesOf(data, 'step', start)).toEqual([1, 2, 3]);
     expect(placesOf(data, 'epoch', start)).toEqual([0.1, 0.2, 0.3]);
     expect(placesOf({ ...data, epoch: [NaN, 0.5, NaN] }, 'epoch', null)).toEqual([0, 0.5, 0.5]);

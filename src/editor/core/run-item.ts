@@ -99,6 +99,13 @@ export function runName(run: RunSummary, { inSweep = false } = {}): string {
   return oneLine(own) || oneLine(run.name ?? '') || oneLine(deedOf(run)) || run.id;
 }
 
+const longestTabTitle = 60;
+
+/** What the tab of a run's panel is called; empty while nothing is known to call it by. */
+export function tabTitle(run: Pick<RunSummary, 'name' | 'method' | 'task'>): string {
+  return cut(oneLine(run.name ?? '') || oneLine(deedOf(run)), longestTabTitle);
+}
+
 function describe(run: RunSummary): string {
   const { state, parameters, epsilon, starred } = run;
   const parts: string[] = [];

@@ -43,7 +43,8 @@ export function pageListener<Own extends { readonly type: string }>({
       onProblem(data.message);
       return;
     }
-    feed.hear(data);
+    // First of all: what it is sent makes it ask.
     if (data.type === 'ready') onReady?.();
+    feed.hear(data);
   };
 }

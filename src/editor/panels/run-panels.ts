@@ -1,8 +1,9 @@
 import { commands, l10n, Uri, ViewColumn, window, workspace, type WebviewPanel } from 'vscode';
 import * as z from 'zod/mini';
+import { UserError } from '../../base/errors.ts';
 import { runId, type RunCommand } from '../../webviews/protocol.ts';
 import type { App, RunRef, RunsChange } from '../app.ts';
-import { deedOf } from '../core/titles.ts';
+import { tabTitle } from '../core/run-item.ts';
 import { PanelType } from '../ids.ts';
 import { reveal } from '../reveal.ts';
 import { runFiles } from './run-files.ts';
@@ -31,6 +32,13 @@ export function makeRunPanels(app: App): RunPanels {
   const entries = new Map<string, Entry>();
   const keyOf = ({ folder, id }: RunRef): string => `${id} ${folder}`;
 
+  /** The run's folder, of which only those of the workspace are read. @throws UserError */
+  function pathOf({ folder }: RunRef): string {
+    const uri = app.folder(folder)?.uri;
+    if (uri === undefined) throw new UserError(l10n.t('The folder of this run is not open in this window.'));
+    return uri.fsPath;
+  }
+
   function act(run: RunRef, command: RunCommand): void {
     const { actions } = app;
     const work: Readonly<Record<RunCommand, () => Thenable<unknown>>> = {
@@ -41,7 +49,8 @@ export function makeRunPanels(app: App): RunPanels {
       reveal: () => actions.revealFolder(run),
       configuration: async () => {
         const uri = app.folder(run.folder)?.runUri(run.id);
-        if (uri !== undefined) await window.showTextDocument(Uri.joinPath(uri, 'config.json'), { preview: true });
+        // The editor itself says where a file is gone.
+        if (uri !== undefined) await commands.executeCommand('vscode.open', Uri.joinPath(uri, 'config.json'));
       },
     };
     work[command]().then(undefined, (error: unknown) => app.log.error(String(error)));
@@ -65,9 +74,9 @@ export function makeRunPanels(app: App): RunPanels {
         return uri === undefined ? [] : runFiles(uri);
       },
       privacy: {
-        record: () => app.worker.ask('runPrivacy', { folder: Uri.parse(run.folder).fsPath, id: run.id }),
-        local: (points) => app.worker.ask('localCurves', { folder: Uri.parse(run.folder).fsPath, id: run.id, points }),
-        audit: () => app.worker.ask('audit', { folder: Uri.parse(run.folder).fsPath, id: run.id }),
+        record: async () => app.worker.ask('runPrivacy', { folder: pathOf(run), id: run.id }),
+        local: async (points) => app.worker.ask('localCurves', { folder: pathOf(run), id: run.id, points }),
+        audit: async () => app.worker.ask('audit', { folder: pathOf(run), id: run.id }),
       },
       canStart: () => workspace.isTrusted,
       isUnseen: () => app.folder(run.folder)?.isUnseen(run.id) === true,
@@ -127,7 +136,7 @@ export function makeRunPanels(app: App): RunPanels {
         return;
       }
       const row = app.run(run);
-      const title = row === undefined ? '' : (row.name ?? deedOf(row));
+      const title = row === undefined ? '' : tabTitle(row);
       const panel = window.createWebviewPanel(
         PanelType.run,
         title === '' ? l10n.t('Run {0}', run.id.slice(-6)) : title,

@@ -4,7 +4,7 @@ import type { PrivacyAudit } from '../../runs/audit.ts';
 import type { RunPrivacy } from '../../runs/run-privacy.ts';
 import type { Store } from '../../store/store.ts';
 import { runPanelMessage, type HostMessage, type Question, type RunCommand } from '../../webviews/protocol.ts';
-import { deedOf } from '../core/titles.ts';
+import { tabTitle } from '../core/run-item.ts';
 import { shareFeed } from './feed-sender.ts';
 import { pageListener } from './page-listener.ts';
 import type { LocalCurve } from '../worker/operations.ts';
@@ -61,6 +61,8 @@ export function makeRunSession(options: RunSessionOptions): RunSession {
   const isOver = (): boolean => ending.signal.aborted;
   let files: readonly RunFile[] = [];
   let filesOf: string | undefined;
+  /** Pages that were made: the editor throws a hidden one away, and the next counts its questions from the beginning. */
+  let pages = 0;
 
   async function look(): Promise<void> {
     try {
@@ -76,7 +78,7 @@ export function makeRunSession(options: RunSessionOptions): RunSession {
         filesOf = mark;
       }
       feed.replace([...runValues(run, { canStart: options.canStart(), isUnseen: options.isUnseen() }), ['artifacts', artifactsOf(files, run)]]);
-      options.onTitle(run.name ?? deedOf(run));
+      options.onTitle(tabTitle(run));
     } catch (error) {
       if (isOver()) return;
       feed.set([['trouble', { kind: 'error', message: messageOf(error) }]]);
@@ -134,17 +136,24 @@ export function makeRunSession(options: RunSessionOptions): RunSession {
       schema: runPanelMessage,
       feed,
       onProblem: options.onProblem,
-      onReady: () => void refresh(),
+      onReady() {
+        pages += 1;
+        void refresh();
+      },
       onMessage(message) {
         switch (message.type) {
-          case 'ask':
+          case 'ask': {
+            const page = pages;
+            const tell = (reply: HostMessage): void => {
+              // Of another page it would be the answer to something else.
+              if (!isOver() && page === pages) post(reply);
+            };
             answer(message.question).then(
-              (value) => post({ type: 'answer', id: message.id, value }),
-              (error: unknown) => {
-                if (!isOver()) post({ type: 'refused', id: message.id, message: messageOf(error) });
-              },
+              (value) => tell({ type: 'answer', id: message.id, value }),
+              (error: unknown) => tell({ type: 'refused', id: message.id, message: messageOf(error) }),
             );
             return;
+          }
           case 'command':
             options.onCommand(message.command);
             return;

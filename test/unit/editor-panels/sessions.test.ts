@@ -276,6 +276,29 @@ describe('a run panel', () => {
     expect(problems).toHaveLength(2);
   });
 
+  it('answers the page that asked, not one that was made since and counts its questions anew', async () => {
+    await append(id, journal([started(1), ...steps(1, 3)] as never));
+    const late: (() => void)[] = [];
+    const slow: Pick<Store, 'show' | 'curves' | 'logs'> = {
+      show: store.show.bind(store),
+      logs: store.logs.bind(store),
+      curves: (...given) => new Promise((resolve, reject) => late.push(() => store.curves(...given).then(resolve, reject))),
+    };
+    const bench = runBench(slow);
+    bench.deaf = true;
+    bench.session.receive({ type: 'ready' });
+    const question = (metric: string) => ({ kind: 'curves', queries: [{ metric, points: 100 }] });
+    bench.session.receive({ type: 'ask', id: 1, question: question('loss') });
+    // The panel is hidden, its page thrown away, and made again when it is seen.
+    bench.session.receive({ type: 'ready' });
+    bench.session.receive({ type: 'ask', id: 1, question: question('learningRate') });
+    for (const answer of late) answer();
+    const answers = () => bench.posted.filter((message) => message.type === 'answer');
+    await eventually(() => answers().length).toBeGreaterThan(0);
+    await bench.session.refresh();
+    expect(answers()).toMatchObject([{ id: 1, value: [{ metric: 'learningRate' }] }]);
+  });
+
   it('answers nothing after it was closed', async () => {
     await append(id, journal([started(1), ...steps(1, 3)] as never));
     const { session, connection, posted } = runBench();

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { filterFrom, filterText, isFiltering, matcher } from '../../../src/editor/core/filter.ts';
 import { runStates } from '../../../src/runs/run-states.ts';
-import { flagsOf, runItem, runName, runTooltip } from '../../../src/editor/core/run-item.ts';
+import { flagsOf, runItem, runName, runTooltip, tabTitle } from '../../../src/editor/core/run-item.ts';
 import { statusText } from '../../../src/editor/core/status.ts';
 import { tagChanges } from '../../../src/editor/core/tags.ts';
 import { compact, markdown, markdownLine, oneLine, withoutIcons, withoutLinks } from '../../../src/editor/core/text.ts';
@@ -65,6 +65,13 @@ describe('text from files', () => {
 });
 
 describe('a run in the tree', () => {
+  it('has a tab of one short line, whatever it is called', () => {
+    const title = tabTitle(aRun('a', { name: `${hostile}\n`.repeat(9) }));
+    expect(title).not.toMatch(/[\n\u202e\u0007]/u);
+    expect(title.length).toBeLessThanOrEqual(60);
+    expect(tabTitle(aRun('a', { name: ' ' }))).toBe('lora · sst2');
+  });
+
   it('is called by its name and what its sweep set', () => {
     expect(runName(aRun('a'))).toBe('lora · sst2');
     expect(runName(aRun('a', { name: 'Ranks', label: { 'method.rank': 4 } }))).toBe('Ranks · rank=4');

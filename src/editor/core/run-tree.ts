@@ -88,6 +88,8 @@ export interface RunTree {
   /** Shows so much of its group that the run is among it. @returns its node, if the filter lets it through */
   reveal(ref: RunRef): RunNode | undefined;
   roots(): readonly TreeNode[];
+  /** How many those are; costs nothing, however many. */
+  rootCount(): number;
   children(node: TreeNode): readonly TreeNode[];
   parent(node: TreeNode): TreeNode | undefined;
   run(ref: RunRef): RunSummary | undefined;
@@ -262,13 +264,16 @@ export function runTree(initial: { readonly grouping: Grouping; readonly filter?
       touched.add(group);
     }
     for (const run of changed) {
+      const scoreBefore = folder.runs.get(run.id)?.run.score ?? null;
       add(folder, run);
       const settled = settle(folder, run.id, touched);
       restructured = settled.restructured || restructured;
       const entry = folder.runs.get(run.id);
       const group = entry?.group === undefined ? undefined : folder.groups.get(entry.group);
       if (settled.moved || entry === undefined || group === undefined) continue;
-      if (isShown(group, run.id)) redrawn.push(entry.node);
+      // The group tells the best score of its runs, those included that are not shown.
+      if (run.score !== scoreBefore) touched.add(group);
+      else if (isShown(group, run.id)) redrawn.push(entry.node);
     }
     if (restructured) return everything;
     if (touched.size === 0 && redrawn.length === 0) return nothing;
@@ -334,6 +339,14 @@ export function runTree(initial: { readonly grouping: Grouping; readonly filter?
       const all = [...folders.values()].filter(({ groups }) => groups.size > 0);
       if (folders.size > 1) return all.map(({ node }) => node);
       return all.flatMap(groupNodes);
+    },
+    rootCount() {
+      let [own, groups] = [0, 0];
+      for (const folder of folders.values()) {
+        own += Math.min(1, folder.groups.size);
+        groups += folder.groups.size;
+      }
+      return folders.size > 1 ? own : groups;
     },
     children(node) {
       if (node.kind === 'folder') {

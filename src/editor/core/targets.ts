@@ -27,7 +27,7 @@ function refOf(value: unknown): RunRef | undefined {
 function groupOf(value: unknown): FolderNode | GroupNode | undefined {
   if (!isRecord(value)) return undefined;
   const node = value as unknown as TreeNode;
-  return node.kind === 'group' || node.kind === 'folder' ? node : undefined;
+  return (node.kind === 'group' || node.kind === 'folder') && typeof node.folder === 'string' ? node : undefined;
 }
 
 /** The runs that a command was called on, each once: of the whole selection where what was clicked is part of it. */
@@ -43,18 +43,22 @@ export function refsOf(given: readonly unknown[], runsOf: RunsOf): readonly RunR
   return [...new Map(refs.map((ref) => [`${ref.folder} ${ref.id}`, ref])).values()];
 }
 
-function isSelection(value: unknown): value is ComparisonSelection {
-  if (!isRecord(value)) return false;
+/** A selection that other code hands over, which may be anything; of its runs those that are none are left out. */
+function handedSelection(value: unknown): ComparisonSelection | undefined {
+  if (!isRecord(value)) return undefined;
   const { kind, runs, folder, sweep } = value;
-  if (kind === 'everything') return true;
-  if (kind === 'sweep') return typeof folder === 'string' && typeof sweep === 'string';
-  return kind === 'runs' && Array.isArray(runs);
+  if (kind === 'everything') return { kind };
+  if (kind === 'sweep') return typeof folder === 'string' && typeof sweep === 'string' ? { kind, folder, sweep } : undefined;
+  if (kind !== 'runs' || !Array.isArray(runs)) return undefined;
+  const found = runs.flatMap((run: unknown) => refOf(run) ?? []);
+  return found.length === 0 ? undefined : { kind, runs: found };
 }
 
 /** What a comparison was asked of; nothing where it has to be asked, such as for a single run. */
 export function selectionOf(given: readonly unknown[], runsOf: RunsOf): ComparisonSelection | undefined {
   const [clicked, selected] = given;
-  if (isSelection(clicked)) return clicked;
+  const handed = handedSelection(clicked);
+  if (handed !== undefined) return handed;
   const group = groupOf(clicked);
   const isAlone = !Array.isArray(selected) || selected.length < 2;
   if (group?.kind === 'group' && isAlone && group.by === 'sweep' && group.value !== null)

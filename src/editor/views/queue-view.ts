@@ -88,7 +88,8 @@ export function registerQueueView(app: ExtensionApp): vscode.Disposable {
     showCollapseAll: false,
   });
 
-  const lookNow = (): void => void look().catch(app.report);
+  // Asked again every few seconds: what goes wrong is for the log, not for as many messages.
+  const lookNow = (): void => void look().catch((problem: unknown) => app.log.warn(String(problem)));
   const timer = setInterval(() => {
     if (view.visible) lookNow();
   }, machineEveryMs);

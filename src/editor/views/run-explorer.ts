@@ -13,6 +13,7 @@ import {
   type FolderNode,
   type Grouping,
   type GroupNode,
+  type MoreNode,
   type TreeChange,
   type TreeNode,
 } from '../core/run-tree.ts';
@@ -81,7 +82,7 @@ export function registerRunExplorer(app: ExtensionApp): RunExplorer {
       }
       case 'group': {
         const { label, description, icon, contextValue, tooltip } = groupItem(node, tree.runsOf(node));
-        const isOpen = node.by === 'running' || node.by === 'queued' || tree.roots().length <= 3;
+        const isOpen = node.by === 'running' || node.by === 'queued' || tree.rootCount() <= 3;
         const result = new vscode.TreeItem(
           label,
           isOpen ? vscode.TreeItemCollapsibleState.Expanded : vscode.TreeItemCollapsibleState.Collapsed,
@@ -218,8 +219,8 @@ export function registerRunExplorer(app: ExtensionApp): RunExplorer {
     },
     clearFilter: () => setFilter(noFilter),
     showMore(node) {
-      const more = node as TreeNode | undefined;
-      if (more?.kind === 'more') draw(tree.showMore(more.group));
+      const more = node as Partial<MoreNode> | null | undefined;
+      if (more?.kind === 'more' && more.group !== undefined) draw(tree.showMore(more.group));
     },
     dispose: () => void subscriptions.dispose(),
   };

@@ -411,5 +411,12 @@ describe('what a command is called on', () => {
     expect(selectionOf([node, [node, group]], runsOf)).toEqual({ kind: 'runs', runs: [ref, other] });
     expect(selectionOf([{ kind: 'everything' }], runsOf)).toEqual({ kind: 'everything' });
     expect(selectionOf([], runsOf)).toBeUndefined();
+    // What a key binding or another extension hands over may be anything.
+    expect(selectionOf([{ kind: 'runs', runs: [null, 'a', ref, { id: 7 }] }], runsOf)).toEqual({
+      kind: 'runs',
+      runs: [ref],
+    });
+    for (const given of [{ kind: 'runs', runs: [null] }, { kind: 'runs', runs: 'a' }, { kind: 'sweep' }, { kind: 'group' }])
+      expect(selectionOf([given], runsOf)).toBeUndefined();
   });
 });

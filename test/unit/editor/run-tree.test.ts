@@ -182,6 +182,26 @@ describe('the tree of runs', () => {
     expect(tree.counts()).toEqual({ all: 10_000, shown: 10_000 });
   });
 
+  it('draws a group anew when a run of it has another score, which it tells the best of', () => {
+    const tree = runTree({ grouping: 'task' });
+    tree.setFolders(['f']);
+    tree.load('f', [aRun('a', { state: 'running', score: null }), aRun('b')]);
+    const change = tree.update('f', [aRun('a', { state: 'running', score: 0.9 })], []);
+    expect(change).toMatchObject({ kind: 'nodes', nodes: [{ kind: 'group', by: 'running' }] });
+    const [running] = groups(tree);
+    expect(running === undefined ? '' : groupItem(running, tree.runsOf(running)).description).toContain('best 0.9');
+  });
+
+  it('counts its roots as it lists them', () => {
+    const tree = runTree({ grouping: 'method' });
+    for (const folders of [[], ['f'], ['f', 'g'], ['f', 'g', 'h']]) {
+      tree.setFolders(folders);
+      for (const [index, folder] of folders.entries())
+        tree.load(folder, index === 2 ? [] : [aRun('a'), aRun('b', { method: 'slash' })]);
+      expect(tree.rootCount()).toBe(tree.roots().length);
+    }
+  });
+
   it('keeps the nodes that stay, because the editor knows them by identity', () => {
     const tree = runTree({ grouping: 'task' });
     tree.setFolders(['f']);

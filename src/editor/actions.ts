@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import * as vscode from 'vscode';
 import { UserError } from '../base/errors.ts';
 import type { Untimed } from '../runs/marks.ts';
@@ -7,12 +6,11 @@ import { t } from './core/l10n.ts';
 import { runName } from './core/run-item.ts';
 import { submittedText } from './core/submitted-text.ts';
 import { unseenQuestion } from './core/unseen-runs.ts';
-import { withoutLinks } from './core/text.ts';
+import { oneLine, withoutLinks } from './core/text.ts';
 import type { ExtensionApp } from './extension-app.ts';
 import type { WatchedFolder } from './folders.ts';
-import { configurationEnding } from './ids.ts';
 import { logUri } from './log-documents.ts';
-import { openNewConfiguration } from './new-configuration.ts';
+import { freeConfiguration, openNewConfiguration } from './new-configuration.ts';
 import { isTrusted } from './report.ts';
 import { reveal } from './reveal.ts';
 import { askBudget } from './ask-budget.ts';
@@ -118,6 +116,11 @@ export function runActions(app: ExtensionApp): RunActions {
     { overrides = [], onlyFirst = false }: StartOptions = {},
   ): Promise<readonly RunRef[]> {
     if (!(await isTrusted())) return [];
+    if (file.scheme !== 'file' && file.scheme !== 'untitled') {
+      const what = t('{0} is no file of the machine that trains, so nothing was started.', file.toString(true));
+      void app.report(new UserError(what, t('Save it in a folder of this window.')));
+      return [];
+    }
     const folder = folderFor(file);
     if (folder === undefined) {
       void vscode.window.showWarningMessage(t('Open a folder first: runs are kept in its .peft folder.'));
@@ -164,17 +167,6 @@ export function runActions(app: ExtensionApp): RunActions {
     return (await vscode.window.showWarningMessage(question, { modal: true, detail }, yes)) === yes;
   }
 
-  async function freePath(folder: string, name: string): Promise<vscode.Uri> {
-    for (let count = 1; ; count++) {
-      const path = join(folder, `${name}${count === 1 ? '' : `-${count}`}${configurationEnding}`);
-      try {
-        await vscode.workspace.fs.stat(vscode.Uri.file(path));
-      } catch {
-        return vscode.Uri.file(path);
-      }
-    }
-  }
-
   return {
     start,
     stop: (runs, { force = false } = {}) =>
@@ -203,7 +195,7 @@ export function runActions(app: ExtensionApp): RunActions {
       if (folder === undefined) return false;
       try {
         const clone = await worker.ask('clone', { folder: folder.path, id: run.id });
-        await openNewConfiguration(await freePath(clone.folder, `${clone.name}-copy`), clone.text);
+        await openNewConfiguration(await freeConfiguration(clone.folder, `${clone.name}-copy`), clone.text);
         return true;
       } catch (problem) {
         void app.report(problem);
@@ -238,16 +230,18 @@ export function runActions(app: ExtensionApp): RunActions {
     async note(run, text) {
       if (!(await isTrusted())) return false;
       const before = app.run(run)?.note ?? '';
+      // The box has one line; a note that was written elsewhere may have several, and keeps them unless it is changed.
+      const shown = oneLine(before);
       const given =
         text ??
         (await vscode.window.showInputBox({
           title: t('Note: {0}', nameOf(run)),
           prompt: t('Enter keeps it, an empty note removes it'),
-          value: before,
+          value: shown,
           ignoreFocusOut: true,
         }));
       if (given === undefined) return false;
-      return given === before ? true : mark([run], [{ type: 'note', text: given }]);
+      return given === (text === undefined ? shown : before) ? true : mark([run], [{ type: 'note', text: given }]);
     },
     star: (runs, on) => mark(runs, [{ type: 'star', on }]),
     openPlan: async (plan, begun) => (await import('./start-run.ts')).openPlan(app, plan, begun),

@@ -59,7 +59,8 @@ export function registerCommands(app: ExtensionApp): vscode.Disposable {
 
   /** The runs that a command is meant for: those it was called on, else one that is asked for. */
   async function one(given: readonly unknown[], target: Target): Promise<RunRef | undefined> {
-    const [first] = refsOf(given, (node) => app.explorer.runsOf(node));
+    // What was clicked, whatever else is selected.
+    const [first] = refsOf(given.slice(0, 1), (node) => app.explorer.runsOf(node));
     if (first !== undefined) return first;
     const { pickRun, noRuns } = await picks();
     return pickRun(app, { nothing: noRuns(), ...target });

@@ -1,4 +1,5 @@
 import * as vscode from 'vscode';
+import { messageOf, UserError } from '../base/errors.ts';
 import { comparisonReport } from '../analysis/html-report.ts';
 import type { ComparisonFormat } from '../analysis/render.ts';
 import type { ComparisonRow } from '../store/comparison-rows.ts';
@@ -134,7 +135,12 @@ export async function exportComparison(app: ExtensionApp): Promise<void> {
     format === 'html'
       ? await htmlOf(app, rows, view)
       : await app.worker.ask('render', { rows, format, metric, at, parameters });
-  await vscode.workspace.fs.writeFile(target, new TextEncoder().encode(text));
+  try {
+    await vscode.workspace.fs.writeFile(target, new TextEncoder().encode(text));
+  } catch (error) {
+    const what = t('The comparison could not be written: {0}', messageOf(error));
+    throw new UserError(what, t('Choose another place for it.'), { cause: error });
+  }
   // A page of code is nothing to read in an editor; a browser on another machine could not reach it.
   if (format !== 'html') await vscode.window.showTextDocument(target, { preview: true });
   else if (vscode.env.remoteName === undefined) await vscode.env.openExternal(target);

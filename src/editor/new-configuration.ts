@@ -1,4 +1,19 @@
+import { join } from 'node:path';
 import * as vscode from 'vscode';
+import { configurationEnding } from './ids.ts';
+
+/** A place for a new configuration in a folder: no file is there, and no unsaved one that somebody writes at. */
+export async function freeConfiguration(folder: string, name: string): Promise<vscode.Uri> {
+  for (let count = 1; ; count++) {
+    const uri = vscode.Uri.file(join(folder, `${name}${count === 1 ? '' : `-${count}`}${configurationEnding}`));
+    if (vscode.workspace.textDocuments.some((document) => document.uri.path === uri.path)) continue;
+    try {
+      await vscode.workspace.fs.stat(uri);
+    } catch {
+      return uri;
+    }
+  }
+}
 
 /** Opens the text as a new configuration file that is not saved yet. */
 export async function openNewConfiguration(file: vscode.Uri, text: string): Promise<vscode.TextEditor> {

@@ -96,7 +96,7 @@ export function notifier(app: ExtensionApp): Notifier {
       if (chosen === offer) await act(folder, notice);
       if (chosen === quiet) await setNoticeLevel(notice.level === 'information' ? 'problems' : 'none');
     });
-    await patiently(answered);
+    await patiently(answered.catch(app.report));
   }
 
   async function offerToGoOn(folder: WatchedFolder): Promise<void> {
@@ -112,7 +112,7 @@ export function notifier(app: ExtensionApp): Notifier {
       folder.startQueue();
       await folder.refresh();
     });
-    await patiently(answered);
+    await patiently(answered.catch(app.report));
   }
 
   return {

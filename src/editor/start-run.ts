@@ -1,7 +1,7 @@
-import { basename, dirname, join, relative, sep } from 'node:path';
+import { basename, dirname, relative, sep } from 'node:path';
 import * as vscode from 'vscode';
 import type { BegunRun, RunRef, StartOptions } from './app.ts';
-import { openNewConfiguration } from './new-configuration.ts';
+import { freeConfiguration, openNewConfiguration } from './new-configuration.ts';
 import { askBudget } from './ask-budget.ts';
 import { t } from './core/l10n.ts';
 import {
@@ -20,7 +20,7 @@ import { plannedState } from './core/plan-configuration.ts';
 import { askSteps } from './core/steps.ts';
 import type { ExtensionApp } from './extension-app.ts';
 import type { WatchedFolder } from './folders.ts';
-import { configurationEnding, configurationPattern } from './ids.ts';
+import { configurationPattern } from './ids.ts';
 import { editorAsk } from './multi-step.ts';
 import type { FinishedPlan } from './panels/plan-session.ts';
 import { isTrusted } from './report.ts';
@@ -33,8 +33,14 @@ const memoryKey = 'start';
 const mostFiles = 200;
 const ignored = '**/{node_modules,.git,.peft,dist,out}/**';
 
+/** Files that match, on the machine that trains: a workspace may have virtual folders besides. */
+async function findFiles(pattern: string): Promise<readonly vscode.Uri[]> {
+  const found = await vscode.workspace.findFiles(pattern, ignored, mostFiles);
+  return found.filter(({ scheme }) => scheme === 'file');
+}
+
 async function findConfigurations(app: ExtensionApp): Promise<readonly FoundConfiguration[]> {
-  const files = await vscode.workspace.findFiles(configurationPattern, ignored, mostFiles);
+  const files = await findFiles(configurationPattern);
   const sorted = [...files].sort((a, b) => a.path.localeCompare(b.path));
   return Promise.all(
     sorted.map(async (uri) => {
@@ -53,7 +59,7 @@ const dataFiles = '**/train.{tsv,csv,jsonl,parquet}';
 
 /** Folders with training data, those named like the task first. */
 async function dataFolders(task: string): Promise<readonly string[]> {
-  const files = await vscode.workspace.findFiles(dataFiles, ignored, mostFiles);
+  const files = await findFiles(dataFiles);
   const folders = [...new Set(files.map(({ fsPath }) => dirname(fsPath)))];
   const plain = (text: string): string => text.toLowerCase().replaceAll(/[^a-z0-9]/g, '');
   const fits = (folder: string): number => Number(plain(basename(folder)).includes(plain(task)));
@@ -65,7 +71,7 @@ const weightFiles = '**/{model.safetensors,model.safetensors.index.json}';
 
 /** Folders of the workspace that hold a model, whatever they are called; found by the editor's own search, in a process of its own. */
 async function workspaceModels(): Promise<readonly string[]> {
-  const files = await vscode.workspace.findFiles(weightFiles, ignored, mostFiles);
+  const files = await findFiles(weightFiles);
   return [...new Set(files.map(({ fsPath }) => dirname(fsPath)))].sort();
 }
 
@@ -115,19 +121,6 @@ function writtenIn(folder: string): (path: string) => string {
     const near = relative(folder, path);
     return near.startsWith('..') || near === '' || /^[A-Za-z]:/.test(near) ? path : `./${near.split(sep).join('/')}`;
   };
-}
-
-async function freeName(folder: string, state: StartState): Promise<vscode.Uri> {
-  const base = `${state.task ?? 'run'}-${state.method ?? 'new'}`;
-  for (let count = 1; ; count++) {
-    const uri = vscode.Uri.file(join(folder, `${base}${count === 1 ? '' : `-${count}`}${configurationEnding}`));
-    const isOpen = vscode.workspace.textDocuments.some((document) => document.uri.fsPath === uri.fsPath);
-    try {
-      await vscode.workspace.fs.stat(uri);
-    } catch {
-      if (!isOpen) return uri;
-    }
-  }
 }
 
 /** Shows what was started: a single run in its panel, several in the explorer. */
@@ -211,7 +204,7 @@ async function finish(app: ExtensionApp, state: StartState): Promise<readonly Ru
     return [];
   }
   const text = configurationText(state, catalogue, writtenIn(folder.path));
-  const file = await freeName(folder.path, state);
+  const file = await freeConfiguration(folder.path, `${state.task ?? 'run'}-${state.method ?? 'new'}`);
   if (state.finish === 'open') {
     await openNewConfiguration(file, text);
     return [];
@@ -239,8 +232,13 @@ export async function openPlan(
   begun: BegunRun,
 ): Promise<boolean> {
   if (needsFolder(app)) return false;
-  await finish(app, plannedState(inputs, privacy, begun, memoryOf(app)));
-  return true;
+  try {
+    await finish(app, plannedState(inputs, privacy, begun, memoryOf(app)));
+    return true;
+  } catch (problem) {
+    void app.report(problem);
+    return false;
+  }
 }
 
 /** "PEFT: Start Sweep": chooses among the files that have a matrix, or opens a new one. */

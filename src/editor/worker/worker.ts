@@ -221,6 +221,16 @@ function configurationsOf(workspace: Workspace, ids: readonly string[]) {
   return ids.map((id) => ({ id, configuration: readConfiguration(runFolder(workspace, id), installedCatalogue) }));
 }
 
+function isGone(workspace: Workspace, id: string): boolean {
+  return !existsSync(runFolder(workspace, id));
+}
+
+/** The run's folder. @throws UserError where another window or the command line has deleted it */
+function presentRun(workspace: Workspace, id: string): string {
+  if (isGone(workspace, id)) throw new UserError(`the run ${id} is not there any more`);
+  return runFolder(workspace, id);
+}
+
 function unseenRuns(workspace: Workspace, ids: readonly string[]): readonly UnseenRun[] {
   return ids.flatMap((id): readonly UnseenRun[] => {
     const folder = runFolder(workspace, id);
@@ -306,11 +316,14 @@ const answers: { readonly [N in OperationName]: Answer<N> } = {
   },
   remove: async ({ folder, ids, givenUp = [] }) => {
     const workspace = workspaceAt(folder);
-    await removeRuns(workspace, ids, { force: mayForce(workspace, ids, givenUp) });
+    // Those that another deleted meanwhile are as they were to be.
+    const present = ids.filter((id) => !isGone(workspace, id));
+    await removeRuns(workspace, present, { force: mayForce(workspace, present, givenUp) });
     return undefined;
   },
   mark: ({ folder, ids, marks }) => {
-    for (const id of ids) appendMarks(runFolder(workspaceAt(folder), id), marks);
+    const places = ids.map((id) => presentRun(workspaceAt(folder), id));
+    for (const place of places) appendMarks(place, marks);
     return undefined;
   },
   clone: ({ folder, id }) => {
@@ -322,7 +335,7 @@ const answers: { readonly [N in OperationName]: Answer<N> } = {
     const name = file === undefined ? id.slice(-6) : basename(file).replace(/(\.peft)?\.json$/, '');
     return { text: cloneText(readConfiguration(place, installedCatalogue), home), folder: home, name };
   },
-  log: ({ folder, id }) => logOf(runFolder(workspaceAt(folder), id)),
+  log: async ({ folder, id }) => logOf(presentRun(workspaceAt(folder), id)),
   titles,
   catalogue: () => ({
     methods: methodChoices(),

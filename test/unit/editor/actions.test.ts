@@ -8,8 +8,30 @@ import { aRun } from './runs.ts';
 const asked: { message: string; detail: string | undefined; buttons: readonly string[] }[] = [];
 let answer: string | undefined;
 
+const documents: { uri: FakeUri }[] = [];
+const opened: string[] = [];
+let typed: ((shown: string) => string | undefined) | undefined;
+
+interface FakeUri {
+  readonly scheme: string;
+  readonly path: string;
+  readonly with: (change: { readonly scheme: string }) => FakeUri;
+  readonly toString: () => string;
+}
+
+function uriOf(scheme: string, path: string): FakeUri {
+  return { scheme, path, with: (change) => uriOf(change.scheme, path), toString: () => `${scheme}://${path}` };
+}
+
 vi.mock('vscode', () => ({
+  Uri: { file: (path: string) => uriOf('file', path) },
+  Position: class {},
+  Range: class {},
+  Selection: class {},
+  languages: { setTextDocumentLanguage: () => Promise.resolve() },
   window: {
+    showInputBox: ({ value }: { value: string }) => Promise.resolve(typed?.(value)),
+    showTextDocument: () => Promise.resolve({ edit: () => Promise.resolve(), revealRange: () => undefined }),
     showWarningMessage: (message: string, { detail }: { detail?: string }, ...buttons: string[]) => {
       asked.push({ message, detail, buttons });
       return Promise.resolve(answer);
@@ -17,7 +39,16 @@ vi.mock('vscode', () => ({
     withProgress: (_: unknown, work: () => unknown) => work(),
   },
   ProgressLocation: { Window: 10 },
-  workspace: { isTrusted: true },
+  workspace: {
+    isTrusted: true,
+    textDocuments: documents,
+    getWorkspaceFolder: () => undefined,
+    fs: { stat: () => Promise.reject(new Error('not there')) },
+    openTextDocument: (uri: FakeUri) => {
+      opened.push(uri.toString());
+      return Promise.resolve({ uri, lineCount: 1, lineAt: () => ({ range: {} }) });
+    },
+  },
 }));
 
 const { runActions } = await import('../../../src/editor/actions.ts');
@@ -37,11 +68,13 @@ function bench() {
   };
   const app = {
     folder: (key: string) => (key === folder.key ? folder : undefined),
-    run: ({ id }: RunRef) => aRun(id, { name: 'mine', state: 'running' }),
+    folders: [folder],
+    run: ({ id }: RunRef) => aRun(id, { name: 'mine', state: 'running', note: 'first\nsecond' }),
     report: (problem: unknown) => Promise.resolve(reported.push(problem)),
     worker: {
       ask: (operation: string, input: { readonly ids: readonly string[] }) => {
         if (operation === 'resumeBreaches') return Promise.resolve([]);
+        if (operation === 'clone') return Promise.resolve({ folder: '/a', name: 'first', text: '{}' });
         if (operation !== 'unseen') done.push({ operation, input });
         return Promise.resolve(
           operation === 'unseen' && input.ids.includes(lost)
@@ -55,8 +88,9 @@ function bench() {
 }
 
 beforeEach(() => {
-  asked.length = 0;
+  for (const list of [asked, documents, opened]) list.length = 0;
   answer = undefined;
+  typed = undefined;
 });
 
 it('asks before a run is taken from a machine that cannot be seen, and does nothing where the user would rather not', async () => {
@@ -96,4 +130,31 @@ it('says that a folder is not open, in place of doing nothing', async () => {
   answer = 'Delete';
   expect(await actions.remove([{ folder: 'file:///elsewhere', id: own }])).toBe(false);
   expect(String(reported[0])).toContain('not open in this window');
+});
+
+it('clones beside what is there, and beside a clone that is not saved yet', async () => {
+  const { actions } = bench();
+  await actions.clone(ref(own));
+  documents.push({ uri: uriOf('untitled', '/a/first-copy.peft.json') });
+  await actions.clone(ref(own));
+  expect(opened).toEqual(['untitled:///a/first-copy.peft.json', 'untitled:///a/first-copy-2.peft.json']);
+});
+
+it('keeps the lines of a note that is looked at and left as it is', async () => {
+  const { actions, done } = bench();
+  typed = (shown) => shown;
+  expect(await actions.note(ref(own))).toBe(true);
+  expect(done).toEqual([]);
+  typed = (shown) => `${shown}!`;
+  await actions.note(ref(own));
+  expect(done).toMatchObject([{ operation: 'mark', input: { marks: [{ type: 'note', text: 'first second!' }] } }]);
+});
+
+it('starts nothing from a file that is not of this machine, and says why', async () => {
+  const { actions, done, reported } = bench();
+  for (const scheme of ['git', 'vscode-vfs'])
+    expect(await actions.start(uriOf(scheme, '/a/x.peft.json') as unknown as Parameters<typeof actions.start>[0])).toEqual([]);
+  expect(done).toEqual([]);
+  expect(reported.map(String).every((text) => text.includes('nothing was started'))).toBe(true);
+  expect(reported).toHaveLength(2);
 });

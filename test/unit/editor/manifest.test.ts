@@ -199,6 +199,25 @@ describe('the manifest and the code agree on', () => {
     expect(new RegExp(asked[0] ?? '').test(run('finished', false))).toBe(false);
   });
 
+  it('what is done with one run, only where one is selected', () => {
+    const ofOne = [Command.openRun, Command.showLogs, Command.cloneRun, Command.editNote, Command.revealRunFolder];
+    const items = (contributes.menus['view/item/context'] ?? []).filter(
+      ({ command, when }) => (ofOne as readonly string[]).includes(command) && when?.includes(View.runs) === true,
+    );
+    expect(items.length).toBe(ofOne.length);
+    for (const { command, when } of items) expect(when, command).toContain('!listMultiSelection');
+  });
+
+  it('starts only files of the machine that trains, there or as the window sees them', () => {
+    for (const menu of ['editor/title/run', 'explorer/context'])
+      for (const { command, when } of contributes.menus[menu] ?? []) {
+        const [, schemes = ''] = /resourceScheme =~ \/(.+?)\/ /.exec(when ?? '') ?? [];
+        const isOffered = (scheme: string): boolean => new RegExp(schemes).test(scheme);
+        expect(['file', 'vscode-remote', 'untitled'].every(isOffered), command).toBe(true);
+        expect(['git', 'vscode-vfs', 'output', 'files'].some(isOffered), command).toBe(false);
+      }
+  });
+
   it('the keyboard: what a tree offers as a button is in its context menu too', () => {
     const items = contributes.menus['view/item/context'] ?? [];
     const isInline = ({ group }: (typeof items)[number]): boolean => group?.startsWith('inline') === true;

@@ -35,6 +35,8 @@ export class OpenPointEvent extends Event {
 }
 
 const leastWidth = 260;
+/** Below this the axis has room for no more than what it counts. */
+const roomyWidth = 320;
 const path = line();
 
 /** Score against parameters or privacy loss, as one panel or several, in which one point at a time can have the focus. */
@@ -221,8 +223,9 @@ export class ScatterChart extends LitElement {
     this.wantsFocus = true;
   }
 
-  private xTitle({ view, strings }: ScatterModel): string {
+  private xTitle({ view, strings }: ScatterModel, { width }: Layout): string {
     if (view.axis === 'epsilon') return strings.privacyLoss;
+    if (width < roomyWidth) return strings.trainedParameters;
     const which = { method: strings.countMethod, head: strings.countHead, total: strings.countTotal }[view.count];
     return `${strings.trainedParameters} (${which.toLowerCase()})`;
   }
@@ -240,7 +243,7 @@ export class ScatterChart extends LitElement {
       }
       ${axes({
         ...layout,
-        xTitle: this.xTitle(model),
+        xTitle: this.xTitle(model, layout),
         yTitle: scoreAxisText(view.metric, this.points, strings),
         xTicks: xTicks.map(({ at, value, isLabelled }) => ({ at, text: isLabelled ? formats.compact(value) : null })),
         yTicks: yTicks.map(({ at, value }) => ({ at, text: formats.percent(value, digits) })),

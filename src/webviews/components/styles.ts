@@ -100,6 +100,13 @@ export const base = css`
   vscode-button[secondary] {
     --vscode-button-border: var(--vscode-button-secondaryBorder, var(--vscode-contrastBorder, transparent));
   }
+  /* Where there is no room for what it says, it says it in several lines. */
+  vscode-button {
+    max-width: 100%;
+  }
+  vscode-button::part(base) {
+    white-space: normal;
+  }
   .notice {
     padding: 8px 12px;
     border-left: 3px solid var(--vscode-editorInfo-foreground);

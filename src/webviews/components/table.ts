@@ -183,6 +183,9 @@ export class PeftTable extends LitElement {
   private virtualizer: Virtualizer<HTMLElement, HTMLElement> | undefined;
   private endVirtualizer: (() => void) | undefined;
   private wantsFocus = false;
+  /** The row that the focus is at, wherever it stands by now. */
+  private focusedKey: string | undefined;
+  private hadFocus = false;
 
   constructor() {
     super();
@@ -218,12 +221,35 @@ export class PeftTable extends LitElement {
               sort.descending,
             );
     }
+    if (changed.has('model')) this.followRow(model);
     this.focusedRow = Math.min(this.focusedRow, model.rows.length - 1);
     this.focusedColumn = Math.max(0, Math.min(this.focusedColumn, model.columns.length - 1));
   }
 
+  /** Whose row the focus is at keeps it, though others came before it or went. */
+  private followRow(model: TableModel): void {
+    this.hadFocus = (this.shadowRoot?.activeElement ?? null) !== null;
+    const { focusedKey } = this;
+    if (this.focusedRow < 0 || focusedKey === undefined) return;
+    const place = this.order.findIndex((index) => model.key(model.rows[index]) === focusedKey);
+    if (place >= 0) this.focusedRow = place;
+  }
+
+  private goTo(row: number, column: number): void {
+    const original = row < 0 ? undefined : this.order[row];
+    this.focusedKey = original === undefined ? undefined : this.model?.key(this.model.rows[original]);
+    this.focusedRow = row;
+    this.focusedColumn = column;
+  }
+
   protected override updated(): void {
     this.setUpVirtualizer();
+    // A row that was moved or is gone has taken the focus with it.
+    if (this.hadFocus && this.shadowRoot?.activeElement === null)
+      this.renderRoot
+        .querySelector<HTMLElement>('[data-current] button, td[data-current], table')
+        ?.focus({ preventScroll: true });
+    this.hadFocus = false;
     if (!this.wantsFocus) return;
     const target = this.renderRoot.querySelector<HTMLElement>('[data-current] button, td[data-current]');
     this.wantsFocus = target === null;
@@ -335,8 +361,7 @@ export class PeftTable extends LitElement {
   }
 
   private focusCell(row: number, column: number): void {
-    this.focusedRow = row;
-    this.focusedColumn = column;
+    this.goTo(row, column);
     this.wantsFocus = true;
     if (row >= 0) this.virtualizer?.scrollToIndex(row, { align: 'auto' });
     else if (this.scroller !== null) this.scroller.scrollTop = 0;
@@ -347,8 +372,7 @@ export class PeftTable extends LitElement {
     const sort = nextSort(this.sort ?? this.model?.sort, column.id, column.isNumeric === true);
     this.sort = sort;
     this.model?.onSort?.(sort);
-    this.focusedRow = -1;
-    this.focusedColumn = index;
+    this.goTo(-1, index);
   }
 
   private isCurrent(row: number, column: number): boolean {
@@ -390,10 +414,7 @@ export class PeftTable extends LitElement {
           tabindex=${isCurrent ? 0 : -1}
           ?data-current=${isCurrent}
           class="${column.isNumeric === true ? 'numeric' : ''} ${column.className ?? ''}"
-          @focus=${() => {
-            this.focusedRow = place;
-            this.focusedColumn = index;
-          }}
+          @focus=${() => this.goTo(place, index)}
         >
           <span class="content">${column.cell(row)}</span>
         </td>`;

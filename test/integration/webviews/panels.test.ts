@@ -361,6 +361,33 @@ describe.skipIf('missing' in chromium)('in a browser', () => {
       expect(await focused.locator('..').getAttribute('aria-rowindex')).toBe('3');
     }));
 
+  it('a row keeps the focus when others come before it', async () => {
+    let session: CompareSession | undefined;
+    let isWhole = false;
+    const store = {
+      comparison: async (...given: Parameters<typeof methods.store.comparison>) => {
+        const rows = await methods.store.comparison(...given);
+        return isWhole ? rows : rows.filter(({ config }) => !JSON.stringify(config).includes('"full"'));
+      },
+    };
+    await during(comparison({ store, onSession: (made: CompareSession) => (session = made) }), async ({ page }) => {
+      const grid = page.getByRole('grid', { name: 'Method by task' });
+      await grid.locator('tbody tr').nth(2).locator('td').first().click();
+      const focused = page.locator('td:focus');
+      const name = await focused.textContent();
+      const rowOf = async (): Promise<number> => Number(await focused.locator('..').getAttribute('aria-rowindex'));
+      const before = await rowOf();
+      isWhole = true;
+      await session?.refresh();
+      await grid.getByText('full', { exact: true }).waitFor();
+      expect(await focused.textContent()).toBe(name);
+      expect(await rowOf()).toBeGreaterThan(before);
+      const now = await rowOf();
+      await page.keyboard.press('ArrowDown');
+      expect(await rowOf()).toBe(now + 1);
+    });
+  });
+
   it('what is shown is what a report begins with: axis, evaluation, count and both sorts', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'peft-report-'));
     let session: CompareSession | undefined;
@@ -469,14 +496,17 @@ describe.skipIf('missing' in chromium)('in a browser', () => {
         const { document } = globalThis as unknown as { document: { documentElement: { scrollWidth: number } } };
         return document.documentElement.scrollWidth;
       });
-    for (const panel of [
-      await comparison({ width: 320 }, { facet: 'privacy' }),
-      await runPanel(attacked, runs.store, { width: 320 }),
-    ]) {
-      await panel.page.waitForTimeout(300);
-      expect(await wide(panel)).toBeLessThanOrEqual(320);
-      await panel.close();
-    }
+    for (const width of [320, 200])
+      for (const panel of [
+        await comparison({ width }, { facet: 'privacy' }),
+        await runPanel(attacked, runs.store, { width }),
+        await runPanel(recorded, records.store, { width }),
+        await openPlanPanel({ browser, script: pages.plan, width }),
+      ]) {
+        await panel.page.waitForTimeout(300);
+        expect(await wide(panel)).toBeLessThanOrEqual(width);
+        await panel.close();
+      }
   });
 
   it('a report made in another language speaks it, its rows too', async () => {

@@ -246,6 +246,25 @@ test('a run that a lost machine holds is told as such, and taken from it only wh
   expect(workspace.ids()).toEqual([other]);
 });
 
+test('of a run that another deleted is said that it is gone; deleting it again is no mistake', async () => {
+  const { workspace, worker } = await bench();
+  const { folder } = workspace;
+  const file = join(folder, workspace.configure('gone'));
+  const [id = ''] = await worker.ask('submit', { folder, file });
+  const [other = ''] = await worker.ask('submit', { folder, file });
+  rmSync(workspace.runFolder(id), { recursive: true });
+  for (const asked of [
+    worker.ask('log', { folder, id }),
+    worker.ask('mark', { folder, ids: [other, id], marks: [{ type: 'star', on: true }] }),
+  ])
+    await expect(asked).rejects.toMatchObject({
+      name: 'UserError',
+      message: expect.stringContaining('not there any more') as string,
+    });
+  await worker.ask('remove', { folder, ids: [id, other] });
+  expect(workspace.ids()).toEqual([]);
+});
+
 test('checkpoints are thinned out as asked, of finished runs only', async () => {
   const own = await bench();
   const { workspace, worker } = own;

@@ -218,6 +218,17 @@ describe('the manifest and the code agree on', () => {
       }
   });
 
+  it('the palette: what needs runs, or what was clicked, is not offered without', () => {
+    const palette = contributes.menus['commandPalette'] ?? [];
+    const whenOf = (id: string): string | undefined => palette.find(({ command }) => command === id)?.when;
+    expect([Command.cancelRun, Command.showMore].map(whenOf)).toEqual(['false', 'false']);
+    const always: readonly string[] = [
+      ...[Command.startRun, Command.startSweep, Command.newConfiguration, Command.planPrivacyBudget],
+      ...[Command.checkEnvironment, Command.installCuda, Command.refresh, Command.showOutput, Command.openWalkthrough],
+    ];
+    for (const id of commands) expect(whenOf(id) === undefined, id).toBe(always.includes(id));
+  });
+
   it('the keyboard: what a tree offers as a button is in its context menu too', () => {
     const items = contributes.menus['view/item/context'] ?? [];
     const isInline = ({ group }: (typeof items)[number]): boolean => group?.startsWith('inline') === true;

@@ -3,7 +3,7 @@ import { UserError } from '../base/errors.ts';
 import type { Untimed } from '../runs/marks.ts';
 import type { RunActions, RunRef, StartOptions } from './app.ts';
 import { t } from './core/l10n.ts';
-import { runName } from './core/run-item.ts';
+import { shortName } from './core/run-item.ts';
 import { submittedText } from './core/submitted-text.ts';
 import { unseenQuestion } from './core/unseen-runs.ts';
 import { oneLine, withoutLinks } from './core/text.ts';
@@ -64,6 +64,18 @@ export function runActions(app: ExtensionApp): RunActions {
     }
   }
 
+  /** As `act`, but the user is told of what goes wrong. */
+  const reported =
+    (act: (run: RunRef) => Promise<boolean>) =>
+    async (run: RunRef): Promise<boolean> => {
+      try {
+        return await act(run);
+      } catch (problem) {
+        void app.report(problem);
+        return false;
+      }
+    };
+
   function mark(runs: readonly RunRef[], marks: readonly Untimed[]): Promise<boolean> {
     if (marks.length === 0) return Promise.resolve(true);
     return inEach(runs, async ({ folder, ids }) => {
@@ -96,7 +108,7 @@ export function runActions(app: ExtensionApp): RunActions {
 
   function nameOf(run: RunRef): string {
     const row = app.run(run);
-    return row === undefined ? run.id : runName(row);
+    return row === undefined ? run.id : shortName(row);
   }
 
   /** The document of a configuration, saved if need be; a new file is taken as the editor has it. @throws UserError */
@@ -245,19 +257,19 @@ export function runActions(app: ExtensionApp): RunActions {
     },
     star: (runs, on) => mark(runs, [{ type: 'star', on }]),
     openPlan: async (plan, begun) => (await import('./start-run.ts')).openPlan(app, plan, begun),
-    async showLogs(run) {
+    showLogs: reported(async (run) => {
       const document = await vscode.workspace.openTextDocument(logUri(run, nameOf(run)));
       await vscode.languages.setTextDocumentLanguage(document, 'log');
       const editor = await vscode.window.showTextDocument(document, { preview: true });
       const end = new vscode.Position(Math.max(0, document.lineCount - 1), 0);
       editor.revealRange(new vscode.Range(end, end));
       return true;
-    },
-    async revealFolder(run) {
+    }),
+    revealFolder: reported(async (run) => {
       const folder = app.folder(run.folder);
       if (folder === undefined) return false;
       await reveal(folder.runUri(run.id));
       return true;
-    },
+    }),
   };
 }

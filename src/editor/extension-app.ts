@@ -32,6 +32,9 @@ export interface ExtensionApp extends App {
   folder(key: string): WatchedFolder | undefined;
   /** After each look at a queue; for what shows queues. */
   readonly onDidLook: vscode.Event<WatchedFolder>;
+  /** Files of runs were deleted, as {@link tellFreed} says. */
+  readonly onDidFree: vscode.Event<void>;
+  tellFreed(): void;
   readonly explorer: RunExplorer;
   panels(): Promise<Panels>;
   openRun(run: RunRef, options?: { readonly preserveFocus?: boolean }): Promise<void>;
@@ -65,6 +68,7 @@ export function startApp(context: vscode.ExtensionContext): ExtensionApp {
   const foldersChanged = new vscode.EventEmitter<void>();
   const runsChanged = new vscode.EventEmitter<RunsChange>();
   const looked = new vscode.EventEmitter<WatchedFolder>();
+  const freed = new vscode.EventEmitter<void>();
   let panels: Promise<Panels> | undefined;
   let markReady: () => void = () => undefined;
   const ready = new Promise<void>((resolve) => (markReady = resolve));
@@ -102,6 +106,8 @@ export function startApp(context: vscode.ExtensionContext): ExtensionApp {
     onDidChangeFolders: foldersChanged.event,
     onDidChangeRuns: runsChanged.event,
     onDidLook: looked.event,
+    onDidFree: freed.event,
+    tellFreed: () => freed.fire(),
     ready,
     folder: (key) => folders.get(key),
     run: ({ folder, id }) => folders.get(folder)?.runs.get(id),
@@ -134,7 +140,10 @@ export function startApp(context: vscode.ExtensionContext): ExtensionApp {
     if (ids.length === 0 || keptOnes === 'all' || !vscode.workspace.isTrusted) return;
     worker
       .ask('prune', { folder: folder.path, ids, keep: keptOnes })
-      .then((freed) => log.info(`Freed ${freed} bytes of checkpoints of ${ids.join(', ')}`))
+      .then((bytes) => {
+        log.info(`Freed ${bytes} bytes of checkpoints of ${ids.join(', ')}`);
+        freed.fire();
+      })
       .catch((problem: unknown) => log.warn(String(problem)));
   }
 
@@ -202,6 +211,7 @@ export function startApp(context: vscode.ExtensionContext): ExtensionApp {
   keep(foldersChanged);
   keep(runsChanged);
   keep(looked);
+  keep(freed);
   keep(changes);
   keep(registerStatusBar(app));
   keep(registerQueueView(app));

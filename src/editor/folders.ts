@@ -92,7 +92,7 @@ export function watchedFolder(
 
   function supervise(queue: QueueState): void {
     if (!vscode.workspace.isTrusted) return;
-    const step = supervisor.next(queue, Date.now());
+    const step = supervisor.next(queue, performance.now());
     if (step === 'nothing') return;
     if (step === 'give-up') {
       const file = vscode.Uri.joinPath(uri, '.peft', 'supervisor.log').fsPath;

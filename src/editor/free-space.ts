@@ -37,5 +37,6 @@ export async function freeSpace(app: ExtensionApp): Promise<void> {
         finished.map(({ folder, ids }) => app.worker.ask('prune', { folder: folder.path, ids, keep: chosen.keep })),
       ),
   );
+  app.tellFreed();
   void vscode.window.showInformationMessage(t('{0} freed.', bytes(freed.reduce((a, b) => a + b, 0))));
 }

@@ -3,6 +3,7 @@ import type { RunRef } from './app.ts';
 import type { ExtensionApp } from './extension-app.ts';
 import { messageOf } from '../base/errors.ts';
 import { batch } from './core/batch.ts';
+import { t } from './core/l10n.ts';
 import { logText } from './core/log-text.ts';
 
 /** Logs of runs as read-only documents that grow while the run goes on. */
@@ -38,7 +39,8 @@ export function registerLogDocuments(app: ExtensionApp): vscode.Disposable {
       const run = runOf(uri);
       await app.ready;
       const folder = run === undefined ? undefined : app.folder(run.folder);
-      if (run === undefined || folder === undefined) return '';
+      if (run === undefined) return '';
+      if (folder === undefined) return `${t('The folder of this run is not open in this window.')}\n`;
       try {
         return logText(await app.worker.ask('log', { folder: folder.path, id: run.id }));
       } catch (problem) {

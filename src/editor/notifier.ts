@@ -4,7 +4,7 @@ import type { RunRef } from './app.ts';
 import { t } from './core/l10n.ts';
 import type { Transition } from './core/folder-watch.ts';
 import { noticesOf, type Notice } from './core/notices.ts';
-import { runName } from './core/run-item.ts';
+import { shortName } from './core/run-item.ts';
 import { withoutLinks } from './core/text.ts';
 import type { ExtensionApp } from './extension-app.ts';
 import type { WatchedFolder } from './folders.ts';
@@ -130,7 +130,7 @@ export function notifier(app: ExtensionApp): Notifier {
               level: 'warning',
               message:
                 another === undefined
-                  ? t('{0} was interrupted. It can go on from its last checkpoint.', withoutLinks(runName(only)))
+                  ? t('{0} was interrupted. It can go on from its last checkpoint.', withoutLinks(shortName(only)))
                   : t('{0} runs were interrupted. They can go on from their last checkpoints.', runs.length),
               runs,
               offer: 'resume',

@@ -97,6 +97,7 @@ export function watchFolder(options: WatchOptions): FolderWatch {
   let statuses = new Map<string, ClaimedLook>();
   let queue = idleQueue;
   let store: Store | undefined;
+  // By the clock that nobody sets.
   let lastEverything = -Infinity;
   let wantsEverything = false;
   let disposed = false;
@@ -195,14 +196,14 @@ export function watchFolder(options: WatchOptions): FolderWatch {
     store = await options.openStore();
     await showKnown(store);
     await store.ingest();
-    lastEverything = Date.now();
+    lastEverything = performance.now();
     await loadEverything(store);
   }
 
   async function readRuns(opened: Store, { written, restated }: Concerned): Promise<void> {
-    const all = wantsEverything || Date.now() - lastEverything > timing.everythingMs;
+    const all = wantsEverything || performance.now() - lastEverything > timing.everythingMs;
     wantsEverything = false;
-    if (all) lastEverything = Date.now();
+    if (all) lastEverything = performance.now();
     if (!all && written.length === 0) return;
     const report = await opened.ingest(all ? undefined : written);
     await loadSome(opened, [...new Set([...report.changed, ...restated])], report.removed);

@@ -1,10 +1,10 @@
-import { grouped, score } from '../../base/format.ts';
+import { cut, grouped, score } from '../../base/format.ts';
 import type { RunState } from '../../runs/events.ts';
 import type { RunSummary } from '../../store/summaries.ts';
 import type { Transition } from './folder-watch.ts';
 import type { NoticeLevel } from './choices.ts';
 import { t } from './l10n.ts';
-import { runName } from './run-item.ts';
+import { shortName } from './run-item.ts';
 import { sweepTitle } from './run-tree.ts';
 import { withoutLinks } from './text.ts';
 
@@ -24,7 +24,7 @@ function isActive(state: RunState): boolean {
 }
 
 function finishedNotice(run: RunSummary): Notice {
-  const name = runName(run);
+  const name = shortName(run);
   const message =
     run.score === null ? t('{0} finished.', name) : t('{0} finished with a score of {1}.', name, score(run.score));
   return { level: 'information', message, runs: [run], offer: 'open' };
@@ -64,12 +64,12 @@ export function noticesOf(
   if (level === 'none') return [];
   const ended = transitions.filter(({ run, before }) => isActive(before) && !isActive(run.state)).map(({ run }) => run);
   const inState = (state: RunState): readonly RunSummary[] => ended.filter((run) => run.state === state);
-  const reason = (run: RunSummary): string => withoutLinks(run.failure?.message?.split('\n')[0] ?? '');
+  const reason = (run: RunSummary): string => withoutLinks(cut(run.failure?.message?.split('\n')[0] ?? '', 300));
   const failed = together(
     inState('failed'),
     (run) => ({
       level: 'error',
-      message: t('{0} failed: {1}', withoutLinks(runName(run)), reason(run)),
+      message: t('{0} failed: {1}', withoutLinks(shortName(run)), reason(run)),
       runs: [run],
       offer: 'logs',
     }),
@@ -85,7 +85,7 @@ export function noticesOf(
     (run) => ({
       level: 'warning',
       // Why, is often known only a moment later; the run's panel tells it.
-      message: t('{0} was interrupted. It can go on from its last checkpoint.', withoutLinks(runName(run))),
+      message: t('{0} was interrupted. It can go on from its last checkpoint.', withoutLinks(shortName(run))),
       runs: [run],
       offer: 'resume',
     }),

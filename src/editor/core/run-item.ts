@@ -99,6 +99,11 @@ export function runName(run: RunSummary, { inSweep = false } = {}): string {
   return oneLine(own) || oneLine(run.name ?? '') || oneLine(deedOf(run)) || run.id;
 }
 
+/** As {@link runName}, as much of it as a sentence can hold. */
+export function shortName(run: RunSummary): string {
+  return cut(runName(run), 80);
+}
+
 const longestTabTitle = 60;
 
 /** What the tab of a run's panel is called; empty while nothing is known to call it by. */

@@ -1,7 +1,7 @@
 import { duration } from '../../base/format.ts';
 import type { RunSummary } from '../../store/summaries.ts';
 import { t } from './l10n.ts';
-import { fractionDone, progressText, runName } from './run-item.ts';
+import { fractionDone, progressText, shortName } from './run-item.ts';
 import { markdownLine } from './text.ts';
 
 /** What the status bar shows of the runs of all folders. */
@@ -39,7 +39,7 @@ export function statusText(runs: Iterable<RunSummary>): StatusText | undefined {
   const parts = ['PEFT', counts, done, eta].filter((part) => part !== '');
   const listed = running
     .slice(0, mostListed)
-    .map((run) => `- ${markdownLine(runName(run))}: ${markdownLine(progressText(run))}`);
+    .map((run) => `- ${markdownLine(shortName(run))}: ${markdownLine(progressText(run))}`);
   const more = running.length > mostListed ? [`- ${t('… and {0} more', running.length - mostListed)}`] : [];
   return {
     text: `${icon} ${[`PEFT ${counts}`, done, eta].filter((part) => part !== '').join(' · ')}`,

@@ -60,7 +60,8 @@ export function makeCompareSession(options: CompareSessionOptions): CompareSessi
   const isOver = (): boolean => ending.signal.aborted;
 
   async function rowsOf({ store, filter, accepts }: CompareSource, ids?: readonly string[]) {
-    const wanted = filter.ids === undefined ? ids : ids?.filter((id) => filter.ids?.includes(id));
+    const own = filter.ids === undefined ? undefined : new Set(filter.ids);
+    const wanted = own === undefined ? ids : ids?.filter((id) => own.has(id));
     const rows = await store.comparison(wanted === undefined ? filter : { ...filter, ids: wanted }, {
       signal: ending.signal,
     });

@@ -45,13 +45,13 @@ export function registerQueueView(app: ExtensionApp): vscode.Disposable {
 
   async function look(): Promise<void> {
     if (!view.visible) return;
-    if (Date.now() - machineAt > machineEveryMs) {
-      machineAt = Date.now();
+    if (performance.now() - machineAt > machineEveryMs) {
+      machineAt = performance.now();
       const paths = app.folders.filter(({ runs }) => runs.size > 0).map(({ path }) => path);
       machine = await app.worker.ask('machine', paths);
     }
-    if (Date.now() - diskAt > diskEveryMs && app.folders.some(({ runs }) => runs.size > 0)) {
-      diskAt = Date.now();
+    if (performance.now() - diskAt > diskEveryMs && app.folders.some(({ runs }) => runs.size > 0)) {
+      diskAt = performance.now();
       for (const { key, path, runs } of app.folders)
         if (runs.size > 0) disks.set(key, await app.worker.ask('diskUse', path));
     }
@@ -99,10 +99,14 @@ export function registerQueueView(app: ExtensionApp): vscode.Disposable {
     changed,
     view.onDidChangeVisibility(lookNow),
     app.onDidLook(draw),
-    app.onDidChangeRuns(({ folder, changed, everything }) => {
-      // What a run leaves behind is known when it has ended.
-      const hasEnded = changed.some((id) => folder.runs.get(id)?.endedAt !== null);
-      if (everything || hasEnded) diskAt = Math.min(diskAt, Date.now() - diskEveryMs + machineEveryMs);
+    app.onDidFree(() => {
+      diskAt = -Infinity;
+      lookNow();
+    }),
+    app.onDidChangeRuns(({ folder, changed, removed, everything }) => {
+      // What a run leaves behind is known when it has ended, or is gone.
+      const hasEnded = removed.length > 0 || changed.some((id) => folder.runs.get(id)?.endedAt !== null);
+      if (everything || hasEnded) diskAt = Math.min(diskAt, performance.now() - diskEveryMs + machineEveryMs);
       draw();
     }),
     app.onDidChangeFolders(lookNow),

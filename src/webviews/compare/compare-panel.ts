@@ -501,8 +501,12 @@ export class ComparePanel extends LitElement {
     if (comparison.rows.length === 0)
       return html`${model.runs().length > 0 && view.metric !== 'score' ? this.tools(comparison, properties) : nothing}
         <div class="empty">
-          <p>${strings.comparisonEmpty}</p>
-          <p>${strings.comparisonEmptyHint}</p>
+          ${
+            model.runs().length === 0 && model.scope()?.kind !== 'all'
+              ? html`<p>${strings.comparisonGone}</p>`
+              : html`<p>${strings.comparisonEmpty}</p>
+                  <p>${strings.comparisonEmptyHint}</p>`
+          }
         </div>
         ${this.notes(notes)}`;
     const facets = facetsOf(comparison, view);

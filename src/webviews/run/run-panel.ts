@@ -18,7 +18,7 @@ import type { Artifact, Evaluation, LogLine, Settings, Summary } from './message
 import type { RunModel } from './model.ts';
 import './privacy-card.ts';
 import type { PrivacyCardModel } from './privacy-card.ts';
-import { factsOf, levelText, progressOf, progressText, runTitle } from './texts.ts';
+import { factsOf, levelText, noCurvesText, noResultsText, progressOf, progressText, runTitle } from './texts.ts';
 
 /** What the panel is given; `revision` tells it that the model has changed. */
 export interface RunPanelProperties {
@@ -433,7 +433,10 @@ export class RunPanel extends LitElement {
 
   private curvesTab({ model, strings, formats, layout }: RunPanelProperties): TemplateResult {
     const names = model.curveNames();
-    if (names === undefined || names.names.length === 0) return html`<p class="empty">${strings.noCurves}</p>`;
+    const summary = model.summary();
+    if (summary !== undefined && (names === undefined || names.names.length === 0))
+      return html`<p class="empty">${noCurvesText(summary, strings)}</p>`;
+    if (names === undefined) return html``;
     const plans = chartsOf(names.names, strings);
     const curves = this.zoom?.curves ?? model.curves();
     const extent = extentOf(curves.values(), layout.axis, names.startedAt);
@@ -498,7 +501,9 @@ export class RunPanel extends LitElement {
 
   private resultsTab({ model, strings, formats }: RunPanelProperties): TemplateResult {
     const rows = model.evaluations();
-    if (rows.length === 0) return html`<p class="empty">${strings.noEvaluations}</p>`;
+    const summary = model.summary();
+    if (rows.length === 0 && summary !== undefined)
+      return html`<p class="empty">${noResultsText(summary, strings)}</p>`;
     const splits = new Set(rows.map(({ split }) => split));
     const best = rows.findLast((row) => row.best);
     const metrics = [...new Set(rows.flatMap((row) => Object.keys(row.metrics)))];

@@ -89,6 +89,21 @@ export function factsOf(summary: Summary, strings: Strings, formats: Formats): r
   ];
 }
 
+/** Whether something of the run may come yet. */
+function isUnderWay({ state }: Pick<Summary, 'state'>): boolean {
+  return state === 'queued' || state === 'starting' || state === 'running';
+}
+
+/** Why there are no curves. */
+export function noCurvesText(summary: Pick<Summary, 'state'>, strings: Strings): string {
+  return isUnderWay(summary) ? strings.noCurves : strings.noCurvesEver;
+}
+
+/** Why there are no results. */
+export function noResultsText(summary: Pick<Summary, 'state'>, strings: Strings): string {
+  return isUnderWay(summary) ? strings.noEvaluations : strings.noEvaluationsEver;
+}
+
 /** How far the run has come, from 0 to 1; null before that can be told. */
 export function progressOf({ step, totalSteps, state }: Summary): number | null {
   if (state === 'finished') return 1;

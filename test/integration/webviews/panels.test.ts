@@ -480,6 +480,10 @@ describe.skipIf('missing' in chromium)('in a browser', () => {
       await during(comparison({ store: none.store }), async ({ page }) => {
         await page.getByText('No finished run has a score to compare yet.').waitFor();
       });
+      const selected = { kind: 'runs', count: 2 } as const;
+      await during(comparison({ store: none.store, scope: selected }), async ({ page }) => {
+        await page.getByText('None of these runs is there any more').waitFor();
+      });
       const failing = { comparison: () => Promise.reject(new Error('the disk <b>is</b> gone')) };
       await during(comparison({ store: failing }), async ({ page }) => {
         expect(await page.getByRole('alert').textContent()).toContain('the disk <b>is</b> gone');

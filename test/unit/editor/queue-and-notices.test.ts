@@ -96,6 +96,17 @@ describe('notices', () => {
     expect(noticesOf(quiet, new Map(), 'all')).toEqual([]);
   });
 
+  it('tell what went wrong, however long the name', () => {
+    const run = aRun('a', {
+      state: 'failed',
+      name: 'LoRA '.repeat(5000),
+      failure: { kind: 'error', message: `the disk is full ${'x'.repeat(5000)}` },
+    });
+    const [notice] = noticesOf([{ run, before: 'running' }], new Map([['a', run]]), 'all');
+    expect(notice?.message).toContain('failed: the disk is full');
+    expect(notice?.message.length).toBeLessThan(500);
+  });
+
   it('tell of a sweep once, when its last run has ended', () => {
     const members = ['a', 'b', 'c'].map((id, index) =>
       aRun(id, { sweep: '/x/ranks.peft.json 2026', score: index / 10 }),

@@ -3,7 +3,16 @@ import { describe, expect, it } from 'vitest';
 import { nextSort, sortedIndices, type SortValue } from '../../../src/webviews/components/sorting.ts';
 import { formatsOf } from '../../../src/webviews/format.ts';
 import type { Summary } from '../../../src/webviews/run/messages.ts';
-import { chartText, factsOf, levelText, progressOf, progressText, runTitle } from '../../../src/webviews/run/texts.ts';
+import {
+  chartText,
+  factsOf,
+  levelText,
+  noCurvesText,
+  noResultsText,
+  progressOf,
+  progressText,
+  runTitle,
+} from '../../../src/webviews/run/texts.ts';
 import { english, fill, stringsOf } from '../../../src/webviews/strings.ts';
 
 const formats = formatsOf('en');
@@ -101,6 +110,13 @@ describe('the header of a run', () => {
     expect(factsOf(waiting, english, formats)).toEqual([]);
     expect(progressText(waiting, english, formats)).toBe('waits to be started');
     expect(progressOf(waiting)).toBeNull();
+  });
+
+  it('says of a run that has ended that there will be no curves, and of others that there may', () => {
+    expect(noCurvesText({ state: 'starting' }, english)).toContain('appear with the first');
+    expect(noCurvesText({ state: 'failed' }, english)).toBe('The run ended before its first training step.');
+    expect(noResultsText({ state: 'running' }, english)).toContain('not been done yet');
+    expect(noResultsText({ state: 'stopped' }, english)).toBe('The run ended without an evaluation.');
   });
 
   it('shows a title whatever the run is called', () => {

@@ -219,7 +219,8 @@ export function runActions(app: ExtensionApp): RunActions {
       if (only === undefined || !(await isTrusted())) return false;
       try {
         const unseen = await unseenAmong(runs);
-        const isMeant = unseen.length > 0 ? await askUnseen('delete', unseen, runs.length) : await askDelete(only, runs.length);
+        const isMeant =
+          unseen.length > 0 ? await askUnseen('delete', unseen, runs.length) : await askDelete(only, runs.length);
         if (!isMeant) return false;
         return await inEach(runs, ({ folder, ids }) =>
           worker.ask('remove', { folder: folder.path, ids, givenUp: idsIn(folder, unseen) }),

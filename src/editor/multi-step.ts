@@ -130,7 +130,9 @@ async function browse<State>(question: BrowseStep<State>, state: State): Promise
   });
   const [folder] = chosen ?? [];
   // A folder that only the editor sees holds nothing that could be trained on.
-  return folder?.scheme !== 'file' ? { kind: 'back' } : { kind: 'answered', state: question.apply(state, folder.fsPath) };
+  return folder?.scheme !== 'file'
+    ? { kind: 'back' }
+    : { kind: 'answered', state: question.apply(state, folder.fsPath) };
 }
 
 /** Asks in the editor. @param flow the name of the whole, before each step's title */

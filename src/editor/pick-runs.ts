@@ -27,7 +27,9 @@ function itemsOf(app: ExtensionApp, fits: NonNullable<PickOptions['fits']>): rea
   const several = app.folders.length > 1;
   return app.folders
     .flatMap(({ key, name, runs }) =>
-      [...runs.values()].filter((run) => fits(run, { folder: key, id: run.id })).map((run) => ({ run, folder: key, place: several ? name : '' })),
+      [...runs.values()]
+        .filter((run) => fits(run, { folder: key, id: run.id }))
+        .map((run) => ({ run, folder: key, place: several ? name : '' })),
     )
     .sort((a, b) => (a.run.id < b.run.id ? 1 : -1))
     .slice(0, mostOffered)

@@ -5,7 +5,14 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import { startServer, type ServerOptions } from '../../scripts/vscode/server.ts';
+import { installedCatalogue } from '../../src/runs/catalogue.ts';
+import { loadConfiguration } from '../../src/runs/configuration.ts';
 import { readJournal } from '../../src/runs/journal.ts';
+import { claimLease, leaseFile } from '../../src/runs/lease.ts';
+import { planRuns } from '../../src/runs/plan-runs.ts';
+import { ownIdentity } from '../../src/runs/process-identity.ts';
+import { claimNext, submitRuns } from '../../src/runs/queue.ts';
+import { openWorkspace, runFolder } from '../../src/runs/run-folder.ts';
 import { makeEditorWorkspace, type EditorWorkspace } from '../support/editor-workspace.ts';
 import { restartMachine } from '../support/restart.ts';
 import { until } from '../support/until.ts';
@@ -189,4 +196,41 @@ test('a hostile name, tag and note are text wherever the window shows them', asy
   await dialog.getByRole('button', { name: 'Cancel' }).click();
   expect(await harm(editor)).toEqual(unharmed);
   expect(workspace.ids()).toHaveLength(1);
+});
+
+test('a run that a lost machine holds is resumed and deleted after a question that says who holds it', async () => {
+  const workspace = await folderWithRuns();
+  const file = join(workspace.folder, workspace.configure('lost', { training: { steps: 5 } }));
+  const place = openWorkspace(workspace.folder);
+  const planned = await planRuns(loadConfiguration(file, installedCatalogue));
+  const ids = [...(await submitRuns(place, planned)), ...(await submitRuns(place, planned))];
+  // Another machine took both, and was heard of an hour ago for the last time.
+  const holder = { ...ownIdentity(), host: 'node17' };
+  for (const id of ids) {
+    const claimed = await claimNext(place, { perDevice: { cpu: 2 }, auto: 'cpu' }, 'test');
+    const from = claimed?.lease.nonce ?? '';
+    claimLease(leaseFile(runFolder(place, id)), {
+      ...{ role: 'trainer', segment: 0, holder, from },
+      now: () => Date.now() - 3_600_000,
+    });
+  }
+  const editor = await windowOn(workspace);
+  await editor.openContainer('PEFT Lab');
+  const row = editor.treeRow('lost').first();
+  await row.waitFor();
+  const dialog = editor.page.locator('.monaco-dialog-box');
+
+  await editor.runCommand('PEFT: Delete Run');
+  await editor.pick('lost').first().click();
+  await dialog.getByText('held by node17, which cannot be seen from here').waitFor();
+  await dialog.getByText('last sign of life 1 h ago').waitFor();
+  await editor.screenshot(join(root, '.cache', 'e2e', 'lost-run.png'));
+  await dialog.getByRole('button', { name: 'Delete Anyway' }).click();
+  await until('one of them to be gone', () => workspace.ids().length === 1);
+
+  const [left = ''] = workspace.ids();
+  await row.click({ button: 'right' });
+  await editor.page.getByRole('menuitem', { name: 'Resume Run' }).click();
+  await dialog.getByRole('button', { name: 'Resume Anyway' }).click();
+  await workspace.waitFor(left, 'finished');
 });

@@ -48,7 +48,8 @@ function handedSelection(value: unknown): ComparisonSelection | undefined {
   if (!isRecord(value)) return undefined;
   const { kind, runs, folder, sweep } = value;
   if (kind === 'everything') return { kind };
-  if (kind === 'sweep') return typeof folder === 'string' && typeof sweep === 'string' ? { kind, folder, sweep } : undefined;
+  if (kind === 'sweep')
+    return typeof folder === 'string' && typeof sweep === 'string' ? { kind, folder, sweep } : undefined;
   if (kind !== 'runs' || !Array.isArray(runs)) return undefined;
   const found = runs.flatMap((run: unknown) => refOf(run) ?? []);
   return found.length === 0 ? undefined : { kind, runs: found };

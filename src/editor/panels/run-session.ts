@@ -77,7 +77,10 @@ export function makeRunSession(options: RunSessionOptions): RunSession {
         files = await options.files();
         filesOf = mark;
       }
-      feed.replace([...runValues(run, { canStart: options.canStart(), isUnseen: options.isUnseen() }), ['artifacts', artifactsOf(files, run)]]);
+      feed.replace([
+        ...runValues(run, { canStart: options.canStart(), isUnseen: options.isUnseen() }),
+        ['artifacts', artifactsOf(files, run)],
+      ]);
       options.onTitle(tabTitle(run));
     } catch (error) {
       if (isOver()) return;

@@ -143,7 +143,11 @@ export function layoutOf(points: readonly Point[], { width, height, axis }: Layo
     bottom,
     x: ({ place, label }) =>
       (offsets.get(offsetKey(place, label)) ?? 0) +
-      (place.kind === 'value' ? scale(Math.min(high, Math.max(low, place.value))) : apart === null ? left : (apart.from + apart.to) / 2),
+      (place.kind === 'value'
+        ? scale(Math.min(high, Math.max(low, place.value)))
+        : apart === null
+          ? left
+          : (apart.from + apart.to) / 2),
     y: (score) => y(score),
     xTicks: isOnlyApart
       ? []

@@ -282,7 +282,10 @@ describe('a run panel', () => {
     const slow: Pick<Store, 'show' | 'curves' | 'logs'> = {
       show: store.show.bind(store),
       logs: store.logs.bind(store),
-      curves: (...given) => new Promise((resolve, reject) => late.push(() => store.curves(...given).then(resolve, reject))),
+      curves: (...given) =>
+        new Promise((resolve, reject) => {
+          late.push(() => void store.curves(...given).then(resolve, reject));
+        }),
     };
     const bench = runBench(slow);
     bench.deaf = true;

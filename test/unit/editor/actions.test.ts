@@ -25,9 +25,9 @@ function uriOf(scheme: string, path: string): FakeUri {
 
 vi.mock('vscode', () => ({
   Uri: { file: (path: string) => uriOf('file', path) },
-  Position: class {},
-  Range: class {},
-  Selection: class {},
+  Position: Object,
+  Range: Object,
+  Selection: Object,
   languages: { setTextDocumentLanguage: () => Promise.resolve() },
   window: {
     showInputBox: ({ value }: { value: string }) => Promise.resolve(typed?.(value)),
@@ -153,7 +153,9 @@ it('keeps the lines of a note that is looked at and left as it is', async () => 
 it('starts nothing from a file that is not of this machine, and says why', async () => {
   const { actions, done, reported } = bench();
   for (const scheme of ['git', 'vscode-vfs'])
-    expect(await actions.start(uriOf(scheme, '/a/x.peft.json') as unknown as Parameters<typeof actions.start>[0])).toEqual([]);
+    expect(
+      await actions.start(uriOf(scheme, '/a/x.peft.json') as unknown as Parameters<typeof actions.start>[0]),
+    ).toEqual([]);
   expect(done).toEqual([]);
   expect(reported.map(String).every((text) => text.includes('nothing was started'))).toBe(true);
   expect(reported).toHaveLength(2);

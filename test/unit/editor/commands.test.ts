@@ -8,10 +8,11 @@ const handlers = new Map<string, (...given: readonly unknown[]) => Promise<unkno
 let copied = '';
 
 vi.mock('vscode', () => ({
-  Uri: class {},
+  Uri: Object,
   Disposable: { from: () => undefined },
   commands: {
-    registerCommand: (id: string, handler: (...given: readonly unknown[]) => Promise<unknown>) => handlers.set(id, handler),
+    registerCommand: (id: string, handler: (...given: readonly unknown[]) => Promise<unknown>) =>
+      handlers.set(id, handler),
   },
   env: {
     clipboard: {
@@ -33,7 +34,7 @@ it('what is for one run is done with the one that was clicked, whatever else is 
     explorer: { runsOf: () => [] },
     run: ({ id }: { readonly id: string }) => aRun(id),
     openRun: ({ id }: { readonly id: string }) => Promise.resolve(opened.push(id)),
-    report: (problem: unknown) => Promise.reject(problem as Error),
+    report: (problem: Error) => Promise.reject(problem),
   } as unknown as ExtensionApp);
   const selected = ['a', 'b', 'c'].map(node);
   await handlers.get('peft.copyRunId')?.(node('c'), selected);

@@ -233,7 +233,15 @@ describe('the queue and the devices', () => {
 
   it('show what auto comes to, what each run holds, and what the GPUs do, as far as anything tells', () => {
     const claimed = (id: string) => {
-      return { id, device: 'auto', state: 'running', reason: undefined, stopAsked: false, alive: true, unseen: false } as const;
+      return {
+        id,
+        device: 'auto',
+        state: 'running',
+        reason: undefined,
+        stopAsked: false,
+        alive: true,
+        unseen: false,
+      } as const;
     };
     const nodes = queueNodes(
       [
@@ -427,7 +435,12 @@ describe('what a command is called on', () => {
       kind: 'runs',
       runs: [ref],
     });
-    for (const given of [{ kind: 'runs', runs: [null] }, { kind: 'runs', runs: 'a' }, { kind: 'sweep' }, { kind: 'group' }])
+    for (const given of [
+      { kind: 'runs', runs: [null] },
+      { kind: 'runs', runs: 'a' },
+      { kind: 'sweep' },
+      { kind: 'group' },
+    ])
       expect(selectionOf([given], runsOf)).toBeUndefined();
   });
 });

@@ -725,13 +725,13 @@ export interface ClippedSums {
 
 /**
  * What each example's gradient g is multiplied with, such that its norm stays within C:
- * - `flat`: min(1, C/‖g‖) (Abadi et al. 2016);
+ * - `flat`: min(1, C/(‖g‖ + 1e-6)) (Abadi et al. 2016; the small number is that of Opacus and of torch's own clipping);
  * - `automatic`: C/(‖g‖ + γ) with γ = 0.01 (Bu, Wang, Zha, Karypis 2023, AUTO-S): all directions count alike, and C only scales the sum.
  */
 export type ClippingFunction = 'flat' | 'automatic';
 
-/** γ of automatic clipping: the authors' own. */
-const STABILITY = 0.01;
+/** What is added to a norm that a clipping divides by: as Opacus has it, and γ of automatic clipping, its authors' own. */
+const STABILITY: Readonly<Record<ClippingFunction, number>> = { flat: 1e-6, automatic: 0.01 };
 
 export interface ClippingOptions {
   /** `[batch]`: multiplies each example's clipped gradient; 0 leaves out an example that only fills the batch. */
@@ -760,10 +760,9 @@ export function clippedSums(
   const norms = sqrt(notNegative(total));
   // What an example is clipped by is no less than its norm, however its parts cancel.
   const bound = slacks.length === 0 ? norms : sqrt(notNegative(slacks.reduce(add, total)));
-  const scale =
-    clipping === 'automatic'
-      ? divide(maxNorm, add(bound, STABILITY))
-      : where(less(maxNorm, bound), divide(maxNorm, bound), 1);
+  const divisor = add(bound, STABILITY[clipping]);
+  const ratio = divide(maxNorm, divisor);
+  const scale = clipping === 'automatic' ? ratio : where(less(maxNorm, divisor), ratio, 1);
   const factors = weights === undefined ? scale : multiply(scale, weights);
   return { norms, sums: formed.map(({ gradient, leaf }) => weightedSum(gradient, factors, leaf.shape)) };
 }

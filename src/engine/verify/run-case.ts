@@ -346,13 +346,15 @@ function compareGroup(
   group: string,
   comparison: (pair: Pair) => Comparison,
   tolerance = allowed.gradient,
+  /** How many examples' noise a number is the sum of. */
+  summed = 1,
 ): readonly GroupReport[] {
   const zero = new Set(meta.zero_gradient);
   const ordinary = pairs.filter(({ theirs }) => !zero.has(theirs)).map(comparison);
   const noise = pairs.filter(({ theirs }) => zero.has(theirs)).map(comparison);
   return [
     ...compareRelative(group, ordinary, tolerance),
-    ...compareAbsolute(`${group} (zero)`, noise, { greatest: allowed.zeroGradient }),
+    ...compareAbsolute(`${group} (zero)`, noise, { greatest: summed * allowed.zeroGradient }),
   ];
 }
 
@@ -470,6 +472,7 @@ async function compareClipping(
         `clipping/${name}/clipped_sum`,
         (pair) => ({ name: pair.theirs, got: sum(pair), want: want('clipped_sum', pair) }),
         clipping,
+        norms.got.length,
       ),
       ...compareGroup(
         work,

@@ -131,7 +131,7 @@ export function checkPerExample(model: Model, sizes: Bindings, seed: number): re
   const clipped = clippedSums(gradients, parameters, constant([MAX_NORM], []));
   const [gotNorms = new Float64Array(), ...gotSums] = whole([clipped.norms, ...clipped.sums]);
   expectClose(gotNorms, norms, 1e-9);
-  const clipFactors = norms.map((norm) => Math.min(1, MAX_NORM / norm));
+  const clipFactors = norms.map((norm) => Math.min(1, MAX_NORM / (norm + 1e-6)));
   gotSums.forEach((sum, i) => {
     expectClose(sum, weighted(clipFactors, i), tolerance);
   });

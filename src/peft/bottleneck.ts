@@ -167,14 +167,17 @@ function isNorm({ module }: EncoderTensor): boolean {
 /** The epsilon of an adapter's own layer norms, torch's default. */
 const NORM_EPSILON = 1e-5;
 
-/** The bottleneck alone: scaling · up(activation(down(x))), with its own layer norms around it where they are asked for. */
+/**
+ * The bottleneck alone: gate · scaling · up(activation(down(x))), with its own layer norms around it where they are asked for. The norm
+ * behind it comes after the gate, as in the adapters library.
+ */
 export function bottleneck(
   { activation, scaling, dropout, layerNormBefore, layerNormAfter }: BottleneckOptions,
   { down, up }: BottleneckMaps,
   [outer, inner]: readonly [outer: number, inner: number],
   name: string,
   scope: ParameterScope,
-): (x: Value) => Value {
+): (x: Value, gate?: Value) => Value {
   const ownNorm = (x: Value, norm: string): Value =>
     layerNorm(
       x,
@@ -182,13 +185,14 @@ export function bottleneck(
       scope.trained(`${name}.${norm}.bias`, [outer], { kind: 'zeros' }),
       NORM_EPSILON,
     );
-  return (x) => {
+  return (x, gate) => {
     const entering = layerNormBefore ? ownNorm(x, 'normBefore') : x;
     const narrow = activate(activation, down(entering, `${name}.down`, outer, inner));
     const wide = up(narrow, `${name}.up`, inner, outer);
     const scaled = scaling === 1 ? wide : multiply(wide, scaling);
     const dropped = dropout === 0 ? scaled : scope.dropout(scaled, dropout);
-    return layerNormAfter ? ownNorm(dropped, 'normAfter') : dropped;
+    const gated = gate === undefined ? dropped : multiply(dropped, gate);
+    return layerNormAfter ? ownNorm(gated, 'normAfter') : gated;
   };
 }
 
@@ -223,9 +227,8 @@ export function adapterPlan(
       if (!layers.has(place.layer)) return output;
       const source = readFrom(options.reads, output, place);
       const name = `method.layer.${place.layer}.${position}`;
-      const adapted = bottleneck(options, projections, [hiddenSize, width], name, scope)(source);
-      const gated = gate === undefined ? adapted : multiply(adapted, gate(source, place));
-      return add(output, gated);
+      const adapt = bottleneck(options, projections, [hiddenSize, width], name, scope);
+      return add(output, adapt(source, gate?.(source, place)));
     };
   };
   const { positions, trainNorms, head } = options;

@@ -210,6 +210,54 @@ describe('what is built for a golden case', () => {
     expect(other.method.options).toMatchObject({ reads: 'normalised', activation: 'relu' });
   });
 
+  it("the library's adapters with layer norms of their own, which move the places within a side", () => {
+    const norms = Object.fromEntries(
+      [0, 1].flatMap((layer) =>
+        ['before', 'after'].flatMap((place) => [
+          [`method.layer.${layer}.ffn.adapter_norm_${place}.weight`, [32]],
+          [`method.layer.${layer}.ffn.adapter_norm_${place}.bias`, [32]],
+        ]),
+      ),
+    );
+    const trainable = { ...adapters([0, 1], ['ffn'], ['adapter_down.1', 'adapter_up']), ...norms, ...head };
+    const { method, names } = mapped(mapCase(facts({ method: 'adapter, Pfeiffer (SeqBn)', trainable })));
+    expect(method).toMatchObject({
+      id: 'adapter-pfeiffer',
+      options: { bottleneck: 6, layerNormBefore: true, layerNormAfter: true, reads: 'normalised' },
+    });
+    expect(names.get('method.layer.1.ffn.adapter_norm_before.bias')).toBe('method.layer.1.feedForward.normBefore.bias');
+    expect(names.get('method.layer.0.ffn.adapter_down.1.weight')).toBe('method.layer.0.feedForward.down.weight');
+  });
+
+  it.each([
+    ['adapter, Pfeiffer (SeqBn)', ['ffn'], { original_ln_before: false }, 'output'],
+    ['adapter, Houlsby (DoubleSeqBn)', ['attention', 'ffn'], { original_ln_before: true }, 'normalised'],
+    ['adapter, parallel (ParBn)', ['ffn'], { original_ln_before: false }, 'input'],
+    ['AdapterDrop', ['ffn'], {}, 'normalised'],
+    ['AdapterDrop', ['attention', 'ffn'], {}, 'output'],
+  ] as const)('what the library\'s "%s" at %o reads with %o', (method, positions, hyperparameters, reads) => {
+    const trainable = { ...adapters([0, 1], positions, library), ...head };
+    expect(mapped(mapCase(facts({ method, hyperparameters, trainable }))).method.options).toMatchObject({ reads });
+  });
+
+  it("none of the library's adapters with another residual than ours", () => {
+    const trainable = { ...adapters([0, 1], ['ffn'], library), ...head };
+    for (const hyperparameters of [
+      { residual_before_ln: false },
+      { residual_before_ln: 'post_add' },
+      { adapter_residual_before_ln: true },
+      { original_ln_after: false },
+    ]) {
+      expectUnsupported({ method: 'adapter, Pfeiffer (SeqBn)', hyperparameters, trainable }, 'method');
+    }
+  });
+
+  it("the activation under the library's own name for it", () => {
+    const trainable = { ...adapters([0, 1], ['ffn'], library), ...head };
+    const given = { method: 'adapter, Pfeiffer (SeqBn)', hyperparameters: { non_linearity: 'leakyrelu' }, trainable };
+    expect(mapped(mapCase(facts(given))).method.options).toMatchObject({ activation: 'leaky-relu' });
+  });
+
   it('all norms trained or none, and nothing else of the base model', () => {
     const encoder = tiny('distilbert');
     const norm = (name: string): Shapes => ({ [`base.${name}.weight`]: [32], [`base.${name}.bias`]: [32] });
@@ -267,11 +315,34 @@ describe('what is built for a golden case', () => {
     expect([...built.names.values()]).toContain(factorisedRule ? 'method.phm_rule_left' : 'method.phm_rule');
   });
 
+  it('hypercomplex projections by their tensors, whole or in factors, whatever they are called', () => {
+    const rule = { 'method.phm_rule': [4, 4, 4] };
+    const factors = mapped(
+      mapCase(facts({ method: 'PHM adapter', trainable: { ...compacter(rule, controller), ...head } })),
+    );
+    expect(factors.method).toMatchObject({ id: 'compacter', options: { n: 4, rank: 2, sharedRule: true } });
+    const whole = Object.fromEntries(
+      [0, 1].flatMap((layer) => [
+        [`method.layer.${layer}.ffn.adapter_down.0.W`, [4, 8, 3]],
+        [`method.layer.${layer}.ffn.adapter_down.0.b`, [12]],
+        [`method.layer.${layer}.ffn.adapter_up.W`, [4, 3, 8]],
+        [`method.layer.${layer}.ffn.adapter_up.b`, [32]],
+      ]),
+    );
+    const trainable = { 'method.shared_parameters.a.phm_rule': [4, 4, 4], ...whole, ...head };
+    for (const method of ['PHM adapter', 'Compacter (library)']) {
+      expect(mapped(mapCase(facts({ method, trainable }))).method).toMatchObject({
+        id: 'adapter-phm',
+        options: { n: 4, bottleneck: 12, sharedRule: true },
+      });
+    }
+  });
+
   it('no adapters of other projections than the method has, and no unknown activation', () => {
     const hyperparameters = { activation: 'relu' };
     const rule = { 'method.phm_rule': [4, 4, 4] };
     const trainable = { ...compacter(rule, controller), ...head };
-    for (const method of ['PHM adapter', 'low-rank adapter', 'adapter, Houlsby']) {
+    for (const method of ['low-rank adapter', 'adapter, Houlsby']) {
       expectUnsupported({ method, hyperparameters, trainable }, 'method');
     }
     expectUnsupported({ method: 'Compacter++', hyperparameters: { activation: 'mish' }, trainable }, 'method');
@@ -396,6 +467,9 @@ describe('what is built for a golden case', () => {
     expectUnsupported({ method, trainable: {} }, 'head');
     expectUnsupported({ method, trainable: { 'head.lm_head.weight': [100, 32] } }, 'head');
     expectUnsupported({ method, inputs: {} }, 'head');
+    for (const trainable of [twoLayers, { ...layers.preClassifier, ...head }]) {
+      expectUnsupported({ method, trainable, hyperparameters: { pooling: 'first <mask>' } }, 'head');
+    }
     expectUnsupported({ method, inputs: { labels: { integers: false, shape: [4] } } }, 'head');
   });
 });

@@ -112,18 +112,14 @@ describe('what is built for cases of rows and shifts', () => {
     const peft = mapped(mapOf({ method }, { 'method.prompt_encoder.embedding.weight': [4, 128] }));
     expect(peft.method.options).toMatchObject({ length: 4, reparametrise: false, shiftPositions: true });
     expect(peft.names.get('method.prompt_encoder.embedding.weight')).toBe('method.prefix.rows');
-    const network = mapped(
-      mapOf(
-        { method },
-        {
-          'method.prompt_encoder.embedding.weight': [4, 32],
-          'method.prompt_encoder.transform.0.weight': [20, 32],
-          'method.prompt_encoder.transform.0.bias': [20],
-          'method.prompt_encoder.transform.2.weight': [128, 20],
-          'method.prompt_encoder.transform.2.bias': [128],
-        },
-      ),
-    );
+    const tensors = {
+      'method.prompt_encoder.embedding.weight': [4, 32],
+      'method.prompt_encoder.transform.0.weight': [20, 32],
+      'method.prompt_encoder.transform.0.bias': [20],
+      'method.prompt_encoder.transform.2.weight': [128, 20],
+      'method.prompt_encoder.transform.2.bias': [128],
+    };
+    const network = mapped(mapOf({ method, hyperparameters: { activation: 'tanh' } }, tensors));
     expect(network.method.options).toMatchObject({
       length: 4,
       bottleneck: 20,
@@ -131,6 +127,7 @@ describe('what is built for cases of rows and shifts', () => {
       shiftPositions: true,
     });
     expect(network.names.get('method.prompt_encoder.transform.2.bias')).toBe('method.prefix.up.bias');
+    expectUnsupported(mapOf({ method, hyperparameters: { activation: 'relu' } }, tensors));
     expectUnsupported(mapOf({ method }, { 'method.prefix.wte.weight': [4, 32], 'method.gate.weight': [1, 32] }));
   });
 

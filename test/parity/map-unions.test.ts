@@ -115,6 +115,43 @@ describe('what is built for a case with several parts', () => {
     }
   });
 
+  it('several parts as a union, whatever joins their names', () => {
+    const compacter = {
+      'method.phm_rule': [2, 2, 2],
+      ...inLayers({
+        'ffn.adapter_down.0.W_left': [2, 12, 1],
+        'ffn.adapter_down.0.W_right': [2, 1, 3],
+        'ffn.adapter_down.0.b': [6],
+        'ffn.adapter_up.W_left': [2, 3, 1],
+        'ffn.adapter_up.W_right': [2, 1, 12],
+        'ffn.adapter_up.b': [hidden],
+      }),
+    };
+    const both = { ...compacter, ...lora(['query'], 2, false) };
+    const ids = { id: 'union', options: { parts: [{ id: 'compacter', reads: 'normalised' }, { id: 'lora' }] } };
+    for (const name of [
+      'Compacter++ + LoRA (library)',
+      'Compacter++ and LoRA',
+      'LoRA (r 2) + Compacter++',
+      'two parts',
+    ]) {
+      expect(mapped(name, both, { alpha: 5 }), name).toMatchObject(ids);
+    }
+    expect(mapped('Compacter++ (library)', compacter)).toMatchObject({ id: 'compacter++' });
+    const gated = lora(['query'], 2, true);
+    for (const name of ['LoRA, gated', 'LoRA with gates', 'LoRA (gating)', 'LoRA with a gate']) {
+      expect(mapped(name, gated), name).toMatchObject({ options: { parts: [{ id: 'lora', gated: true }] } });
+    }
+  });
+
+  it('a part of UniPELT that has more than its options say, as a part of a union', () => {
+    const norms = inLayers({ 'ffn.adapter_norm_after.weight': [hidden], 'ffn.adapter_norm_after.bias': [hidden] });
+    expect(mapped('UniPELT', { ...unipelt, ...norms }, { alpha: 2 })).toMatchObject({
+      id: 'union',
+      options: { parts: [{ id: 'prefix-tuning' }, { id: 'adapter-pfeiffer', layerNormAfter: true }, { id: 'lora' }] },
+    });
+  });
+
   it('variants of UniPELT as unions', () => {
     expect(mapped('UniPELT variant AL', { ...adapters(6, true), ...lora(['query', 'value'], 2, true) })).toMatchObject({
       id: 'union',

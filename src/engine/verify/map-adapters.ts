@@ -32,9 +32,9 @@ export function activationIn(text: string): Activation | undefined {
 const adapterTensor =
   /^method\.layer\.(?<layer>\d+)\.(?<position>[a-zA-Z_]+)\.(?:(?<compacter>down|up)|adapter_(?<library>down|up)(?:\.\d+)?)\.(?<tensor>\w+)$/;
 
-/** A layer norm of an adapter's own, as Compacter's code calls it. */
+/** A layer norm of an adapter's own, as Compacter's code calls it or as the library does. */
 const normTensor =
-  /^method\.layer\.(?<layer>\d+)\.(?<position>[a-zA-Z_]+)\.(?<place>pre|post)_layer_norm\.(?<part>weight|bias)$/;
+  /^method\.layer\.(?<layer>\d+)\.(?<position>[a-zA-Z_]+)\.(?:(?<place>pre|post)_layer_norm|adapter_norm_(?<libraryPlace>before|after))\.(?<part>weight|bias)$/;
 
 /** Tensors for all projections: in the library under the name of what is shared. */
 const sharedTensor = /^method\.(?:shared_parameters\.[\w-]+\.)?(?<tensor>phm_rule(?:_left|_right)?)$/;
@@ -82,11 +82,12 @@ function findAdapters(facts: CaseFacts): FoundAdapters | string {
       continue;
     }
     const groups = adapterTensor.exec(name)?.groups ?? normTensor.exec(name)?.groups ?? {};
-    const { layer, position: spelled = '', compacter, library, tensor = '', place, part = '' } = groups;
+    const { layer, position: spelled = '', compacter, library, tensor = '', part } = groups;
     const position = positionSpellings[spelled.toLowerCase()];
     if (layer === undefined || position === undefined) return `trains ${name}, which adapters do not have`;
-    const norm = place === 'pre' ? 'normBefore' : 'normAfter';
-    const own = place === undefined ? `${compacter ?? library ?? ''}.${tensor}` : `${norm}.${part}`;
+    const isBefore = groups['place'] === 'pre' || groups['libraryPlace'] === 'before';
+    const norm = isBefore ? 'normBefore' : 'normAfter';
+    const own = part === undefined ? `${compacter ?? library ?? ''}.${tensor}` : `${norm}.${part}`;
     spelledAsLibrary ||= library !== undefined;
     const known = shapes[own];
     if (known !== undefined && known.join() !== shape.join()) return `has adapters of several shapes: ${name}`;
@@ -148,26 +149,49 @@ interface Said {
   readonly scaling: number;
 }
 
-/** The library's adapters of the kinds named Pfeiffer read behind the norm; the parallel ones beside the sub-layer; all others its output. */
-function sourceOf(method: string, library: boolean): AdapterSource {
+/** Whether an adapter of the library is Houlsby's, by what it is called, else by whether both sub-layers have one. */
+function isHoulsbys(method: string, { adapters }: FoundAdapters): boolean {
+  if (/double|houlsby/i.test(method)) return true;
+  if (/pfeiffer|seqbn|compacter ?\+\+/i.test(method)) return false;
+  return /compacter/i.test(method) || new Set(adapters.map(({ position }) => position)).size > 1;
+}
+
+/**
+ * Parallel adapters read beside the sub-layer. The library's read its output behind the norm (`original_ln_before`), Houlsby's do not; those of
+ * Compacter's code read the output. A text says what is none of ours.
+ */
+function sourceOf(
+  { method, hyperparameters }: CaseFacts,
+  found: FoundAdapters,
+): AdapterSource | { readonly odd: string } {
+  const usual: Readonly<Record<string, unknown>> = {
+    original_ln_after: true,
+    residual_before_ln: true,
+    adapter_residual_before_ln: false,
+  };
+  const odd = Object.keys(usual).find((name) => (hyperparameters[name] ?? usual[name]) !== usual[name]);
+  if (odd !== undefined) return { odd: `has ${odd} ${JSON.stringify(hyperparameters[odd])}` };
   if (/parallel|parbn/i.test(method)) return 'input';
-  const pfeiffer = /pfeiffer|seqbn|compacter ?\+\+/i.test(method) && !/double|houlsby/i.test(method);
-  return library && pfeiffer ? 'normalised' : 'output';
+  const { original_ln_before: behindNorm = found.library && !isHoulsbys(method, found) } = hyperparameters;
+  return behindNorm === true ? 'normalised' : 'output';
 }
 
 /** What the reference has where the case names no activation. */
-function usualActivation(method: string, library: boolean): string {
-  if (!library) return 'gelu_new';
+function usualActivation(method: string, found: FoundAdapters): string {
+  if (!found.library) return 'gelu_new';
   if (/compacter/i.test(method)) return 'gelu';
-  return /double|houlsby/i.test(method) ? 'swish' : 'relu';
+  return isHoulsbys(method, found) && !/parallel|parbn/i.test(method) ? 'swish' : 'relu';
 }
 
-function said({ method, hyperparameters }: CaseFacts, library: boolean): Said | string {
-  const { activation: named = usualActivation(method, library), scaling = 1 } = hyperparameters;
+function said(facts: CaseFacts, found: FoundAdapters): Said | string {
+  const { method, hyperparameters } = facts;
+  const { activation: named = hyperparameters['non_linearity'] ?? usualActivation(method, found), scaling = 1 } =
+    hyperparameters;
   const activation = typeof named === 'string' ? activationIn(named) : undefined;
   if (activation === undefined) return `has the activation ${JSON.stringify(named)}`;
   if (typeof scaling !== 'number') return `has the scaling ${JSON.stringify(scaling)}`;
-  return { activation, reads: sourceOf(method, library), scaling };
+  const reads = sourceOf(facts, found);
+  return typeof reads === 'string' ? { activation, reads, scaling } : reads.odd;
 }
 
 type MappedOptions = Readonly<Record<string, unknown>>;
@@ -212,17 +236,20 @@ function sideOf({ shapes, shared }: FoundAdapters, side: 'down' | 'up'): Shapes 
   return { ...shared, ...Object.fromEntries(own.map(([name, shape]) => [name.slice(side.length + 1), shape])) };
 }
 
-function mapAdapters(facts: CaseFacts, kind: ProjectionKind): MappedMethod {
+/** @param ids the method that has projections of a kind, for those kinds that the case's name allows */
+function mapAdapters(facts: CaseFacts, ids: Readonly<Partial<Record<ProjectionKind, string>>>): MappedMethod {
   const found = findAdapters(facts);
   if (typeof found === 'string') return unsupported(found);
   const place = placement(found, facts.encoder.layers);
   if (typeof place === 'string') return unsupported(place);
   const trainNorms = trainedNorms(facts);
   if (typeof trainNorms === 'string') return unsupported(trainNorms);
-  const other = said(facts, found.library);
+  const other = said(facts, found);
   if (typeof other === 'string') return unsupported(other);
   const [down, up] = [projectionFacts(sideOf(found, 'down')), projectionFacts(sideOf(found, 'up'))];
-  if (down?.kind !== kind || up?.kind !== kind || up.from !== down.to) {
+  const kind = down?.kind;
+  const id = kind === undefined ? undefined : ids[kind];
+  if (down === undefined || id === undefined || up?.kind !== kind || up.from !== down.to) {
     return unsupported(`has projections of another kind: ${Object.keys(found.shapes).join(', ')}`);
   }
   const sharedRule = kind === 'phm' || kind === 'lphm' ? { sharedRule: Object.keys(found.shared).length > 0 } : {};
@@ -232,6 +259,7 @@ function mapAdapters(facts: CaseFacts, kind: ProjectionKind): MappedMethod {
   };
   return {
     kind: 'method',
+    id,
     options: { bottleneck: down.to, ...place, ...other, ...ownNorms, trainNorms, ...down.options, ...sharedRule },
     names: found.names,
   };
@@ -239,7 +267,7 @@ function mapAdapters(facts: CaseFacts, kind: ProjectionKind): MappedMethod {
 
 /** AdapterDrop says which layers lack adapters by a number. */
 function mapAdapterDrop(facts: CaseFacts): MappedMethod {
-  const mapped = mapAdapters(facts, 'dense');
+  const mapped = dense('adapter-drop')(facts);
   if (mapped.kind === 'unsupported') return mapped;
   const { layers, ...options } = mapped.options;
   const kept: readonly unknown[] = Array.isArray(layers) ? layers : [];
@@ -248,20 +276,31 @@ function mapAdapterDrop(facts: CaseFacts): MappedMethod {
   return { ...mapped, options: { ...options, drop } };
 }
 
-const dense = (facts: CaseFacts): MappedMethod => mapAdapters(facts, 'dense');
+function dense(id: string): MethodMapping['map'] {
+  return (facts) => mapAdapters(facts, { dense: id });
+}
+
+/** Hypercomplex projections are told by their tensors: both libraries have them whole or in factors under either name. */
+function hypercomplex(factored: string): MethodMapping['map'] {
+  return (facts) => mapAdapters(facts, { phm: 'adapter-phm', lphm: factored });
+}
 
 /** Adapters and their kin, the more special names first. */
 export const adapterMappings: readonly MethodMapping[] = [
-  { id: 'compacter++', called: /^compacter ?\+\+/i, map: (facts) => mapAdapters(facts, 'lphm') },
-  { id: 'compacter', called: /^compacter\b/i, map: (facts) => mapAdapters(facts, 'lphm') },
-  { id: 'adapter-phm', called: /^phm\b/i, map: (facts) => mapAdapters(facts, 'phm') },
+  { id: 'compacter++', called: /^compacter ?\+\+/i, map: hypercomplex('compacter++') },
+  { id: 'compacter', called: /^compacter\b/i, map: hypercomplex('compacter') },
+  { id: 'adapter-phm', called: /^l?phm\b/i, map: hypercomplex('compacter') },
   {
     id: 'adapter-low-rank',
     called: /^low-?rank\b.*adapter|^adapter.*low-?rank/i,
-    map: (facts) => mapAdapters(facts, 'low-rank'),
+    map: (facts) => mapAdapters(facts, { 'low-rank': 'adapter-low-rank' }),
   },
   { id: 'adapter-drop', called: /^adapter-? ?drop\b/i, map: mapAdapterDrop },
-  { id: 'adapter-parallel', called: /^(?:parallel )?adapters?\b.*parallel|^parallel adapters?\b/i, map: dense },
-  { id: 'adapter-houlsby', called: /^(?:houlsby\b.*)?adapters?\b.*houlsby|^houlsby/i, map: dense },
-  { id: 'adapter-pfeiffer', called: /^adapters?\b|^pfeiffer/i, map: dense },
+  {
+    id: 'adapter-parallel',
+    called: /^(?:parallel )?adapters?\b.*parallel|^parallel adapters?\b/i,
+    map: dense('adapter-parallel'),
+  },
+  { id: 'adapter-houlsby', called: /^(?:houlsby\b.*)?adapters?\b.*houlsby|^houlsby/i, map: dense('adapter-houlsby') },
+  { id: 'adapter-pfeiffer', called: /^adapters?\b|^pfeiffer/i, map: dense('adapter-pfeiffer') },
 ];

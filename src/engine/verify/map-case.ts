@@ -1,8 +1,9 @@
+import { UNION } from '../../peft/join-parts.ts';
 import { prefixedName } from '../encoders/tensor-names.ts';
 import type { ModelPlan, Objective } from '../model-graph.ts';
 import { adapterMappings } from './map-adapters.ts';
 import { headOf, objectiveOf, trainsInnerHead } from './map-head.ts';
-import { unionMappings } from './map-unions.ts';
+import { mapSeveralParts, unionMappings } from './map-unions.ts';
 import { rowMappings } from './map-rows.ts';
 import {
   loraPlaces,
@@ -111,20 +112,20 @@ function baseNames(facts: CaseFacts): Renaming {
 
 /**
  * What we build for a case: method, options and head, and how its tensors are called here. The method is what the case calls it, and
- * its trained tensors must be those of that method; nothing is told from the case's own name.
+ * its trained tensors must be those of that method, or those of several that can act together; nothing is told from the case's own name.
  */
 export function mapCase(facts: CaseFacts): CaseMapping {
   const mapping = methodMappings.find(({ called }) => called.test(facts.method));
-  if (mapping === undefined) return unsupported(`method: "${facts.method}" is not supported yet`);
-  const method = mapping.map(facts);
+  const named = mapping?.map(facts) ?? unsupported('is not supported yet');
+  const method = named.kind === 'method' ? named : (mapSeveralParts(facts) ?? named);
   if (method.kind === 'unsupported') return unsupported(`method: "${facts.method}" ${method.reason}`);
   const objective = objectiveOf(facts);
   if (typeof objective === 'string') return unsupported(`head: ${objective}`);
   return {
     kind: 'mapped',
     method: {
-      id: method.id ?? mapping.id,
-      options: { ...method.options, head: headOf(facts, mapping.head ?? 'native') },
+      id: method.id ?? mapping?.id ?? UNION,
+      options: { ...method.options, head: headOf(facts, mapping?.head ?? 'native') },
     },
     objective,
     names: new Map([...baseNames(facts), ...(method.names ?? [])]),

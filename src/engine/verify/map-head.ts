@@ -57,6 +57,8 @@ export function objectiveOf(facts: CaseFacts): Objective | string {
   if (start !== undefined && end !== undefined) {
     return 'head.qa_outputs.weight' in facts.trainable ? { kind: 'span' } : `has the span head ${heads.join(', ')}`;
   }
+  const [inner] = heads.filter((name) => name.startsWith(denseMap) || name.startsWith(preClassifier));
+  if (inner !== undefined && /mask/i.test(poolingOf(facts))) return `reads the mask token through ${inner}`;
   const final = facts.trainable['head.classifier.out_proj.weight'] ?? facts.trainable['head.classifier.weight'];
   const [outputs] = final ?? [];
   if (outputs === undefined || labels === undefined) return `has the head ${heads.join(', ')}`;

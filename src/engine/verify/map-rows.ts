@@ -96,6 +96,9 @@ function mapPrefix(facts: CaseFacts): MappedMethod {
   );
   const odd = stranger(facts, (name) => renamed.has(name));
   if (odd !== undefined) return odd;
+  const { activation = 'tanh' } = facts.hyperparameters;
+  if (typeof activation !== 'string' || !/tanh/i.test(activation))
+    return unsupported(`has the activation ${JSON.stringify(activation)}`);
   const [length] = facts.trainable[own('wte.weight', 'embedding.weight')] ?? [];
   const [bottleneck] = facts.trainable[own('control_trans.0.weight', 'transform.0.weight')] ?? [];
   if (length === undefined || bottleneck === undefined) return unsupported('has not all tensors of a prefix');

@@ -33,7 +33,7 @@ interface MappedPart {
 const layerTensor = /^method\.layer\.(?<layer>\d+)\.(?<rest>.+)$/;
 const gateTensor = /^(?:(?<prefix>prefix)_gate|(?<module>.+)\.gate)\.(?<tensor>weight|bias)$/;
 const scaleTensor = /^(?<module>.+)\.(?:lora_(?<factor>[AB])|(?<vector>ia3_l))(?:\.weight)?$/;
-const adapterTensor = /^(?<module>\w+)\.(?:adapter_)?(?:down|up)\b/;
+const adapterTensor = /^(?<module>\w+)\.(?:(?:adapter_)?(?:down|up)\b|adapter_norm_|(?:pre|post)_layer_norm\b)/;
 
 /** Which part a tensor of a layer belongs to; a map with `lora_B` alone is scaled, one with `lora_A` too gets a low-rank update. */
 function layerPart(facts: CaseFacts, name: string): PartKind | undefined {
@@ -128,7 +128,7 @@ const adapterIds: Readonly<Record<ProjectionKind, string>> = {
 };
 
 /** A projection of an adapter, either spelling, or a tensor that all of them share. */
-const projectionTensor = /\.(?<position>\w+)\.(?:adapter_)?down(?:\.0)?\.(?<tensor>\w+)$/;
+const projectionTensor = /\.(?<position>\w+)\.(?:adapter_)?down(?:\.\d+)?\.(?<tensor>\w+)$/;
 
 /**
  * An adapter of a union is mapped as it would be alone; what it is called there is told from its tensors, as names of unions seldom say it:
@@ -136,7 +136,6 @@ const projectionTensor = /\.(?<position>\w+)\.(?:adapter_)?down(?:\.0)?\.(?<tens
  */
 function mapAdapterPart(part: PartFacts): MappedPart | string {
   const { facts, tensors } = part;
-  const { activation, scaling = 1 } = facts.hyperparameters;
   const projection: Record<string, readonly number[]> = {};
   const positions = new Set<string>();
   for (const name of tensors) {
@@ -155,7 +154,6 @@ function mapAdapterPart(part: PartFacts): MappedPart | string {
     ?.map({
       ...facts,
       method: `${id}, ${place}`,
-      hyperparameters: { scaling, ...(activation === undefined ? {} : { activation }) },
       trainable: Object.fromEntries(tensors.map((name) => [name, shapeOf(part, name)])),
     });
   if (mapped?.kind !== 'method') return mapped?.reason ?? 'has adapters of no known kind';
@@ -292,7 +290,8 @@ function mapUniPelt(facts: CaseFacts): MappedMethod {
   if (typeof parts === 'string') return unsupported(parts);
   const options = (id: string): MappedPart['options'] => parts.find((part) => part.id === id)?.options ?? {};
   const { length: prefixLength, bottleneck: prefixBottleneck, reparametrise } = options('prefix-tuning');
-  const { bottleneck, positions, layers, reads, activation, scaling } = options('adapter-pfeiffer');
+  const { bottleneck, positions, layers, reads, activation, scaling, layerNormBefore, layerNormAfter } =
+    options('adapter-pfeiffer');
   const { rank, targets, layers: loraLayers } = options('lora');
   const ids = parts.map(({ id }) => id).join();
   const gated = parts.filter(({ options: own }) => own['gated'] === true).length;
@@ -304,6 +303,8 @@ function mapUniPelt(facts: CaseFacts): MappedMethod {
     reads === 'normalised' &&
     activation === 'relu' &&
     scaling === 1 &&
+    layerNormBefore === undefined &&
+    layerNormAfter === undefined &&
     String(targets) === 'query,value' &&
     loraLayers === undefined;
   if (!usual) return mapUnion(facts);
@@ -332,9 +333,20 @@ function mapIa3(facts: CaseFacts): MappedMethod {
   return { kind: 'method', options: part.options, names: part.names };
 }
 
+/** A case of several parts as a union of them, whatever it is called; undefined where it is none. */
+export function mapSeveralParts(facts: CaseFacts): MappedMethod | undefined {
+  const kinds = new Set(namesOf(facts, 'method').map((name) => partOf(facts, name)));
+  if (kinds.size < 2) return undefined;
+  const mapped = mapUnion(facts);
+  return mapped.kind === 'method' ? mapped : undefined;
+}
+
+/** Names that join methods with a plus, of which Compacter++ has two of its own, or that speak of gates. */
+const unionNames = /(?:[\w)\]]|\+\+) ?\+ ?[\w(]|\bmam\b|\bgat(?:ed?|es|ing)\b|\bunion\b/i;
+
 /** Unions and IA3, the more special names first. */
 export const unionMappings: readonly MethodMapping[] = [
   { id: 'unipelt', called: /\bunipelt\b/i, map: mapUniPelt },
-  { id: 'union', called: /\w ?\+ ?\w|\bmam\b|\bgated\b|\bunion\b/i, map: mapUnion },
+  { id: 'union', called: unionNames, map: mapUnion },
   { id: 'ia3', called: /^\(?ia\)?\^?3\b/i, map: mapIa3 },
 ];

@@ -247,12 +247,12 @@ function mapAdapters(facts: CaseFacts, ids: Readonly<Partial<Record<ProjectionKi
   const other = said(facts, found);
   if (typeof other === 'string') return unsupported(other);
   const [down, up] = [projectionFacts(sideOf(found, 'down')), projectionFacts(sideOf(found, 'up'))];
-  const kind = down?.kind;
-  const id = kind === undefined ? undefined : ids[kind];
-  if (down === undefined || id === undefined || up?.kind !== kind || up.from !== down.to) {
+  const id = down === undefined ? undefined : ids[down.kind];
+  if (down === undefined || up === undefined || id === undefined || up.kind !== down.kind || up.from !== down.to) {
     return unsupported(`has projections of another kind: ${Object.keys(found.shapes).join(', ')}`);
   }
-  const sharedRule = kind === 'phm' || kind === 'lphm' ? { sharedRule: Object.keys(found.shared).length > 0 } : {};
+  const sharedRule =
+    down.kind === 'phm' || down.kind === 'lphm' ? { sharedRule: Object.keys(found.shared).length > 0 } : {};
   const ownNorms = {
     ...('normBefore.weight' in found.shapes ? { layerNormBefore: true } : {}),
     ...('normAfter.weight' in found.shapes ? { layerNormAfter: true } : {}),

@@ -50,7 +50,7 @@ export const tolerances: Readonly<Record<Precision, Tolerances>> = {
     outputs: 1e-6,
     layerOutput: 1e-6,
     gradient: 1e-6,
-    clipping: 1e-6,
+    clipping: 2e-4,
     zeroGradient: 1e-6,
     update: { greatest: 1e-6, mean: 1e-6 },
   },

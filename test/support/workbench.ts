@@ -55,6 +55,14 @@ async function launch(): Promise<Browser> {
   return chromium.launch({ executablePath: await findChromium(), args: chromiumArguments });
 }
 
+/** Whether it is visible within five seconds. */
+function comes(what: Locator): Promise<boolean> {
+  return what.waitFor({ timeout: 5000 }).then(
+    () => true,
+    () => false,
+  );
+}
+
 /** Opens a window. @throws Error when the server does not answer with a workbench */
 export async function openWindow(options: WindowOptions): Promise<Workbench> {
   const { url, folder, payload, width = 1280, height = 800, expose = {} } = options;
@@ -165,14 +173,12 @@ export async function openWindow(options: WindowOptions): Promise<Workbench> {
       // The editor lists files once for each question: a file that was just written may be found only when it is asked again.
       await until(`a row for ${name}`, async () => {
         await page.keyboard.press('Control+P');
-        await input.waitFor({ state: 'visible' });
+        // A window that is just being trusted takes no keys.
+        if (!(await comes(input))) return undefined;
         await input.fill(name);
-        const isListed = await row.waitFor({ timeout: 5000 }).then(
-          () => true,
-          () => false,
-        );
-        if (!isListed) await page.keyboard.press('Escape');
-        return isListed ? true : undefined;
+        if (await comes(row)) return true;
+        await page.keyboard.press('Escape');
+        return undefined;
       });
       await row.click();
       await page.locator('.tab.active').filter({ hasText: name }).waitFor();

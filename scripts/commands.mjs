@@ -12,6 +12,7 @@ export const commands = {
   'format:check': ['node_modules/prettier/bin/prettier.cjs', '--log-level=warn', '--check', '.'],
   build: ['scripts/build.mjs'],
   vitest: ['node_modules/vitest/vitest.mjs', 'run'],
+  'test:programs': ['test/install-programs.ts'],
   package: ['scripts/package.ts'],
   'test:node22': ['scripts/test-suite.ts', 'node22'],
   'test:extension': ['test/extension/run-in-server.ts'],

@@ -80,6 +80,7 @@ function tests(name, args) {
 
 const args = process.argv.slice(2);
 const failedSteps = ['typecheck', 'lint', 'format:check', 'build'].filter((name) => step(name) !== 0);
+if (args.length === 0) step('test:programs');
 const suites = [tests('vitest', args)];
 if (args.length === 0) for (const name of ['test:node22', 'test:extension', 'test:e2e']) suites.push(tests(name, []));
 

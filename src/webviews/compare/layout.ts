@@ -1,4 +1,5 @@
 import { scaleLinear, scaleLog } from 'd3-scale';
+import { medianOf } from '../../analysis/sample.ts';
 import type { Point } from './points.ts';
 
 /** Where the points of the chart go, in pixels. The panels of one chart share their scales, so that they can be compared. */
@@ -16,6 +17,13 @@ export interface Band {
   readonly to: number;
 }
 
+/** Heights in pixels. */
+export interface Whisker {
+  readonly from: number;
+  readonly to: number;
+  readonly ends: readonly number[];
+}
+
 export interface Layout {
   readonly width: number;
   readonly height: number;
@@ -25,6 +33,8 @@ export interface Layout {
   readonly bottom: number;
   readonly x: (point: Pick<Point, 'place' | 'label'>) => number;
   readonly y: (score: number) => number;
+  /** What is drawn of an interval: a line, and an end where it does not go on beyond the chart. */
+  readonly whisker: (interval: NonNullable<Point['interval']>) => Whisker;
   readonly xTicks: readonly Tick[];
   readonly yTicks: readonly Tick[];
   /** Where points without a number on the axis are; null when there are none. */
@@ -94,6 +104,29 @@ function offsetsOf(
   return offsets;
 }
 
+/**
+ * The scores that the vertical axis holds: all points, and their intervals, as far as these do not make the points one. With two seeds an
+ * interval may be ten times as wide as what methods differ by; such a one is cut.
+ */
+function scoresShown(points: readonly Point[]): readonly [low: number, high: number] {
+  const [lowest, highest] = extent(points.map(({ score }) => score)) ?? [0, 1];
+  const widths = points.flatMap(({ interval }) => (interval === null ? [] : [interval.high - interval.low]));
+  const reach = Math.max(highest - lowest, widths.length === 0 ? 0 : medianOf(widths));
+  const [low, high] = extent([
+    lowest,
+    highest,
+    ...points.flatMap(({ interval }) =>
+      interval === null ? [] : [Math.max(lowest - reach, interval.low), Math.min(highest + reach, interval.high)],
+    ),
+  ]) ?? [0, 1];
+  const span = high - low || 0.02;
+  // No score lies beyond 1, however wide its interval; a metric that is none may.
+  return [
+    Math.max(Math.min(-1, lowest - 0.08 * span), low - 0.08 * span),
+    Math.min(Math.max(1, highest + 0.08 * span), high + 0.08 * span),
+  ];
+}
+
 /** The layout of panels with these points, each `width` by `height`. */
 export function layoutOf(points: readonly Point[], { width, height, axis }: LayoutOptions): Layout {
   const hasApart = points.some(({ place }) => place.kind === 'apart');
@@ -120,14 +153,7 @@ export function layoutOf(points: readonly Point[], { width, height, axis }: Layo
         : { from: right, to: width - margin.right };
   const offsets = offsetsOf(points, apart, axis);
 
-  const scores = points.flatMap(({ score, interval }) =>
-    interval === null ? [score] : [score, interval.low, interval.high],
-  );
-  const [lowest, highest] = extent(scores) ?? [0, 1];
-  const span = highest - lowest || 0.02;
-  // No score lies beyond 1, however wide its interval; a metric that is none may.
-  const yLow = Math.max(Math.min(-1, lowest), lowest - 0.08 * span);
-  const yHigh = Math.min(Math.max(1, highest), highest + 0.08 * span);
+  const [yLow, yHigh] = scoresShown(points);
   const bottom = height - margin.bottom;
   const y = scaleLinear([yLow, yHigh], [bottom, margin.top]);
   const wanted = Math.max(2, Math.floor((bottom - margin.top) / 44));
@@ -149,6 +175,11 @@ export function layoutOf(points: readonly Point[], { width, height, axis }: Layo
           ? left
           : (apart.from + apart.to) / 2),
     y: (score) => y(score),
+    whisker: ({ low: worst, high: best }) => ({
+      from: y(Math.max(worst, yLow)),
+      to: y(Math.min(best, yHigh)),
+      ends: [worst, best].filter((end) => end >= yLow && end <= yHigh).map((end) => y(end)),
+    }),
     xTicks: isOnlyApart
       ? []
       : logTicks(low, high, right - left).map(({ value, isLabelled }) => ({ value, isLabelled, at: scale(value) })),

@@ -253,7 +253,7 @@ export class ScatterChart extends LitElement {
   private point(model: ScatterModel, layout: Layout, point: Point): TemplateResult {
     const mark = model.marks.get(point.method);
     const [x, y] = [layout.x(point), layout.y(point.score)];
-    const { interval } = point;
+    const whisker = point.interval === null ? null : layout.whisker(point.interval);
     const isCurrent = point.key === this.current;
     const text = pointText(point, model.view, model.strings, model.formats);
     const cap = 3;
@@ -284,12 +284,12 @@ export class ScatterChart extends LitElement {
       }}
     >
       ${
-        interval === null
+        whisker === null
           ? nothing
           : svg`<path
               class="interval"
               fill="none"
-              d="M0,${layout.y(interval.low) - y}V${layout.y(interval.high) - y}M${-cap},${layout.y(interval.low) - y}H${cap}M${-cap},${layout.y(interval.high) - y}H${cap}"
+              d="M0,${whisker.from - y}V${whisker.to - y}${whisker.ends.map((end) => `M${-cap},${end - y}H${cap}`).join('')}"
             />`
       }
       <path d=${mark?.path ?? ''} />

@@ -195,12 +195,29 @@ describe('the layout', () => {
         for (const point of of) {
           expect(layout.x(point)).toBeGreaterThanOrEqual(layout.left);
           expect(layout.x(point)).toBeLessThanOrEqual(layout.right);
-          for (const score of [point.score, point.interval?.low ?? point.score]) {
-            expect(layout.y(score)).toBeGreaterThanOrEqual(layout.top);
-            expect(layout.y(score)).toBeLessThanOrEqual(layout.bottom);
+          const { from, to, ends } =
+            point.interval === null ? { from: NaN, to: NaN, ends: [] } : layout.whisker(point.interval);
+          for (const at of [layout.y(point.score), ...ends, ...(point.interval === null ? [] : [from, to])]) {
+            expect(at).toBeGreaterThanOrEqual(layout.top);
+            expect(at).toBeLessThanOrEqual(layout.bottom);
           }
         }
       }
+  });
+
+  it('cuts the interval of two seeds that differ, so that the other rows are still told apart', () => {
+    const scores = { a: [0.8, 0.81, 0.82], b: [0.7, 0.71, 0.72], c: [0.74, 0.75, 0.76], d: [0.6, 0.9] };
+    const runs = Object.entries(scores).flatMap(([method, seeds]) =>
+      seeds.map((score, seed) => run({ method, parameters: 9, score, seed })),
+    );
+    const of = facetsOf(compareRuns(runs), view())[0]?.points ?? [];
+    const layout = layoutOf(of, { width: 800, height: 300, axis: 'parameters' });
+    const [a, b, d] = ['a', 'b', 'd'].map((method) => of.find((point) => point.method === method));
+    if (!a?.interval || !b || !d?.interval) throw new Error('a row is missing');
+    expect(d.interval.high).toBeGreaterThan(2);
+    expect(layout.y(b.score) - layout.y(a.score)).toBeGreaterThan((layout.bottom - layout.top) / 5);
+    expect(layout.whisker(a.interval).ends).toHaveLength(2);
+    expect(layout.whisker(d.interval)).toEqual({ from: layout.bottom, to: layout.top, ends: [] });
   });
 
   it('puts more parameters to the right, and nothing trained to the left of all', () => {

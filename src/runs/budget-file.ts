@@ -1,10 +1,11 @@
 import { join, resolve } from 'node:path';
-import { findNodeAtLocation, parseTree, printParseErrorCode, type ParseError } from 'jsonc-parser';
+import { findNodeAtLocation, type Node } from 'jsonc-parser';
 import { z } from 'zod';
 import { FileError, messageOf } from '../base/errors.ts';
 import { writtenSchema, type JsonSchema } from './configuration-json-schema.ts';
 import { describeProblem, problemsOf, type KeyPath } from './configuration-problems.ts';
 import { readIfThere } from './files.ts';
+import { lineAndColumn, parseJsonText } from './json-text.ts';
 import type { Workspace } from './run-folder.ts';
 
 /** `privacy-budget.json`: what a project may spend on its data, beside the `.peft` whose runs it counts, and under version control. */
@@ -59,10 +60,6 @@ export function budgetFile({ folder }: Pick<Workspace, 'folder'>): string {
   return join(folder, budgetFileName);
 }
 
-function lineOf(text: string, offset: number): number {
-  return text.slice(0, offset).split('\n').length;
-}
-
 function read(file: string): string | undefined {
   try {
     return readIfThere(file);
@@ -77,18 +74,14 @@ function read(file: string): string | undefined {
  */
 export function readBudgets(workspace: Pick<Workspace, 'folder'>): readonly PrivacyBudget[] {
   const file = budgetFile(workspace);
-  const text = read(file)?.replace(/^\uFEFF/, ' ');
+  const text = read(file);
   if (text === undefined) return [];
-  const errors: ParseError[] = [];
-  const root = parseTree(text, errors, { allowTrailingComma: true });
-  const [error] = errors;
-  if (error !== undefined || root === undefined)
-    throw new FileError(
-      file,
-      lineOf(text, error?.offset ?? 0),
-      `malformed JSON${error === undefined ? '' : ` (${printParseErrorCode(error.error)})`}`,
-    );
-  const value = plainValue(root);
+  const { root, value, problems } = parseJsonText(text);
+  const fails = (offset: number, problem: string): never => {
+    throw new FileError(file, lineAndColumn(text, offset).line, problem);
+  };
+  const [malformed] = problems;
+  if (malformed !== undefined) return fails(malformed.offset, describeProblem(malformed));
   const parsed = budgetSchema.safeParse(value);
   if (parsed.success)
     return parsed.data.budgets.map(({ data, epsilon, delta }) => ({
@@ -98,20 +91,8 @@ export function readBudgets(workspace: Pick<Workspace, 'folder'>): readonly Priv
       delta,
     }));
   const [problem] = problemsOf(parsed.error.issues, value, budgetJsonSchema());
-  const node = nearest(root, problem?.path ?? []);
-  throw new FileError(file, lineOf(text, node.offset), problem === undefined ? 'malformed' : describeProblem(problem));
-}
-
-type Node = NonNullable<ReturnType<typeof parseTree>>;
-
-function plainValue(node: Node): unknown {
-  if (node.type === 'array') return (node.children ?? []).map(plainValue);
-  if (node.type !== 'object') return node.value;
-  return Object.fromEntries(
-    (node.children ?? []).flatMap(({ children: [key, value] = [] }) =>
-      key === undefined || value === undefined ? [] : [[String(key.value), plainValue(value)]],
-    ),
-  );
+  if (problem === undefined || root === undefined) return fails(0, 'malformed');
+  return fails(nearest(root, problem.path).offset, describeProblem(problem));
 }
 
 function nearest(root: Node, path: KeyPath): Node {

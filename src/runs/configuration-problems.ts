@@ -16,9 +16,16 @@ export interface Problem {
 
 type Issue = z.core.$ZodIssue;
 
+/** A key as it is shown; in quotes where a line break or another control character in it could pass for text of ours. */
+function shownKey(key: string): string {
+  return /[\p{Cc}\u2028\u2029]/u.test(key) ? JSON.stringify(key) : key;
+}
+
 /** A path as people write it: `training.learningRate`, `tags[2]`. */
 export function dotted(path: KeyPath): string {
-  return path.map((key, index) => (typeof key === 'number' ? `[${key}]` : index === 0 ? key : `.${key}`)).join('');
+  return path
+    .map((key, index) => (typeof key === 'number' ? `[${key}]` : `${index === 0 ? '' : '.'}${shownKey(key)}`))
+    .join('');
 }
 
 function show(value: unknown): string {

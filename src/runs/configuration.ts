@@ -1,8 +1,9 @@
+import { isUtf8 } from 'node:buffer';
 import { readFileSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
-import { findNodeAtLocation, parseTree, printParseErrorCode } from 'jsonc-parser';
-import type { Node, ParseError } from 'jsonc-parser';
+import { findNodeAtLocation } from 'jsonc-parser';
+import type { Node } from 'jsonc-parser';
 import { FileError } from '../base/errors.ts';
 import { closestName } from '../base/suggest.ts';
 import type { Catalogue } from './catalogue.ts';
@@ -11,6 +12,8 @@ import { describeProblem, dotted, problemsOf } from './configuration-problems.ts
 import type { KeyPath, Problem } from './configuration-problems.ts';
 import { configurationSchema, matrixSchema } from './configuration-schema.ts';
 import type { Configuration, Matrix } from './configuration-schema.ts';
+import { lineAndColumn, parseJsonText } from './json-text.ts';
+import type { PlacedProblem } from './json-text.ts';
 import { firstAssignments, matrixProblems, withinValues, withoutPath } from './matrix.ts';
 import { isRecord, withSetting, withSettings, without } from './settings.ts';
 import type { Settings } from './settings.ts';
@@ -23,10 +26,8 @@ export interface WrittenConfiguration {
   readonly matrix?: Matrix;
 }
 
-/** A problem with its place in the text. Offsets count UTF-16 units, lines and columns from 1. */
-export interface LocatedProblem extends Problem {
-  readonly offset: number;
-  readonly length: number;
+/** A problem with its place in the text, lines and columns from 1. */
+export interface LocatedProblem extends PlacedProblem {
   readonly line: number;
   readonly column: number;
 }
@@ -96,15 +97,8 @@ function check(value: unknown, catalogue: Catalogue): Checked {
   return { settings, matrix, problems };
 }
 
-function lineAndColumn(text: string, offset: number): { readonly line: number; readonly column: number } {
-  const before = text.slice(0, offset);
-  const start = before.lastIndexOf('\n') + 1;
-  return { line: before.split('\n').length, column: offset - start + 1 };
-}
-
 /** The node that a problem is about: the key, the value, the matrix axis that gave the value, or the nearest parent that exists. */
-function nodeFor(root: Node | undefined, { path, at }: Problem): Node | undefined {
-  if (root === undefined) return undefined;
+function nodeFor(root: Node, { path, at }: Problem): Node {
   const exact = findNodeAtLocation(root, [...path]);
   if (exact !== undefined) return at === 'key' ? (exact.parent?.children?.[0] ?? exact) : exact;
   for (let length = path.length; length > 0; length--) {
@@ -118,69 +112,33 @@ function nodeFor(root: Node | undefined, { path, at }: Problem): Node | undefine
   return root;
 }
 
-function locate(text: string, offset: number, length: number): Omit<LocatedProblem, keyof Problem> {
-  return { offset, length, ...lineAndColumn(text, offset) };
+/** A problem at the node that it is about. */
+function placed(root: Node, problem: Problem): PlacedProblem {
+  const { offset, length } = nodeFor(root, problem);
+  return { ...problem, offset, length };
 }
 
-const syntaxProblems: Readonly<Record<string, string>> = {
-  InvalidSymbol: 'this is no JSON value',
-  InvalidNumberFormat: 'this is no JSON number',
-  PropertyNameExpected: 'expected a key in double quotes',
-  ValueExpected: 'expected a value',
-  ColonExpected: 'expected a colon after the key',
-  CommaExpected: 'expected a comma',
-  CloseBraceExpected: 'expected a closing brace }',
-  CloseBracketExpected: 'expected a closing bracket ]',
-  EndOfFileExpected: 'expected the end of the file',
-  UnexpectedEndOfComment: 'this comment does not end',
-  UnexpectedEndOfString: 'this text does not end on its line',
-  UnexpectedEndOfNumber: 'this number breaks off',
-  InvalidUnicode: 'malformed \\u escape',
-  InvalidEscapeCharacter: 'malformed escape; a backslash is written \\\\',
-  InvalidCharacter: 'a control character in a text',
-};
-
-/** The value of a node. Unlike the parser's own, it keeps a key `__proto__` a key and reports keys that are written twice. */
-function valueOf(node: Node, path: KeyPath, repeated: (key: Node, path: KeyPath) => void): unknown {
-  if (node.type === 'array')
-    return (node.children ?? []).map((child, index) => valueOf(child, [...path, index], repeated));
-  if (node.type !== 'object') return node.value;
-  const entries = new Map<string, unknown>();
-  for (const { children: [key, value] = [] } of node.children ?? []) {
-    if (key === undefined || value === undefined) continue;
-    const name = String(key.value);
-    const here = [...path, name];
-    if (entries.has(name)) repeated(key, here);
-    entries.set(name, valueOf(value, here, repeated));
-  }
-  return Object.fromEntries(entries);
+function located(text: string, problem: PlacedProblem): LocatedProblem {
+  return { ...problem, ...lineAndColumn(text, problem.offset) };
 }
 
 interface CheckedText extends Omit<Checked, 'problems'> {
+  /** The tree of the text; none where it is malformed. */
+  readonly root: Node | undefined;
+  /** In the order of the text. */
   readonly problems: readonly LocatedProblem[];
 }
 
 function checkText(text: string, catalogue: Catalogue): CheckedText {
-  const errors: ParseError[] = [];
-  const root = parseTree(text, errors, { allowTrailingComma: true });
-  const problems: LocatedProblem[] = errors.map(({ error, offset, length }) => ({
-    path: [],
-    at: 'value',
-    message: syntaxProblems[printParseErrorCode(error)] ?? 'malformed JSON',
-    ...locate(text, offset, length),
-  }));
-  if (root === undefined && problems.length === 0)
-    problems.push({ path: [], at: 'value', message: 'the file is empty', ...locate(text, 0, 0) });
-  if (root === undefined || problems.length > 0) return { settings: {}, matrix: undefined, problems };
-  const value = valueOf(root, [], (key, path) =>
-    problems.push({ path, at: 'key', message: 'this key is written twice', ...locate(text, key.offset, key.length) }),
-  );
-  const checked = check(value, catalogue);
-  for (const problem of checked.problems) {
-    const node = nodeFor(root, problem);
-    problems.push({ ...problem, ...locate(text, node?.offset ?? 0, node?.length ?? 0) });
-  }
-  return { ...checked, problems: problems.sort((a, b) => a.offset - b.offset) };
+  const { root, value, problems } = parseJsonText(text);
+  const {
+    settings,
+    matrix,
+    problems: wrong,
+  } = root === undefined ? { settings: {}, matrix: undefined, problems: [] } : check(value, catalogue);
+  const all = root === undefined ? problems : [...problems, ...wrong.map((problem) => placed(root, problem))];
+  const inOrder = all.map((problem) => located(text, problem)).sort((a, b) => a.offset - b.offset);
+  return { root, settings, matrix, problems: inOrder };
 }
 
 /** What editors want to know of the text of a configuration: everything that is wrong with it, in the order of the text. */
@@ -193,20 +151,24 @@ export interface InspectedConfiguration {
 
 /** Reads a text that may be half written; never throws for what it holds. */
 export function inspectConfiguration(text: string, catalogue: Catalogue): InspectedConfiguration {
-  return checkText(text.replace(/^\uFEFF/, ' '), catalogue);
+  return checkText(text, catalogue);
 }
 
 /** Everything that is wrong with the text of a configuration, in the order of the text; for editors. */
 export function configurationProblems(text: string, catalogue: Catalogue): readonly LocatedProblem[] {
-  return checkText(text.replace(/^\uFEFF/, ' '), catalogue).problems;
+  return checkText(text, catalogue).problems;
 }
+
+/** More than anyone reads at once; of a file that is no configuration at all there may be thousands. */
+const mostTold = 10;
 
 /** One error for all problems: the first gives the line, the others follow with theirs. */
 function problemError(file: string, problems: readonly (Problem & { readonly line?: number })[]): FileError {
   const [first, ...others] = problems;
-  const more = others.map(
-    (problem) => `\n${file}${problem.line === undefined ? '' : `:${problem.line}`}: ${describeProblem(problem)}`,
-  );
+  const more = others
+    .slice(0, mostTold - 1)
+    .map((problem) => `\n${file}${problem.line === undefined ? '' : `:${problem.line}`}: ${describeProblem(problem)}`);
+  if (problems.length > mostTold) more.push(`\nand ${problems.length - mostTold} more`);
   const place = first === undefined || first.path.length === 0 ? '' : `${dotted(first.path)}: `;
   if (others.length === 0) return new FileError(file, first?.line, `${place}${first?.message ?? ''}`, first?.hint);
   return new FileError(file, first?.line, (first === undefined ? '' : describeProblem(first)) + more.join(''));
@@ -222,18 +184,17 @@ function written(file: string, settings: Settings, matrix: Matrix | undefined): 
  * @throws FileError that names line, key and expectation of everything that is wrong
  */
 export function parseConfiguration(text: string, file: string, catalogue: Catalogue): WrittenConfiguration {
-  // A byte order mark becomes a space, so that offsets stay true.
-  const { settings, matrix, problems } = checkText(text.replace(/^\uFEFF/, ' '), catalogue);
+  const { settings, matrix, problems } = checkText(text, catalogue);
   if (problems.length > 0) throw problemError(file, problems);
   return written(file, settings, matrix);
 }
 
-/** Reads a configuration file. @throws FileError also where there is none */
+/** Reads a configuration file. @throws FileError also where there is none, or it is no text in UTF-8 */
 export function loadConfiguration(file: string, catalogue: Catalogue): WrittenConfiguration {
   const absolute = resolve(file);
-  let text: string;
+  let bytes: Buffer;
   try {
-    text = readFileSync(absolute, 'utf8');
+    bytes = readFileSync(absolute);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     const problem =
@@ -244,7 +205,8 @@ export function loadConfiguration(file: string, catalogue: Catalogue): WrittenCo
           : `cannot be read (${code ?? 'unknown error'})`;
     throw new FileError(file, undefined, problem, undefined, { cause: error });
   }
-  return parseConfiguration(text, absolute, catalogue);
+  if (!isUtf8(bytes)) throw new FileError(file, undefined, 'is not text in UTF-8', 'Save it with that encoding.');
+  return parseConfiguration(bytes.toString(), absolute, catalogue);
 }
 
 /** Where overrides were given. */
@@ -422,9 +384,8 @@ export function startProblems(
   catalogue: Catalogue,
   probe: PathProbe = realPaths,
 ): readonly LocatedProblem[] {
-  const plain = text.replace(/^\uFEFF/, ' ');
-  const { settings, matrix, problems } = checkText(plain, catalogue);
-  if (problems.length > 0) return [];
+  const { settings, matrix, problems, root } = checkText(text, catalogue);
+  if (problems.length > 0 || root === undefined) return [];
   const first = withSettings(settings, firstAssignments(matrix));
   const parsed = configurationSchema(catalogue).safeParse(first);
   if (!parsed.success) return [];
@@ -437,9 +398,5 @@ export function startProblems(
       message: `names no data: where the files of ${id} are`,
       hint: 'Write { "id": …, "data": "the folder that holds train.tsv and dev.tsv" }.',
     });
-  const root = parseTree(plain, [], { allowTrailingComma: true });
-  return found.map((problem) => {
-    const node = nodeFor(root, problem);
-    return { ...problem, ...locate(plain, node?.offset ?? 0, node?.length ?? 0) };
-  });
+  return found.map((problem) => located(text, placed(root, problem)));
 }

@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
@@ -10,12 +12,14 @@ import { configurationSchema, providers } from '../../../src/runs/configuration-
 import {
   applyOverrides,
   configurationProblems,
+  loadConfiguration,
   parseConfiguration,
   resolveConfiguration,
   startProblems,
 } from '../../../src/runs/configuration.ts';
 import type { PathProbe } from '../../../src/runs/configuration.ts';
 import { planSweep } from '../../../src/runs/sweep.ts';
+import { temporaryFolder } from '../../support/runs.ts';
 
 const catalogue = installedCatalogue;
 const file = '/project/configs/a.peft.json';
@@ -349,7 +353,8 @@ describe('mistakes', () => {
     ['{ "model": "m", "model": "n", "task": "sst2", "method": "lora" }', 'model: this key is written twice'],
     ['{ "model": "m", "task": "sst2", "method": "lora", "__proto__": {} }', '__proto__: unknown key'],
     ['[]', 'expected an object'],
-    ['', 'expected a value'],
+    ['', 'the file is empty'],
+    ['// nothing else\n', 'the file is empty'],
     ['{ "model": "m" "task": "sst2" }', 'expected a comma'],
     ['{ "model": "m', 'this text does not end'],
   ])('%s', (text, message) => {
@@ -371,6 +376,32 @@ describe('mistakes', () => {
       { text: '1', line: 2, column: 12 },
       { text: '"traning"', line: 5, column: 3 },
     ]);
+  });
+
+  it.each(['[', '{"a":'])('a text that nests %s without end is refused, by editors too', (opening) => {
+    const text = opening.repeat(20_000);
+    expect(thrown(() => parse(text)).message).toContain('more than 100 brackets within one another');
+    expect(configurationProblems(text, catalogue)).toMatchObject([{ line: 1, column: opening.length * 100 + 1 }]);
+  });
+
+  it('tells the first of very many problems, and how many more there are', () => {
+    const keys = Array.from({ length: 500 }, (_, index) => `"key${index}": 1`);
+    const lines = thrown(() => parse(smallest.replace('}', `, ${keys.join(', ')} }`))).message.split('\n');
+    expect(lines).toHaveLength(11);
+    expect(lines.at(-1)).toBe('and 490 more');
+  });
+
+  it('quotes a key that could pass for a line of ours', () => {
+    const error = thrown(() => parse(smallest.replace('}', ', "x\\n20261121 finished\\u001b[0m": 1 }')));
+    expect(error.message.split('\n')[0]).toBe(`${file}:1: "x\\n20261121 finished\\u001b[0m": unknown key`);
+  });
+
+  it('a file in another encoding than UTF-8 is told as such', () => {
+    const path = join(temporaryFolder(), 'a.peft.json');
+    writeFileSync(path, `\ufeff${smallest}`, 'utf16le');
+    expect(thrown(() => loadConfiguration(path, catalogue)).message).toContain('is not text in UTF-8');
+    writeFileSync(path, `\ufeff${smallest}`);
+    expect(loadConfiguration(path, catalogue).settings).toEqual(parse(smallest).settings);
   });
 
   it('refuses unknown options of a method whose own schema lets them pass', () => {

@@ -204,7 +204,11 @@ describe('the budget file', () => {
   });
 
   it.each([
-    ['{', 1, 'malformed JSON'],
+    ['{', 1, 'expected a closing brace'],
+    ['', 1, 'the file is empty'],
+    ['['.repeat(20_000), 1, 'brackets within one another'],
+    // Which of the two holds would decide what may be spent.
+    ['{\n "budgets": [{ "data": "a", "epsilon": 1,\n "epsilon": 100, "delta": 1e-5 }]\n}', 3, 'written twice'],
     ['{}', 1, 'budgets: missing'],
     ['{\n "budgets": [\n  { "data": "a", "epsilon": 0, "delta": 1e-5 }]\n}', 3, 'budgets[0].epsilon'],
     ['{\n "budgets": [{ "data": "a", "epsilon": 1, "delta": 1 }]\n}', 2, 'budgets[0].delta'],

@@ -13,17 +13,45 @@ export interface Terminal {
   readonly width: number | undefined;
 }
 
+/** What terminals were given before they could say how wide they are. */
+const usualWidth = 80;
+
+/** The width of a stream's terminal; one in a container or an editor may call itself 0 wide. */
+function widthOfTerminal(stream: NodeJS.WriteStream): number {
+  return stream.columns > 0 ? stream.columns : usualWidth;
+}
+
 export const processTerminal: Terminal = {
   out: (text) => process.stdout.write(text),
   err: (text) => process.stderr.write(text),
-  interactive: process.stderr.isTTY,
-  columns: process.stderr.columns,
-  width: process.stdout.isTTY ? process.stdout.columns : undefined,
+  // One that calls itself dumb can't move its cursor.
+  interactive: process.stderr.isTTY && process.env['TERM'] !== 'dumb',
+  columns: widthOfTerminal(process.stderr),
+  width: process.stdout.isTTY ? widthOfTerminal(process.stdout) : undefined,
 };
+
+/** What must not reach a terminal: characters that move its cursor, begin a command or turn the direction of text around. */
+// eslint-disable-next-line no-control-regex -- control characters are what is looked for
+const acting = /[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069\ufeff]/g;
+
+function escaped(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+}
+
+/** JSON in which all that would act on a terminal is escaped; its values stay what they are. */
+export function safeJson(json: string): string {
+  // Within texts a line break is escaped already; one between them is layout.
+  return json.replace(acting, (character) => (character === '\n' ? character : escaped(character)));
+}
+
+/** A value as JSON and a line break, see {@link safeJson}. */
+export function jsonText(value: unknown, indent?: number): string {
+  return `${safeJson(JSON.stringify(value, undefined, indent))}\n`;
+}
 
 /** A value as JSON, the one machine-readable form of every command. */
 export function printJson(terminal: Terminal, value: unknown): void {
-  terminal.out(`${JSON.stringify(value, undefined, 2)}\n`);
+  terminal.out(jsonText(value, 2));
 }
 
 /**
@@ -31,11 +59,7 @@ export function printJson(terminal: Terminal, value: unknown): void {
  * nor forge a line.
  */
 export function plain(text: string): string {
-  return (
-    stripVTControlCharacters(text)
-      // eslint-disable-next-line no-control-regex -- these are what must not reach a terminal
-      .replace(/[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069\ufeff]/g, ' ')
-  );
+  return stripVTControlCharacters(text).replace(acting, ' ');
 }
 
 /** As {@link plain}, but lines stay lines. */

@@ -12,7 +12,7 @@ import { planSweep } from '../runs/sweep.ts';
 import { findTask } from '../tasks/registry.ts';
 import { isPair, outputCount } from '../tasks/task.ts';
 import type { App } from './app.ts';
-import { facts, plain } from './output.ts';
+import { facts, jsonText, plain } from './output.ts';
 
 export interface ParamsOptions {
   readonly model: string;
@@ -82,10 +82,9 @@ export async function paramsCommand(app: App, options: ParamsOptions): Promise<n
   const { method, head, total, headLayout } = countTrained(sized, asked);
   const encoder = encoderSize(sized);
   if (app.json) {
+    const { labels, texts, options: given } = asked;
     // One line, and the three counts first: other programs rely on it.
-    app.terminal.out(
-      `${JSON.stringify({ method, head, total, encoder, headLayout, labels: asked.labels, texts: asked.texts, options: asked.options })}\n`,
-    );
+    app.terminal.out(jsonText({ method, head, total, encoder, headLayout, labels, texts, options: given }));
     return 0;
   }
   const name = asked.model.endsWith('config.json') ? basename(dirname(asked.model)) : asked.model;

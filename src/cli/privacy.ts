@@ -6,7 +6,7 @@ import { defaultDelta, deltaIsWeak } from '../privacy/delta.ts';
 import type { Phase } from '../privacy/mechanism.ts';
 import { scheduledSteps } from '../privacy/schedule.ts';
 import type { App } from './app.ts';
-import { facts } from './output.ts';
+import { facts, jsonText } from './output.ts';
 
 /** What both commands ask; numbers were checked when they were read. */
 interface CompositionOptions {
@@ -131,7 +131,7 @@ function spentJson({ epsilon, lower, upper, accountant, rdp, prv }: PrivacySpent
 
 /** One line, since other programs rely on it. */
 function printLine(app: App, value: Readonly<Record<string, unknown>>): void {
-  app.terminal.out(`${JSON.stringify(value)}\n`);
+  app.terminal.out(jsonText(value));
 }
 
 /** `peft-lab privacy epsilon`: what a run of private steps costs. */

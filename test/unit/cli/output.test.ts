@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { follow } from '../../../src/cli/follow.ts';
-import { table, type Terminal } from '../../../src/cli/output.ts';
+import { jsonText, table, type Terminal } from '../../../src/cli/output.ts';
 import { openJournal } from '../../../src/runs/journal.ts';
 import { temporaryFolder } from '../../support/runs.ts';
 
@@ -12,6 +12,18 @@ describe('what is printed', () => {
     );
     expect(title).toBe('score');
     expect(row).toBe('1');
+  });
+
+  it('has JSON whose values stay what they are, and act on no terminal', () => {
+    const value = { name: 'a\u001b[31m\u009b2J\u202e\u2028\ufeffé★\nb', list: [1, 'x'] };
+    for (const indent of [undefined, 2]) {
+      const text = jsonText(value, indent);
+      expect(JSON.parse(text)).toEqual(value);
+      expect(text).toContain('é★');
+      // eslint-disable-next-line no-control-regex -- these are what must not be there
+      expect(text).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069\ufeff]/);
+    }
+    expect(jsonText(value).trimEnd()).not.toContain('\n');
   });
 
   it('names a run that was stopped by its id, whatever its title begins with', async () => {

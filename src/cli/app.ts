@@ -78,9 +78,7 @@ export function makeSupervisor(app: App, workspace: Workspace, choices: Supervis
 
 /** Whether the folder has runs, or had some; commands that only read make nothing where it has not. */
 export function hasWorkspace(app: App): boolean {
-  const workspace = readWorkspace(app);
-  if (!existsSync(workspace.folder)) throw new UserError(`there is no folder ${workspace.folder}`);
-  return existsSync(workspace.runs);
+  return existsSync(readWorkspace(app).runs);
 }
 
 /** Opens the workspace's database, brought up to date with the run folders, for as long as `work` takes. */

@@ -1,10 +1,13 @@
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { statSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { Command, CommanderError, Help, InvalidArgumentError, Option } from 'commander';
 import { FileError, messageOf, UserError } from '../base/errors.ts';
+import { suggestion } from '../base/suggest.ts';
 import { errorCode } from '../runs/files.ts';
 import { programVersion } from '../runs/program.ts';
 import type { Phase } from '../privacy/mechanism.ts';
 import type { App } from './app.ts';
-import { plainLines, processTerminal } from './output.ts';
+import { jsonText, plainLines, processTerminal } from './output.ts';
 
 /** `--set a=1 --set b=2` as a list. */
 function collect(value: string, before: readonly string[] | undefined): readonly string[] {
@@ -76,20 +79,63 @@ interface GlobalOptions {
   readonly folder: string;
 }
 
-function makeProgram(finish: (code: number) => void, complain: (message: string) => void): Command {
+/** The current folder. @throws UserError where it was removed meanwhile */
+function currentFolder(): string {
+  try {
+    return process.cwd();
+  } catch (error) {
+    throw new UserError('the current folder is gone', 'Change to one that is there.', { cause: error });
+  }
+}
+
+/** A folder that is there: a slip of the finger must neither find "no runs" nor make a workspace where nobody looks for it. @throws UserError */
+function existingFolder(path: string): string {
+  // An empty text is a shell's variable without a value. Taken for the current folder, it would have "rm latest" delete what lies there.
+  if (path.trim() === '') throw new UserError('--folder: there is no folder ""', 'Give its path.');
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) throw new UserError(`--folder: there is no folder ${resolve(path)}`);
+  if (!stat.isDirectory())
+    throw new UserError(`--folder: ${resolve(path)} is a file`, 'Give the folder that holds .peft.');
+  return path;
+}
+
+/** Where the command line tells of wrong usage. */
+interface Complaints {
+  /** What was wrong with what was written. */
+  readonly wrong: (message: string) => void;
+  /** No command was given, so the help is shown in place of a result. */
+  readonly missing: (help: string) => void;
+}
+
+/** Options as commander describes them, but for defaults that say nothing: a flag is off and a list empty unless they are given. */
+function describedOption(option: Option): string {
+  return new Help().optionDescription(option).replace(/ \(default: (false|\[\])\)$/, '');
+}
+
+/** Prints how a command is used, `privacy epsilon` for a subcommand. @throws UserError where there is none */
+function showHelp(program: Command, names: readonly string[]): void {
+  const described = names.reduce((command, name) => {
+    const known = command.createHelp().visibleCommands(command);
+    const next = known.find((each) => each.name() === name);
+    if (next !== undefined) return next;
+    const words = known.map((each) => each.name());
+    throw new UserError(`there is no command "${name}"`, suggestion(name, words));
+  }, program);
+  described.outputHelp();
+}
+
+function makeProgram(finish: (code: number) => void, { wrong, missing }: Complaints): Command {
   const program = new Command('peft-lab')
     .description('Train, record and compare parameter-efficient fine-tuning methods.')
     .version(programVersion(), '-V, --version')
     .option('--json', 'print results as JSON')
     .addOption(
-      new Option('--folder <path>', 'the workspace: the folder that holds .peft').default(
-        process.cwd(),
-        'the current one',
-      ),
+      new Option('--folder <path>', 'the workspace: the folder that holds .peft')
+        .argParser(existingFolder)
+        .default(currentFolder(), 'the current one'),
     )
-    .configureOutput({ outputError: (text) => complain(text.replace(/^error: /, '').trimEnd()) })
-    .configureHelp({ showGlobalOptions: true })
-    .helpCommand('help [command]', 'how a command is used')
+    .configureOutput({ outputError: (text) => wrong(text.replace(/^error: /, '').trimEnd()), writeErr: missing })
+    .configureHelp({ showGlobalOptions: true, optionDescription: describedOption })
     .exitOverride();
 
   /** Gives a command's work the app it needs, and its exit code to the process. Commands are loaded when they are used. */
@@ -311,6 +357,10 @@ function makeProgram(finish: (code: number) => void, complain: (message: string)
     action(async (app) => (await import('./catalogue.ts')).schemaCommand(app)),
   );
   program
+    .command('help [command...]')
+    .description('how a command is used')
+    .action((names: readonly string[]) => showHelp(program, names));
+  program
     .command('supervise', { hidden: true })
     .option('--node <path>', 'the Node for trainers')
     .addOption(slotsOption())
@@ -362,25 +412,35 @@ function failureOf(error: unknown): Failure {
 function tell(failure: Failure, json: boolean, stack?: string): void {
   process.stderr.write(
     json
-      ? `${JSON.stringify({ error: failure })}\n`
+      ? jsonText({ error: failure })
       : `peft-lab: ${plainLines(failure.kind === 'user' ? failure.message : (stack ?? failure.message))}\n`,
   );
 }
 
+/** Whether JSON was asked for; also where the rest of the line can't be understood. */
+function asksForJson(argv: readonly string[]): boolean {
+  const end = argv.indexOf('--');
+  return (end < 0 ? argv : argv.slice(0, end)).includes('--json');
+}
+
 /** Runs the command line. @returns the exit code: 0 done, 1 failed, 2 wrong usage or configuration */
 async function main(argv: readonly string[]): Promise<number> {
-  const json = argv.includes('--json');
+  const json = asksForJson(argv);
+  const hint = 'See: peft-lab --help';
   let code = 0;
-  const program = makeProgram(
-    (result) => {
-      code = result;
-    },
-    (text) => {
-      const hint = 'See: peft-lab --help';
-      tell({ message: json ? text : `${text}\n${hint}`, kind: 'user' }, json);
-    },
-  );
   try {
+    const program = makeProgram(
+      (result) => {
+        code = result;
+      },
+      {
+        wrong: (text) => tell({ message: json ? text : `${text}\n${hint}`, kind: 'user' }, json),
+        missing: (help) => {
+          if (json) tell({ message: `a command is missing\n  ${hint}`, kind: 'user' }, json);
+          else process.stderr.write(help);
+        },
+      },
+    );
     await program.parseAsync([...argv], { from: 'user' });
     return code;
   } catch (thrown) {

@@ -10,7 +10,8 @@ import { numbersOf, replay } from '../../src/runs/replay.ts';
 import type { JournalEvent } from '../../src/runs/events.ts';
 import { makeTinyEncoder, tinySentences } from './tiny-encoder.ts';
 
-const program = fileURLToPath(new URL('../../bin/peft-lab.mjs', import.meta.url));
+/** The command's starter. */
+export const program = fileURLToPath(new URL('../../bin/peft-lab.mjs', import.meta.url));
 
 export interface Outcome {
   readonly code: number | null;

@@ -1,9 +1,9 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { makeBench, type Bench, type Outcome } from '../../support/cli.ts';
+import { makeBench, program, type Bench, type Outcome } from '../../support/cli.ts';
 import { tinyVocabulary } from '../../support/tiny-encoder.ts';
 
 let bench: Bench;
@@ -69,6 +69,24 @@ describe('what is wrong before anything starts', () => {
     expectRefusal(run, 'there is no run');
     expectRefusal(path, 'there is no run');
     expect(existsSync(join(bench.folder, 'model', 'config.json'))).toBe(true);
+  });
+
+  test('a command that is missing or unknown, as text and as JSON', async () => {
+    const [none, part, help, noneAsJson, notAsked] = await Promise.all([
+      bench.run(),
+      bench.run('privacy'),
+      bench.run('help', 'privacy', 'epsilom'),
+      bench.run('--json'),
+      bench.run('note', 'nowhere', '--', '--json'),
+    ]);
+    expectRefusal(none, 'Usage: peft-lab');
+    expectRefusal(part, 'calibrate');
+    expectRefusal(help, 'there is no command "epsilom"', 'Did you mean "epsilon"');
+    expectRefusal(noneAsJson, /^\{"error":\{"message":"a command is missing.*"kind":"user"\}\}\n$/);
+    expectRefusal(notAsked, /^peft-lab: there is no run/);
+    const { code, out } = await bench.run('help', 'privacy', 'epsilon');
+    expect([code, out]).toEqual([0, expect.stringContaining('--noise-multiplier')]);
+    expect(out).not.toContain('default: []');
   });
 
   test('slots of what is no device, or no number of them', async () => {
@@ -198,10 +216,22 @@ test('a workspace that is none, or is not there, is left as it is', async () => 
     const refused = await bench.run('--folder', other, 'run', bench.configure('good'));
     expectRefusal(refused, join(other, '.peft'));
     expect(readFileSync(join(other, '.peft', 'runs'), 'utf8')).toBe('mine');
-    expectRefusal(await bench.run('--folder', join(other, 'absent'), 'ls'), 'there is no folder');
+    for (const command of [['ls'], ['stop', 'latest'], ['doctor'], ['run', bench.configure('good')]])
+      expectRefusal(await bench.run('--folder', join(other, 'absent'), ...command), 'there is no folder');
+    expect(existsSync(join(other, 'absent'))).toBe(false);
+    expectRefusal(await bench.run('--folder', bench.configure('good'), 'ls'), 'good.peft.json is a file');
+    // As a shell writes a variable without a value: the current folder is not meant.
+    expectRefusal(await bench.run('--folder', '', 'rm', 'latest'), 'there is no folder ""');
   } finally {
     rmSync(other, { recursive: true, force: true });
   }
+});
+
+test.runIf(process.platform === 'linux')('a current folder that was removed is told of', () => {
+  const gone = mkdtempSync(join(tmpdir(), 'peft-cli-gone-'));
+  const script = `cd "${gone}" && rmdir "${gone}" && exec "${process.execPath}" "${program}" ls`;
+  const { status, stdout, stderr } = spawnSync('sh', ['-c', script], { encoding: 'utf8' });
+  expectRefusal({ code: status, signal: null, out: stdout, err: stderr }, 'the current folder is gone');
 });
 
 /** A folder on a file system of its own that holds so many bytes; none where we may not mount. */

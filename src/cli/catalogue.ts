@@ -87,6 +87,11 @@ function labelsOf(task: Task): string {
   return task.kind === 'regression' ? `${task.range[0]} to ${task.range[1]}` : task.labels.join(', ');
 }
 
+/** A dash where the task's data are the user's own. */
+function exampleCount(count: number | undefined): string {
+  return count === undefined ? '-' : grouped(count);
+}
+
 /** `peft-lab tasks`: what can be written as `task`. */
 export function tasksCommand(app: App): number {
   const tasks = listTasks();
@@ -117,8 +122,8 @@ export function tasksCommand(app: App): number {
         { title: 'question', cell: ({ description }) => description, shrinks: 20, drops: 1 },
         { title: 'labels', cell: labelsOf, shrinks: 12, drops: 2 },
         { title: 'score', cell: ({ score }) => score.of.join(', ') },
-        { title: 'train', cell: ({ splits }) => grouped(splits.train ?? 0), align: 'right' },
-        { title: 'dev', cell: ({ splits }) => grouped(splits.dev ?? 0), align: 'right' },
+        { title: 'train', cell: ({ splits }) => exampleCount(splits.train), align: 'right' },
+        { title: 'dev', cell: ({ splits }) => exampleCount(splits.dev), align: 'right' },
       ],
       app.terminal.width,
     ),

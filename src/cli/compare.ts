@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { UserError } from '../base/errors.ts';
-import { suggestion } from '../base/suggest.ts';
+import { closestName, suggestion } from '../base/suggest.ts';
 import { differencesAgainst } from '../analysis/against.ts';
 import { compareRuns, evaluationAt, type ComparedRun, type ComparisonOptions } from '../analysis/comparison.ts';
 import { isJsonObject, isNamed } from '../analysis/json.ts';
@@ -13,7 +13,7 @@ import { branchPaths, configurationJsonSchema, settingPaths } from '../runs/conf
 import type { ComparisonRow } from '../store/comparison-rows.ts';
 import { hasWorkspace, readWorkspace, withStore, type App } from './app.ts';
 import { filterOf, type FilterOptions } from './ls.ts';
-import { plainLines } from './output.ts';
+import { plainLines, safeJson } from './output.ts';
 import { findRuns } from './runs.ts';
 
 export interface CompareOptions extends Omit<FilterOptions, 'state'> {
@@ -40,24 +40,28 @@ function isFormat(text: string): text is Format {
 function formatOf(app: App, text: string | undefined): Format {
   const chosen = text ?? (app.json ? 'json' : 'table');
   if (!isFormat(chosen)) throw new UserError(`there is no format "${chosen}"`, suggestion(chosen, formats));
+  if (app.json && chosen !== 'json') throw new UserError(`--json and --format ${chosen} exclude one another`);
   return chosen;
 }
 
 /** `method,task`: the settings that make a row; `task` makes the columns. */
 function axesOf(by: string | undefined): Pick<ComparisonOptions, 'rows' | 'columns'> {
   if (by === undefined) return {};
-  const keys = by
-    .split(',')
-    .map((key) => key.trim())
-    .filter((key) => key !== '');
+  const written = by.split(',').map((key) => key.trim());
+  const keys = [...new Set(written)].filter((key) => key !== '');
   const schema = configurationJsonSchema(installedCatalogue);
   const known = settingPaths(schema);
   const unknown = keys.find((key) => !known.includes(key));
-  if (unknown !== undefined)
+  if (unknown !== undefined) {
+    // All of them would fill the screen.
+    const closest = closestName(unknown, known);
     throw new UserError(
       `--by: there is no setting "${unknown}"`,
-      suggestion(unknown, known).replace(/ ?Known: .*/s, ''),
+      closest === undefined
+        ? 'A setting is a dotted path such as method.rank or training.seed.'
+        : `Did you mean "${closest}"?`,
     );
+  }
   // A branch with a name stands for it: `method` for `method.id`.
   const branch = branchPaths(schema).find((path) => keys.includes(path) && !isNamed(path));
   if (branch !== undefined)
@@ -138,7 +142,8 @@ export async function compareCommand(app: App, texts: readonly string[], options
     digits: options.digits,
     ...(options.against === undefined ? {} : { against: differencesAgainst(comparison, runs, options.against) }),
   });
-  // A file gets every character as it is; a terminal only what can't act on it.
-  app.terminal.out(app.terminal.width === undefined ? text : plainLines(text));
+  if (format === 'json') app.terminal.out(safeJson(text));
+  // CSV keeps every character in a file; what people read may come to a terminal by way of a pipe.
+  else app.terminal.out(format === 'csv' && app.terminal.width === undefined ? text : plainLines(text));
   return 0;
 }

@@ -1,7 +1,7 @@
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { messageOf } from '../base/errors.ts';
+import { messageOf, UserError } from '../base/errors.ts';
 import { moment } from '../base/format.ts';
 import { followJournal, journalChunks } from '../runs/journal.ts';
 import { eventText, stepSieve } from '../runs/event-text.ts';
@@ -9,7 +9,7 @@ import type { JournalEvent } from '../runs/events.ts';
 import { findRun, runFolder } from '../runs/run-folder.ts';
 import { hasEnded, runState } from '../runs/run-state.ts';
 import { readWorkspace, type App } from './app.ts';
-import { plainLines } from './output.ts';
+import { jsonText, plainLines } from './output.ts';
 
 export interface LogOptions {
   readonly follow: boolean;
@@ -56,7 +56,7 @@ function printer(app: App, options: LogOptions): (event: JournalEvent) => void {
   const isShown = options.steps ? () => true : stepSieve(20);
   return (event) => {
     if (app.json) {
-      app.terminal.out(`${JSON.stringify(event)}\n`);
+      app.terminal.out(jsonText(event));
       return;
     }
     if (!isShown(event)) return;
@@ -67,6 +67,8 @@ function printer(app: App, options: LogOptions): (event: JournalEvent) => void {
 
 /** `peft-lab logs RUN`: what a run's trainer told, as lines; with `--json` its journal's events, one a line. */
 export async function logsCommand(app: App, text: string, options: LogOptions): Promise<number> {
+  if (app.json && options.stderr)
+    throw new UserError('--stderr prints text, which has no JSON', 'Leave out --json, or --stderr for the events.');
   const workspace = readWorkspace(app);
   const id = findRun(workspace, text);
   const folder = runFolder(workspace, id);

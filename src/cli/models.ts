@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { bytes } from '../base/format.ts';
 import { knownEncoders } from '../engine/encoders/known-sizes.ts';
 import { hubCacheFolder } from '../engine/hub.ts';
@@ -9,7 +9,7 @@ import { plainLines, printJson, table } from './output.ts';
 
 /** `peft-lab models [FOLDER…]`: the models on this machine, and the sizes that `params` knows without one. */
 export async function modelsCommand(app: App, folders: readonly string[]): Promise<number> {
-  const missing = folders.find((folder) => !existsSync(folder));
+  const missing = folders.find((folder) => statSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true);
   if (missing !== undefined) throw new UserError(`there is no folder ${missing}`);
   const cache = hubCacheFolder();
   const models = await listLocalModels({ folders });

@@ -215,7 +215,11 @@ export async function showCommand(app: App, text: string): Promise<number> {
   const workspace = readWorkspace(app);
   const id = findRun(workspace, text);
   const found = await withStore(app, (store) => store.show(id));
-  if (found === undefined) throw new UserError(`the run ${id} is gone`);
+  if (found === undefined)
+    throw new UserError(
+      `${runFolder(workspace, id)} holds no run`,
+      'It was removed meanwhile, or its files were; an empty folder can be deleted.',
+    );
   const detail = withPresentState(workspace, found);
   const folder = runFolder(workspace, id);
   const all = filesOf(folder);

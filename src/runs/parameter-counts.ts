@@ -1,5 +1,5 @@
 import { existsSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { UserError } from '../base/errors.ts';
 import { closestName } from '../base/suggest.ts';
 import { openEncoder } from '../engine/encoder-checkpoint.ts';
@@ -47,6 +47,8 @@ export async function sizesOf(name: string): Promise<SizedModel> {
   const stat = statSync(name, { throwIfNoEntry: false });
   if (stat?.isDirectory() === true && existsSync(join(name, 'config.json'))) return folderSizes(name);
   if (stat?.isFile() === true) return withoutWeights(await readConfig(name));
+  // No model on the hub is called so.
+  if (basename(name) === 'config.json') throw new UserError(`there is no file ${name}`);
   const shipped = shippedModelFolder(name);
   if (shipped !== undefined) return folderSizes(shipped);
   const known = knownEncoders[name.replace(/^(google-bert|FacebookAI)\//i, '').toLowerCase()];

@@ -98,11 +98,20 @@ describe('JSON that other programs rely on', () => {
       bench.run('compare', '--against', 'head', '--format', 'csv'),
       bench.run('compare', '--digits', '200'),
       bench.run('compare', '--by', 'training.adam'),
+      bench.run('compare', '--by', 'nothing.like.it'),
+      bench.run('compare', '--format', 'csv', '--json'),
+      bench.run('logs', 'latest', '--stderr', '--json'),
+      bench.run('models', 'a.peft.json'),
+      bench.run('params', '--model', 'absent/config.json', '--method', 'lora'),
     ]);
     expect(refused.map(({ code, out }) => [code, out])).toEqual(refused.map(() => [2, '']));
-    const says = ['table, markdown or json', 'whole number from 0 to 100', 'training.adam.beta1'];
+    const says = [
+      ...['table, markdown or json', 'whole number from 0 to 100', 'training.adam.beta1', 'a dotted path such as'],
+      ...['--json and --format csv', '--stderr prints text', 'there is no folder', 'there is no file absent'],
+    ];
     refused.forEach(({ err }, index) => expect(err).toContain(says[index]));
     expect((await bench.run('compare', '--by', 'method.id,task.data')).code).toBe(0);
+    expect((await bench.run('compare', '--by', 'method,method')).out).toMatch(/^lora {2}/m);
   });
 
   test('methods, tasks, models, schema, reindex', async () => {
@@ -211,6 +220,29 @@ test('verify counts what passed and what is not supported, and fails on numbers 
   expect(off.code).toBe(1);
   expect(off.out).toMatch(/head_only_bert +failed +9\.8e-3/);
   expect(off.out).toContain('0 passed, 1 failed');
+});
+
+test('verify tells of a device that is none once, before any case', async () => {
+  const golden = fileURLToPath(new URL('../../fixtures/golden', import.meta.url));
+  const { code, out, err } = await bench.run('verify', golden, '--device', 'cup');
+  expect([code, out]).toEqual([2, '']);
+  expect(err).toMatch(/there is no execution provider cup here\n +Did you mean "cpu"/);
+});
+
+test('reindex names the runs of which lines could not be read', async () => {
+  const [first = ''] = bench.ids();
+  const journal = join(bench.runFolder(first), 'journal.jsonl');
+  const whole = readFileSync(journal, 'utf8');
+  writeFileSync(journal, `${whole}not JSON\n`);
+  try {
+    const { code, err } = await bench.run('reindex');
+    expect([code, err]).toEqual([
+      0,
+      expect.stringMatching(new RegExp(`^${first}: 1 line .*show ${first.slice(-6)}\n$`)),
+    ]);
+  } finally {
+    writeFileSync(journal, whole);
+  }
 });
 
 test('verify passes where some cases are not supported, and fails where none is', async () => {

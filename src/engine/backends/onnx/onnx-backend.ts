@@ -48,6 +48,14 @@ export async function availableProviders(): Promise<readonly string[]> {
   return listSupportedBackends().flatMap(({ name, bundled }) => (bundled || libraries.includes(name) ? [name] : []));
 }
 
+/** @throws UserError where the runtime cannot compute with this provider here, with what would bring it */
+export async function requireProvider(provider: string): Promise<void> {
+  const providers = await availableProviders();
+  if (providers.includes(provider)) return;
+  const advice = installAdvice(provider, process.platform, process.arch);
+  throw new UserError(`there is no execution provider ${provider} here`, advice ?? suggestion(provider, providers));
+}
+
 /** Rewritings of the runtime that a provider is better off without. */
 const harmfulFusions: Readonly<Record<string, string>> = {
   // A sum and its norm fused take five times as long as one after the other.
@@ -235,11 +243,7 @@ export async function compileGraph(
 ): Promise<Executable> {
   const runtime = await loadRuntime();
   const { provider } = options;
-  const providers = await availableProviders();
-  if (!providers.includes(provider)) {
-    const advice = installAdvice(provider, process.platform, process.arch);
-    throw new UserError(`there is no execution provider ${provider} here`, advice ?? suggestion(provider, providers));
-  }
+  await requireProvider(provider);
   try {
     const weights = await placeWeights(weightNames(Object.values(outputs)), source, findFolder);
     const eightBit = await eightBitMatrices(runtime, outputs, source, options);

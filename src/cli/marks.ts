@@ -1,4 +1,5 @@
-import { annotationsOf, appendMarks, readMarks, tagMarks, type Untimed } from '../runs/marks.ts';
+import { annotationsOf } from '../runs/annotations.ts';
+import { appendMarks, readMarks, tagMarks, type Untimed } from '../runs/marks.ts';
 import { readRecordedConfiguration, runFolder } from '../runs/run-folder.ts';
 import { readWorkspace, type App } from './app.ts';
 import { plain, printJson } from './output.ts';
@@ -10,7 +11,7 @@ function mark(app: App, texts: readonly string[], marks: readonly Untimed[]): nu
     const folder = runFolder(workspace, id);
     appendMarks(folder, marks);
     const { tags, note, starred } = annotationsOf(readMarks(folder), readRecordedConfiguration(folder));
-    return { id, tags, note: note ?? '', starred };
+    return { id, tags, note, starred };
   });
   if (app.json) printJson(app.terminal, { runs: marked });
   else

@@ -86,30 +86,3 @@ export function tagMarks(tags: readonly string[]): readonly Untimed[] {
   if (bad !== undefined) throw new UserError(`"${bad.slice(0, 40)}" cannot be a tag`, 'A tag has 1 to 100 characters.');
   return tags.map((tag) => ({ type: 'tag', tag: tag.trim() }));
 }
-
-/** What a person attached to a run. */
-export interface Annotations {
-  readonly tags: readonly string[];
-  readonly note: string | undefined;
-  readonly starred: boolean;
-  readonly deleted: boolean;
-}
-
-/** Folds marks over what the configuration gave from the start. */
-export function annotationsOf(
-  marks: readonly Mark[],
-  start: { readonly tags?: readonly string[] | undefined; readonly note?: string | undefined } = {},
-): Annotations {
-  const tags = new Set(start.tags);
-  let note = start.note;
-  let starred = false;
-  let deleted = false;
-  for (const each of marks) {
-    if (each.type === 'tag') tags.add(each.tag);
-    else if (each.type === 'untag') tags.delete(each.tag);
-    else if (each.type === 'note') note = each.text === '' ? undefined : each.text;
-    else if (each.type === 'star') starred = each.on;
-    else if (each.type === 'deleted') deleted = true;
-  }
-  return { tags: [...tags], note, starred, deleted };
-}

@@ -1,13 +1,10 @@
+import { annotationsOf, type Annotations } from '../runs/annotations.ts';
 import type { RunState } from '../runs/events.ts';
 import { lifeOf, stateOf, type LastSegment } from '../runs/run-life.ts';
 import { count, text, type Mark } from './records.ts';
 
 /** What a person attached to a run, and who holds it. */
-export interface MarkSummary {
-  readonly tags: readonly string[];
-  readonly note: string;
-  readonly starred: boolean;
-  readonly deleted: boolean;
+export interface MarkSummary extends Annotations {
   /** The machine of the last supervisor. */
   readonly host: string | null;
 }
@@ -26,19 +23,9 @@ export function summariseMarks(
   marks: readonly Mark[],
   first: { readonly tags: readonly string[]; readonly note: string },
 ): MarkSummary {
-  const tags = new Set(first.tags);
-  let { note } = first;
-  let [starred, deleted] = [false, false];
-  let host: string | null = null;
-  for (const { type, members } of marks) {
-    if (type === 'tag' && typeof members.tag === 'string') tags.add(members.tag);
-    else if (type === 'untag' && typeof members.tag === 'string') tags.delete(members.tag);
-    else if (type === 'note') note = text(members.text) ?? note;
-    else if (type === 'star') starred = members.on !== false;
-    else if (type === 'deleted') deleted = true;
-    else if (type === 'claimed') host = text(members.host) ?? host;
-  }
-  return { tags: [...tags], note, starred, deleted, host };
+  const hosts = marks.flatMap(({ type, members }) => (type === 'claimed' ? (text(members.host) ?? []) : []));
+  const said = marks.map(({ type, members: { tag, text: words, on } }) => ({ type, tag, text: words, on }));
+  return { ...annotationsOf(said, first), host: hosts.at(-1) ?? null };
 }
 
 /**

@@ -5,7 +5,8 @@ import { describe, expect, it } from 'vitest';
 import { clearControl, readControl, watchControl, wishCheckpoint, wishStop } from '../../../src/runs/control.ts';
 import type { JournalEnd } from '../../../src/runs/journal.ts';
 import type { Lease } from '../../../src/runs/lease.ts';
-import { annotationsOf, appendMarks, marksFile, readMarks } from '../../../src/runs/marks.ts';
+import { annotationsOf } from '../../../src/runs/annotations.ts';
+import { appendMarks, marksFile, readMarks } from '../../../src/runs/marks.ts';
 import type { Mark } from '../../../src/runs/marks.ts';
 import { ownIdentity } from '../../../src/runs/process-identity.ts';
 import { canResume, deriveState } from '../../../src/runs/run-state.ts';
@@ -43,7 +44,7 @@ describe('marks', () => {
       starred: true,
       deleted: true,
     });
-    expect(annotationsOf([{ type: 'note', text: '', time: 0 }], start).note).toBeUndefined();
+    expect(annotationsOf([{ type: 'note', text: '' }], start).note).toBe('');
   });
 });
 

@@ -45,7 +45,7 @@ export class AsTableEvent extends Event {
   }
 }
 
-const height = 200;
+const height = 212;
 const dashes = [[], [6, 4], [2, 3], [8, 3, 2, 3]];
 const together = uPlot.sync('peft-run');
 
@@ -66,9 +66,7 @@ export class CurveChart extends LitElement {
     chartFrameStyle,
     css`
       header h2 {
-        overflow: hidden;
-        text-overflow: ellipsis;
-        white-space: nowrap;
+        overflow-wrap: anywhere;
       }
       .plot {
         position: relative;
@@ -240,6 +238,10 @@ export class CurveChart extends LitElement {
           size: 26,
           gap: 4,
           space: 64,
+          label: this.axisTitle(model),
+          labelFont: font,
+          labelSize: 14,
+          labelGap: -4,
           ...(axis === 'time' ? { incrs: timeIncrements } : {}),
           values: (_, splits) => splits.map((value) => this.placeText(value, axis, formats, true)),
         },

@@ -87,7 +87,8 @@ function variables(colours: typeof light): string {
 
 const style = [
   `:root{color-scheme:light;--vscode-font-family:system-ui,sans-serif;--vscode-font-size:14px;${variables(light)}}`,
-  `@media (prefers-color-scheme:dark){:root{color-scheme:dark;${variables(dark)}}}`,
+  // Paper is light, whatever the screen is.
+  `@media screen and (prefers-color-scheme:dark){:root{color-scheme:dark;${variables(dark)}}}`,
   'body{margin:0;background:var(--vscode-editor-background);color:var(--vscode-foreground);font-family:var(--vscode-font-family);font-size:var(--vscode-font-size)}',
 ].join('\n');
 

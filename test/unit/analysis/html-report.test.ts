@@ -47,6 +47,11 @@ it('allows exactly the script and the style that it holds', () => {
   ]);
 });
 
+it('is printed in light colours, also from a dark screen', () => {
+  const style = between('<style>', '</style>');
+  expect(style.match(/@media[^{]*/g)).toEqual(['@media screen and (prefers-color-scheme:dark)']);
+});
+
 it('holds the runs without what a comparison does not need, and names that open no element', () => {
   expect(report.match(/<script/g)).toHaveLength(2);
   expect(report).not.toContain('<img');

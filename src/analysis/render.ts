@@ -1,4 +1,4 @@
-import { widthOf } from '../base/format.ts';
+import { fixed, widthOf } from '../base/format.ts';
 import type { Against, PairedDifference } from './against.ts';
 import type { Comparison, ComparisonCell, ComparisonRow, Range } from './comparison.ts';
 import type { SampleSummary } from './sample.ts';
@@ -26,7 +26,7 @@ interface Style {
 const nothing = '–';
 
 function percent(value: number, digits: number): string {
-  return (100 * value).toFixed(digits);
+  return fixed(100 * value, digits);
 }
 
 /** `93.5 ± 0.4 (n=3)`; without an interval only mean and n. */
@@ -162,7 +162,8 @@ function differenceText(difference: PairedDifference | undefined, digits: number
   const { n, meanDifference, adjustedP, reason } = difference;
   const why = reason === null ? (adjustedP === null ? '' : pText(adjustedP)) : untestable[reason];
   if (meanDifference === null) return why;
-  return `${meanDifference > 0 ? '+' : ''}${percent(meanDifference, digits)} (n=${n}, ${why})`;
+  const text = percent(meanDifference, digits);
+  return `${Number(text) > 0 ? '+' : ''}${text} (n=${n}, ${why})`;
 }
 
 /** The differences as a table of their own: a row for each row but the one that they are from. */

@@ -10,9 +10,15 @@ export function counted(count: number, one: string, many = `${one}s`): string {
   return `${grouped(count)} ${count === 1 ? one : many}`;
 }
 
+/** `-0.3` with this many digits after the point. What rounds to nothing has no sign. */
+export function fixed(value: number, digits: number): string {
+  const text = value.toFixed(digits);
+  return Number(text) === 0 ? text.replace('-', '') : text;
+}
+
 /** A score between -1 and 1 with four digits, or a dash. */
 export function score(value: number | null | undefined): string {
-  return value === null || value === undefined ? '-' : value.toFixed(4);
+  return value === null || value === undefined ? '-' : fixed(value, 4);
 }
 
 /** `2 h 05 min`, `3 min 20 s`, `12 s`, `0.4 s`. */

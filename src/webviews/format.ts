@@ -35,14 +35,17 @@ const byteUnits = ['B', 'kB', 'MB', 'GB', 'TB'] as const;
 /** The formats of a language (BCP 47); English where there is no such language. */
 export function formatsOf(locale: string): Formats {
   const language = locales(locale);
-  const whole = new Intl.NumberFormat(language, { maximumFractionDigits: 0 });
-  const compact = new Intl.NumberFormat(language, { notation: 'compact', maximumSignificantDigits: 3 });
-  const significant = new Intl.NumberFormat(language, { maximumSignificantDigits: 4 });
-  const scientific = new Intl.NumberFormat(language, { notation: 'scientific', maximumSignificantDigits: 4 });
+  // What rounds to nothing is 0: a sign would tell of a number that cannot be read.
+  const numberFormat = (options: Intl.NumberFormatOptions): Intl.NumberFormat =>
+    new Intl.NumberFormat(language, { signDisplay: 'negative', ...options });
+  const whole = numberFormat({ maximumFractionDigits: 0 });
+  const compact = numberFormat({ notation: 'compact', maximumSignificantDigits: 3 });
+  const significant = numberFormat({ maximumSignificantDigits: 4 });
+  const scientific = numberFormat({ notation: 'scientific', maximumSignificantDigits: 4 });
   const day = new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'medium' });
   const clock = new Intl.DateTimeFormat(language, { timeStyle: 'medium' });
   const fixed = (digits: number): Intl.NumberFormat =>
-    new Intl.NumberFormat(language, { minimumFractionDigits: digits, maximumFractionDigits: digits });
+    numberFormat({ minimumFractionDigits: digits, maximumFractionDigits: digits });
   const fixedDigits = new Map<number, Intl.NumberFormat>();
   const withDigits = (value: number, digits: number): string => {
     const format = fixedDigits.get(digits) ?? fixed(digits);

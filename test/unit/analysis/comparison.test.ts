@@ -420,6 +420,14 @@ describe('drawing a comparison', () => {
     );
   });
 
+  it('with no sign where a score is rounded to nothing', () => {
+    const text = renderComparison(
+      compareRuns([run('cola', { id: 'a' }, 0, -0.0002), run('cola', { id: 'b' }, 0, -0.0007)]),
+    );
+    expect(text).toMatch(/ 0\.0 \(n=1\)/);
+    expect(text).toContain('-0.1 (n=1)');
+  });
+
   it('never breaks a table by what names hold', () => {
     const odd = compareRuns([
       run('ss|t2\n', { id: '| a\n<b> *x* ünï 👩‍🔬' }, 0, 0.9),

@@ -1,4 +1,5 @@
 import { englishRowWords } from '../analysis/row-words.ts';
+import { withoutUnseen } from '../base/plain-text.ts';
 
 /**
  * What the panels say, in English. The host hands a panel the same keys in the user's language. `{name}` stands for a value.
@@ -10,6 +11,7 @@ export const english = {
   asTable: 'Show as Table',
   best: 'Best',
   browse: 'Arrow keys move between points, Enter opens one.',
+  browseOnly: 'Arrow keys move between points.',
   close: 'Close',
   epoch: 'Epoch',
   epsilon: 'ε',
@@ -160,6 +162,8 @@ export const english = {
   atLast: 'Last evaluation',
   average: 'GLUE average',
   averageOf: '{n} of {total}',
+  averageLegend:
+    'The chart’s GLUE averages are over {tasks}. Averages over other tasks cannot be held against these, and come last in the table.',
   bestLegend: 'Bold is the best of a column, italic the second best.',
   bootstrapLegend: '[ ] is the {level} % bootstrap interval of the mean.',
   chartTitle: '{metric} by {axis}',
@@ -207,11 +211,13 @@ export const english = {
   runsOfPoint: '{label}: {n}',
   scoreOf: 'Score ({metric})',
   scoreOfSeveral: 'Score (mean of {metrics})',
+  selectedRun: '1 selected run',
   selectedRuns: '{n} selected runs',
   singleRuns: 'Single runs',
   studentLegend: '± is the half-width of the {level} % interval of the mean (Student’s t).',
   summaryBest: 'Best: {label} with {score} at {x}.',
   summaryCount: '{points} points of {methods} on {task}.',
+  summaryOne: '1 point of {methods} on {task}.',
   summaryFront: 'On the Pareto front, from the smallest: {list}.',
   sweepRuns: 'Sweep {name}',
   tableCaption: 'Method by task',
@@ -220,6 +226,7 @@ export const english = {
   xEpsilon: 'ε {n}',
   zeroParameters: 'none',
   reportTitle: 'PEFT Lab: comparison of {n} runs',
+  reportTitleOne: 'PEFT Lab: comparison of 1 run',
   reportMade: 'Made on {date} with PEFT Lab {version}.',
 
   // Privacy planner
@@ -282,10 +289,13 @@ export type StringKey = keyof typeof english;
 
 export type Strings = Readonly<Record<StringKey, string>>;
 
-/** The text with each `{name}` replaced by its value; a name without a value stays as it is. */
+/**
+ * The text with each `{name}` replaced by its value; a name without a value stays as it is. Values come from files, and lose what would
+ * turn the words around them.
+ */
 export function fill(text: string, values: Readonly<Record<string, string | number>>): string {
   return text.replaceAll(/\{(\w+)\}/g, (whole, name: string) =>
-    Object.hasOwn(values, name) ? String(values[name]) : whole,
+    Object.hasOwn(values, name) ? withoutUnseen(String(values[name])) : whole,
   );
 }
 

@@ -1,18 +1,13 @@
+import { withoutUnseen } from '../../base/plain-text.ts';
+
 /**
  * Text that came from files or people (run names, tags, notes, log lines), made fit for the places of the editor that give some characters
  * a meaning of their own. It is always shown, never obeyed.
  */
 
-// Control characters, and those that turn the direction of what follows: they can hide or forge text.
-// eslint-disable-next-line no-control-regex -- these are what must not be shown
-const invisible = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/gu;
-
 /** The text on one line, without characters that act on what is around them; for labels of trees. */
 export function oneLine(text: string): string {
-  return text
-    .replaceAll(/[\t\r\n]+/g, ' ')
-    .replaceAll(invisible, ' ')
-    .trim();
+  return withoutUnseen(text.replaceAll(/[\t\r\n]+/g, ' ')).trim();
 }
 
 /** For quick picks and the status bar, where `$(name)` is an icon. */
@@ -22,13 +17,12 @@ export function withoutIcons(text: string): string {
 
 /** For notifications, where `[text](target)` is a link. */
 export function withoutLinks(text: string): string {
-  return text.replaceAll(invisible, ' ').replaceAll('](', '] (');
+  return withoutUnseen(text).replaceAll('](', '] (');
 }
 
 /** For Markdown: every character stands for itself, and nothing becomes a link, a tag or an icon. Lines stay lines. */
 export function markdown(text: string): string {
-  return text
-    .replaceAll(invisible, ' ')
+  return withoutUnseen(text)
     .replaceAll('&', '&amp;')
     .replaceAll('<', '&lt;')
     .replaceAll('>', '&gt;')

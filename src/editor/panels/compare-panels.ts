@@ -1,8 +1,9 @@
-import { commands, l10n, ViewColumn, window, type WebviewPanel } from 'vscode';
+import { commands, ViewColumn, window, type WebviewPanel } from 'vscode';
 import * as z from 'zod/mini';
 import type { Scope } from '../../webviews/compare/messages.ts';
 import { runId } from '../../webviews/protocol.ts';
 import type { App, ComparisonSelection, RunRef, ShownComparison } from '../app.ts';
+import { comparisonTitle } from '../core/comparison-title.ts';
 import { sweepTitle } from '../core/run-tree.ts';
 import { Command, PanelType } from '../ids.ts';
 import { makeCompareSession, type CompareSession, type CompareSource } from './compare-session.ts';
@@ -58,6 +59,8 @@ export function makeComparePanels(app: App, openRun: (run: RunRef) => void): Com
     return { kind: 'sweep', name: sweepTitle(selection.sweep).name };
   }
 
+  const titleOf = (selection: ComparisonSelection): string => comparisonTitle(selection, (ref) => app.run(ref));
+
   function fill(panel: WebviewPanel, selection: ComparisonSelection): void {
     const session = makeCompareSession({
       feed: nonce(),
@@ -85,6 +88,10 @@ export function makeComparePanels(app: App, openRun: (run: RunRef) => void): Com
       session.dispose();
       for (const part of parts) part.dispose();
       entries.delete(keyOf(selection));
+    });
+    // A panel that is restored may come before the runs' names.
+    void app.ready.then(() => {
+      if (entries.get(keyOf(selection)) === entry) panel.title = titleOf(selection);
     });
     panel.iconPath = panelIcon(app.context, 'comparison');
     fillWebview(panel.webview, app.context, 'comparison', panel.title, { selection });
@@ -122,7 +129,7 @@ export function makeComparePanels(app: App, openRun: (run: RunRef) => void): Com
         found.panel.reveal();
         return;
       }
-      const panel = window.createWebviewPanel(PanelType.comparison, l10n.t('Comparison'), ViewColumn.Beside, {
+      const panel = window.createWebviewPanel(PanelType.comparison, titleOf(selection), ViewColumn.Beside, {
         enableFindWidget: true,
       });
       fill(panel, selection);

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { comparisonTitle } from '../../../src/editor/core/comparison-title.ts';
 import { filterFrom, filterText, isFiltering, matcher } from '../../../src/editor/core/filter.ts';
 import { runStates } from '../../../src/runs/run-states.ts';
 import { flagsOf, runItem, runName, runTooltip, tabTitle } from '../../../src/editor/core/run-item.ts';
@@ -204,5 +205,37 @@ describe('tags of several runs', () => {
       { type: 'tag', tag: 'new' },
     ]);
     expect(tagChanges(before, [])).toEqual([{ type: 'untag', tag: 'a' }]);
+  });
+});
+
+describe('the tab of a comparison', () => {
+  const runs = new Map(
+    [
+      aRun('a', { name: 'Ranks', label: { 'method.rank': 4 } }),
+      aRun('b', { name: 'Ranks', label: { 'method.rank': 8 } }),
+      aRun('c', { name: 'other' }),
+      aRun('d', { name: 'other' }),
+      aRun('e', { name: hostile.repeat(20) }),
+    ].map((run) => [run.id, run]),
+  );
+  const title = (...ids: readonly string[]): string =>
+    comparisonTitle({ kind: 'runs', runs: ids.map((id) => ({ folder: 'f', id })) }, ({ id }) => runs.get(id));
+
+  it('tells what is compared, so that two of them are told apart', () => {
+    expect(title('a')).toBe('Comparison: Ranks · rank=4');
+    expect(title('c', 'd')).toBe('Comparison: other');
+    expect(title('a', 'c')).toBe('Comparison: Ranks · rank=4, other');
+    expect(title('a', 'b', 'c', 'd')).toBe('Comparison: Ranks · rank=4, Ranks · rank=8 and 1 more');
+    expect(title('gone', 'gone too')).toBe('Comparison of 2 runs');
+    const none = (): undefined => undefined;
+    expect(comparisonTitle({ kind: 'everything' }, none)).toBe('Comparison of all runs');
+    const sweep = 'runs/ranks.peft.json 2026-11-21T05:00:00.000Z';
+    expect(comparisonTitle({ kind: 'sweep', folder: 'f', sweep }, none)).toBe('Comparison: ranks');
+  });
+
+  it('is one short line, whatever runs are called', () => {
+    expect(title('e', 'a')).not.toMatch(/[\n\u202e]/u);
+    expect(title('e', 'a').length).toBeLessThan(100);
+    expect(title('e').length).toBeLessThan(100);
   });
 });

@@ -199,6 +199,10 @@ describe('texts', () => {
     );
   });
 
+  it('are turned round by no value', () => {
+    expect(fill('{a}: 12.5', { a: '\u202efdp.x\u2069' })).toBe(' fdp.x : 12.5');
+  });
+
   it('are English where a translation lacks them', () => {
     const strings = stringsOf({ loss: 'Verlust', unknown: 'x' });
     expect([strings.loss, strings.score, Object.keys(strings).length]).toEqual([
@@ -228,6 +232,16 @@ describe('numbers', () => {
     ]);
     expect([0, 999, 1_500, 2.4e9].map(formats.bytes)).toEqual(['0 B', '999 B', '1.5 kB', '2.4 GB']);
     expect([0, 0.00001, 0.0027].map(formats.share)).toEqual(['0.00 %', '0.001 %', '0.27 %']);
+  });
+
+  it('have no sign where they are rounded to nothing', () => {
+    expect([-0.0003, -0, 0.0003, -0.0006].map((value) => formats.percent(value))).toEqual([
+      '0.0',
+      '0.0',
+      '0.0',
+      '-0.1',
+    ]);
+    expect([formats.integer(-0.2), formats.number(-0), formats.compact(-0)]).toEqual(['0', '0', '0']);
   });
 
   it('of any kind, in any language, do not fail', () => {

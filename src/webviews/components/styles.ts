@@ -128,12 +128,24 @@ export const base = css`
     display: flex;
     align-items: center;
     gap: 8px;
+    width: max-content;
     max-width: min(30em, 45vw);
   }
   .method > span {
     overflow: hidden;
     text-overflow: ellipsis;
     white-space: nowrap;
+  }
+  /* What tells rows apart is often the end of their names; rows of a long table are all of the same height. */
+  .scroller:not(.long) .method {
+    padding-block: 3px;
+  }
+  .scroller:not(.long) .method > span {
+    display: -webkit-box;
+    -webkit-box-orient: vertical;
+    -webkit-line-clamp: 4;
+    white-space: normal;
+    overflow-wrap: anywhere;
   }
   .empty {
     padding: 24px 0;

@@ -14,8 +14,14 @@ export interface Column<Row> {
   readonly isNumeric?: boolean;
   readonly sortBy: (row: Row) => SortValue;
   readonly cell: (row: Row) => string | TemplateResult;
+  /** It says what a row is about, and stays in sight. */
+  readonly isHeader?: boolean;
   /** Further classes of its cells. */
   readonly className?: string;
+}
+
+function classesOf({ isNumeric, isHeader, className = '' }: Column<unknown>): string {
+  return `${isNumeric === true ? 'numeric' : ''} ${isHeader === true ? 'pinned' : ''} ${className}`;
 }
 
 /** A table of any rows, as its owner describes it. */
@@ -38,6 +44,8 @@ export interface TableModel<Row = unknown> {
 /** Beyond this only the rows in sight are in the page. */
 const mostWhole = 100;
 const rowHeight = 26;
+/** A title with more characters may be cut, and is told as a whole by a tooltip. */
+const longTitle = 20;
 
 /**
  * A sortable table that works by keyboard as a grid (arrow keys, Home, End, Page keys, Enter), and draws only what is in sight
@@ -99,14 +107,23 @@ export class PeftTable extends LitElement {
         background: none;
         color: inherit;
         font: inherit;
+        text-align: inherit;
+        vertical-align: middle;
         cursor: pointer;
       }
       th.numeric {
         white-space: normal;
         min-width: 6em;
       }
-      th button {
-        vertical-align: middle;
+      /* A long name takes a few lines, not the whole page. */
+      th .title {
+        display: -webkit-box;
+        -webkit-box-orient: vertical;
+        -webkit-line-clamp: 3;
+        max-width: 20em;
+        overflow: hidden;
+        overflow-wrap: break-word;
+        text-overflow: ellipsis;
       }
       th .icon {
         flex: none;
@@ -387,11 +404,15 @@ export class PeftTable extends LitElement {
       scope="col"
       role="columnheader"
       aria-sort=${direction}
-      class="${column.isNumeric === true ? 'numeric' : ''} ${column.className ?? ''}"
+      class=${classesOf(column)}
       ?data-current=${isCurrent}
     >
-      <button tabindex=${isCurrent ? 0 : -1} @click=${() => this.toggle(column, index)}>
-        ${column.title}
+      <button
+        tabindex=${isCurrent ? 0 : -1}
+        title=${column.title.length > longTitle ? column.title : nothing}
+        @click=${() => this.toggle(column, index)}
+      >
+        <span class="title">${column.title}</span>
         ${direction === 'none' ? html`<span class="unsorted">${icon('descending', 12)}</span>` : icon(direction, 12)}
       </button>
     </th>`;
@@ -410,10 +431,10 @@ export class PeftTable extends LitElement {
       ${model.columns.map((column, index) => {
         const isCurrent = this.isCurrent(place, index);
         return html`<td
-          role="gridcell"
+          role=${column.isHeader === true ? 'rowheader' : 'gridcell'}
           tabindex=${isCurrent ? 0 : -1}
           ?data-current=${isCurrent}
-          class="${column.isNumeric === true ? 'numeric' : ''} ${column.className ?? ''}"
+          class=${classesOf(column)}
           @focus=${() => this.goTo(place, index)}
         >
           <span class="content">${column.cell(row)}</span>

@@ -299,11 +299,33 @@ describe.skipIf('missing' in chromium)('in a browser', () => {
       }),
       async ({ page }) => {
         await page.locator('.point').first().waitFor();
-        expect(await page.getByRole('gridcell').first().textContent()).toContain(hostile[2]);
+        expect(await page.getByRole('rowheader').first().textContent()).toContain(hostile[2]);
         expect(await page.locator('.point').first().getAttribute('aria-label')).toContain(hostile[2]);
         await expectUnharmed(page);
       },
     ));
+
+  it('long names of methods and tasks leave room for numbers', async () => {
+    const long = 'a name that says everything there is to say '.repeat(8);
+    const named = await storeOf([
+      { id: idOf(0), task: long, method: { id: long } },
+      { id: idOf(1), task: 'sst2', method: { id: long, rank: 1 } },
+    ]);
+    try {
+      await during(comparison({ store: named.store, width: 700 }), async ({ page }) => {
+        const grid = page.getByRole('grid', { name: 'Method by task' });
+        await grid.waitFor();
+        expect((await grid.locator('thead').boundingBox())?.height).toBeLessThan(100);
+        for (const row of await grid.getByRole('rowheader').all()) {
+          const box = await row.boundingBox();
+          expect(box?.height).toBeLessThan(110);
+          expect(box?.width).toBeLessThan(350);
+        }
+      });
+    } finally {
+      await named.close();
+    }
+  });
 
   it('a comparison has a point for each method, and the keyboard opens its runs', async () => {
     const opened: string[] = [];

@@ -1,6 +1,7 @@
 import '@vscode-elements/elements/dist/vscode-button/index.js';
 import { css, html, LitElement, nothing, svg, type TemplateResult } from 'lit';
 import type { Comparison, ComparisonRow } from '../../analysis/comparison.ts';
+import { withoutUnseen } from '../../base/plain-text.ts';
 import { select, tableToggle, type Choice } from '../components/controls.ts';
 import { base, panel } from '../components/styles.ts';
 import { table, type Column } from '../components/table.ts';
@@ -10,6 +11,7 @@ import { marksOf, type Mark } from './marks.ts';
 import type { PanelRun, View } from './messages.ts';
 import type { CompareModel } from './model.ts';
 import {
+  averagedTasks,
   columnsOf,
   facetsOf,
   methodOf,
@@ -201,7 +203,7 @@ export class ComparePanel extends LitElement {
     const same = (values: readonly string[], text: (value: string) => string): readonly Choice<string>[] =>
       values.map((value) => ({ value, label: text(value) }));
     const hasPrivacy = comparison.rows.some(({ epsilon }) => epsilon !== null);
-    return html`<div class="tools" role="toolbar" aria-label=${strings.comparison}>
+    return html`<div class="tools" role="group" aria-label=${strings.comparison}>
       ${select(
         strings.task,
         same(columns, (column) => columnText(column, strings)),
@@ -282,12 +284,13 @@ export class ComparePanel extends LitElement {
   }
 
   private methodCell(mark: Mark | undefined, label: string): TemplateResult {
-    return html`<div class="method" title=${label}>${this.symbol(mark)}<span>${label}</span></div>`;
+    const shown = withoutUnseen(label);
+    return html`<div class="method" title=${shown}>${this.symbol(mark)}<span>${shown}</span></div>`;
   }
 
   private legend(marks: ReadonlyMap<string, Mark>, strings: Strings): TemplateResult {
     return html`<ul class="legend" aria-label=${strings.legend}>
-      ${[...marks].map(([method, mark]) => html`<li>${this.symbol(mark)}${method}</li>`)}
+      ${[...marks].map(([method, mark]) => html`<li>${this.symbol(mark)}${withoutUnseen(method)}</li>`)}
       <li class="front-key">
         <svg width="14" height="14" viewBox="-7 -7 14 14" aria-hidden="true">
           ${svg`<circle r="4" fill="currentColor" />`}
@@ -306,7 +309,7 @@ export class ComparePanel extends LitElement {
   private runName(run: PanelRun | undefined, id: string, strings: Strings): string {
     if (run === undefined) return id;
     const seed = run.seed === null ? '' : ` · ${strings.seed.toLowerCase()} ${run.seed}`;
-    return `${run.name ?? id}${seed}`;
+    return withoutUnseen(run.name ?? id) + seed;
   }
 
   private runsToChoose({ label, runs }: Chosen, { model, strings, onOpen }: ComparePanelProperties): TemplateResult {
@@ -331,7 +334,7 @@ export class ComparePanel extends LitElement {
           ({ column, run }) =>
             html`<li>
               <button class="link" @click=${() => onOpen?.(run)}>
-                ${isOfMany ? `${columnText(column, strings)} · ` : ''}${this.runName(model.run(run), run, strings)}
+                ${isOfMany ? `${withoutUnseen(columnText(column, strings))} · ` : ''}${this.runName(model.run(run), run, strings)}
               </button>
             </li>`,
         )}
@@ -360,7 +363,7 @@ export class ComparePanel extends LitElement {
           title: strings.method,
           sortBy: ({ label }) => label,
           cell: ({ label, method }) => this.methodCell(marks.get(method), label),
-          className: 'pinned',
+          isHeader: true,
         },
         {
           id: 'place',
@@ -403,6 +406,7 @@ export class ComparePanel extends LitElement {
     const { rows, columns } = comparison;
     const hasEpsilon = rows.some(({ epsilon }) => epsilon !== null);
     const hasAverage = rows.some(({ average }) => average !== null);
+    const averaged = averagedTasks(rows);
     const title = {
       method: strings.methodParameters,
       head: strings.headParameters,
@@ -442,7 +446,7 @@ export class ComparePanel extends LitElement {
           title: strings.method,
           sortBy: ({ label }) => label,
           cell: (row) => this.methodCell(marks.get(methodOf(row)), row.label),
-          className: 'pinned',
+          isHeader: true,
         },
         {
           id: 'parameters',
@@ -471,7 +475,9 @@ export class ComparePanel extends LitElement {
                 id: 'average',
                 title: strings.average,
                 isNumeric: true,
-                sortBy: ({ average }: ComparisonRow) => average?.average ?? null,
+                // An average over easier tasks is none the better.
+                sortBy: (row: ComparisonRow) =>
+                  averagedTasks([row]) === averaged ? (row.average?.average ?? null) : null,
                 cell: ({ average }: ComparisonRow) => {
                   if (average?.average === null || average === null) return strings.noValue;
                   const { tasks: known, missing } = average;

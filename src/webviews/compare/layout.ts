@@ -52,20 +52,27 @@ export interface LayoutOptions {
 
 const margin = { left: 60, right: 14, top: 10, bottom: 42 };
 const bandWidth = 120;
+/** The least that the vertical axis spans. */
+const leastSpan = 0.01;
+/** The room that a label of the horizontal axis takes. */
+const labelWidth = 40;
 
-/** Powers of ten and, where those are few, 1, 2 and 5 of each. */
+/** 1, 2 and 5 of each power of ten. The powers have labels and, where these are few, so does what else there is room for. */
 function logTicks(low: number, high: number, room: number): readonly { value: number; isLabelled: boolean }[] {
   const decades = Math.log10(high / low);
-  const steps = decades < 2.2 ? [1, 2, 5] : [1];
-  const every = Math.max(1, Math.ceil((decades * 52) / room));
-  const ticks: { value: number; isLabelled: boolean }[] = [];
+  const every = Math.max(1, Math.ceil((decades * labelWidth) / room));
+  const ticks: { value: number; step: number; power: number }[] = [];
   for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power++)
     for (const step of [1, 2, 5]) {
       const value = step * 10 ** power;
-      if (value >= low && value <= high)
-        ticks.push({ value, isLabelled: steps.includes(step) && (step !== 1 || power % every === 0) });
+      if (value >= low && value <= high) ticks.push({ value, step, power });
     }
-  return ticks;
+  const labelled = ticks.filter(({ step, power }) => step === 1 && power % every === 0).map(({ value }) => value);
+  const distance = (a: number, b: number): number => (Math.abs(Math.log10(a / b)) * room) / decades;
+  if (decades < 2.2)
+    for (const { value, step } of ticks)
+      if (step !== 1 && labelled.every((other) => distance(value, other) >= labelWidth)) labelled.push(value);
+  return ticks.map(({ value }) => ({ value, isLabelled: labelled.includes(value) }));
 }
 
 function extent(values: readonly number[]): readonly [low: number, high: number] | null {
@@ -79,11 +86,13 @@ function offsetKey(place: Point['place'], label: string): string {
 /**
  * Rows that share a place of the axis stand side by side there, in the order of their labels: a target of ε is the same for many
  * methods, and so is no privacy. Counts of parameters are left where they are.
+ * @param atOnePlace the pixels that such rows may take on the scale
  */
 function offsetsOf(
   points: readonly Point[],
   apart: Band | null,
   axis: LayoutOptions['axis'],
+  atOnePlace: number,
 ): ReadonlyMap<string, number> {
   const labels = new Map<string, { readonly isApart: boolean; readonly labels: Set<string> }>();
   for (const { place, label } of points) {
@@ -96,7 +105,7 @@ function offsetsOf(
   const offsets = new Map<string, number>();
   for (const [key, { isApart, labels: members }] of labels) {
     const sorted = [...members].sort();
-    const room = isApart && apart !== null ? apart.to - apart.from - 24 : 56;
+    const room = isApart && apart !== null ? apart.to - apart.from - 24 : atOnePlace;
     const gap = Math.min(isApart ? 40 : 7, room / Math.max(1, sorted.length - 1));
     for (const [index, label] of sorted.entries())
       offsets.set(`${key} ${label}`, gap * (index - (sorted.length - 1) / 2));
@@ -119,12 +128,10 @@ function scoresShown(points: readonly Point[]): readonly [low: number, high: num
       interval === null ? [] : [Math.max(lowest - reach, interval.low), Math.min(highest + reach, interval.high)],
     ),
   ]) ?? [0, 1];
-  const span = high - low || 0.02;
+  // Scores that agree to a percentage point do so to the eye, too.
+  const room = Math.max(0.08 * (high - low), (leastSpan - (high - low)) / 2);
   // No score lies beyond 1, however wide its interval; a metric that is none may.
-  return [
-    Math.max(Math.min(-1, lowest - 0.08 * span), low - 0.08 * span),
-    Math.min(Math.max(1, highest + 0.08 * span), high + 0.08 * span),
-  ];
+  return [Math.max(Math.min(-1, lowest - room), low - room), Math.min(Math.max(1, highest + room), high + room)];
 }
 
 /** The layout of panels with these points, each `width` by `height`. */
@@ -151,14 +158,16 @@ export function layoutOf(points: readonly Point[], { width, height, axis }: Layo
       : isApartLeft
         ? { from: margin.left, to: left }
         : { from: right, to: width - margin.right };
-  const offsets = offsetsOf(points, apart, axis);
+  // As far from the outermost place as the axis goes on beyond it.
+  const offsets = offsetsOf(points, apart, axis, Math.min(56, 2 * (scale(least) - left)));
 
   const [yLow, yHigh] = scoresShown(points);
   const bottom = height - margin.bottom;
   const y = scaleLinear([yLow, yHigh], [bottom, margin.top]);
   const wanted = Math.max(2, Math.floor((bottom - margin.top) / 44));
   const yValues = y.ticks(wanted);
-  const gap = 100 * ((yValues[1] ?? 1) - (yValues[0] ?? 0));
+  // Without the rounding of the difference: 0.57 - 0.56 is a little less than 0.01.
+  const gap = Number((100 * ((yValues[1] ?? 1) - (yValues[0] ?? 0))).toPrecision(6));
 
   return {
     width,
@@ -185,7 +194,7 @@ export function layoutOf(points: readonly Point[], { width, height, axis }: Layo
       : logTicks(low, high, right - left).map(({ value, isLabelled }) => ({ value, isLabelled, at: scale(value) })),
     yTicks: yValues.map((value) => ({ value, at: y(value), isLabelled: true })),
     apart,
-    digits: gap >= 1 || gap <= 0 ? 0 : Math.min(3, Math.ceil(-Math.log10(gap))),
+    digits: gap >= 1 || gap <= 0 ? 0 : Math.ceil(-Math.log10(gap)),
   };
 }
 

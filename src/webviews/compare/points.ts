@@ -152,14 +152,14 @@ function cellPoints(row: ComparisonRow, column: string, cell: ComparisonCell, vi
   }));
 }
 
-/** The tasks that the most complete average is over; averages over others can't be held against it. */
-function averagedTasks(rows: readonly ComparisonRow[]): string {
+/** The tasks that the most complete average is over, as one text; averages over others can't be held against it. */
+export function averagedTasks(rows: readonly Pick<ComparisonRow, 'average'>[]): string {
   const lists = rows.flatMap(({ average }) => (average === null ? [] : [average.tasks]));
-  return lists.reduce((most, tasks) => (tasks.length > most.length ? tasks : most), []).join(' ');
+  return lists.reduce((most, tasks) => (tasks.length > most.length ? tasks : most), []).join(', ');
 }
 
 function averagePoint(row: ComparisonRow, tasks: string, view: View): readonly Bare[] {
-  if (row.average === null || row.average.average === null || row.average.tasks.join(' ') !== tasks) return [];
+  if (row.average === null || row.average.average === null || averagedTasks([row]) !== tasks) return [];
   const runs = row.cells.flatMap((cell) => cell?.runs ?? []);
   return [
     {

@@ -30,7 +30,8 @@ const strings = stringsOf(data.strings ?? {});
 // Numbers are written as the words beside them are; where those are English for want of others, as the reader's browser does.
 const formats = formatsOf(data.locale ?? navigator.language);
 const { rows, interval } = data;
-const title = fill(strings.reportTitle, { n: formats.integer(data.runs.length) });
+const title =
+  data.runs.length === 1 ? strings.reportTitleOne : fill(strings.reportTitle, { n: formats.integer(data.runs.length) });
 document.title = title;
 const model = makeCompareModel({
   words: strings,

@@ -5,7 +5,7 @@ import { axes, axesStyle } from '../components/axes.ts';
 import { base } from '../components/styles.ts';
 import { measuredWidth } from '../components/width.ts';
 import type { Formats } from '../format.ts';
-import { fill, type Strings } from '../strings.ts';
+import type { Strings } from '../strings.ts';
 import { layoutOf, nextPoint, staircase, type Layout } from './layout.ts';
 import type { Mark } from './marks.ts';
 import type { View } from './messages.ts';
@@ -82,7 +82,6 @@ export class ScatterChart extends LitElement {
       .point .interval {
         stroke: var(--series);
         stroke-width: 1.2;
-        opacity: 0.75;
       }
       .point {
         cursor: pointer;
@@ -337,7 +336,7 @@ export class ScatterChart extends LitElement {
         ${this.width() === 0 ? nothing : model.facets.map((facet) => this.facet(model, facet))}
       </div>
       ${this.tooltip(model)}
-      <p class="hidden-visually">${fill(model.strings.browse, {})}</p>`;
+      <p class="hidden-visually">${model.canOpen ? model.strings.browse : model.strings.browseOnly}</p>`;
   }
 }
 

@@ -4,7 +4,7 @@ import type { SampleSummary } from '../../analysis/sample.ts';
 import type { Formats } from '../format.ts';
 import { fill, type Strings } from '../strings.ts';
 import type { Scope, View } from './messages.ts';
-import { averageColumn, facetLimits, type Facet, type Point } from './points.ts';
+import { averageColumn, averagedTasks, facetLimits, type Facet, type Point } from './points.ts';
 import { taskTitle } from './task-titles.ts';
 
 /** What the compare panel says in words. Names come from configurations and stay plain text. */
@@ -101,7 +101,7 @@ export function chartText(facets: readonly Facet[], view: View, strings: Strings
     const list = frontShown.join(', ');
     return [
       title +
-        fill(strings.summaryCount, {
+        fill(facet.points.length === 1 ? strings.summaryOne : strings.summaryCount, {
           points: formats.integer(facet.points.length),
           methods: methods.size === 1 ? best.method : `${methods.size} ${strings.legend.toLowerCase()}`,
           task: columnText(first.column, strings),
@@ -144,6 +144,9 @@ export function notesOf(comparison: Comparison, strings: Strings, formats: Forma
   if (cells.some(({ configurations }) => configurations > 1)) notes.push(strings.mixedLegend);
   const missing = new Set(cells.flatMap(({ missingSplits }) => missingSplits));
   if (missing.size > 0) notes.push(fill(strings.missingLegend, { splits: [...missing].join(', ') }));
+  const averaged = averagedTasks(comparison.rows);
+  if (comparison.rows.some(({ average }) => average !== null && averagedTasks([{ average }]) !== averaged))
+    notes.push(fill(strings.averageLegend, { tasks: averaged }));
   const left = Object.entries(leftOutTexts).flatMap(([reason, key]) => {
     const n = comparison.leftOut.filter((each) => each.reason === reason).length;
     return n === 0 ? [] : [fill(strings[key], { n: formats.integer(n) })];
@@ -156,5 +159,5 @@ export function scopeText(scope: Scope | undefined, runs: number, strings: Strin
   if (scope === undefined) return '';
   if (scope.kind === 'all') return `${strings.allRuns} (${formats.integer(runs)})`;
   if (scope.kind === 'sweep') return fill(strings.sweepRuns, { name: scope.name });
-  return fill(strings.selectedRuns, { n: formats.integer(scope.count) });
+  return scope.count === 1 ? strings.selectedRun : fill(strings.selectedRuns, { n: formats.integer(scope.count) });
 }

@@ -205,6 +205,21 @@ describe('the layout', () => {
       }
   });
 
+  it('keeps many rows of one loss on a narrow axis', () => {
+    const of = [0.5, 1, 8, 100].flatMap((epsilon) =>
+      Array.from({ length: 9 }, (_, index) => run({ method: `m${index}`, epsilon, score: 0.5 })),
+    );
+    const points = facetsOf(compareRuns([...of, run({ method: 'm0', score: 0.6 })]), view({ axis: 'epsilon' }))[0]
+      ?.points;
+    for (const width of [168, 260, 900]) {
+      const layout = layoutOf(points ?? [], { width, height: 240, axis: 'epsilon' });
+      for (const point of points ?? []) {
+        expect(layout.x(point)).toBeGreaterThanOrEqual(layout.left);
+        expect(layout.x(point)).toBeLessThanOrEqual(layout.right);
+      }
+    }
+  });
+
   it('cuts the interval of two seeds that differ, so that the other rows are still told apart', () => {
     const scores = { a: [0.8, 0.81, 0.82], b: [0.7, 0.71, 0.72], c: [0.74, 0.75, 0.76], d: [0.6, 0.9] };
     const runs = Object.entries(scores).flatMap(([method, seeds]) =>
@@ -218,6 +233,53 @@ describe('the layout', () => {
     expect(layout.y(b.score) - layout.y(a.score)).toBeGreaterThan((layout.bottom - layout.top) / 5);
     expect(layout.whisker(a.interval).ends).toHaveLength(2);
     expect(layout.whisker(d.interval)).toEqual({ from: layout.bottom, to: layout.top, ends: [] });
+  });
+
+  it('does not make much of scores that hardly differ', () => {
+    for (const scores of [[0.8123], [0.5, 0.50001, 0.50002], [0.5, 0.5]]) {
+      const of = scores.map((score, index) => run({ method: `m${index}`, parameters: 10 ** (index + 1), score }));
+      const points = facetsOf(compareRuns(of), view())[0]?.points ?? [];
+      const layout = layoutOf(points, { width: 800, height: 400, axis: 'parameters' });
+      expect(layout.digits).toBe(1);
+      const spread = layout.y(Math.min(...scores)) - layout.y(Math.max(...scores));
+      expect(spread).toBeLessThan((layout.bottom - layout.top) / 100);
+    }
+  });
+
+  it('labels ticks with as many digits as tell them apart, and no more', () => {
+    for (const [low, high] of [
+      [0.56, 0.6],
+      [0.5, 0.9],
+      [0.911, 0.9112],
+      [-0.3, 0.31],
+    ] as const) {
+      const of = [run({ method: 'a', score: low }), run({ method: 'b', score: high })];
+      const points = facetsOf(compareRuns(of), view())[0]?.points ?? [];
+      const { yTicks, digits } = layoutOf(points, { width: 800, height: 400, axis: 'parameters' });
+      const labels = yTicks.map(({ value }) => formats.percent(value, digits));
+      expect(new Set(labels).size).toBe(labels.length);
+      if (digits > 0) expect(labels.some((label) => !label.endsWith('0'))).toBe(true);
+    }
+  });
+
+  it('has no labels that run into one another, however narrow it is, and always one', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 10_000 }),
+        fc.integer({ min: 0, max: 6 }),
+        fc.boolean(),
+        (least, decades, isNarrow) => {
+          const counts = [least, least * 10 ** decades];
+          const of = counts.map((parameters, index) => run({ method: `m${index}`, parameters, score: 0.5 }));
+          const points = facetsOf(compareRuns(of), view())[0]?.points ?? [];
+          const { xTicks } = layoutOf(points, { width: isNarrow ? 168 : 700, height: 240, axis: 'parameters' });
+          const at = xTicks.flatMap((tick) => (tick.isLabelled ? [tick.at] : [])).sort((a, b) => a - b);
+          expect(at.length).toBeGreaterThan(0);
+          for (const [index, place] of at.entries())
+            if (index > 0) expect(place - (at[index - 1] ?? 0)).toBeGreaterThan(30);
+        },
+      ),
+    );
   });
 
   it('puts more parameters to the right, and nothing trained to the left of all', () => {
@@ -341,6 +403,21 @@ describe('what is said', () => {
     );
   });
 
+  it('counts one as one', () => {
+    const one = compareRuns([run({ method: 'lora', score: 0.5 })]);
+    expect(chartText(facetsOf(one, view()), view(), english, formats)[0]).toMatch(/^1 point of lora on sst2\. /);
+    expect(scopeText({ kind: 'runs', count: 1 }, 1, english, formats)).toBe('1 selected run');
+  });
+
+  it('of averages over different tasks says which are in the chart', () => {
+    const of = (tasks: readonly string[], method: string): readonly ComparedRun[] =>
+      tasks.map((task) => run({ method, task, score: 0.5 }));
+    const same = compareRuns([...of(['cola', 'sst2'], 'lora'), ...of(['cola', 'sst2'], 'ia3')]);
+    expect(notesOf(same, english, formats).join(' ')).not.toContain('GLUE averages');
+    const uneven = compareRuns([...of(['cola', 'sst2', 'rte'], 'lora'), ...of(['cola', 'sst2'], 'ia3')]);
+    expect(notesOf(uneven, english, formats).join(' ')).toContain('GLUE averages are over cola, sst2, rte.');
+  });
+
   it('keeps hostile names as they are, and fills nothing in them', () => {
     const name = '<img src=x onerror=alert(1)>{n} {label} $& ${x}';
     const odd = compareRuns([run({ method: name, task: name, score: 0.5 })]);
@@ -362,6 +439,7 @@ describe('what is said', () => {
       'score in percent; n counts the runs (seeds).',
       '± is the half-width of the 95 % interval of the mean (Student’s t).',
       'Bold is the best of a column, italic the second best.',
+      'The chart’s GLUE averages are over sst2, rte. Averages over other tasks cannot be held against these, and come last in the table.',
       'Left out: 1 not finished, 1 repeated later with the same configuration and seed.',
     ]);
     expect(notesOf(compareRuns([]), english, formats)).toEqual([]);
@@ -384,12 +462,12 @@ describe('what is said', () => {
   });
 });
 
-it('marks are different in shape for the first seven methods, and as pairs for thirty-five', () => {
-  const names = Array.from({ length: 35 }, (_, index) => `method ${String(index).padStart(2, '0')}`);
-  const seven = [...marksOf(names.slice(0, 7)).values()];
-  expect(new Set(seven.map(({ path }) => path)).size).toBe(7);
+it('marks are different in shape for the first twelve methods, and as pairs for sixty', () => {
+  const names = Array.from({ length: 60 }, (_, index) => `method ${String(index).padStart(2, '0')}`);
+  const twelve = [...marksOf(names.slice(0, 12)).values()];
+  expect(new Set(twelve.map(({ path }) => path)).size).toBe(12);
   const all = [...marksOf(names).values()];
-  expect(new Set(all.map(({ path, colour }) => `${path} ${colour}`)).size).toBe(35);
+  expect(new Set(all.map(({ path, colour }) => `${path} ${colour}`)).size).toBe(60);
   expect(marksOf([...names].reverse())).toEqual(marksOf(names));
 });
 

@@ -1,7 +1,11 @@
 import type { z } from 'zod';
 import type { PrivateDefaults, TrainingDefaults } from '../peft/method.ts';
 import { findMethod, methodIds } from '../peft/registry.ts';
+import { metricNames } from '../tasks/metrics.ts';
 import { findTask, listTasks } from '../tasks/registry.ts';
+
+/** The splits that training may be evaluated on. */
+const evaluatedSplits = ['dev', 'dev-mismatched'] as const;
 
 /** The names that a configuration may use, and the options that go with them. */
 export interface Catalogue {
@@ -22,6 +26,8 @@ export interface Catalogue {
     find(name: string): string;
     /** Whether the data of task `id` ships, so that it need not be named. */
     ships?(id: string): boolean;
+    /** The metrics of task `id` that training may stop by; any are when absent. */
+    metrics?(id: string): readonly string[];
   };
 }
 
@@ -38,5 +44,12 @@ export const installedCatalogue: Catalogue = {
     ids: () => listTasks().map((task) => task.id),
     find: (name) => findTask(name).id,
     ships: (id) => findTask(id).sample === true,
+    metrics: (id) => {
+      const task = findTask(id);
+      return metricNames(
+        task,
+        evaluatedSplits.filter((split) => split === 'dev' || task.splits[split] !== undefined),
+      );
+    },
   },
 };

@@ -529,6 +529,27 @@ function refuseRoundingDevice({
   });
 }
 
+/** Refuses to stop by what no evaluation of the task gives, which a run would only notice after its first epoch. */
+function refuseUnknownMetric(catalogue: Catalogue) {
+  return ({
+    value: { task, training },
+    issues,
+  }: z.core.ParsePayload<{
+    readonly task: { readonly id: string };
+    readonly training: { readonly earlyStopping?: { readonly metric?: string } };
+  }>): void => {
+    const metric = training.earlyStopping?.metric;
+    const known = catalogue.tasks.metrics?.(task.id);
+    if (metric === undefined || known === undefined || known.includes(metric)) return;
+    issues.push({
+      code: 'invalid_value',
+      values: [...known],
+      path: ['training', 'earlyStopping', 'metric'],
+      input: metric,
+    });
+  };
+}
+
 /** Privacy as it is asked for; nothing where epsilon is null. */
 function withTarget<T extends { readonly epsilon?: number | null }>(
   asked: T,
@@ -552,6 +573,7 @@ function build(catalogue: Catalogue) {
     note: z.string().max(100_000).exactOptional().describe('Free text.'),
   });
   return written
+    .check(refuseUnknownMetric(catalogue))
     .check(refuseVoidPrivacy)
     .check(refuseUnmaskedGates)
     .check(refuseEightBit)

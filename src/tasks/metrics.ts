@@ -229,6 +229,16 @@ function reported(task: Task, value: (name: MetricName) => number): Readonly<Rec
   };
 }
 
+/** What an evaluation of one split of a task adds to its metrics' names. */
+function suffixOf(split: string): string {
+  return split.endsWith('-mismatched') ? 'Mismatched' : '';
+}
+
+/** The names of all that evaluations of these splits together give ({@link combineSplits}), `score` first. */
+export function metricNames(task: Task, splits: readonly string[]): readonly string[] {
+  return ['score', ...splits.flatMap((split) => task.metrics.map((name) => `${name}${suffixOf(split)}`))];
+}
+
 /**
  * One evaluation of a task that is evaluated on two dev splits (MNLI): the first split's metrics under their own names, the
  * mismatched split's with `Mismatched` appended, and `score`, the mean of the splits' scores. With one split, its metrics unchanged.
@@ -239,7 +249,7 @@ export function combineSplits(
   const combined: Record<string, number> = {};
   const scores: number[] = [];
   for (const [split, values] of Object.entries(evaluations)) {
-    const suffix = split.endsWith('-mismatched') ? 'Mismatched' : '';
+    const suffix = suffixOf(split);
     for (const [name, value] of Object.entries(values)) {
       if (name === 'score') scores.push(value);
       else combined[`${name}${suffix}`] = value;

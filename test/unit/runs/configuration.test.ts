@@ -67,6 +67,23 @@ describe('reading a configuration', () => {
     expect(resolveConfiguration(declared, catalogue, nothing)).toMatchObject({ privacy: { publicEvaluation: true } });
   });
 
+  it('refuses to stop by a metric that the task does not have, before a run has trained for an epoch', () => {
+    const text = (task: string, metric: string): string =>
+      `{ "model": "a/b", "task": "${task}", "method": "lora", "training": { "earlyStopping": { "metric": "${metric}" } } }`;
+    const { message } = thrown(() => parse(text('sst2', 'acuracy')));
+    expect(message).toContain('training.earlyStopping.metric: expected "score" or "accuracy", found "acuracy"');
+    expect(message).toContain('Did you mean "accuracy"?');
+    for (const [task, metric] of [
+      ['cola', 'mcc'],
+      ['mnli', 'accuracyMismatched'],
+      ['usage-tagging', 'entityRecall'],
+      ['mlm', 'maskedAccuracy'],
+      ['stsb', 'score'],
+    ] as const)
+      expect(() => parse(text(task, metric))).not.toThrow();
+    expect(() => parse(text('cola', 'accuracyMismatched'))).toThrow('expected');
+  });
+
   it('trains without privacy where epsilon is null, with the rates that the method has then', () => {
     const text = (epsilon: string): string =>
       `{ "model": "a/b", "task": "sst2", "method": "slash", "privacy": { "epsilon": ${epsilon}, "maxGradNorm": 8 } }`;

@@ -71,7 +71,12 @@ export async function readCheckpoint(file: string): Promise<TrainerState> {
     if (name.startsWith(VALUE)) values.set(name.slice(VALUE.length), data);
     else if (name.startsWith(OPTIMISER)) optimiser.set(name.slice(OPTIMISER.length), data);
   }
-  return { progress, values, optimiserStep: metadata.data.optimiserStep, optimiser };
+  return { progress, values, optimiserStep: metadata.data.optimiserStep, optimiser, file };
+}
+
+function firstIssue({ issues }: z.ZodError): string {
+  const [issue] = issues;
+  return issue === undefined ? 'it is malformed' : `${issue.path.join('.')}: ${issue.message}`;
 }
 
 function parseProgress(file: string, text: string): TrainerState['progress'] {
@@ -79,8 +84,7 @@ function parseProgress(file: string, text: string): TrainerState['progress'] {
     const { best, lastMetrics, ...rest } = progressSchema.parse(JSON.parse(text));
     return { ...rest, best, lastMetrics };
   } catch (error) {
-    throw new FileError(file, undefined, `its progress can't be read: ${messageOf(error)}`, undefined, {
-      cause: error,
-    });
+    const problem = error instanceof z.ZodError ? firstIssue(error) : messageOf(error);
+    throw new FileError(file, undefined, `its progress can't be read: ${problem}`, undefined, { cause: error });
   }
 }

@@ -43,4 +43,6 @@ export interface TrainerState {
   /** The optimiser's moments by name (see adamWTensors) and its step count. */
   readonly optimiserStep: number;
   readonly optimiser: ReadonlyMap<string, Floats>;
+  /** Where it was read, for messages. */
+  readonly file?: string;
 }

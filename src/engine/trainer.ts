@@ -1,5 +1,7 @@
 import { UserError } from '../base/errors.ts';
-import { combineSplits } from '../tasks/metrics.ts';
+import { counted } from '../base/format.ts';
+import { suggestion } from '../base/suggest.ts';
+import { combineSplits, metricNames } from '../tasks/metrics.ts';
 import type { CompileOptions, Executable } from './backends/backend.ts';
 import { unlimitedRoom, type Room } from './batch-parts.ts';
 import { batchCount, trainingOrder } from './data/batches.ts';
@@ -12,6 +14,7 @@ import { frozenProducts } from './graph/frozen-products.ts';
 import type { Value } from './graph/value.ts';
 import { buildModel, countParameters, gradientsOf, type ModelGraph } from './model-graph.ts';
 import {
+  adamWNames,
   adamWTensors,
   createAdamW,
   restoreAdamW,
@@ -34,7 +37,7 @@ import { createThroughputMeter } from './throughput.ts';
 import { atStart, type Best, type Progress, type TrainerState } from './trainer-state.ts';
 import type { TrainingEvent } from './training-events.ts';
 import { modelPlanOf, type TrainingSettings, type TrainingSetup } from './training-setup.ts';
-import { computeGradient, trainedFeeds, type StepGradient } from './training-step.ts';
+import { computeGradient, DivergedError, trainedFeeds, type StepGradient } from './training-step.ts';
 
 /** What a training asks of whoever runs it. */
 export interface TrainingHost {
@@ -116,8 +119,9 @@ export async function train(setup: TrainingSetup, host: TrainingHost, from?: Tra
       'a private training computes in float32: numbers of 16 bits would leave an example more weight than its clipping allows',
       'Set training.precision to "float32".',
     );
+  requireMetric(setup);
   const session = await openSession(setup, host, from);
-  const { model, lengths } = session;
+  const { model, lengths, schedule } = session;
   const { recompute = false } = setup.settings;
   const outputs =
     setup.privacy === undefined
@@ -135,12 +139,31 @@ export async function train(setup: TrainingSetup, host: TrainingHost, from?: Tra
     parameters: { ...countParameters(model.trained), frozen },
     device: setup.device,
   });
+  if (schedule.warmupSteps >= lengths.totalSteps && from === undefined)
+    host.emit({
+      type: 'log',
+      level: 'warning',
+      message: `training.warmup makes a warm-up of ${counted(schedule.warmupSteps, 'step')}, and the run has ${lengths.totalSteps}: the learning rate never reaches training.learningRate`,
+    });
   try {
     return await trainSteps(session, executable);
   } finally {
     await executable.dispose();
     await session.evaluation?.dispose();
   }
+}
+
+/** @throws UserError where training is to stop by a metric that no evaluation gives */
+function requireMetric({ task, evaluations, settings: { earlyStopping } }: TrainingSetup): void {
+  const known = metricNames(
+    task,
+    evaluations.map(({ split }) => split),
+  );
+  if (earlyStopping === undefined || known.includes(earlyStopping.metric)) return;
+  throw new UserError(
+    `training.earlyStopping.metric is "${earlyStopping.metric}", which evaluations of ${task.title} do not give`,
+    suggestion(earlyStopping.metric, known),
+  );
 }
 
 /** @throws UserError where 8-bit products are asked for and the method leaves none to compute so */
@@ -160,6 +183,34 @@ async function compileOptions(
   return { ...options, eightBit };
 }
 
+/** @throws UserError where a saved state is not one of this training: of another model, method or length */
+function requireFitting(
+  { progress, values, optimiser, optimiserStep, file = 'the saved state' }: TrainerState,
+  { trained }: ModelGraph,
+  { batchesPerEpoch, totalSteps }: Lengths,
+): void {
+  const refuse = (problem: string): never => {
+    throw new UserError(`${file} does not belong to this run: ${problem}`, 'Put back the file that this run wrote.');
+  };
+  const { step, batch } = progress;
+  if (step > totalSteps || optimiserStep !== step)
+    refuse(`it is of step ${step} (${optimiserStep} of the optimiser), and the run has ${totalSteps}`);
+  if (batch >= batchesPerEpoch) refuse(`its next batch is ${batch + 1} of an epoch of ${batchesPerEpoch}`);
+  const sizes = new Map(trained.map(({ name, shape }) => [name, shape.reduce((size, dim) => size * dim, 1)]));
+  const moments = new Map([...sizes].flatMap(([name, size]) => adamWNames(name).map((moment) => [moment, size])));
+  for (const [expected, held] of [
+    [sizes, values],
+    [moments, optimiser],
+  ] as const) {
+    for (const [name, size] of expected) {
+      const found = held.get(name)?.length;
+      if (found !== size) refuse(`${name} holds ${found ?? 'no'} numbers instead of ${size}`);
+    }
+    const [more] = [...held.keys()].filter((name) => !expected.has(name));
+    if (more !== undefined) refuse(`it holds ${more}, which is not trained here`);
+  }
+}
+
 async function openSession(setup: TrainingSetup, host: TrainingHost, from: TrainerState | undefined): Promise<Session> {
   const { settings, checkpoint, train: data } = setup;
   const model = buildModel(modelPlanOf(setup), { dropout: settings.dropout ?? 'model' });
@@ -169,6 +220,7 @@ async function openSession(setup: TrainingSetup, host: TrainingHost, from: Train
     host.emit({ type: 'log', level: 'warning', message });
   };
   const lengths = lengthsOfTraining(settings, data.count, setup.privacy?.samplingRate);
+  if (from !== undefined) requireFitting(from, model, lengths);
   const values = from?.values ?? (await startValues(model, checkpoint, settings.seed, setup.maskToken));
   const trained = model.trained.map(({ name, shape }): Trained => {
     const value = values.get(name);
@@ -331,8 +383,11 @@ function isDue({ progress, lengths }: Session, every: 'epoch' | number): boolean
   return every === 'epoch' ? progress.batch === 0 : progress.step % every === 0;
 }
 
+/** @throws DivergedError instead of putting what is no number in the place of the last good state */
 async function save(session: Session, kind: 'last' | 'best'): Promise<void> {
-  const { host, progress, values, optimiser } = session;
+  const { setup, host, progress, values, trained, optimiser } = session;
+  for (const { name, value } of trained)
+    if (!value.every(Number.isFinite)) throw new DivergedError(progress.step, name, setup.settings.precision);
   const path = await host.save(kind, {
     progress,
     values,
@@ -360,7 +415,10 @@ async function compileForEvaluation(setup: TrainingSetup): Promise<Executable> {
   return setup.backend.compile(outputs, weights, await compileOptions(setup, model, outputs));
 }
 
-/** Evaluates every split, and saves the model when its score is the best so far. */
+/**
+ * Evaluates every split, and saves the model when its score is the best so far.
+ * @throws DivergedError when a loss is not finite
+ */
 async function evaluateAll(session: Session): Promise<void> {
   const { setup, host, feeds, progress } = session;
   const { settings, task, checkpoint, maskToken } = setup;
@@ -376,6 +434,8 @@ async function evaluateAll(session: Session): Promise<void> {
       masking: setup.masking,
       room: session.evaluationRoom,
     });
+    // A step may leave numbers from which no loss can be computed; what is scored then is nobody's prediction.
+    if (!Number.isFinite(loss)) throw new DivergedError(progress.step, `the loss on ${split}`, settings.precision);
     results.push({ split, examples: dataset.count, loss, metrics, seconds: (host.now() - began) / 1000 });
   }
   const metrics = combineSplits(Object.fromEntries(results.map((result) => [result.split, result.metrics])));

@@ -15,6 +15,7 @@ import { train, type TrainingHost, type TrainingResult } from '../engine/trainer
 import { DivergedError } from '../engine/training-step.ts';
 import { installedCatalogue } from './catalogue.ts';
 import { dataIds, peftOfRun } from './data-id.ts';
+import type { Environment } from './environment.ts';
 import { asDiskFull } from './files.ts';
 import { fingerprintFiles } from './fingerprint.ts';
 import { journalChunks } from './journal.ts';
@@ -41,7 +42,35 @@ function checkpointPath(kind: 'last' | 'best'): string {
 
 async function savedState(folder: string): Promise<TrainerState | undefined> {
   const file = join(folder, checkpointPath('last'));
-  return existsSync(file) ? readCheckpoint(file) : undefined;
+  if (!existsSync(file)) return undefined;
+  try {
+    return await readCheckpoint(file);
+  } catch (error) {
+    // Whoever reads a download again gets it anew, but nobody else has this file.
+    if (!(error instanceof FileError)) throw error;
+    throw new UserError(
+      `the run cannot go on from its checkpoint. ${error.message.split('\n')[0] ?? ''}`,
+      'Without that file the run begins again at its first step.',
+      { cause: error },
+    );
+  }
+}
+
+/**
+ * A run is one training on one set of inputs: what goes on with others ends in numbers that nothing can repeat, under a record of what it
+ * did not begin with.
+ * @throws UserError where model or data are not those that the run began with
+ */
+function requireSameInputs(before: Environment, now: Pick<Environment, 'model' | 'data'>, step: number): void {
+  for (const part of ['model', 'data'] as const) {
+    const [was, is] = [before[part]?.digest, now[part]?.digest];
+    // Private data go by a key of the project, which a run that was moved leaves behind; an audit tells of others.
+    if (was?.startsWith('sha256:') !== true || was === is) continue;
+    throw new UserError(
+      `the ${part === 'model' ? "model's files are" : 'data are'} no longer those that the run was trained with up to step ${step}`,
+      'Put them back as they were and resume, or start a new run.',
+    );
+  }
 }
 
 /** The host of a training in a run's folder. */
@@ -95,23 +124,32 @@ function sharedWork({ folder, configuration }: TrainerContext): SharedWork {
   };
 }
 
-/** Adds to the run's environment what its model and data were, and what computes, so that a change shows. */
+/**
+ * Adds to the run's environment what its model and data were, and what computes, so that a change shows.
+ * @param step that the run has come to
+ * @throws UserError where a run that has begun would go on with others
+ */
 async function recordInputs(
   context: TrainerContext,
   { files: inputs, packages }: Pick<PreparedTraining, 'files' | 'packages'>,
   trainingData: readonly string[],
+  step: number,
 ): Promise<void> {
   const { model, task, privacy } = context.configuration;
   const environment = readEnvironment(context.folder);
-  writeEnvironment(context.folder, {
-    ...environment,
-    packages: { ...environment.packages, ...packages },
+  const found = {
     model: await fingerprintFiles(model.id, inputs.model),
     // The plain hash and the size of private data would tell whoever has a guess at them whether it is right.
     data:
       privacy === undefined
         ? await fingerprintFiles(task.id, inputs.data)
         : { source: task.id, digest: `hmac-sha256:${trainingData.join()}` },
+  };
+  if (step > 0) requireSameInputs(environment, found, step);
+  writeEnvironment(context.folder, {
+    ...environment,
+    packages: { ...environment.packages, ...packages },
+    ...found,
   });
 }
 
@@ -205,7 +243,7 @@ async function trainRun(context: TrainerContext): Promise<number> {
     const prepared = await prepareTraining(request, sharedWork(context));
     const { setup, warnings, notes, files } = prepared;
     const trainingData = await trainingDataIds(context, files.train);
-    await recordInputs(context, prepared, trainingData);
+    await recordInputs(context, prepared, trainingData, step);
     const host = hostOf(context, new Map());
     const privacy = openPrivacy(context, setup, trainingData, step + 1);
     await keepToBudget(context, privacy, files.train);

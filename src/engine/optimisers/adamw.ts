@@ -113,13 +113,21 @@ export function stepAdamW(
 const meanPrefix = 'exp_avg/';
 const squarePrefix = 'exp_avg_sq/';
 
+/** What the moments of a tensor are called among {@link adamWTensors}. */
+export function adamWNames(name: string): readonly [mean: string, square: string] {
+  return [meanPrefix + name, squarePrefix + name];
+}
+
 /** The state as plain tensors by name (`exp_avg/<name>`, `exp_avg_sq/<name>`), to be saved beside {@link AdamWState.step}. */
 export function adamWTensors(state: AdamWState): ReadonlyMap<string, Floats> {
   return new Map(
-    [...state.moments].flatMap(([name, { mean, square }]): [string, Floats][] => [
-      [meanPrefix + name, mean],
-      [squarePrefix + name, square],
-    ]),
+    [...state.moments].flatMap(([name, { mean, square }]): [string, Floats][] => {
+      const [ofMean, ofSquare] = adamWNames(name);
+      return [
+        [ofMean, mean],
+        [ofSquare, square],
+      ];
+    }),
   );
 }
 

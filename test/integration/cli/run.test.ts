@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -6,6 +6,7 @@ import { randomStream } from '../../../src/base/random.ts';
 import { shareOfThreads } from '../../../src/engine/device.ts';
 import type { JournalEvent } from '../../../src/runs/events.ts';
 import { gone, makeBench, type Bench, type Outcome } from '../../support/cli.ts';
+import { tinySentences } from '../../support/tiny-encoder.ts';
 
 let bench: Bench;
 
@@ -148,6 +149,40 @@ describe('run', () => {
     expect((await bench.run('resume', id.slice(-6))).code).toBe(0);
     expect((await bench.run('run', file)).code).toBe(0);
     expect(bench.numbers(id)).toEqual(bench.numbers(idOf(1)));
+  });
+
+  test('goes on with nothing but its own checkpoint, model and data, and says which is another', async () => {
+    const { ended } = bench.start('run', bench.configure('a', endless));
+    const { id } = await bench.wait(0, stepFrom(10));
+    expect((await bench.run('stop', id)).code).toBe(0);
+    await ended;
+    const resume = async (): Promise<string> => {
+      const { code, err } = await bench.run('resume', id);
+      expect(code).toBe(2);
+      expect(err).not.toMatch(/^\s+at /m);
+      return err;
+    };
+    const data = join(bench.folder, 'data', 'train.tsv');
+    const texts = readFileSync(data);
+    writeFileSync(data, tinySentences(63, 0));
+    expect(await resume()).toContain('the data are no longer those that the run was trained with up to step');
+    writeFileSync(data, texts);
+
+    const checkpoint = join(bench.runFolder(id), 'checkpoints', 'last.safetensors');
+    const whole = readFileSync(checkpoint);
+    writeFileSync(checkpoint, whole.subarray(0, -4));
+    const damaged = await resume();
+    expect(damaged).toContain(`${checkpoint}: is truncated`);
+    expect(damaged).toContain('Without that file the run begins again at its first step.');
+    writeFileSync(checkpoint, whole);
+
+    const life = bench.start('resume', id);
+    await bench.wait(0, (event) => event.segment === 3 && event.type === 'step');
+    expect((await bench.run('stop', id)).code).toBe(0);
+    await life.ended;
+    const from = bench.events(id).flatMap((event) => (event.type === 'started' ? [event.fromStep] : []));
+    expect(from).toHaveLength(2);
+    expect(from[1]).toBeGreaterThan(10);
   });
 
   test('the second Ctrl-C leaves at once, and the trainer goes on', async () => {

@@ -109,7 +109,11 @@ function timeless(events: readonly TrainingEvent[]): readonly unknown[] {
 
 async function runTraining(
   setup: TrainingSetup,
-  options: { readonly stopAfter?: number; readonly from?: TrainerState } = {},
+  options: {
+    readonly stopAfter?: number;
+    readonly from?: TrainerState;
+    readonly onSave?: (kind: 'last' | 'best', state: TrainerState) => void;
+  } = {},
 ): Promise<Record> {
   const events: TrainingEvent[] = [];
   let saved: TrainerState | undefined;
@@ -118,6 +122,7 @@ async function runTraining(
     emit: (event) => events.push(event),
     wish: () => (events.filter((event) => event.type === 'step').length === options.stopAfter ? 'stop' : 'continue'),
     save: async (kind, state) => {
+      options.onSave?.(kind, state);
       if (kind === 'last') {
         await writeCheckpoint(file, state, new Map(), { segment: 0, offset: events.length });
         saved = await readCheckpoint(file);
@@ -316,6 +321,80 @@ describe('training', () => {
     const failure = runTraining(wild);
     await expect(failure).rejects.toBeInstanceOf(DivergedError);
     await expect(failure).rejects.toMatchObject({ step: 2 });
+  });
+
+  it('ends so too where the last step leaves what cannot be evaluated, and saves nothing of it', async () => {
+    const kinds: string[] = [];
+    const wild = makeSetup('full', {
+      learningRate: 1e30,
+      maxGradNorm: null,
+      warmup: 0,
+      length: { kind: 'steps', steps: 1 },
+    });
+    const failure = runTraining(wild, { onSave: (kind) => kinds.push(kind) });
+    await expect(failure).rejects.toBeInstanceOf(DivergedError);
+    await expect(failure).rejects.toMatchObject({ step: 1 });
+    await expect(failure).rejects.toThrow('the loss on dev at step 1 is not finite');
+    expect(kinds).toEqual([]);
+  });
+
+  it('does not put a state that holds no number in the place of the last good one', async () => {
+    const saved: number[] = [];
+    const wild = makeSetup('head', {
+      learningRate: 1e39,
+      maxGradNorm: null,
+      warmup: 0,
+      schedule: 'constant',
+      length: { kind: 'steps', steps: 2 },
+      evaluateEvery: 2,
+      checkpointEvery: 1,
+    });
+    const failure = runTraining(wild, { onSave: (_, { progress }) => saved.push(progress.step) });
+    await expect(failure).rejects.toBeInstanceOf(DivergedError);
+    await expect(failure).rejects.toMatchObject({ step: 1 });
+    expect(saved).toEqual([]);
+  });
+
+  it('refuses a state of another model, method, length or data, saying what does not fit and where it was read', async () => {
+    const { state } = await runTraining(makeSetup('lora'), { stopAfter: 3 });
+    if (state === undefined) throw new Error('nothing was saved');
+    const without = (name: string, tensors: ReadonlyMap<string, Float32Array>): ReadonlyMap<string, Float32Array> =>
+      new Map([...tensors].filter(([key]) => key !== name));
+    const [name = ''] = state.values.keys();
+    const others: readonly (readonly [TrainingSetup, TrainerState, string])[] = [
+      [makeSetup('slash'), state, 'method.z holds no numbers instead of 24'],
+      [{ ...makeSetup('lora'), method: { id: 'lora', options: { rank: 3 } } }, state, 'numbers instead of'],
+      [makeSetup('lora'), { ...state, values: without(name, state.values) }, `${name} holds no numbers`],
+      [makeSetup('lora'), { ...state, values: new Map([...state.values, ['more', new Float32Array(1)]]) }, 'more'],
+      [makeSetup('lora'), { ...state, optimiser: new Map() }, 'exp_avg/method.layer.0.query.lora_A holds no numbers'],
+      [makeSetup('lora'), { ...state, optimiserStep: 2.5 }, 'it is of step 3 (2.5 of the optimiser)'],
+      [makeSetup('lora', { length: { kind: 'steps', steps: 2 } }), state, 'and the run has 2'],
+      [{ ...makeSetup('lora'), train: makeData(40, 1) }, state, 'its next batch is 7 of an epoch of 5'],
+    ];
+    for (const [setup, from, problem] of others) {
+      const refused = runTraining(setup, { from });
+      await expect(refused, problem).rejects.toBeInstanceOf(UserError);
+      await expect(refused).rejects.toThrow(problem);
+      await expect(refused).rejects.toThrow(state.file);
+    }
+  });
+
+  it('refuses to stop by a metric that no evaluation gives, before it computes anything', async () => {
+    const refused = runTraining(makeSetup('head', { earlyStopping: { patience: 2, metric: 'acuracy' } }));
+    await expect(refused).rejects.toBeInstanceOf(UserError);
+    await expect(refused).rejects.toThrow('Did you mean "accuracy"?');
+  });
+
+  it('warns of a warm-up that training does not get out of', async () => {
+    const warnings = async (warmup: number, steps = 4): Promise<readonly string[]> => {
+      const { events } = await runTraining(makeSetup('head', { warmup, length: { kind: 'steps', steps } }));
+      return events.flatMap((event) => (event.type === 'log' ? [event.message] : []));
+    };
+    expect(await warnings(4)).toEqual([
+      'training.warmup makes a warm-up of 4 steps, and the run has 4: the learning rate never reaches training.learningRate',
+    ]);
+    expect(await warnings(3)).toEqual([]);
+    expect(await warnings(0.06, 1)).toHaveLength(1);
   });
 
   it('stops early when the score no longer rises, keeping the best', async () => {

@@ -7,7 +7,8 @@ import type { DataCache } from './data/data-cache.ts';
 import { tokenisedData } from './data/tokenised-data.ts';
 import { openEncoder, type EncoderCheckpoint } from './encoder-checkpoint.ts';
 import { usablePositions } from './encoders/config.ts';
-import { buildModel } from './model-graph.ts';
+import { isWordModule } from './encoders/tensor-names.ts';
+import { buildModel, type ModelGraph, type UsedTensor } from './model-graph.ts';
 import { resolveModel } from './model-folder.ts';
 import type { Tokenizer } from './tokenizers/tokenizer.ts';
 import { modelPlanOf, type TrainingSettings, type TrainingSetup } from './training-setup.ts';
@@ -75,6 +76,22 @@ function stepWork({ config }: EncoderCheckpoint, { settings, task }: TrainingReq
   };
 }
 
+/** @throws UserError where nothing would be trained, or words predicted by what neither the checkpoint has nor the method trains */
+function requireTrainable({ trained, encoder }: ModelGraph, { hasWordHead }: EncoderCheckpoint, method: string): void {
+  if (trained.length === 0)
+    throw new UserError(
+      `${method} trains the head that a task puts on the encoder, and masked words are predicted without one`,
+      'Choose a method that changes the encoder, as "full" or "lora".',
+    );
+  const isFrozen = ({ tensor, value }: UsedTensor): boolean =>
+    isWordModule(tensor.module) && value.operation.kind === 'weight';
+  if (hasWordHead || !encoder.some(isFrozen)) return;
+  throw new UserError(
+    `the checkpoint lacks what predicts masked words (saved without it), and ${method} does not train that`,
+    'Set method to "full", or choose a checkpoint that was saved with it.',
+  );
+}
+
 /**
  * Loads model, tokenizer and data and makes them ready to train.
  * @param shared what other runs have left for it
@@ -97,14 +114,9 @@ export async function prepareTraining(request: TrainingRequest, shared: SharedWo
     checkTokenizerFits(loaded, vocabularySize, folder.path);
     return loaded;
   };
-  const {
-    readsMask,
-    head,
-    positions,
-    method: built,
-  } = buildModel(modelPlanOf({ checkpoint, method: request.method, task }), {
-    dropout: 'off',
-  });
+  const model = buildModel(modelPlanOf({ checkpoint, method: request.method, task }), { dropout: 'off' });
+  requireTrainable(model, checkpoint, request.method.id);
+  const { readsMask, head, positions, method: built } = model;
   const warnings: string[] = [...chosen.warnings];
   const isAsked = request.method.options['head'] === 'linear' || readsMask;
   if (head === 'linear' && !isAsked && checkpoint.config.family === 'bert' && !checkpoint.hasPooler) {

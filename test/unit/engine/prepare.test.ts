@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { UserError } from '../../../src/base/errors.ts';
 import { assembleBatch } from '../../../src/engine/data/batches.ts';
 import { batchFeeds } from '../../../src/engine/feeds.ts';
 import { prepareTraining, type PreparedTraining } from '../../../src/engine/prepare.ts';
@@ -71,7 +72,7 @@ describe('a training in 8 bits, made ready', () => {
 });
 
 describe('masked words, made ready', () => {
-  it('are refused of a model that predicts words with a map of its own', async () => {
+  it('are refused of a model that predicts words with a map of its own, and where what predicts them is not trained', async () => {
     const encoder = await makeTinyEncoder();
     try {
       const config = join(encoder.folder, 'config.json');
@@ -89,6 +90,16 @@ describe('masked words, made ready', () => {
       await expect(prepareTraining(request)).rejects.toThrow(`${config}: tie_word_embeddings is false`);
       await writeFile(config, JSON.stringify(tinyConfigJson));
       expect((await prepareTraining(request)).setup.task.id).toBe('mlm');
+      // The tiny encoder was saved without what predicts words, and has no head of the task's own.
+      for (const [id, problem] of [
+        ['lora', 'the checkpoint lacks what predicts masked words (saved without it), and lora does not train that'],
+        ['bitfit', 'and bitfit does not train that'],
+        ['head', 'masked words are predicted without one'],
+      ] as const) {
+        const refused = prepareTraining({ ...request, method: { id, options: {} } });
+        await expect(refused).rejects.toBeInstanceOf(UserError);
+        await expect(refused).rejects.toThrow(problem);
+      }
     } finally {
       await encoder.remove();
     }

@@ -1,4 +1,4 @@
-import { FileError, UserError } from '../base/errors.ts';
+import { FileError } from '../base/errors.ts';
 import type { LoadOptions } from '../tasks/read/load.ts';
 import { readDocuments } from '../tasks/read/documents.ts';
 import type { DataSource } from '../tasks/read/source.ts';
@@ -7,11 +7,10 @@ import type { DataCache } from './data/data-cache.ts';
 import { tokenisedData } from './data/tokenised-data.ts';
 import { openEncoder, type EncoderCheckpoint } from './encoder-checkpoint.ts';
 import { usablePositions } from './encoders/config.ts';
-import { isWordModule } from './encoders/tensor-names.ts';
-import { buildModel, type ModelGraph, type UsedTensor } from './model-graph.ts';
+import { fitMethod } from './fit-method.ts';
 import { resolveModel } from './model-folder.ts';
 import type { Tokenizer } from './tokenizers/tokenizer.ts';
-import { modelPlanOf, type TrainingSettings, type TrainingSetup } from './training-setup.ts';
+import type { TrainingSettings, TrainingSetup } from './training-setup.ts';
 import type { Masking } from './pretraining/masking.ts';
 import { maskingOf, packDocuments } from './pretraining/packing.ts';
 import { chooseDevice, type DeviceWish, type Probe, type StepWork } from './device.ts';
@@ -76,22 +75,6 @@ function stepWork({ config }: EncoderCheckpoint, { settings, task }: TrainingReq
   };
 }
 
-/** @throws UserError where nothing would be trained, or words predicted by what neither the checkpoint has nor the method trains */
-function requireTrainable({ trained, encoder }: ModelGraph, { hasWordHead }: EncoderCheckpoint, method: string): void {
-  if (trained.length === 0)
-    throw new UserError(
-      `${method} trains the head that a task puts on the encoder, and masked words are predicted without one`,
-      'Choose a method that changes the encoder, as "full" or "lora".',
-    );
-  const isFrozen = ({ tensor, value }: UsedTensor): boolean =>
-    isWordModule(tensor.module) && value.operation.kind === 'weight';
-  if (hasWordHead || !encoder.some(isFrozen)) return;
-  throw new UserError(
-    `the checkpoint lacks what predicts masked words (saved without it), and ${method} does not train that`,
-    'Set method to "full", or choose a checkpoint that was saved with it.',
-  );
-}
-
 /**
  * Loads model, tokenizer and data and makes them ready to train.
  * @param shared what other runs have left for it
@@ -114,9 +97,8 @@ export async function prepareTraining(request: TrainingRequest, shared: SharedWo
     checkTokenizerFits(loaded, vocabularySize, folder.path);
     return loaded;
   };
-  const model = buildModel(modelPlanOf({ checkpoint, method: request.method, task }), { dropout: 'off' });
-  requireTrainable(model, checkpoint, request.method.id);
-  const { readsMask, head, positions, method: built } = model;
+  const { model, maxLength } = fitMethod({ checkpoint, method: request.method, task }, request.task.maxLength);
+  const { readsMask, head, method: built } = model;
   const warnings: string[] = [...chosen.warnings];
   const isAsked = request.method.options['head'] === 'linear' || readsMask;
   if (head === 'linear' && !isAsked && checkpoint.config.family === 'bert' && !checkpoint.hasPooler) {
@@ -130,13 +112,6 @@ export async function prepareTraining(request: TrainingRequest, shared: SharedWo
   if (request.settings.precision === 'float16' && device.provider === 'cpu') {
     warnings.push(
       'training.precision is "float16", which the CPU does not compute in: it rounds some numbers to it and is slower than with "float32"',
-    );
-  }
-  const maxLength = Math.min(request.task.maxLength, usablePositions(checkpoint.config));
-  if (maxLength > positions) {
-    throw new UserError(
-      `${request.method.id} takes ${usablePositions(checkpoint.config) - positions} of the model's ${usablePositions(checkpoint.config)} positions, so examples of ${maxLength} tokens do not fit`,
-      `Set task.maxLength to ${positions} or less.`,
     );
   }
   if (task.kind === 'masked-words') {

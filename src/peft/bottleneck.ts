@@ -45,6 +45,9 @@ export interface AdapterOptions {
 /** How wide the adapters of an encoder are where nothing is said. */
 export type UsualWidth = { readonly bottleneck: number } | { readonly reductionFactor: number };
 
+/** The widest that an adapter may be inside. */
+const WIDEST = 65_536;
+
 /** Schemas of the adapters' width. */
 export function widthOptions(usual: UsualWidth): {
   readonly bottleneck: z.ZodOptional<z.ZodInt>;
@@ -56,7 +59,7 @@ export function widthOptions(usual: UsualWidth): {
     bottleneck: z
       .int()
       .positive()
-      .max(65_536)
+      .max(WIDEST)
       .optional()
       .describe(`The inner width of an adapter: ${fallback} by default.`),
     reductionFactor: z
@@ -134,7 +137,7 @@ export const commonOptions = {
 };
 
 /**
- * The inner width of an encoder's adapters. @throws UserError when both sizes are given or the reduction leaves nothing
+ * The inner width of an encoder's adapters. @throws UserError when both sizes are given, or the reduction leaves nothing or far too much
  */
 function bottleneckWidth(
   method: string,
@@ -152,6 +155,11 @@ function bottleneckWidth(
   const size = reductionFactor === undefined ? usual : { reductionFactor };
   if ('bottleneck' in size) return size.bottleneck;
   const width = Math.floor(hiddenSize / size.reductionFactor);
+  if (width > WIDEST)
+    throw new UserError(
+      `${method}: reductionFactor ${size.reductionFactor} makes the hidden size ${hiddenSize} a bottleneck of ${width}, more than ${WIDEST}`,
+      'Make it larger.',
+    );
   if (width > 0) return width;
   throw new UserError(
     `${method}: reductionFactor ${size.reductionFactor} leaves nothing of the hidden size ${hiddenSize}`,

@@ -4,9 +4,10 @@ import { installedCatalogue } from './catalogue.ts';
 import { applyOverrides, realPaths, type WrittenConfiguration } from './configuration.ts';
 import type { Configuration } from './configuration-schema.ts';
 import { collectEnvironment, type Environment } from './environment.ts';
+import { findUnfit } from './fitting-methods.ts';
 import { packageVersions, programVersion } from './program.ts';
 import type { NewRun } from './run-folder.ts';
-import { planSweep } from './sweep.ts';
+import { labelText, planSweep } from './sweep.ts';
 import { trainingRequest } from './training-request.ts';
 
 /** What only a training needs is missed here, before there is a run. @throws FileError */
@@ -38,6 +39,14 @@ export async function planRuns(
     version: programVersion(),
     packages: packageVersions(['onnxruntime-node']),
   });
+  const unfit = await findUnfit(plans);
+  if (unfit !== undefined) {
+    const label = labelText(unfit.plan.label);
+    const { message } = unfit.error;
+    throw new FileError(file, undefined, label === '' ? message : `${label}: ${message}`, undefined, {
+      cause: unfit.error,
+    });
+  }
   const sweep = plans.length > 1 ? `${resolve(file)} ${environment.created}` : undefined;
   return plans.map(({ configuration: planned, label }) => {
     refuseUntrainable(file, planned);

@@ -16,7 +16,7 @@ import { DivergedError } from '../engine/training-step.ts';
 import { installedCatalogue } from './catalogue.ts';
 import { dataIds, peftOfRun } from './data-id.ts';
 import type { Environment } from './environment.ts';
-import { asDiskFull } from './files.ts';
+import { asDiskFull, DiskFullError } from './files.ts';
 import { fingerprintFiles } from './fingerprint.ts';
 import { journalChunks } from './journal.ts';
 import { openPrivateTraining, type PrivateTraining } from './private-training.ts';
@@ -94,7 +94,8 @@ function hostOf(context: TrainerContext, shapes: ReadonlyMap<string, readonly nu
       try {
         await writeCheckpoint(file, state, shapes, { segment: context.segment, offset: context.journal.offset() });
       } catch (error) {
-        throw asDiskFull(error instanceof FileError && error.cause !== undefined ? error.cause : error, file);
+        const full = asDiskFull(error instanceof FileError ? error.cause : error, file);
+        throw full instanceof DiskFullError ? full : error;
       }
       return path;
     },

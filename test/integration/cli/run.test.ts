@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -183,6 +183,23 @@ describe('run', () => {
     const from = bench.events(id).flatMap((event) => (event.type === 'started' ? [event.fromStep] : []));
     expect(from).toHaveLength(2);
     expect(from[1]).toBeGreaterThan(10);
+  });
+
+  test('a checkpoint that cannot be written is told as such, and the last one stays', async () => {
+    const training = { steps: 3000, evaluateEvery: 3000, checkpointEvery: 3000 };
+    const { ended } = bench.start('run', bench.configure('a', { training }));
+    const { id } = await bench.wait(0, stepFrom(10));
+    expect((await bench.run('stop', id)).code).toBe(0);
+    await ended;
+    const checkpoints = join(bench.runFolder(id), 'checkpoints');
+    mkdirSync(join(checkpoints, 'best.safetensors'));
+    const before = tensorsOf(id);
+    const { code, err } = await bench.run('resume', id);
+    expect(code).toBe(2);
+    expect(err).toContain(`${join(checkpoints, 'best.safetensors')}: is a folder, not a file`);
+    expect(err).not.toMatch(/^\s+at /m);
+    expect(tensorsOf(id)).toEqual(before);
+    expect(readdirSync(checkpoints).toSorted()).toEqual(['best.safetensors', 'last.safetensors']);
   });
 
   test('the second Ctrl-C leaves at once, and the trainer goes on', async () => {

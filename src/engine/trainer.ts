@@ -22,7 +22,7 @@ import {
   type AdamWState,
   type Trained,
 } from './optimisers/adamw.ts';
-import { clipFactor } from './optimisers/clip.ts';
+import { clipFactor, globalNorm } from './optimisers/clip.ts';
 import { learningRateAt, warmupSteps, type Schedule } from './optimisers/schedule.ts';
 import { weightDecayOf } from './optimisers/weight-decay.ts';
 import { comfortableTokens } from './pass-size.ts';
@@ -386,8 +386,9 @@ function isDue({ progress, lengths }: Session, every: 'epoch' | number): boolean
 /** @throws DivergedError instead of putting what is no number in the place of the last good state */
 async function save(session: Session, kind: 'last' | 'best'): Promise<void> {
   const { setup, host, progress, values, trained, optimiser } = session;
+  // One infinite or missing number makes the norm so, and no sum of squared float32 is too great for it.
   for (const { name, value } of trained)
-    if (!value.every(Number.isFinite)) throw new DivergedError(progress.step, name, setup.settings.precision);
+    if (!Number.isFinite(globalNorm([value]))) throw new DivergedError(progress.step, name, setup.settings.precision);
   const path = await host.save(kind, {
     progress,
     values,

@@ -518,6 +518,8 @@ const mostCells = 16;
 /** Below it, amplification by sampling is left out of account. */
 const leastNoise = 0.01;
 const fewestPoints = 2 ** 11;
+/** Of a grid's step: from about 37 on 1 − e^−Δ is 1 to the last digit, and nothing is left of the law between two points. */
+const coarsest = 30;
 
 function powerOfTwoFrom(value: number): number {
   return 2 ** Math.ceil(Math.log2(value));
@@ -546,6 +548,7 @@ function boundsOnGrid(
     ...sketched.map(({ sketch: { losses } }) => Math.abs((losses[0] ?? 0) - (losses.at(-1) ?? 0))),
   );
   const step = Math.max((plan.high - plan.low) / (n - 2), spread / (mostCells * n));
+  if (!(step <= coarsest)) return { lower: 0, upper: Infinity, noise: Infinity };
   const [upperParts, lowerParts]: [Part[], Part[]] = [[], []];
   let [relativeError, slack] = [0, 0];
   for (const { phase, range } of sketched) {

@@ -202,6 +202,17 @@ describe('extremes', () => {
     expect(upper).toBe(epsilon);
   });
 
+  test.each([
+    [0.1, 1, 1e12],
+    [0.5, 0.011, 1e6],
+    [0.01, 0.3, 1e9],
+  ])('more loss than a grid can hold is bounded by Rényi divergences: q %d, σ %d, T %d', (rate, noise, steps) => {
+    const phase = { samplingRate: rate, noiseMultiplier: noise, steps };
+    const spent = privacySpent([phase], 1e-5);
+    expect(spent).toMatchObject({ accountant: 'rdp', lower: 0, prv: { upper: Infinity } });
+    expect(spent.epsilon).toBeLessThan(Infinity);
+  });
+
   test('a rate next to 1 costs what a rate of 1 does', () => {
     const run = { noiseMultiplier: 1, steps: 1000 };
     const near = prvEpsilon([{ ...run, samplingRate: 1 - 1e-9 }], 1e-6);

@@ -126,6 +126,10 @@ export const privacyEvent = z.object({
    * time to the next, as on a GPU, and in runs of earlier versions.
    */
   arithmetic: z.string().optional(),
+  /**
+   * What besides the data these sums follow from: a hash of the configuration and of the model's files. Absent in runs of earlier versions.
+   */
+  computation: z.string().optional(),
   /** Draws and noise come from a seed that is known: no privacy. */
   insecure: z.boolean(),
 });

@@ -128,6 +128,20 @@ export interface PrivateStart {
   readonly fromStep: number;
   /** What the last digits of sums depend on; undefined where they are not the same every time. */
   readonly arithmetic: string | undefined;
+  /** What sums follow from besides the data, see {@link computationOf}; undefined where that is not known. */
+  readonly computation?: string | undefined;
+}
+
+/**
+ * Tells apart what private sums are computed from besides the data: the configuration, without where things lie and what is only said of
+ * them, and the model's weights.
+ * @param model a hash of the model's files
+ */
+export function computationOf(configuration: Configuration, model: string): string {
+  const { task, method, training, privacy } = configuration;
+  const { data: _, ...settings } = task;
+  const text = JSON.stringify([model, settings, method, training, privacy]);
+  return createHash('sha256').update(text).digest('hex').slice(0, 32);
 }
 
 /** The plan of an earlier segment, which the noise of a later one must not leave. */
@@ -166,6 +180,43 @@ function adaptiveOf(
   };
 }
 
+/** What a run's ledger and its epsilon rest on, as its configuration is asked for it. */
+const settled = [
+  ['examples', 'the number of training examples'],
+  ['expectedBatchSize', 'training.batchSize times accumulation'],
+  ['plannedSteps', 'the number of steps'],
+  ['noiseMultiplier', 'privacy.noiseMultiplier'],
+  ['targetEpsilon', 'privacy.epsilon'],
+  ['delta', 'privacy.delta'],
+  ['accountant', 'privacy.accountant'],
+  ['maxGradNorm', 'privacy.maxGradNorm'],
+  ['clipping', 'privacy.clipping'],
+  ['publicEvaluation', 'privacy.publicEvaluation'],
+  ['insecure', 'privacy.insecureSeed'],
+] as const satisfies readonly (readonly [keyof PrivacyLedger, string])[];
+
+/**
+ * Refuses a segment whose configuration says something else than the ledger of the one before: the epsilon of both together would be that
+ * of neither.
+ * @throws UserError
+ */
+function refuseOtherSettings(
+  earlier: PrivacyLedger,
+  now: Pick<PrivacyLedger, (typeof settled)[number][0] | 'adaptive'>,
+) {
+  const changed = settled.find(([name]) => (earlier[name] ?? false) !== (now[name] ?? false));
+  const isOther = changed === undefined && JSON.stringify(earlier.adaptive) !== JSON.stringify(now.adaptive);
+  if (changed === undefined && !isOther) return;
+  const [name, words] = changed ?? [undefined, 'privacy.adaptive'];
+  const value = (of: typeof now): string => (name === undefined ? '' : ` ${String(of[name] ?? 'not set')}`);
+  throw new UserError(
+    name === undefined || name === 'insecure'
+      ? `${words} is not what this run began with, so that its epsilon would mean nothing`
+      : `${words} is${value(now)}, and this run began with${value(earlier)}; its epsilon would mean nothing`,
+    'Put config.json of the run and its data back as they were, or start a new run.',
+  );
+}
+
 /** The stream of the noise on the count of unclipped examples; no tensor is called so. */
 const COUNT_STREAM = 'clipping count';
 
@@ -173,8 +224,14 @@ const COUNT_STREAM = 'clipping count';
  * The key of a segment. It is the one of the segment before only where that one's sums come out the same to the last digit: the same noise
  * on other sums would tell what they differ by.
  */
-function openKey(folder: string, earlier: PrivacyLedger | undefined, arithmetic: string | undefined): Uint8Array {
-  const isRepeatable = earlier === undefined || (arithmetic !== undefined && earlier.arithmetic === arithmetic);
+function openKey(
+  folder: string,
+  earlier: PrivacyLedger | undefined,
+  { arithmetic, computation }: Pick<PrivateStart, 'arithmetic' | 'computation'>,
+): Uint8Array {
+  const isRepeatable =
+    earlier === undefined ||
+    (arithmetic !== undefined && earlier.arithmetic === arithmetic && earlier.computation === computation);
   if (!isRepeatable) rmSync(privateKeyFile(folder), { force: true });
   return readKey(folder) ?? createKey(folder);
 }
@@ -183,13 +240,13 @@ function openKey(folder: string, earlier: PrivacyLedger | undefined, arithmetic:
  * Makes a run's mechanism: calibrates the noise where a target epsilon is given, and opens the key. A segment that finds the key of the
  * one before repeats its draws and noise, so that nothing is released twice; without it, and where it computes otherwise, the steps that it
  * computes again count twice.
- * @throws UserError when the batch is larger than the data, no noise reaches the target, or the data are not those of earlier segments
+ * @throws UserError when the batch is larger than the data, no noise reaches the target, or data or settings are not those of earlier segments
  */
 export function openPrivateTraining(
   folder: string,
   settings: PrivacySettings,
   training: PrivateLengths,
-  { examples, trainingData, before, fromStep, arithmetic }: PrivateStart,
+  { examples, trainingData, before, fromStep, arithmetic, computation }: PrivateStart,
 ): PrivateTraining {
   const earlier = before.findLast((event) => event.type === 'privacy');
   if (areOtherData(earlier?.trainingData ?? [], trainingData))
@@ -201,14 +258,28 @@ export function openPrivateTraining(
     earlier === undefined
       ? planPrivateTraining(settings, training, examples)
       : plannedBefore(earlier, settings, training, examples);
-  const { insecureSeed } = settings;
+  const { insecureSeed, clipping, maxGradNorm, publicEvaluation, accountant } = settings;
   const seeded = insecureSeed !== undefined;
-  const key = seeded ? seedKey(insecureSeed) : openKey(folder, earlier, arithmetic);
+  const adaptive = adaptiveOf(settings, noiseMultiplier, expectedBatchSize);
+  if (earlier !== undefined)
+    refuseOtherSettings(earlier, {
+      examples,
+      expectedBatchSize,
+      plannedSteps: totalSteps,
+      noiseMultiplier: settings.noiseMultiplier ?? noiseMultiplier,
+      ...(settings.epsilon === undefined ? {} : { targetEpsilon: settings.epsilon }),
+      delta,
+      accountant,
+      maxGradNorm,
+      clipping,
+      publicEvaluation,
+      insecure: seeded,
+      adaptive,
+    });
+  const key = seeded ? seedKey(insecureSeed) : openKey(folder, earlier, { arithmetic, computation });
   const keyId = createHash('sha256').update(key).digest('hex').slice(0, 16);
   const isNewKey = earlier !== undefined && earlier.keyId !== keyId;
-  const repeated = repeatedSteps(releasesOf(before), releaseKey({ keyId, arithmetic }), fromStep);
-  const { clipping, maxGradNorm, publicEvaluation, accountant } = settings;
-  const adaptive = earlier === undefined ? adaptiveOf(settings, noiseMultiplier, expectedBatchSize) : earlier.adaptive;
+  const repeated = repeatedSteps(releasesOf(before), releaseKey({ keyId, arithmetic, computation }), fromStep);
   const ledger: PrivacyLedger = {
     type: 'privacy',
     relation: 'add-or-remove-one',
@@ -232,6 +303,7 @@ export function openPrivateTraining(
     generator: generatorName,
     keyId,
     ...(arithmetic === undefined ? {} : { arithmetic }),
+    ...(computation === undefined ? {} : { computation }),
     insecure: seeded,
   };
   const forgetKey = (): void => rmSync(privateKeyFile(folder), { force: true });
@@ -290,7 +362,7 @@ function warningsOf(delta: number, examples: number, isNewKey: boolean, seeded: 
       : []),
     ...(isNewKey
       ? [
-          'the key of this run’s draws and noise is gone, or this is not computed as before to the last digit (another device, other threads, another version): the steps since the last checkpoint are released again under new noise and count twice',
+          'the key of this run’s draws and noise is gone, or this is not computed as before to the last digit (another device, other threads, another version, a changed configuration or model): the steps since the last checkpoint are released again under new noise and count twice',
         ]
       : []),
     ...(seeded ? ['privacy.insecureSeed is set: anybody can remove this noise, so the run is not private'] : []),

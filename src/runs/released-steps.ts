@@ -2,19 +2,21 @@ import type { JournalEvent } from './events.ts';
 
 /**
  * How often a private run's mechanism was run. Draws and noise are a function of key and step, so a step that is computed again under the
- * same key and in the same arithmetic releases nothing new; under another key, or where the sums may differ in their last digits, it is
- * another release.
+ * same key, from the same configuration and in the same arithmetic releases nothing new; under another key, or where the sums may differ,
+ * it is another release.
  */
 
 /** What a segment's releases repeat those of others by. */
 export function releaseKey({
   keyId,
   arithmetic,
+  computation,
 }: {
   readonly keyId: string;
   readonly arithmetic?: string | undefined;
+  readonly computation?: string | undefined;
 }): string {
-  return arithmetic === undefined ? keyId : `${keyId} ${arithmetic}`;
+  return [keyId, arithmetic, computation].filter((part) => part !== undefined).join(' ');
 }
 
 /** Steps that a segment made, both included. */

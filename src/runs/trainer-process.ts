@@ -19,7 +19,7 @@ import type { Environment } from './environment.ts';
 import { asDiskFull, DiskFullError } from './files.ts';
 import { fingerprintFiles } from './fingerprint.ts';
 import { journalChunks } from './journal.ts';
-import { openPrivateTraining, type PrivateTraining } from './private-training.ts';
+import { computationOf, openPrivateTraining, type PrivateTraining } from './private-training.ts';
 import { placeOfData } from './privacy-accounts.ts';
 import { refuseBeyondBudget } from './privacy-budget.ts';
 import { ownIdentity } from './process-identity.ts';
@@ -128,6 +128,7 @@ function sharedWork({ folder, configuration }: TrainerContext): SharedWork {
 /**
  * Adds to the run's environment what its model and data were, and what computes, so that a change shows.
  * @param step that the run has come to
+ * @returns a hash of the model's files
  * @throws UserError where a run that has begun would go on with others
  */
 async function recordInputs(
@@ -135,11 +136,12 @@ async function recordInputs(
   { files: inputs, packages }: Pick<PreparedTraining, 'files' | 'packages'>,
   trainingData: readonly string[],
   step: number,
-): Promise<void> {
+): Promise<string> {
   const { model, task, privacy } = context.configuration;
+  const fingerprint = await fingerprintFiles(model.id, inputs.model);
   const environment = readEnvironment(context.folder);
   const found = {
-    model: await fingerprintFiles(model.id, inputs.model),
+    model: fingerprint,
     // The plain hash and the size of private data would tell whoever has a guess at them whether it is right.
     data:
       privacy === undefined
@@ -152,6 +154,7 @@ async function recordInputs(
     packages: { ...environment.packages, ...packages },
     ...found,
   });
+  return fingerprint.digest;
 }
 
 function finish(context: TrainerContext, result: TrainingResult): void {
@@ -197,10 +200,14 @@ function arithmeticOf({ provider, threads }: Device): string | undefined {
 function openPrivacy(
   context: TrainerContext,
   setup: TrainingSetup,
-  trainingData: readonly string[],
-  fromStep: number,
+  {
+    trainingData,
+    model,
+    fromStep,
+  }: { readonly trainingData: readonly string[]; readonly model: string; readonly fromStep: number },
 ): PrivateTraining | undefined {
-  const { privacy } = context.configuration;
+  const { configuration } = context;
+  const { privacy } = configuration;
   if (privacy === undefined) return undefined;
   const before = [...journalChunks(context.folder)].flatMap(({ events }) => events);
   const opened = openPrivateTraining(context.folder, privacy, setup.settings, {
@@ -209,6 +216,7 @@ function openPrivacy(
     before,
     fromStep,
     arithmetic: arithmeticOf(setup.device),
+    computation: computationOf(configuration, model),
   });
   context.journal.append(opened.ledger);
   context.journal.flush();
@@ -244,9 +252,9 @@ async function trainRun(context: TrainerContext): Promise<number> {
     const prepared = await prepareTraining(request, sharedWork(context));
     const { setup, warnings, notes, files } = prepared;
     const trainingData = await trainingDataIds(context, files.train);
-    await recordInputs(context, prepared, trainingData, step);
+    const model = await recordInputs(context, prepared, trainingData, step);
     const host = hostOf(context, new Map());
-    const privacy = openPrivacy(context, setup, trainingData, step + 1);
+    const privacy = openPrivacy(context, setup, { trainingData, model, fromStep: step + 1 });
     await keepToBudget(context, privacy, files.train);
     for (const message of [...warnings, ...(privacy?.warnings ?? [])])
       host.emit({ type: 'log', level: 'warning', message });

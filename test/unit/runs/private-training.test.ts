@@ -39,6 +39,7 @@ function open(
   changed = {},
   trainingData: readonly string[] = [],
   arithmetic: string | null = 'a processor, 2 threads',
+  computation?: string,
 ): PrivateTraining {
   return openPrivateTraining(folder, { ...settings, ...changed }, training, {
     examples: EXAMPLES,
@@ -46,6 +47,7 @@ function open(
     before,
     fromStep,
     arithmetic: arithmetic ?? undefined,
+    computation,
   });
 }
 
@@ -128,6 +130,51 @@ describe('a private training', () => {
     expect(again.ledger.keyId).not.toBe(first.ledger.keyId);
     expect(again.ledger.repeatedSteps).toBe(10);
     expect(again.warnings.join()).toContain('count twice');
+  });
+
+  it.each([
+    ['another configuration or model', 'one', 'two'],
+    ['a record that does not tell from what it computed', undefined, 'two'],
+  ])('continued with %s takes new noise and counts what it computes again', (_, before, now) => {
+    const first = open([], 1, {}, [], undefined, before);
+    const again = open(after(first.ledger, 20), 11, {}, [], undefined, now);
+    expect(again.ledger.keyId).not.toBe(first.ledger.keyId);
+    expect(again.ledger.repeatedSteps).toBe(10);
+    expect(open(after(again.ledger, 20), 11, {}, [], undefined, now).ledger.repeatedSteps).toBe(0);
+  });
+
+  it.each([
+    ['privacy.epsilon', { epsilon: 8 }],
+    ['privacy.noiseMultiplier', { epsilon: undefined, noiseMultiplier: 2 }],
+    ['privacy.delta', { delta: 1e-6 }],
+    ['privacy.maxGradNorm', { maxGradNorm: 1 }],
+    ['privacy.clipping', { clipping: 'automatic' }],
+    ['privacy.accountant', { accountant: 'rdp' }],
+    ['privacy.publicEvaluation', { publicEvaluation: true }],
+    ['privacy.insecureSeed', { insecureSeed: 3 }],
+  ])('refuses to go on where %s was changed', (name, changed) => {
+    const { ledger } = open();
+    expect(() => open(after(ledger, 20), 11, changed)).toThrow(name);
+  });
+
+  it.each([
+    ['the number of training examples', { examples: 5000 }, training],
+    ['training.batchSize times accumulation', {}, { ...training, accumulation: 2 }],
+    ['the number of steps', {}, { ...training, length: { kind: 'epochs', epochs: 50 } as const }],
+  ])('refuses to go on where %s was changed', (name, changed, lengths) => {
+    const { ledger } = open();
+    const start = { examples: EXAMPLES, trainingData: [], fromStep: 11, arithmetic: undefined, ...changed };
+    const goOn = () => openPrivateTraining(folder, settings, lengths, { ...start, before: after(ledger, 20) });
+    expect(goOn).toThrow(UserError);
+    expect(goOn).toThrow(name);
+  });
+
+  it('refuses to go on where the norm adapts in another way', () => {
+    const adaptive = { quantile: 0.5, rate: 0.2 };
+    const { ledger } = open([], 1, { clipping: 'adaptive', adaptive });
+    const goOn = (changed: object) => open(after(ledger, 20), 11, { clipping: 'adaptive', ...changed });
+    expect(goOn({}).ledger.adaptive).toEqual(ledger.adaptive);
+    expect(() => goOn({ adaptive: { ...adaptive, quantile: 0.9 } })).toThrow('privacy.adaptive');
   });
 
   it('whose passes were cut into other parts on the way is not repeated with the same noise', () => {

@@ -263,7 +263,7 @@ export const english = {
   noneSpent: 'Nothing',
   openConfiguration: 'Open as Configuration File',
   otherSize: 'Another number',
-  overBudget: 'This goes beyond the budget for {data}: ε {epsilon} at δ {delta}.',
+  overBudget: 'This goes beyond the budget for {data}: it comes to ε {epsilon} at δ {delta}, and {budget} is allowed.',
   planIntroduction:
     'What a private training costs before it is started: every example enters each step with the same probability, its gradient is clipped, and noise is added to the sum.',
   planNotCovered:

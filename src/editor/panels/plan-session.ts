@@ -80,7 +80,7 @@ function sentence(message: string): string {
 export function makePlanSession(options: PlanSessionOptions): PlanSession {
   const { onProblem } = options;
   const feed = shareFeed(options.feed, options.post);
-  let spent = new Map<string, readonly Phase[]>();
+  let counted = new Map<string, Pick<BudgetStatement, 'phases' | 'budget'>>();
   let latest: PlanInputs | undefined;
   let finished: FinishedPlan | undefined;
   let wish: 'copy' | 'open' | undefined;
@@ -97,6 +97,7 @@ export function makePlanSession(options: PlanSessionOptions): PlanSession {
 
   function requestOf(inputs: PlanInputs): PlanRequest {
     const { examples, batchSize, epochs, delta, goal, accountant, spentOn } = inputs;
+    const before = spentOn === null ? undefined : counted.get(spentOn);
     return {
       examples,
       batchSize,
@@ -104,7 +105,8 @@ export function makePlanSession(options: PlanSessionOptions): PlanSession {
       delta: delta ?? undefined,
       goal,
       accountant: accountant === 'tightest' ? undefined : accountant,
-      spent: spentOn === null ? [] : (spent.get(spentOn) ?? []),
+      spent: before?.phases ?? [],
+      budgetDelta: before?.budget?.delta,
     };
   }
 
@@ -195,9 +197,9 @@ export function makePlanSession(options: PlanSessionOptions): PlanSession {
   async function look(): Promise<void> {
     try {
       const [sizes, dataSets] = await Promise.all([options.sizes(), options.dataSets()]);
-      const counted = (): string => JSON.stringify(spent.get(latest?.spentOn ?? '') ?? []);
-      const before = counted();
-      spent = new Map(dataSets.map(({ id, phases }) => [id, phases]));
+      const known = (): string => JSON.stringify(counted.get(latest?.spentOn ?? '') ?? null);
+      const before = known();
+      counted = new Map(dataSets.map(({ id, phases, budget }) => [id, { phases, budget }]));
       set(
         ['sizes', sizes],
         [
@@ -213,8 +215,8 @@ export function makePlanSession(options: PlanSessionOptions): PlanSession {
           })),
         ],
       );
-      // What counts with the plan has grown.
-      if (latest !== undefined && counted() !== before) plan(latest);
+      // What counts with the plan has grown, or its budget was changed.
+      if (latest !== undefined && known() !== before) plan(latest);
     } catch (error) {
       if (!isOver) onProblem(messageOf(error));
     }

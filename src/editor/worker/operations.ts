@@ -209,6 +209,8 @@ export interface PlanRequest {
   readonly accountant: AccountantName | undefined;
   /** What was released from the same data before, and counts with it. */
   readonly spent: readonly Phase[];
+  /** The delta of a budget that the plan is to be held against, whatever its own is. */
+  readonly budgetDelta?: number | undefined;
 }
 
 /** What it comes to. Infinite values are null. */
@@ -220,6 +222,8 @@ export interface PlannedPrivacy extends PrivateSchedule {
   readonly accountant: AccountantName;
   readonly prv: number | null;
   readonly rdp: number | null;
+  /** What it comes to as a budget counts it: at the budget's delta, by the smaller bound. */
+  readonly atBudget: { readonly delta: number; readonly epsilon: number | null } | null;
   /** The steps at which epochs end, some of them where there are many. */
   readonly epochEnds: readonly number[];
 }

@@ -17,7 +17,8 @@ function finite(value: number): number | null {
   return Number.isFinite(value) ? value : null;
 }
 
-function planPrivacy({ examples, batchSize, epochs, delta, goal, accountant, spent }: PlanRequest): PlannedPrivacy {
+function planPrivacy(request: PlanRequest): PlannedPrivacy {
+  const { examples, batchSize, epochs, delta, goal, accountant, spent, budgetDelta } = request;
   const length = { kind: 'epochs', epochs } as const;
   const schedule = privateSchedule({ examples, expectedBatchSize: batchSize, length, delta });
   const { samplingRate, totalSteps: steps } = schedule;
@@ -26,7 +27,8 @@ function planPrivacy({ examples, batchSize, epochs, delta, goal, accountant, spe
       ? goal.noiseMultiplier
       : calibrateNoise({ epsilon: goal.epsilon, delta: schedule.delta, samplingRate, steps, accountant, spent })
           .noiseMultiplier;
-  const cost = privacySpent([...spent, { samplingRate, noiseMultiplier, steps }], schedule.delta, accountant);
+  const phases = [...spent, { samplingRate, noiseMultiplier, steps }];
+  const cost = privacySpent(phases, schedule.delta, accountant);
   return {
     ...schedule,
     noiseMultiplier,
@@ -35,6 +37,10 @@ function planPrivacy({ examples, batchSize, epochs, delta, goal, accountant, spe
     accountant: cost.accountant,
     prv: cost.prv === undefined ? null : finite(cost.prv.upper),
     rdp: cost.rdp === undefined ? null : finite(cost.rdp.epsilon),
+    atBudget:
+      budgetDelta === undefined
+        ? null
+        : { delta: budgetDelta, epsilon: finite(privacySpent(phases, budgetDelta).epsilon) },
     epochEnds: epochEnds(schedule, mostEpochs),
   };
 }

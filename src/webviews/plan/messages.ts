@@ -97,6 +97,8 @@ export const plan = z.object({
   accountant,
   prv: number,
   rdp: number,
+  /** With what was spent before, at the delta of the data set's budget; null where it has none. */
+  atBudget: z.nullable(z.object({ delta: z.number(), epsilon: number })),
 });
 
 export type Plan = z.infer<typeof plan>;

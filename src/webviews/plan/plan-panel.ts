@@ -8,10 +8,11 @@ import { fill, type Strings } from '../strings.ts';
 import { fieldsOf, inputsOf, numberOf, problemsOf, type Fields, type NumberField } from './fields.ts';
 import './line-chart.ts';
 import type { LineModel } from './line-chart.ts';
-import type { Curve, DataSet, Layout, Plan, PlanInputs } from './messages.ts';
+import type { Curve, Layout, Plan, PlanInputs } from './messages.ts';
 import type { PlanModel } from './model.ts';
 import {
   accountantText,
+  breachText,
   curveText,
   dataSetText,
   epsilonText,
@@ -293,31 +294,19 @@ export class PlanPanel extends LitElement {
     ];
   }
 
-  /** The budget that the plan would go beyond. */
-  private breach(plan: Plan, { model }: PlanPanelProperties): DataSet | undefined {
-    const found = model.dataSets().find(({ id }) => id === plan.inputs.spentOn);
-    if (found === undefined || found.budget === null) return undefined;
-    return plan.epsilon === null || plan.epsilon > found.budget.epsilon ? found : undefined;
-  }
-
-  private notices(plan: Plan, properties: PlanPanelProperties): TemplateResult {
-    const { strings, formats } = properties;
-    const weak = weakText(plan, strings, formats);
-    const breach = this.breach(plan, properties);
-    return html`${weak === '' ? nothing : html`<p class="notice warning" role="alert">${weak}</p>`}
-    ${
-      breach?.budget === undefined || breach.budget === null
-        ? nothing
-        : html`<p
-            class="notice warning"
-            role="alert"
-            .textContent=${fill(strings.overBudget, {
-              data: breach.data,
-              epsilon: formats.number(breach.budget.epsilon),
-              delta: formats.number(breach.budget.delta),
-            })}
-          ></p>`
-    }`;
+  private notices(plan: Plan, { model, strings, formats }: PlanPanelProperties): TemplateResult {
+    const texts = [
+      weakText(plan, strings, formats),
+      breachText(
+        plan,
+        model.dataSets().find(({ id }) => id === plan.inputs.spentOn),
+        strings,
+        formats,
+      ),
+    ];
+    return html`${texts
+      .filter((text) => text !== '')
+      .map((text) => html`<p class="notice warning" role="alert" .textContent=${text}></p>`)}`;
   }
 
   private chart(

@@ -38,6 +38,28 @@ export function weakText({ deltaIsWeak, inputs }: Plan, strings: Strings, format
   return deltaIsWeak ? fill(strings.deltaWeak, { limit: formats.number(1 / inputs.examples) }) : '';
 }
 
+/**
+ * The warning of a plan that goes beyond the budget of a data set; nothing where it does not. Epsilons compare at one delta alone, so
+ * the plan's is the one at the budget's.
+ */
+export function breachText(
+  { atBudget }: Plan,
+  dataSet: Pick<DataSet, 'data' | 'budget'> | undefined,
+  strings: Strings,
+  formats: Formats,
+): string {
+  const budget = dataSet?.budget ?? null;
+  // A budget that was changed just now is planned for anew.
+  if (dataSet === undefined || budget === null || atBudget?.delta !== budget.delta) return '';
+  if (atBudget.epsilon !== null && atBudget.epsilon <= budget.epsilon) return '';
+  return fill(strings.overBudget, {
+    data: dataSet.data,
+    epsilon: epsilonText(atBudget.epsilon, strings, formats),
+    delta: formats.number(budget.delta),
+    budget: formats.number(budget.epsilon),
+  });
+}
+
 export function accountantText(name: Plan['accountant'], strings: Strings): string {
   return name === 'prv' ? strings.accountantPrv : strings.accountantRdp;
 }

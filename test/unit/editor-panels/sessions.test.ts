@@ -18,6 +18,8 @@ import { firstView } from '../../../src/webviews/compare/messages.ts';
 import { makeCompareModel } from '../../../src/webviews/compare/model.ts';
 import { makeConnection, type Connection } from '../../../src/webviews/connection.ts';
 import { firstInputs, type PlanInputs } from '../../../src/webviews/plan/messages.ts';
+import { breachText } from '../../../src/webviews/plan/texts.ts';
+import { formatsOf } from '../../../src/webviews/format.ts';
 import { makePlanModel, type PlanModel } from '../../../src/webviews/plan/model.ts';
 import type { HostMessage } from '../../../src/webviews/protocol.ts';
 import { makeRunModel, type RunModel } from '../../../src/webviews/run/model.ts';
@@ -661,6 +663,28 @@ describe('a planner', () => {
     await eventually(() => model.plan()?.epsilon).toBe(together);
     expect(together).toBeGreaterThan(privacySpent([own], 1 / 4000).epsilon);
     expect(model.dataSets()).toMatchObject([{ id: 'a', data: 'data', spent: 1.2, left: 2.8 }]);
+  });
+
+  it('holds a plan against a budget at the delta of the budget, whatever its own is', async () => {
+    const statement = { id: 'a', data: 'data', delta: 1e-5, spent: null, left: null, phases: [] } as const;
+    const others = { examples: 2000, runs: [], withoutPrivacy: [] } as const;
+    const goal = { kind: 'noise', noiseMultiplier: 2 } as const;
+    const own = [{ samplingRate: 0.1, noiseMultiplier: 2, steps: 20 }];
+    const [strict, lax] = [privacySpent(own, 1e-7).epsilon, privacySpent(own, 1e-2).epsilon];
+    for (const [delta, at] of [
+      [1e-2, 1e-7],
+      [1e-7, 1e-2],
+    ] as const) {
+      const budget = { epsilon: (strict + lax) / 2, delta: at };
+      const { session, model, post } = planBench([{ ...statement, ...others, budget }]);
+      await session.refresh();
+      post({ type: 'plan', inputs: { ...small, delta, spentOn: 'a', goal } });
+      await eventually(() => model.plan()?.atBudget).toEqual({ delta: at, epsilon: at === 1e-7 ? strict : lax });
+      const plan = model.plan();
+      if (plan === undefined) throw new Error('there is no plan');
+      const text = breachText(plan, model.dataSets()[0], english, formatsOf('en'));
+      expect(text.includes('goes beyond the budget for data')).toBe(at === 1e-7);
+    }
   });
 
   it('is opened for something else while it is open, and refuses messages that are none', async () => {

@@ -1,4 +1,5 @@
 import { grouped } from '../base/format.ts';
+import { lastCheckpointStep } from '../runs/checkpoints.ts';
 import { auditRun, type PrivacyAudit } from '../runs/audit.ts';
 import { findRun, runFolder } from '../runs/run-folder.ts';
 import { readWorkspace, type App } from './app.ts';
@@ -42,9 +43,10 @@ function auditText({ verdict, epsilon, ledger, steps, findings, assumptions }: P
 }
 
 /** `peft-lab audit RUN`: computes a private run's epsilon anew from its journal. @returns 1 when it does not hold */
-export function auditCommand(app: App, id: string): number {
+export async function auditCommand(app: App, id: string): Promise<number> {
   const workspace = readWorkspace(app);
-  const audit = auditRun(runFolder(workspace, findRun(workspace, id)));
+  const folder = runFolder(workspace, findRun(workspace, id));
+  const audit = auditRun(folder, { reached: await lastCheckpointStep(folder) });
   if (app.json) printJson(app.terminal, audit);
   else app.terminal.out(plainLines(auditText(audit)));
   return audit.verdict === 'holds' ? 0 : 1;

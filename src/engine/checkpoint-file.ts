@@ -58,12 +58,23 @@ export async function writeCheckpoint(
   });
 }
 
+/** The step that a checkpoint was written after, from its header. @throws FileError when the file is damaged or of another kind */
+export async function readCheckpointStep(file: string): Promise<number> {
+  const { metadata } = await readSafetensorsHeader(file);
+  return parseProgress(file, metadataOf(file, metadata).progress).step;
+}
+
+function metadataOf(file: string, metadata: unknown): z.output<typeof metadataSchema> {
+  const parsed = metadataSchema.safeParse(metadata);
+  if (!parsed.success) throw new FileError(file, undefined, 'is no checkpoint of PEFT Lab, or of another version');
+  return parsed.data;
+}
+
 /** Reads what writeCheckpoint wrote. @throws FileError when the file is damaged or of another kind */
 export async function readCheckpoint(file: string): Promise<TrainerState> {
   const header = await readSafetensorsHeader(file);
-  const metadata = metadataSchema.safeParse(header.metadata);
-  if (!metadata.success) throw new FileError(file, undefined, 'is no checkpoint of PEFT Lab, or of another version');
-  const progress = parseProgress(file, metadata.data.progress);
+  const metadata = metadataOf(file, header.metadata);
+  const progress = parseProgress(file, metadata.progress);
   const values = new Map<string, Float32Array>();
   const optimiser = new Map<string, Float32Array>();
   for (const [name, { data }] of await readTensors(file)) {
@@ -71,7 +82,7 @@ export async function readCheckpoint(file: string): Promise<TrainerState> {
     if (name.startsWith(VALUE)) values.set(name.slice(VALUE.length), data);
     else if (name.startsWith(OPTIMISER)) optimiser.set(name.slice(OPTIMISER.length), data);
   }
-  return { progress, values, optimiserStep: metadata.data.optimiserStep, optimiser, file };
+  return { progress, values, optimiserStep: metadata.optimiserStep, optimiser, file };
 }
 
 function firstIssue({ issues }: z.ZodError): string {

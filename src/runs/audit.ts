@@ -1,11 +1,18 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { FileError, messageOf } from '../base/errors.ts';
 import { counted as countOf } from '../base/format.ts';
 import { privacySpent } from '../privacy/accountant.ts';
 import { composedNoiseMultiplier } from '../privacy/adaptive-clipping.ts';
+import type { RecordedConfiguration } from './configuration-schema.ts';
+import { checkDelta, checkPhase } from '../privacy/mechanism.ts';
 import { areOtherData } from './data-id.ts';
 import type { JournalEvent } from './events.ts';
 import { isTerminal, journalChunks } from './journal.ts';
 import { releasedSteps, releaseKey, releasesOf, repeatedSteps, stepShownBy } from './released-steps.ts';
 import { replay, type EventOf } from './replay.ts';
+import { readRecordedConfiguration } from './run-folder.ts';
 
 type Ledger = EventOf<'privacy'>;
 
@@ -173,14 +180,94 @@ function tornAtMost(segments: readonly (readonly JournalEvent[])[]): number {
   return segments.filter((own) => !own.some(isTerminal)).length;
 }
 
-/** Audits the run of a folder by its journal, see {@link auditPrivacy}. */
-export function auditRun(folder: string): PrivacyAudit {
+/** What of a recorded configuration the ledger says again. */
+const recordedPrivacy = z.looseObject({
+  epsilon: z.number().optional(),
+  noiseMultiplier: z.number().optional(),
+  delta: z.number().optional(),
+  maxGradNorm: z.number().optional(),
+  clipping: z.string().optional(),
+  accountant: z.string().optional(),
+  publicEvaluation: z.boolean().optional(),
+  insecureSeed: z.number().optional(),
+});
+
+const recordedBatch = z.looseObject({ batchSize: z.number(), accumulation: z.number() });
+
+/** What the configuration that a run was made from says otherwise than its ledger. */
+function configurationFindings({ privacy, training }: RecordedConfiguration, ledger: Ledger): readonly string[] {
+  if (privacy === undefined) return ['the configuration asks for no privacy, and the journal has a ledger'];
+  const parsed = recordedPrivacy.safeParse(privacy);
+  if (!parsed.success) return ['privacy in the configuration cannot be read'];
+  const { epsilon, insecureSeed, ...asked } = parsed.data;
+  const batch = recordedBatch.safeParse(training);
+  type Told = string | number | boolean | undefined;
+  const pairs: readonly (readonly [string, Told, Told])[] = [
+    ['privacy.epsilon', epsilon, ledger.targetEpsilon],
+    ['privacy.noiseMultiplier', asked.noiseMultiplier, ledger.noiseMultiplier],
+    ['privacy.delta', asked.delta, ledger.delta],
+    ['privacy.maxGradNorm', asked.maxGradNorm, ledger.maxGradNorm],
+    ['privacy.clipping', asked.clipping, ledger.clipping],
+    ['privacy.accountant', asked.accountant, ledger.accountant],
+    ['privacy.publicEvaluation', asked.publicEvaluation, ledger.publicEvaluation ?? false],
+    [
+      'privacy.insecureSeed',
+      insecureSeed === undefined ? undefined : 'a known seed',
+      ledger.insecure ? 'a known seed' : 'a secret key',
+    ],
+    [
+      'training.batchSize times accumulation',
+      batch.success ? batch.data.batchSize * batch.data.accumulation : undefined,
+      ledger.expectedBatchSize,
+    ],
+  ];
+  return pairs
+    .filter(([, asks, says]) => asks !== undefined && asks !== says)
+    .map(
+      ([name, asks, says]) =>
+        `${name} is ${String(asks)} in the configuration and ${String(says ?? 'not told')} in the ledger`,
+    );
+}
+
+/** The run's configuration, or what stands against reading it; nothing where there is none. */
+function configurationOf(folder: string): RecordedConfiguration | FileError | undefined {
+  if (!existsSync(join(folder, 'config.json'))) return undefined;
+  try {
+    return readRecordedConfiguration(folder);
+  } catch (error) {
+    if (error instanceof FileError) return error;
+    throw error;
+  }
+}
+
+/**
+ * Audits the run of a folder by its journal, see {@link auditPrivacy}, and by what its configuration and its last checkpoint say beside it.
+ * @param reached the step of its last checkpoint, where there is one
+ */
+export function auditRun(folder: string, { reached }: { readonly reached?: number | undefined } = {}): PrivacyAudit {
   const chunks = [...journalChunks(folder)];
   const unreadable = chunks.reduce((sum, { problems }) => sum + problems.length, 0);
-  return auditPrivacy(
-    chunks.flatMap(({ events }) => events),
-    { unreadable },
-  );
+  const events = chunks.flatMap(({ events: own }) => own);
+  const audit = auditPrivacy(events, { unreadable });
+  const configuration = configurationOf(folder);
+  const asked = configuration instanceof FileError ? undefined : configuration;
+  if (audit.ledger === undefined) {
+    if (asked?.privacy === undefined) return audit;
+    const finding = events.some(({ type }) => type === 'step')
+      ? 'the configuration asks for privacy, and the journal has no ledger that can be read'
+      : 'the configuration asks for privacy, and the run has not come as far as to write its ledger';
+    return { ...audit, verdict: 'fails', findings: [finding] };
+  }
+  const { lastStep } = releasesOf(events);
+  const findings = [
+    ...audit.findings,
+    ...(configuration instanceof FileError ? [messageOf(configuration)] : []),
+    ...(asked === undefined ? [] : configurationFindings(asked, audit.ledger)),
+    ...(reached !== undefined && reached > lastStep
+      ? [`the last checkpoint is of step ${reached}, and the journal tells its steps only up to ${lastStep}`]
+      : []),
+  ];
+  return { ...audit, verdict: findings.length === 0 ? 'holds' : 'fails', findings };
 }
 
 /**
@@ -198,6 +285,8 @@ export function auditPrivacy(
   if (first === undefined) {
     return { verdict: 'not-private', findings: ['the run has no privacy ledger'], assumptions: [] };
   }
+  const impossible = privacy.flatMap(impossibleIn);
+  if (impossible.length > 0) return { verdict: 'fails', ledger: first, findings: impossible, assumptions: [] };
   const segments = segmentsOf(events);
   const releases = releasesOf(events);
   const released = releasedSteps(releases);
@@ -244,6 +333,20 @@ export function auditPrivacy(
   };
 }
 
+/** What of a ledger no mechanism can have; no trainer writes it. */
+function impossibleIn(ledger: Ledger): readonly string[] {
+  const { samplingRate, noiseMultiplier, plannedSteps: steps, delta, segment } = ledger;
+  try {
+    checkPhase({ samplingRate, noiseMultiplier, steps });
+    checkPhase({ samplingRate, noiseMultiplier: noiseOf(ledger), steps });
+    checkDelta(delta);
+    return [];
+  } catch (error) {
+    if (error instanceof RangeError) return [`the ledger of segment ${segment} says what cannot be: ${error.message}`];
+    throw error;
+  }
+}
+
 function recordedFindings(
   recorded: EventOf<'step'> | undefined,
   spentAfter: (steps: number) => { readonly epsilon: number },
@@ -252,6 +355,6 @@ function recordedFindings(
   if (recorded === undefined) return [];
   const computed = spentAfter(recorded.step + repeated).epsilon;
   const told = recorded.epsilon ?? Infinity;
-  if (Math.abs(told - computed) <= TOLERANCE * computed) return [];
+  if (told === computed || (computed < Infinity && Math.abs(told - computed) <= TOLERANCE * computed)) return [];
   return [`epsilon after step ${recorded.step} is recorded as ${told}; the record amounts to ${computed}`];
 }

@@ -1,5 +1,7 @@
-import { readdirSync, rmSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { FileError } from '../base/errors.ts';
+import { readCheckpointStep } from '../engine/checkpoint-file.ts';
 import { claimLease, leaseFile, releaseLease } from './lease.ts';
 import { listRuns, runFolder, type Workspace } from './run-folder.ts';
 import { runState } from './run-state.ts';
@@ -10,6 +12,18 @@ export const keptCheckpoints = ['all', 'best', 'none'] as const;
 export type KeptCheckpoints = (typeof keptCheckpoints)[number];
 
 const folderName = 'checkpoints';
+
+/** The step of a run's last checkpoint; nothing where there is none that can be read. */
+export async function lastCheckpointStep(folder: string): Promise<number | undefined> {
+  const file = join(folder, folderName, 'last.safetensors');
+  if (!existsSync(file)) return undefined;
+  try {
+    return await readCheckpointStep(file);
+  } catch (error) {
+    if (error instanceof FileError) return undefined;
+    throw error;
+  }
+}
 
 /** Bytes of the files below a folder; 0 where there is none. */
 function bytesBelow(folder: string): number {

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import type { Phase } from '../privacy/mechanism.ts';
+import { checkPhase, type Phase } from '../privacy/mechanism.ts';
 import { sampleFolder } from '../tasks/sample-data.ts';
 import { findTask } from '../tasks/registry.ts';
 import { journalEvent, type JournalEvent, type RunState } from './events.ts';
@@ -91,9 +91,19 @@ function eventsOf(folder: string): readonly JournalEvent[] {
   return events;
 }
 
-/** A phase that hides nothing: draws and noise of a known seed. */
+/**
+ * What a ledger and so many steps come to. It hides nothing where draws and noise come from a known seed, or where the ledger was edited and
+ * says what no mechanism can have.
+ */
 function phaseOf({ samplingRate, noiseMultiplier, insecure }: Ledger, steps: number): Phase {
-  return { samplingRate, noiseMultiplier: insecure ? 0 : noiseMultiplier, steps };
+  const phase = { samplingRate, noiseMultiplier: insecure ? 0 : noiseMultiplier, steps };
+  try {
+    checkPhase(phase);
+    return phase;
+  } catch (error) {
+    if (error instanceof RangeError) return { samplingRate: 1, noiseMultiplier: 0, steps };
+    throw error;
+  }
 }
 
 /** The place of a configuration's training data, as far as every version writes it. */

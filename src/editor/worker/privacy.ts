@@ -2,6 +2,7 @@ import { privacySpent, sketchedEpsilon } from '../../privacy/accountant.ts';
 import { calibrateNoise } from '../../privacy/calibrate.ts';
 import { epochEnds, privateSchedule } from '../../privacy/schedule.ts';
 import { auditRun } from '../../runs/audit.ts';
+import { lastCheckpointStep } from '../../runs/checkpoints.ts';
 import { budgetStatements } from '../../runs/budget-statement.ts';
 import type { PlanRequest, PlannedPrivacy, LocalCurve, Operations } from './operations.ts';
 import { runFolder, workspaceAt } from '../../runs/run-folder.ts';
@@ -72,5 +73,8 @@ export const privacyAnswers: Answers<
   dataSets: (folder) => budgetStatements(workspaceAt(folder)),
   runPrivacy: ({ folder, id }) => readRunPrivacy(runFolder(workspaceAt(folder), id)),
   localCurves: ({ folder, id, points }) => localCurves(readLocalRecord(runFolder(workspaceAt(folder), id)), points),
-  audit: ({ folder, id }) => auditRun(runFolder(workspaceAt(folder), id)),
+  audit: async ({ folder, id }) => {
+    const run = runFolder(workspaceAt(folder), id);
+    return auditRun(run, { reached: await lastCheckpointStep(run) });
+  },
 };

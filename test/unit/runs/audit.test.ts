@@ -75,6 +75,16 @@ function segment(
   return [{ ...stamp, ...ledger, ...changes.ledger }, started, ...steps];
 }
 
+function writeRecord(folder: string, events: readonly JournalEvent[]): void {
+  writeFileSync(join(folder, 'journal.jsonl'), events.map((event) => `${JSON.stringify(event)}\n`).join(''));
+}
+
+function writeConfiguration(folder: string, changes: object): void {
+  const device = { provider: 'cpu' };
+  const base = { model: { id: 'm' }, task: { id: 't' }, method: { id: 'x' }, training: { seed: 0 }, device };
+  writeFileSync(join(folder, 'config.json'), JSON.stringify({ ...base, launcher: 'local', ...changes }));
+}
+
 describe('an audit', () => {
   it('finds that an honest record holds, whole or continued with its key', () => {
     const whole = auditPrivacy(segment(0, 1, 20));
@@ -192,6 +202,63 @@ describe('an audit', () => {
       verdict: 'fails',
       findings: ['1 line of the journal could not be read; what was told there is not counted'],
     });
+  });
+
+  it.each<[string, object, string | undefined]>([
+    ['what the ledger says', {}, undefined],
+    ['another norm', { maxGradNorm: 1 }, 'privacy.maxGradNorm'],
+    ['another noise', { noiseMultiplier: 2 }, 'privacy.noiseMultiplier'],
+    ['another delta', { delta: 1e-6 }, 'privacy.delta'],
+    ['a known seed', { insecureSeed: 4 }, 'privacy.insecureSeed'],
+  ])('holds the ledger against a configuration with %s', (_, changed, name) => {
+    const folder = temporaryFolder();
+    writeRecord(folder, segment(0, 1, 20));
+    const privacy = { noiseMultiplier: 0.9, maxGradNorm: 0.1, clipping: 'flat', accountant: 'tightest', ...changed };
+    writeConfiguration(folder, { privacy });
+    expect(auditRun(folder)).toMatchObject({
+      verdict: name === undefined ? 'holds' : 'fails',
+      findings: name === undefined ? [] : [expect.stringContaining(name)],
+    });
+  });
+
+  it('holds the ledger against the batch of the configuration, and misses privacy in it', () => {
+    const folder = temporaryFolder();
+    writeRecord(folder, segment(0, 1, 20));
+    writeConfiguration(folder, { privacy: {}, training: { seed: 0, batchSize: 16, accumulation: 2 } });
+    expect(auditRun(folder).findings).toEqual([expect.stringContaining('is 32 in the configuration and 80')]);
+    writeConfiguration(folder, {});
+    expect(auditRun(folder).findings).toEqual([expect.stringContaining('asks for no privacy')]);
+    writeFileSync(join(folder, 'config.json'), '{');
+    expect(auditRun(folder).findings).toEqual([expect.stringContaining('not JSON')]);
+  });
+
+  it.each([{ samplingRate: 2 }, { noiseMultiplier: -1 }, { delta: 0 }])(
+    'refuses a ledger that says what cannot be, %o',
+    (changed) => {
+      const { verdict, findings } = auditPrivacy(segment(0, 1, 20, { ledger: changed }));
+      expect(verdict).toBe('fails');
+      expect(findings).toEqual([expect.stringContaining('cannot be')]);
+    },
+  );
+
+  it('finds an epsilon told where there is no noise', () => {
+    const { findings } = auditPrivacy(segment(0, 1, 20, { ledger: { noiseMultiplier: 0 } }));
+    expect(findings).toEqual([expect.stringContaining('amounts to Infinity')]);
+  });
+
+  it('does not take a private run whose ledger is gone for one without privacy', () => {
+    const folder = temporaryFolder();
+    const lines = segment(0, 1, 20).slice(1);
+    writeRecord(folder, lines);
+    writeConfiguration(folder, { privacy: { epsilon: 3 } });
+    expect(auditRun(folder)).toMatchObject({ verdict: 'fails', findings: [expect.stringContaining('no ledger')] });
+  });
+
+  it('finds a journal whose end was cut off by the checkpoint that came after', () => {
+    const folder = temporaryFolder();
+    writeRecord(folder, segment(0, 1, 20));
+    expect(auditRun(folder, { reached: 20 }).verdict).toBe('holds');
+    expect(auditRun(folder, { reached: 30 }).findings).toEqual([expect.stringContaining('only up to 20')]);
   });
 
   it('says of an ordinary run that it is none', () => {

@@ -3,6 +3,7 @@ import { findNodeAtLocation, type Node } from 'jsonc-parser';
 import { z } from 'zod';
 import { FileError, messageOf } from '../base/errors.ts';
 import { writtenSchema, type JsonSchema } from './configuration-json-schema.ts';
+import { leastDelta } from '../privacy/mechanism.ts';
 import { describeProblem, problemsOf, type KeyPath } from './configuration-problems.ts';
 import { readIfThere } from './files.ts';
 import { lineAndColumn, parseJsonText } from './json-text.ts';
@@ -27,7 +28,7 @@ const budgetSchema = z
           epsilon: z.number().positive().describe('What all runs on the data may spend together.'),
           delta: z
             .number()
-            .gt(0)
+            .min(leastDelta)
             .lt(1)
             .describe('The probability with which epsilon may fail; usually below one in the number of examples.'),
           note: z.string().exactOptional().describe('Why, or on whose word.'),

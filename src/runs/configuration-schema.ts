@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { UserError } from '../base/errors.ts';
+import { leastDelta } from '../privacy/mechanism.ts';
 import type { Catalogue } from './catalogue.ts';
 import { isRecord } from './settings.ts';
 
@@ -248,7 +249,7 @@ const privacy = z
       .describe('The deviation of the noise in units of maxGradNorm, in place of a target epsilon.'),
     delta: z
       .number()
-      .positive()
+      .min(leastDelta)
       .lt(1)
       .exactOptional()
       .describe('The probability with which epsilon may fail; 1 / (2 · training examples) when absent.'),

@@ -212,6 +212,7 @@ describe('the budget file', () => {
     ['{}', 1, 'budgets: missing'],
     ['{\n "budgets": [\n  { "data": "a", "epsilon": 0, "delta": 1e-5 }]\n}', 3, 'budgets[0].epsilon'],
     ['{\n "budgets": [{ "data": "a", "epsilon": 1, "delta": 1 }]\n}', 2, 'budgets[0].delta'],
+    ['{\n "budgets": [{ "data": "a", "epsilon": 1, "delta": 1e-200 }]\n}', 2, 'budgets[0].delta'],
     ['{\n "budgets": [{ "data": "a", "epsilon": 1, "delta": 1e-5, "epsilom": 1 }]\n}', 2, 'Did you mean "epsilon"'],
   ])('that says something else (%s) is no budget, and told of with its line', (text, at, message) => {
     writeFileSync(join(made.root, 'privacy-budget.json'), text);

@@ -20,8 +20,7 @@ export function findWebgpu(): WebgpuWay {
   if (process.env['VK_DRIVER_FILES'] !== undefined) return { environment: {} };
   const hasLoader = facts.vulkan?.loader === true;
   const packages = [...(hasLoader ? [] : ['libvulkan1']), ...(existsSync(swiftShader) ? [] : ['chromium'])];
-  if (!hasLoader)
-    return { missing: "Vulkan's loader is missing: apt-get install libvulkan1", packages };
+  if (!hasLoader) return { missing: "Vulkan's loader is missing: apt-get install libvulkan1", packages };
   if (existsSync(swiftShader)) return { environment: { VK_DRIVER_FILES: swiftShader } };
   if (outlook.obstacle === 'only software') return { environment: {} };
   return { missing: 'there is no Vulkan driver: apt-get install chromium, or mesa-vulkan-drivers', packages };

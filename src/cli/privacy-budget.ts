@@ -36,7 +36,7 @@ function runsTable(app: App, runs: readonly StatedRun[]): string {
       {
         title: 'noise',
         align: 'right',
-        cell: ({ noiseMultiplier }) => (noiseMultiplier === 0 ? 'known seed' : digits(noiseMultiplier, '')),
+        cell: ({ noiseMultiplier }) => (noiseMultiplier === 0 ? 'none' : digits(noiseMultiplier, '')),
       },
       { title: 'epsilon alone', align: 'right', cell: ({ epsilon, steps }) => (steps === null ? '' : digits(epsilon)) },
     ],

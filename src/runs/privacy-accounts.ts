@@ -1,11 +1,12 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { FileError } from '../base/errors.ts';
 import { checkPhase, type Phase } from '../privacy/mechanism.ts';
 import { sampleFolder } from '../tasks/sample-data.ts';
 import { findTask } from '../tasks/registry.ts';
 import { journalEvent, type JournalEvent, type RunState } from './events.ts';
-import { appendLines, parseJson, readIfThere } from './files.ts';
+import { appendLines, isMissing, parseJson, readIfThere } from './files.ts';
 import { journalFile } from './journal.ts';
 import { releasedSteps, releasesOf } from './released-steps.ts';
 import type { EventOf } from './replay.ts';
@@ -91,6 +92,11 @@ function eventsOf(folder: string): readonly JournalEvent[] {
   return events;
 }
 
+/** Nothing bounds what so many steps released. */
+function unbounded(steps: number): Phase {
+  return { samplingRate: 1, noiseMultiplier: 0, steps };
+}
+
 /**
  * What a ledger and so many steps come to. It hides nothing where draws and noise come from a known seed, or where the ledger was edited and
  * says what no mechanism can have.
@@ -101,7 +107,7 @@ function phaseOf({ samplingRate, noiseMultiplier, insecure }: Ledger, steps: num
     checkPhase(phase);
     return phase;
   } catch (error) {
-    if (error instanceof RangeError) return { samplingRate: 1, noiseMultiplier: 0, steps };
+    if (error instanceof RangeError) return unbounded(steps);
     throw error;
   }
 }
@@ -125,17 +131,18 @@ function accountOf(folder: string, run: string, place: string | undefined): RunA
   const { state } = runState(folder);
   const ledger = events.findLast((event) => event.type === 'privacy');
   const ended = hasEnded({ state });
+  const released = releasedSteps(releasesOf(events));
   const base = { run, state, place, trainingData: ledger?.trainingData ?? [] };
   if (ledger === undefined)
     return {
       ...base,
-      phase: undefined,
+      // A trainer writes its ledger before its first step, so that this one was lost.
+      phase: released === 0 ? undefined : unbounded(released),
       counted: ended ? 'released' : 'planned',
       target: undefined,
       delta: undefined,
       examples: undefined,
     };
-  const released = releasedSteps(releasesOf(events));
   const steps = ended ? released : Math.max(released, ledger.plannedSteps + ledger.repeatedSteps);
   return {
     ...base,
@@ -165,20 +172,27 @@ function removedFile({ peft }: Workspace): string {
 /** Keeps what a private run has released before its folder is deleted: deleting a record takes nothing back. */
 export function keepAccount(workspace: Workspace, run: string): void {
   const folder = runFolder(workspace, run);
-  if (!existsSync(journalFile(folder))) return;
-  const { place, trainingData, phase, target, delta } = accountOf(folder, run, dataOf(folder)?.place);
+  const data = dataOf(folder);
+  if (!data.isPrivate) return;
+  const { place, trainingData, phase, target, delta } = accountOf(folder, run, data.place);
   if (phase === undefined || phase.steps === 0) return;
   appendLines(removedFile(workspace), [
     { run, place, trainingData, ...phase, delta, ...(target === undefined ? {} : { targetEpsilon: target }) },
   ]);
 }
 
-function removedAccounts(workspace: Workspace): readonly RunAccount[] {
-  const lines = (readIfThere(removedFile(workspace)) ?? '').split('\n');
+/** @param there the runs that have not been deleted @throws FileError where a line cannot be read: what that run released is not known */
+function removedAccounts(workspace: Workspace, there: ReadonlySet<string>): readonly RunAccount[] {
+  const file = removedFile(workspace);
+  const lines = (readIfThere(file) ?? '').split('\n');
   const found = new Map<string, RunAccount>();
-  for (const line of lines) {
+  const unread: { readonly line: number; readonly run: string | undefined }[] = [];
+  for (const [index, line] of lines.entries()) {
     const parsed = removedRun.safeParse(parseJson(line));
-    if (!parsed.success) continue;
+    if (!parsed.success) {
+      if (line.trim() !== '') unread.push({ line: index + 1, run: /^\{"run":"([^"]+)"/.exec(line)?.[1] });
+      continue;
+    }
     const { run, place, trainingData, samplingRate, noiseMultiplier, steps, delta, targetEpsilon } = parsed.data;
     found.set(run, {
       run,
@@ -192,7 +206,16 @@ function removedAccounts(workspace: Workspace): readonly RunAccount[] {
       examples: undefined,
     });
   }
-  return [...found.values()];
+  // A deletion that was cut off inside its line left the run, or has deleted it since with a line of its own.
+  const lost = unread.find(({ run }) => run === undefined || (!there.has(run) && !found.has(run)));
+  if (lost !== undefined)
+    throw new FileError(
+      file,
+      lost.line,
+      'this line is damaged, so that nothing tells what a deleted private run has released',
+      'Restore the file. Whoever deletes the line drops that run from what was spent.',
+    );
+  return [...found.values()].filter(({ run }) => !there.has(run));
 }
 
 interface RunData {
@@ -202,8 +225,8 @@ interface RunData {
 
 const configured = new Map<string, RunData>();
 
-/** What a run's configuration says, which never changes. Nothing where it cannot be read: no trainer would train by it either. */
-function dataOf(folder: string): RunData | undefined {
+/** What a run's configuration says, which never changes; where it cannot be read, what its journal shows. */
+function dataOf(folder: string): RunData {
   const before = configured.get(folder);
   if (before !== undefined) return before;
   try {
@@ -212,26 +235,28 @@ function dataOf(folder: string): RunData | undefined {
     configured.set(folder, data);
     return data;
   } catch {
-    return undefined;
+    return { isPrivate: readIfThere(journalFile(folder))?.includes('"type":"privacy"') === true, place: undefined };
   }
 }
 
-/** What all runs of a project, deleted ones included, have released or may still release. Runs whose files are damaged are left out. */
+/**
+ * What all runs of a project, deleted ones included, have released or may still release. Nothing bounds a private run whose ledger is damaged.
+ * @throws FileError where what was kept of a deleted run is damaged
+ */
 export function projectAccounts(workspace: Workspace): ProjectAccounts {
   const runs: RunAccount[] = [];
   const open: OpenRun[] = [];
   for (const run of listRuns(workspace)) {
     const folder = runFolder(workspace, run);
-    const data = dataOf(folder);
-    if (data === undefined) continue;
     try {
+      const data = dataOf(folder);
       if (data.isPrivate) runs.push(accountOf(folder, run, data.place));
       else if ((statSync(journalFile(folder), { throwIfNoEntry: false })?.size ?? 0) > 0)
         open.push({ run, place: data.place });
-    } catch {
-      // A run that was deleted meanwhile, or whose files are damaged.
+    } catch (error) {
+      // Of a run that was deleted meanwhile, an account is among those of deleted runs.
+      if (!isMissing(error)) throw error;
     }
   }
-  const there = new Set(runs.map(({ run }) => run));
-  return { runs: [...removedAccounts(workspace).filter(({ run }) => !there.has(run)), ...runs], open };
+  return { runs: [...removedAccounts(workspace, new Set(runs.map(({ run }) => run))), ...runs], open };
 }

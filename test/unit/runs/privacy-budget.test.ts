@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -9,6 +9,7 @@ import { budgetJsonSchema, readBudgets } from '../../../src/runs/budget-file.ts'
 import { budgetStatements } from '../../../src/runs/budget-statement.ts';
 import { dataIds } from '../../../src/runs/data-id.ts';
 import type { Unstamped } from '../../../src/runs/events.ts';
+import { keepAccount } from '../../../src/runs/privacy-accounts.ts';
 import { dataSetAccounts, spentOn } from '../../../src/runs/privacy-budget.ts';
 import { workspaceAt } from '../../../src/runs/run-folder.ts';
 import { idOf } from '../../integration/webviews/some-runs.ts';
@@ -82,6 +83,13 @@ function write(index: number, { place, ids, phase, finished = true }: Made): str
 
 function declare(budgets: readonly Readonly<Record<string, unknown>>[]): void {
   writeFileSync(join(made.root, 'privacy-budget.json'), JSON.stringify({ budgets }));
+}
+
+function removeRuns(...ids: readonly string[]): void {
+  for (const id of ids) {
+    keepAccount(workspaceAt(made.root), id);
+    rmSync(join(made.runsFolder, id), { recursive: true });
+  }
 }
 
 const phases = fc.record({
@@ -167,6 +175,37 @@ describe('a data set', () => {
     expect(statement?.runs.map(({ steps }) => steps)).toEqual([7]);
   });
 
+  it('has no bound where a private run’s ledger is damaged, and counts by the ledger where the configuration is', async () => {
+    const phase = { samplingRate: 0.05, noiseMultiplier: 1, steps: 7 };
+    const lost = write(1, { place: '/data', ids: ['k:1'], phase });
+    const journal = readFileSync(made.file(lost, 'journal.jsonl'), 'utf8');
+    made.write(lost, 'journal.jsonl', journal.replace('"noiseMultiplier":', '"noiseMultiplier";'));
+    const unconfigured = write(2, { place: '/other', ids: ['k:2'], phase });
+    made.write(unconfigured, 'config.json', '{');
+    const [unbounded, bounded] = await budgetStatements(workspaceAt(made.root));
+    expect(unbounded).toMatchObject({ data: '/data', runs: [{ run: lost, steps: 7, noiseMultiplier: 0 }] });
+    expect(bounded?.runs).toMatchObject([{ run: unconfigured, steps: 7, noiseMultiplier: 1 }]);
+    removeRuns(lost, unconfigured);
+    expect((await dataSetAccounts(workspaceAt(made.root))).flatMap(({ runs }) => runs)).toMatchObject([
+      { run: lost, state: 'deleted', phase: { noiseMultiplier: 0, steps: 7 } },
+      { run: unconfigured, state: 'deleted', phase },
+    ]);
+  });
+
+  it('refuses to be told without a deleted run whose record is damaged', async () => {
+    const phase = { samplingRate: 0.05, noiseMultiplier: 1, steps: 7 };
+    const [kept, id] = [write(1, { place: '/data', ids: [], phase }), write(2, { place: '/data', ids: [], phase })];
+    removeRuns(id);
+    const file = join(made.root, '.peft', 'removed-private-runs.jsonl');
+    const text = readFileSync(file, 'utf8');
+    // Of a deletion that was cut off the run is still there.
+    writeFileSync(file, `${text.replace(id, kept).slice(0, 60)}\n${text}`);
+    expect((await dataSetAccounts(workspaceAt(made.root))).flatMap(({ runs }) => runs)).toHaveLength(2);
+    writeFileSync(file, `${text}${text.replace(id, idOf(3)).slice(0, 60)}\n`);
+    await expect(dataSetAccounts(workspaceAt(made.root))).rejects.toThrow(FileError);
+    await expect(dataSetAccounts(workspaceAt(made.root))).rejects.toThrow(`${file}:2: this line is damaged`);
+  });
+
   it('joins places that a run’s contents connect, also those that were apart before', async () => {
     const phase = { samplingRate: 0.05, noiseMultiplier: 1, steps: 2 };
     write(1, { place: '/a', ids: ['k:1'], phase });
@@ -214,7 +253,7 @@ describe('the budget file', () => {
     ['{\n "budgets": [{ "data": "a", "epsilon": 1, "delta": 1 }]\n}', 2, 'budgets[0].delta'],
     ['{\n "budgets": [{ "data": "a", "epsilon": 1, "delta": 1e-200 }]\n}', 2, 'budgets[0].delta'],
     ['{\n "budgets": [{ "data": "a", "epsilon": 1, "delta": 1e-5, "epsilom": 1 }]\n}', 2, 'Did you mean "epsilon"'],
-  ])('that says something else (%s) is no budget, and told of with its line', (text, at, message) => {
+  ])('that says something else is no budget, and told of with its line: $2', (text, at, message) => {
     writeFileSync(join(made.root, 'privacy-budget.json'), text);
     let thrown: unknown;
     try {

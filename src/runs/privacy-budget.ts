@@ -359,9 +359,10 @@ export function describeBreach({ data, budget, before, after, runs, reason }: Bu
 
 /** Tells that runs were refused because of a budget. */
 export function budgetError(breaches: readonly BudgetBreach[]): UserError {
+  const isOpen = breaches.some(({ reason }) => reason === 'not-private');
   return new UserError(
     breaches.map(describeBreach).join('\n  '),
-    `Spend less (a smaller epsilon, fewer steps), change ${budgetFileName}, or go beyond it knowingly with --exceed-budget.`,
+    `${isOpen ? 'Train with privacy' : 'Spend less (a smaller epsilon, fewer steps)'}, change ${budgetFileName}, or go beyond it knowingly with --exceed-budget.`,
   );
 }
 

@@ -104,6 +104,7 @@ describe('a project with a privacy budget', () => {
     const open = await bench.run('run', bench.configure('open', { training }));
     expect(open.code).toBe(2);
     expect(open.err).toContain('not private');
+    expect(open.err).toContain('Train with privacy, change');
     const seeded = bench.configure('seeded', { training, privacy: { noiseMultiplier: 2, insecureSeed: 1 } });
     const { code, err } = await bench.run('run', seeded);
     expect(code).toBe(2);

@@ -4,15 +4,8 @@ import { headOption } from './head-option.ts';
 import type { Method } from './method.ts';
 import { declarePrompt, placeOptions } from './prompt-rows.ts';
 
-const options = z.strictObject({
-  length: z.int().positive().max(4096).default(10).describe('p: the number of rows.'),
-  enter: z
-    .enum(['after-embedding', 'before-embedding'])
-    .default('after-embedding')
-    .describe(
-      "Where the rows enter: behind the embedding layer, which leaves them and the text's positions alone (as in the adapters library), or before it, where they get positions, types and its norm and the text moves on (as in Hugging Face PEFT).",
-    ),
-  ...placeOptions,
+/** What prompt rows start from. */
+export const startOptions = {
   init: z
     .enum(['uniform', 'normal', 'vocabulary'])
     .default('uniform')
@@ -22,6 +15,18 @@ const options = z.strictObject({
     .positive()
     .default(0.5)
     .describe('The bound of the uniform law, or the deviation of the normal one.'),
+};
+
+const options = z.strictObject({
+  length: z.int().positive().max(4096).default(10).describe('p: the number of rows.'),
+  enter: z
+    .enum(['after-embedding', 'before-embedding'])
+    .default('after-embedding')
+    .describe(
+      "Where the rows enter: behind the embedding layer, which leaves them and the text's positions alone (as in the adapters library), or before it, where they get positions, types and its norm and the text moves on (as in Hugging Face PEFT).",
+    ),
+  ...placeOptions,
+  ...startOptions,
   head: headOption('native'),
 });
 

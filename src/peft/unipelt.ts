@@ -8,7 +8,7 @@ import { lora } from './lora.ts';
 import type { Method } from './method.ts';
 import { prefixTuning } from './prefix-tuning.ts';
 import { placeOptions } from './prompt-rows.ts';
-import { promptTuning } from './prompt-tuning.ts';
+import { promptTuning, startOptions } from './prompt-tuning.ts';
 import { register } from './registered-method.ts';
 
 const shape = {
@@ -35,6 +35,8 @@ const options = z.strictObject(shape);
 const promptOptions = z.strictObject({
   promptLength: z.int().positive().max(4096).default(10).describe('Trained rows in every sequence; they have no gate.'),
   ...placeOptions,
+  promptInit: startOptions.init.describe('What the prompt starts from, as `init` of prompt-tuning.'),
+  promptInitScale: startOptions.initScale.describe('As `initScale` of prompt-tuning.'),
   ...shape,
 });
 
@@ -89,9 +91,16 @@ export const unipeltPrompt: Method<z.infer<typeof promptOptions>> = {
   description: 'A gated union of prefixes, adapters and LoRA, with trained rows in every sequence.',
   options: promptOptions,
   training: { learningRate: 5e-4 },
-  build: ({ promptLength: length, place, headReads, ...chosen }, encoder, scope) =>
+  build: (
+    { promptLength: length, promptInit: init, promptInitScale: initScale, place, headReads, ...chosen },
+    encoder,
+    scope,
+  ) =>
     joinParts(
-      [...gatedParts(chosen), { method: register(promptTuning), options: { length, place, headReads } }],
+      [
+        ...gatedParts(chosen),
+        { method: register(promptTuning), options: { length, init, initScale, place, headReads } },
+      ],
       chosen.head,
       encoder,
       scope,

@@ -55,6 +55,22 @@ describe('padding', () => {
   });
 });
 
+describe('the prompt of a union', () => {
+  it.each([
+    [{}, { kind: 'uniform', bound: 0.5 }],
+    [{ promptInitScale: 0.1 }, { kind: 'uniform', bound: 0.1 }],
+    [
+      { promptInit: 'normal', promptInitScale: 0.02 },
+      { kind: 'normal', deviation: 0.02 },
+    ],
+    [{ promptInit: 'vocabulary' }, { kind: 'wordEmbeddings', of: 'drawn' }],
+  ] as const)('starts from what %o says', (options, start) => {
+    const { trained } = buildModel(planOf(checkpoint, 'unipelt-prompt', options), { dropout: 'off' });
+    const prompts = trained.filter(({ name }) => name.endsWith('.prompt'));
+    expect(prompts.map(({ initialiser }) => initialiser)).toEqual([start]);
+  });
+});
+
 describe('gates', () => {
   it('start near a half: small weights, biases by the law of the module', () => {
     const { trained } = buildModel(planOf(checkpoint, 'unipelt', { bottleneck: 4, rank: 2 }), { dropout: 'off' });

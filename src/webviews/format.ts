@@ -4,6 +4,8 @@ export interface Formats {
   readonly integer: (value: number) => string;
   /** Four significant digits; very small and very large numbers with an exponent. */
   readonly number: (value: number) => string;
+  /** So many digits after the point: `0.80`. */
+  readonly fixed: (value: number, digits: number) => string;
   /** A fraction in percent, without the sign: `93.5`. */
   readonly percent: (fraction: number, digits?: number) => string;
   /** `0.27 %`, with enough digits to tell a small share from nothing. */
@@ -62,6 +64,7 @@ export function formatsOf(locale: string): Formats {
       const size = Math.abs(value);
       return size !== 0 && (size < 1e-4 || size >= 1e9) ? scientific.format(value) : significant.format(value);
     },
+    fixed: withDigits,
     percent: (fraction, digits = 1) => withDigits(100 * fraction, digits),
     share(fraction) {
       const percent = 100 * fraction;

@@ -11,7 +11,7 @@ import { fill, type Strings } from '../strings.ts';
 import { onThemeChange, themeColour } from '../theme.ts';
 import type { ChartPlan, Series } from './charts.ts';
 import { placesOf, type Axis, type CurveData } from './curve-data.ts';
-import { chartNumber, chartText } from './texts.ts';
+import { chartNumber, chartText, tickTexts } from './texts.ts';
 
 /** What a chart shows. */
 export interface ChartModel {
@@ -253,7 +253,7 @@ export class CurveChart extends LitElement {
           size: plan.unit === 'bytes' ? 68 : 56,
           gap: 6,
           values: (_, splits) =>
-            splits.map((value) => (plan.unit === 'bytes' ? formats.bytes(value) : axisNumber(value, splits, formats))),
+            plan.unit === 'bytes' ? splits.map((value) => formats.bytes(value)) : [...tickTexts(splits, formats)],
         },
       ],
       series: [{}, ...series],
@@ -491,13 +491,6 @@ function paddedRange(low: number | null, high: number | null): [number, number] 
   const room = (high - low) * 0.06;
   // A curve that is never negative has no axis below 0.
   return [low >= 0 ? Math.max(0, low - room) : low - room, high + room];
-}
-
-/** A tick's number, written as the greatest of its axis is. */
-function axisNumber(value: number, ticks: readonly number[], formats: Formats): string {
-  const greatest = Math.max(...ticks.map(Math.abs));
-  if (value === 0) return '0';
-  return greatest >= 10_000 || greatest < 0.005 ? formats.compactOrScientific(value) : formats.number(value);
 }
 
 /** Round numbers of seconds, minutes and hours, in milliseconds. */

@@ -134,6 +134,18 @@ export function chartNumber(value: number, unit: ChartPlan['unit'], strings: Str
   return unit === 'bytes' ? formats.bytes(value) : formats.number(value);
 }
 
+/** The numbers of an axis, evenly apart: all in the way that the greatest of them needs, with the digits that tell them apart. */
+export function tickTexts(ticks: readonly number[], formats: Formats): readonly string[] {
+  const greatest = Math.max(...ticks.map(Math.abs));
+  const gap = Math.abs((ticks[1] ?? 0) - (ticks[0] ?? 0));
+  const digits = (/\.(\d+)$/.exec(String(Number(gap.toPrecision(6))))?.[1] ?? '').length;
+  const isPlain = greatest < 10_000 && greatest >= 0.005 && gap >= 1e-6;
+  return ticks.map((value) => {
+    if (isPlain) return formats.fixed(value, digits);
+    return value === 0 ? '0' : formats.compactOrScientific(value);
+  });
+}
+
 /** A chart in one sentence, for those who can't see it. */
 export function chartText(
   plan: ChartPlan,

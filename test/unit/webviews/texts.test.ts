@@ -12,6 +12,7 @@ import {
   progressOf,
   progressText,
   runTitle,
+  tickTexts,
 } from '../../../src/webviews/run/texts.ts';
 import { english, fill, stringsOf } from '../../../src/webviews/strings.ts';
 
@@ -210,6 +211,43 @@ describe('texts', () => {
       'Score',
       Object.keys(english).length,
     ]);
+  });
+});
+
+describe('the numbers of an axis', () => {
+  it.each([
+    [
+      [0.78, 0.8, 0.82],
+      ['0.78', '0.80', '0.82'],
+    ],
+    [
+      [0, 0.25, 0.5],
+      ['0.00', '0.25', '0.50'],
+    ],
+    [
+      [0.1, 0.2, 0.30000000000000004],
+      ['0.1', '0.2', '0.3'],
+    ],
+    [
+      [0, 5, 10],
+      ['0', '5', '10'],
+    ],
+    [
+      [-0.5, 0, 0.5],
+      ['-0.5', '0.0', '0.5'],
+    ],
+    [
+      [0, 50_000, 100_000],
+      ['0', '50K', '100K'],
+    ],
+    [
+      [0, 5e-4, 1e-3],
+      ['0', '5E-4', '1E-3'],
+    ],
+    [[0.9], ['0.9']],
+    [[], []],
+  ])('%o are written alike: %o', (ticks, texts) => {
+    expect(tickTexts(ticks, formats)).toEqual(texts);
   });
 });
 

@@ -35,7 +35,12 @@ const options = z.strictObject(shape);
 const promptOptions = z.strictObject({
   promptLength: z.int().positive().max(4096).default(10).describe('Trained rows in every sequence; they have no gate.'),
   ...placeOptions,
-  promptInit: startOptions.init.describe('What the prompt starts from, as `init` of prompt-tuning.'),
+  // Behind the embedding layer word embeddings are small rows, which disturb a frozen encoder less than the authors' uniform ones do: on small
+  // tasks it learns in fewer steps (docs/results.md).
+  promptInit: startOptions.init
+    .unwrap()
+    .default('vocabulary')
+    .describe('What the prompt starts from, as `init` of prompt-tuning; the authors start from the uniform law.'),
   promptInitScale: startOptions.initScale.describe('As `initScale` of prompt-tuning.'),
   ...shape,
 });

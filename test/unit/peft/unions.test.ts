@@ -57,13 +57,16 @@ describe('padding', () => {
 
 describe('the prompt of a union', () => {
   it.each([
-    [{}, { kind: 'uniform', bound: 0.5 }],
-    [{ promptInitScale: 0.1 }, { kind: 'uniform', bound: 0.1 }],
+    [{}, { kind: 'wordEmbeddings', of: 'drawn' }],
+    [{ promptInit: 'uniform' }, { kind: 'uniform', bound: 0.5 }],
+    [
+      { promptInit: 'uniform', promptInitScale: 0.1 },
+      { kind: 'uniform', bound: 0.1 },
+    ],
     [
       { promptInit: 'normal', promptInitScale: 0.02 },
       { kind: 'normal', deviation: 0.02 },
     ],
-    [{ promptInit: 'vocabulary' }, { kind: 'wordEmbeddings', of: 'drawn' }],
   ] as const)('starts from what %o says', (options, start) => {
     const { trained } = buildModel(planOf(checkpoint, 'unipelt-prompt', options), { dropout: 'off' });
     const prompts = trained.filter(({ name }) => name.endsWith('.prompt'));

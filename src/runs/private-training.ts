@@ -203,18 +203,22 @@ const settled = [
 function refuseOtherSettings(
   earlier: PrivacyLedger,
   now: Pick<PrivacyLedger, (typeof settled)[number][0] | 'adaptive'>,
-) {
-  const changed = settled.find(([name]) => (earlier[name] ?? false) !== (now[name] ?? false));
-  const isOther = changed === undefined && JSON.stringify(earlier.adaptive) !== JSON.stringify(now.adaptive);
-  if (changed === undefined && !isOther) return;
-  const [name, words] = changed ?? [undefined, 'privacy.adaptive'];
-  const value = (of: typeof now): string => (name === undefined ? '' : ` ${String(of[name] ?? 'not set')}`);
-  throw new UserError(
-    name === undefined || name === 'insecure'
-      ? `${words} is not what this run began with, so that its epsilon would mean nothing`
-      : `${words} is${value(now)}, and this run began with${value(earlier)}; its epsilon would mean nothing`,
-    'Put config.json of the run and its data back as they were, or start a new run.',
-  );
+): void {
+  const refuse = (problem: string): never => {
+    throw new UserError(
+      `${problem}, so that its epsilon would mean nothing`,
+      'Put config.json of the run and its data back as they were, or start a new run.',
+    );
+  };
+  for (const [name, words] of settled) {
+    const [was, is] = [earlier[name], now[name]];
+    // A flag that is not recorded is off.
+    if ((was ?? false) === (is ?? false)) continue;
+    if (name === 'insecure') refuse(`${words} is not what this run began with`);
+    refuse(`${words} is ${String(is ?? 'not set')}, and this run began with ${String(was ?? 'not set')}`);
+  }
+  if (JSON.stringify(earlier.adaptive) !== JSON.stringify(now.adaptive))
+    refuse('privacy.adaptive is not what this run began with');
 }
 
 /** The stream of the noise on the count of unclipped examples; no tensor is called so. */

@@ -32,6 +32,12 @@ function locales(locale: string): string[] {
   }
 }
 
+/** The digits after the point that tell apart round numbers with this gap, at least a millionth, between them: 0 for 5, 1 for 0.5, 2 for 0.25. */
+export function digitsOf(gap: number): number {
+  // Six digits leave out the rounding of a difference: 0.57 - 0.56 is a little less than 0.01.
+  return (String(Number(gap.toPrecision(6))).split('.')[1] ?? '').length;
+}
+
 const byteUnits = ['B', 'kB', 'MB', 'GB', 'TB'] as const;
 
 /** The formats of a language (BCP 47); English where there is no such language. */

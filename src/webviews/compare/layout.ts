@@ -1,5 +1,6 @@
 import { scaleLinear, scaleLog } from 'd3-scale';
 import { medianOf } from '../../analysis/sample.ts';
+import { digitsOf } from '../format.ts';
 import type { Point } from './points.ts';
 
 /** Where the points of the chart go, in pixels. The panels of one chart share their scales, so that they can be compared. */
@@ -166,8 +167,6 @@ export function layoutOf(points: readonly Point[], { width, height, axis }: Layo
   const y = scaleLinear([yLow, yHigh], [bottom, margin.top]);
   const wanted = Math.max(2, Math.floor((bottom - margin.top) / 44));
   const yValues = y.ticks(wanted);
-  // Without the rounding of the difference: 0.57 - 0.56 is a little less than 0.01.
-  const gap = Number((100 * ((yValues[1] ?? 1) - (yValues[0] ?? 0))).toPrecision(6));
 
   return {
     width,
@@ -194,7 +193,7 @@ export function layoutOf(points: readonly Point[], { width, height, axis }: Layo
       : logTicks(low, high, right - left).map(({ value, isLabelled }) => ({ value, isLabelled, at: scale(value) })),
     yTicks: yValues.map((value) => ({ value, at: y(value), isLabelled: true })),
     apart,
-    digits: gap >= 1 || gap <= 0 ? 0 : Math.ceil(-Math.log10(gap)),
+    digits: digitsOf(100 * ((yValues[1] ?? 1) - (yValues[0] ?? 0))),
   };
 }
 

@@ -1,5 +1,5 @@
 import type { Fact } from '../components/facts.ts';
-import type { Formats } from '../format.ts';
+import { digitsOf, type Formats } from '../format.ts';
 import { fill, type Strings } from '../strings.ts';
 import type { ChartPlan } from './charts.ts';
 import { summariseCurve, type CurveData } from './curve-data.ts';
@@ -138,10 +138,9 @@ export function chartNumber(value: number, unit: ChartPlan['unit'], strings: Str
 export function tickTexts(ticks: readonly number[], formats: Formats): readonly string[] {
   const greatest = Math.max(...ticks.map(Math.abs));
   const gap = Math.abs((ticks[1] ?? 0) - (ticks[0] ?? 0));
-  const digits = (/\.(\d+)$/.exec(String(Number(gap.toPrecision(6))))?.[1] ?? '').length;
   const isPlain = greatest < 10_000 && greatest >= 0.005 && gap >= 1e-6;
   return ticks.map((value) => {
-    if (isPlain) return formats.fixed(value, digits);
+    if (isPlain) return formats.fixed(value, digitsOf(gap));
     return value === 0 ? '0' : formats.compactOrScientific(value);
   });
 }

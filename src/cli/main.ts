@@ -273,7 +273,7 @@ function makeProgram(finish: (code: number) => void, { wrong, missing }: Complai
       '--words-of <name>',
       'with --from-scratch: begin with the word embeddings of this encoder, a folder or hub id',
     )
-    .option('--vocabulary-size <n>', 'pieces of the new vocabulary', whole(100), 8192)
+    .option('--vocabulary-size <n>', 'with --from-scratch: pieces of the new vocabulary (default: 8192)', whole(100))
     .option('--whole-words', 'mask whole words rather than tokens', false)
     .option('--set <key=value>', 'override a setting by its dotted path; may be repeated', collect, [])
     .option('--detach', 'train in the background', false)

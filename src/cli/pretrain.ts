@@ -13,7 +13,7 @@ export interface PretrainOptions {
   readonly model?: string;
   readonly fromScratch?: string;
   readonly wordsOf?: string;
-  readonly vocabularySize: number;
+  readonly vocabularySize?: number;
   readonly wholeWords: boolean;
   readonly set: readonly string[];
   readonly detach: boolean;
@@ -23,6 +23,8 @@ export interface PretrainOptions {
   readonly overwrite: boolean;
 }
 
+const usualVocabulary = 8192;
+
 /** A model folder as the current folder has it; any other name stays what it is. */
 function inCurrentFolder(model: string | undefined): string | undefined {
   return model !== undefined && realPaths.isFolder(resolve(model)) ? resolve(model) : model;
@@ -30,13 +32,18 @@ function inCurrentFolder(model: string | undefined): string | undefined {
 
 /** `peft-lab pretrain FILE`: learns masked words, as a run like any other. @returns the exit code */
 export async function pretrainCommand(app: App, file: string, options: PretrainOptions): Promise<number> {
-  const { model, fromScratch, wordsOf, out, detach, overwrite } = options;
+  const { model, fromScratch, wordsOf, vocabularySize, out, detach, overwrite } = options;
   if (model !== undefined && fromScratch !== undefined)
     throw new UserError('--model and --from-scratch exclude one another');
   if (wordsOf !== undefined && fromScratch === undefined)
     throw new UserError(
       '--words-of needs --from-scratch',
       'An encoder that is there already has its own word embeddings.',
+    );
+  if (vocabularySize !== undefined && fromScratch === undefined)
+    throw new UserError(
+      '--vocabulary-size needs --from-scratch',
+      'An encoder that is there already has its own vocabulary.',
     );
   if (out !== undefined && detach)
     throw new UserError(
@@ -48,7 +55,7 @@ export async function pretrainCommand(app: App, file: string, options: PretrainO
   const start =
     fromScratch === undefined
       ? inCurrentFolder(model)
-      : await makeStartEncoder(makeWorkspace(app), fromScratch, file, options.vocabularySize, 0, wordsOf);
+      : await makeStartEncoder(makeWorkspace(app), fromScratch, file, vocabularySize ?? usualVocabulary, 0, wordsOf);
   const written = pretrainingConfiguration({ file, model: start, wholeWords: options.wholeWords }, installedCatalogue);
   const { ids, code } = await startRuns(app, await planRuns(written, options.set, process.cwd()), options);
   const [id] = ids;

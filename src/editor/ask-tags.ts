@@ -2,15 +2,13 @@ import * as vscode from 'vscode';
 import type { Untimed } from '../runs/marks.ts';
 import type { RunRef } from './app.ts';
 import { t } from './core/l10n.ts';
-import { tagChanges } from './core/tags.ts';
+import { newTags, tagChanges } from './core/tags.ts';
 import { withoutIcons } from './core/text.ts';
 import type { ExtensionApp } from './extension-app.ts';
 
 interface TagItem extends vscode.QuickPickItem {
   readonly tag: string;
 }
-
-const longestTag = 100;
 
 /** Every tag of the workspace, those that are used most first. */
 export function knownTags(app: ExtensionApp): readonly string[] {
@@ -24,22 +22,26 @@ export function knownTags(app: ExtensionApp): readonly string[] {
 export function askForTags(app: ExtensionApp, runs: readonly RunRef[]): Promise<readonly Untimed[] | undefined> {
   const before = runs.map((run) => app.run(run)?.tags ?? []);
   const common = new Set((before[0] ?? []).filter((tag) => before.every((tags) => tags.includes(tag))));
-  const known = knownTags(app).map((tag): TagItem => ({ label: withoutIcons(tag), tag }));
+  const knownNames = knownTags(app);
+  const known = knownNames.map((tag): TagItem => ({ label: withoutIcons(tag), tag }));
   const picker = vscode.window.createQuickPick<TagItem>();
   picker.title = runs.length === 1 ? t('Tags') : t('Tags of {0} runs', runs.length);
-  picker.placeholder = t('Tick tags, or type a new one');
+  picker.placeholder = t('Tick tags, or type new ones, separated by commas');
   picker.canSelectMany = true;
   picker.items = known;
   picker.selectedItems = known.filter(({ tag }) => common.has(tag));
   return new Promise((resolve) => {
-    let fresh: TagItem | undefined;
+    let fresh: readonly TagItem[] = [];
     picker.onDidChangeValue((value) => {
-      const tag = value.trim().slice(0, longestTag);
-      const chosen = picker.selectedItems.filter((item) => item !== fresh);
-      const isNew = tag !== '' && !known.some((item) => item.tag === tag);
-      fresh = isNew ? { label: withoutIcons(tag), description: t('new'), tag, alwaysShow: true } : undefined;
-      picker.items = fresh === undefined ? known : [fresh, ...known];
-      picker.selectedItems = fresh === undefined ? chosen : [fresh, ...chosen];
+      const chosen = picker.selectedItems.filter((item) => !fresh.includes(item));
+      fresh = newTags(value, knownNames).map((tag) => ({
+        label: withoutIcons(tag),
+        description: t('new'),
+        tag,
+        alwaysShow: true,
+      }));
+      picker.items = [...fresh, ...known];
+      picker.selectedItems = [...fresh, ...chosen];
     });
     picker.onDidAccept(() => {
       resolve(

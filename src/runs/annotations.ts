@@ -7,6 +7,17 @@ export interface Annotations {
   readonly deleted: boolean;
 }
 
+export const longestTag = 100;
+
+/** A tag stands on one line, without a comma, which separates tags where several are given. */
+export const tagPattern = /^[^,\p{Cc}]+$/u;
+
+/** Whether a text, without the space around it, can be a tag. */
+export function isTag(text: string): boolean {
+  const tag = text.trim();
+  return tag.length <= longestTag && tagPattern.test(tag);
+}
+
 /** A line of `marks.jsonl`, as far as it attaches something to a run. */
 export interface AnnotatingMark {
   readonly type: string;

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { UserError } from '../base/errors.ts';
 import { leastDelta } from '../privacy/mechanism.ts';
+import { longestTag, tagPattern } from './annotations.ts';
 import type { Catalogue } from './catalogue.ts';
 import { isRecord } from './settings.ts';
 
@@ -17,6 +18,7 @@ const indexedProviders: readonly string[] = ['cuda', 'tensorrt', 'dml'];
 
 const text = (longest: number) => z.string().trim().min(1).max(longest);
 const path = text(4096);
+const tag = text(longestTag).regex(tagPattern, 'a text on one line without commas');
 const positive = z.int().positive();
 const fraction = z.number().min(0).lt(1);
 
@@ -570,7 +572,7 @@ function build(catalogue: Catalogue) {
     privacy: privacy.exactOptional(),
     device,
     launcher: z.enum(['local']).default('local').describe('Who starts the trainer.'),
-    tags: z.array(text(100)).max(100).exactOptional().describe('Labels to find the run by.'),
+    tags: z.array(tag).max(100).exactOptional().describe('Labels to find the run by.'),
     note: z.string().max(100_000).exactOptional().describe('Free text.'),
   });
   return written

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { UserError } from '../base/errors.ts';
+import { isTag, longestTag } from './annotations.ts';
 import { appendLines, parseJson, readIfThere } from './files.ts';
 
 /**
@@ -75,14 +76,13 @@ export function readMarks(folder: string): readonly Mark[] {
   });
 }
 
-/** Whether a text can be a tag. */
-export function isTag(text: string): boolean {
-  return text.trim() !== '' && text.length <= 100;
-}
-
 /** Marks that tag a run. @throws UserError for what cannot be a tag */
 export function tagMarks(tags: readonly string[]): readonly Untimed[] {
   const bad = tags.find((tag) => !isTag(tag));
-  if (bad !== undefined) throw new UserError(`"${bad.slice(0, 40)}" cannot be a tag`, 'A tag has 1 to 100 characters.');
+  if (bad !== undefined)
+    throw new UserError(
+      `"${bad.slice(0, 40)}" cannot be a tag`,
+      `A tag has 1 to ${longestTag} characters on one line, none of them a comma.`,
+    );
   return tags.map((tag) => ({ type: 'tag', tag: tag.trim() }));
 }

@@ -1,3 +1,4 @@
+import { isTag } from '../../runs/annotations.ts';
 import type { Untimed } from '../../runs/marks.ts';
 
 /**
@@ -11,4 +12,10 @@ export function tagChanges(before: readonly (readonly string[])[], chosen: reado
     ...chosen.filter((tag) => !common.includes(tag)).map((tag) => ({ type: 'tag', tag }) as const),
     ...common.filter((tag) => !chosen.includes(tag)).map((tag) => ({ type: 'untag', tag }) as const),
   ];
+}
+
+/** The tags in what was typed, several of them between commas, that are not among the known ones. */
+export function newTags(typed: string, known: readonly string[]): readonly string[] {
+  const tags = typed.split(',').map((tag) => tag.trim());
+  return [...new Set(tags)].filter((tag) => isTag(tag) && !known.includes(tag));
 }

@@ -65,6 +65,9 @@ describe('JSON that other programs rely on', () => {
   test('marks are kept and found', async () => {
     expect(await json('tag', 'latest', 'good', 'old')).toMatchObject({ runs: [{ tags: ['good', 'old'] }] });
     await json('tag', 'latest', 'old', '--remove');
+    const refused = await bench.run('tag', 'latest', 'one,two');
+    expect(refused.code).toBe(2);
+    expect(refused.err).toContain('"one,two" cannot be a tag');
     await json('star', 'latest');
     expect(await json('note', 'latest', 'looks right')).toMatchObject({
       runs: [{ tags: ['good'], note: 'looks right', starred: true }],

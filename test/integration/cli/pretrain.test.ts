@@ -123,6 +123,8 @@ describe('pretrain', () => {
     const words = await bench.run('pretrain', 'text.txt', '--model', 'model', '--words-of', 'model');
     expect(words.code).toBe(2);
     expect(words.err).toContain('--words-of needs --from-scratch');
+    const pieces = await bench.run('pretrain', 'text.txt', '--model', 'model', '--vocabulary-size', '500');
+    expect([pieces.code, pieces.err]).toEqual([2, expect.stringContaining('--vocabulary-size needs --from-scratch')]);
     const nowhere = await bench.run('pretrain', 'text.txt', '--from-scratch', 'sizes.json', '--words-of', './nowhere');
     expect(nowhere.code).toBe(2);
     expect(nowhere.err).toContain('no such folder');

@@ -5,7 +5,7 @@ import { filterFrom, filterText, isFiltering, matcher } from '../../../src/edito
 import { runStates } from '../../../src/runs/run-states.ts';
 import { flagsOf, runItem, runName, runTooltip, tabTitle } from '../../../src/editor/core/run-item.ts';
 import { statusText } from '../../../src/editor/core/status.ts';
-import { tagChanges } from '../../../src/editor/core/tags.ts';
+import { newTags, tagChanges } from '../../../src/editor/core/tags.ts';
 import { compact, markdown, markdownLine, oneLine, withoutIcons, withoutLinks } from '../../../src/editor/core/text.ts';
 import { aRun, hostile } from './runs.ts';
 
@@ -205,6 +205,11 @@ describe('tags of several runs', () => {
       { type: 'tag', tag: 'new' },
     ]);
     expect(tagChanges(before, [])).toEqual([{ type: 'untag', tag: 'a' }]);
+  });
+
+  it('are typed between commas, those that there are not again', () => {
+    expect(newTags(' first, second one,,first,known', ['known'])).toEqual(['first', 'second one']);
+    expect(newTags(`two\nlines, ${'x'.repeat(101)}, `, [])).toEqual([]);
   });
 });
 

@@ -241,6 +241,17 @@ describe('reading a configuration', () => {
     expect(parse(text).settings).toEqual({ model: 'm', task: 'rte', method: 'full' });
   });
 
+  it('takes no tag that could not be asked for by name', () => {
+    const tagged = (tag: string): string => smallest.replace('}', `, "tags": [" fine ", ${JSON.stringify(tag)}] }`);
+    expect(parse(tagged('a b')).settings).toMatchObject({ tags: [' fine ', 'a b'] });
+    expect(resolveConfiguration(parse(tagged('a b')), catalogue, nothing).tags).toEqual(['fine', 'a b']);
+    for (const tag of ['a,b', 'a\nb', ' ', 'x'.repeat(101)])
+      expect(thrown(() => parse(tagged(tag))).message).toContain('tags[1]: ');
+    expect(thrown(() => parse(tagged('a,b'))).message).toContain(
+      'tags[1]: expected a text on one line without commas, found "a,b"',
+    );
+  });
+
   it('takes the spellings of tasks that the literature uses', () => {
     const text = smallest.replace('sst2', 'SST-2');
     expect(resolveConfiguration(parse(text), catalogue, nothing).task.id).toBe('sst2');

@@ -4,6 +4,8 @@ export interface Formats {
   readonly integer: (value: number) => string;
   /** Four significant digits; very small and very large numbers with an exponent. */
   readonly number: (value: number) => string;
+  /** A metric: four digits after the point as papers give them, `0.8000`; one beyond 1, such as a perplexity, as any number. */
+  readonly metric: (value: number) => string;
   /** So many digits after the point: `0.80`. */
   readonly fixed: (value: number, digits: number) => string;
   /** A fraction in percent, without the sign: `93.5`. */
@@ -63,13 +65,16 @@ export function formatsOf(locale: string): Formats {
   const two = (value: number): string => String(value).padStart(2, '0');
   const isTime = (time: number): boolean => Number.isFinite(time) && Math.abs(time) <= 8.64e15;
 
+  const number = (value: number): string => {
+    if (!Number.isFinite(value)) return String(value);
+    const size = Math.abs(value);
+    return size !== 0 && (size < 1e-4 || size >= 1e9) ? scientific.format(value) : significant.format(value);
+  };
+
   return {
     integer: (value) => whole.format(value),
-    number(value) {
-      if (!Number.isFinite(value)) return String(value);
-      const size = Math.abs(value);
-      return size !== 0 && (size < 1e-4 || size >= 1e9) ? scientific.format(value) : significant.format(value);
-    },
+    number,
+    metric: (value) => (Math.abs(value) <= 1 ? withDigits(value, 4) : number(value)),
     fixed: withDigits,
     percent: (fraction, digits = 1) => withDigits(100 * fraction, digits),
     share(fraction) {

@@ -1,24 +1,27 @@
 import '@vscode-elements/elements/dist/vscode-button/index.js';
-import { css, html, LitElement, nothing, type PropertyValues, type TemplateResult } from 'lit';
+import { html, LitElement, nothing, type PropertyValues, type TemplateResult } from 'lit';
 import { ref } from 'lit/directives/ref.js';
 import { repeat } from 'lit/directives/repeat.js';
 import { select } from '../components/controls.ts';
-import { factList, factsStyle } from '../components/facts.ts';
-import { icon } from '../components/icons.ts';
+import { factsStyle } from '../components/facts.ts';
 import { base, panel } from '../components/styles.ts';
-import { table, type Column } from '../components/table.ts';
 import type { Formats } from '../format.ts';
 import type { RunCommand } from '../protocol.ts';
 import { fill, type Strings } from '../strings.ts';
+import { artifactsTable } from './artifacts-table.ts';
 import { chartsOf } from './charts.ts';
 import { AsTableEvent, ZoomEvent, type ChartModel } from './curve-chart.ts';
 import { extentOf, type CurveData } from './curve-data.ts';
 import type { Layout, Tab } from './layout.ts';
-import type { Artifact, Evaluation, LogLine, Settings, Summary } from './messages.ts';
+import type { LogLine, Summary } from './messages.ts';
 import type { RunModel } from './model.ts';
 import './privacy-card.ts';
 import type { PrivacyCardModel } from './privacy-card.ts';
-import { factsOf, levelText, noCurvesText, noResultsText, progressOf, progressText, runTitle } from './texts.ts';
+import { resultsTable } from './results-table.ts';
+import { runHeader } from './run-header.ts';
+import { runStyle } from './run-style.ts';
+import { settingsTable } from './settings-table.ts';
+import { levelText, noCurvesText, noResultsText } from './texts.ts';
 
 /** What the panel is given; `revision` tells it that the model has changed. */
 export interface RunPanelProperties {
@@ -53,193 +56,7 @@ export class RunPanel extends LitElement {
     follows: { state: true },
   };
 
-  static override styles = [
-    base,
-    panel,
-    factsStyle,
-    css`
-      main {
-        gap: 16px;
-      }
-      /* As wide as what they say, so that all of them fit beside one another above the charts. */
-      dl.facts {
-        display: flex;
-        flex-wrap: wrap;
-        gap: 12px 24px;
-      }
-      dl.facts > div {
-        flex: 0 1 auto;
-        max-width: 150px;
-      }
-      .about {
-        display: flex;
-        flex-wrap: wrap;
-        gap: 2px 12px;
-        overflow-wrap: anywhere;
-      }
-      .status {
-        display: flex;
-        flex-wrap: wrap;
-        align-items: center;
-        gap: 4px 12px;
-      }
-      .state {
-        display: inline-flex;
-        align-items: center;
-        gap: 6px;
-        font-weight: 600;
-      }
-      .state .icon {
-        flex: none;
-      }
-      .state.running .icon,
-      .state.starting .icon {
-        color: var(--vscode-charts-blue);
-      }
-      .state.finished .icon {
-        color: var(--vscode-charts-green);
-      }
-      .state.failed .icon {
-        color: var(--vscode-editorError-foreground);
-      }
-      .state.interrupted .icon {
-        color: var(--vscode-editorWarning-foreground);
-      }
-      .state.queued .icon,
-      .state.stopped .icon {
-        color: var(--vscode-descriptionForeground);
-      }
-      .bar {
-        flex: 1 1 8em;
-        min-width: 6em;
-        max-width: 28em;
-        height: 4px;
-        border-radius: 2px;
-        background: var(--vscode-editorWidget-border, var(--vscode-widget-border, transparent));
-        overflow: hidden;
-      }
-      .bar > div {
-        height: 100%;
-        background: var(--vscode-progressBar-background);
-      }
-      :host-context(body.vscode-high-contrast) .bar,
-      :host-context(body.vscode-high-contrast-light) .bar {
-        background: transparent;
-        border: 1px solid var(--vscode-contrastBorder);
-        height: 6px;
-      }
-      .tags {
-        display: flex;
-        flex-wrap: wrap;
-        gap: 4px;
-        margin: 0;
-        padding: 0;
-        list-style: none;
-      }
-      .tags li {
-        padding: 1px 6px;
-        border: 1px solid var(--vscode-contrastBorder, transparent);
-        border-radius: 10px;
-        background: var(--vscode-badge-background);
-        color: var(--vscode-badge-foreground);
-        font-size: 0.85em;
-        overflow-wrap: anywhere;
-      }
-      .note {
-        white-space: pre-wrap;
-        overflow-wrap: anywhere;
-      }
-      [role='tablist'] {
-        display: flex;
-        overflow-x: auto;
-        box-shadow: inset 0 -1px 0 var(--vscode-widget-border, var(--vscode-panel-border, transparent));
-      }
-      [role='tab'] {
-        padding: 6px 0;
-        margin-right: 20px;
-        border: 0;
-        border-bottom: 2px solid transparent;
-        background: none;
-        color: var(--vscode-panelTitle-inactiveForeground, var(--vscode-descriptionForeground));
-        font: inherit;
-        white-space: nowrap;
-        cursor: pointer;
-      }
-      [role='tab'][aria-selected='true'] {
-        border-bottom-color: var(--vscode-panelTitle-activeBorder, var(--vscode-focusBorder));
-        color: var(--vscode-panelTitle-activeForeground, var(--vscode-foreground));
-      }
-      [role='tab']:hover {
-        color: var(--vscode-panelTitle-activeForeground, var(--vscode-foreground));
-      }
-      [role='tab']:focus-visible {
-        outline-offset: -1px;
-      }
-      .tools {
-        align-items: flex-end;
-        gap: 12px 20px;
-        margin-bottom: 16px;
-      }
-      .tools vscode-single-select {
-        width: 11em;
-      }
-      input[type='range'] {
-        width: 11em;
-        height: 26px;
-        margin: 0;
-        accent-color: var(--vscode-progressBar-background);
-      }
-      .charts {
-        display: grid;
-        grid-template-columns: repeat(auto-fill, minmax(min(380px, 100%), 1fr));
-        gap: 24px 28px;
-      }
-      .log {
-        max-height: min(70vh, 640px);
-        margin: 0;
-        padding: 8px 0;
-        overflow: auto;
-        border: 1px solid var(--vscode-widget-border, var(--vscode-panel-border, transparent));
-        border-radius: 4px;
-        font-family: var(--vscode-editor-font-family);
-        font-size: var(--vscode-editor-font-size);
-        list-style: none;
-      }
-      .log li {
-        display: grid;
-        grid-template-columns: auto 1fr;
-        gap: 12px;
-        padding: 1px 12px;
-      }
-      .log time {
-        color: var(--vscode-descriptionForeground);
-        white-space: nowrap;
-      }
-      .log span {
-        white-space: pre-wrap;
-        overflow-wrap: anywhere;
-        min-width: 0;
-      }
-      .log .warning b {
-        color: var(--vscode-editorWarning-foreground);
-      }
-      .log .error b {
-        color: var(--vscode-editorError-foreground);
-      }
-      .below {
-        display: flex;
-        gap: 12px;
-        margin-top: 8px;
-      }
-      @media (max-width: 480px) {
-        .log li {
-          grid-template-columns: 1fr;
-          gap: 0;
-          margin-bottom: 4px;
-        }
-      }
-    `,
-  ];
+  static override styles = [base, panel, factsStyle, runStyle];
 
   declare properties: RunPanelProperties | undefined;
   declare revision: number;
@@ -289,96 +106,6 @@ export class RunPanel extends LitElement {
 
   protected override updated(_: PropertyValues): void {
     if (this.follows && this.logElement !== undefined) this.logElement.scrollTop = this.logElement.scrollHeight;
-  }
-
-  private command(command: RunCommand, label: string, isPrimary = false): TemplateResult {
-    return html`<vscode-button ?secondary=${!isPrimary} @click=${() => this.properties?.onCommand(command)}
-      >${label}</vscode-button
-    >`;
-  }
-
-  private buttons(summary: Summary, strings: Strings): TemplateResult {
-    const { state, canStart, isUnseen } = summary;
-    const isActive = state === 'queued' || state === 'starting' || state === 'running';
-    const canResume = state === 'stopped' || state === 'interrupted' || state === 'failed';
-    return html`<div class="buttons" role="toolbar" aria-label=${strings.actions}>
-      ${isActive ? this.command('stop', strings.stop) : nothing}
-      ${(canResume || (isUnseen && isActive)) && canStart ? this.command('resume', strings.resume, canResume) : nothing}
-      ${canStart ? this.command('clone', strings.clone) : nothing} ${this.command('reveal', strings.reveal)}
-    </div>`;
-  }
-
-  private header(summary: Summary, { strings, formats }: RunPanelProperties): TemplateResult {
-    const { state, failure, tags, note } = summary;
-    const progress = progressOf(summary);
-    const about = [
-      summary.name === null ? null : [summary.method, summary.task].filter((part) => part !== null).join(' · '),
-      summary.model,
-      summary.seed === null ? null : `${strings.seed.toLowerCase()} ${summary.seed}`,
-      summary.id,
-    ].filter((part) => part !== null && part !== '');
-    const moments = [
-      ...(summary.startedAt === null
-        ? []
-        : [`${strings.created} ${formats.moment(summary.createdAt ?? summary.startedAt)}`]),
-      ...(summary.segments > 1 ? [fill(strings.resumed, { n: summary.segments })] : []),
-    ];
-    return html`<header class="title">
-        <div>
-          <h1>
-            ${summary.starred ? html`${icon('star')}<span class="hidden-visually">${strings.starred}</span> ` : nothing}${runTitle(summary, strings)}
-          </h1>
-          <p class="about quiet">${about.map((part) => html`<span>${part}</span>`)}</p>
-        </div>
-        ${this.buttons(summary, strings)}
-      </header>
-      <div class="status">
-        <span class="state ${state}" role="status">${icon(state)}${strings[state]}</span>
-        ${
-          progress === null || !(state === 'running' || state === 'starting' || state === 'queued')
-            ? nothing
-            : html`<div
-                class="bar"
-                role="progressbar"
-                aria-label=${strings.progress}
-                aria-valuemin="0"
-                aria-valuemax="100"
-                aria-valuenow=${Math.round(100 * progress)}
-              >
-                <div
-                  ${ref((element) => {
-                    if (element instanceof HTMLElement) element.style.width = `${100 * progress}%`;
-                  })}
-                ></div>
-              </div>`
-        }
-        <span class="number">${progressText(summary, strings, formats)}</span>
-        <span class="quiet">${moments.join(' · ')}</span>
-      </div>
-      ${
-        failure === null || failure.message === null
-          ? nothing
-          : html`<p class="notice ${state === 'failed' ? 'error' : 'warning'}" role="alert">${failure.message}</p>`
-      }
-      ${
-        summary.diagnostics.length === 0
-          ? nothing
-          : html`<p class="notice warning">
-              ${fill(strings.diagnostics, { n: summary.diagnostics.length })}
-              ${summary.diagnostics
-                .slice(0, 3)
-                .map(({ file, position, problem }) => `${file}:${position}: ${problem}`)
-                .join('\n')}
-            </p>`
-      }
-      ${
-        tags.length === 0
-          ? nothing
-          : html`<ul class="tags" aria-label=${strings.tags}>
-              ${tags.map((tag) => html`<li>${tag}</li>`)}
-            </ul>`
-      }
-      ${note === '' ? nothing : html`<p class="note">${note}</p>`} ${factList(factsOf(summary, strings, formats))}`;
   }
 
   /** The tab that was chosen, where this run has it. */
@@ -504,75 +231,7 @@ export class RunPanel extends LitElement {
     const summary = model.summary();
     if (rows.length === 0 && summary !== undefined)
       return html`<p class="empty">${noResultsText(summary, strings)}</p>`;
-    const splits = new Set(rows.map(({ split }) => split));
-    const best = rows.findLast((row) => row.best);
-    const metrics = [...new Set(rows.flatMap((row) => Object.keys(row.metrics)))];
-    const numeric = (
-      id: string,
-      title: string,
-      value: (row: Evaluation) => number | null | undefined,
-      text: (value: number) => string = formats.number,
-    ): Column<Evaluation> => ({
-      id,
-      title,
-      isNumeric: true,
-      sortBy: (row) => value(row) ?? null,
-      cell: (row) => {
-        const found = value(row);
-        return found === null || found === undefined ? strings.noValue : text(found);
-      },
-    });
-    return table<Evaluation>({
-      caption: strings.results,
-      rows,
-      key: ({ step, split }) => `${step} ${split}`,
-      columns: [
-        numeric('epoch', strings.epoch, ({ epoch }) => epoch),
-        numeric('step', strings.step, ({ step }) => step, formats.integer),
-        ...(splits.size > 1
-          ? [
-              {
-                id: 'split',
-                title: strings.split,
-                sortBy: (row: Evaluation) => row.split,
-                cell: (row: Evaluation) => row.split,
-              },
-            ]
-          : []),
-        ...metrics.map((name) => ({
-          ...numeric(`metric ${name}`, name, ({ metrics: found }) => found[name]),
-          cell: (row: Evaluation) => {
-            const value = row.metrics[name];
-            const text = value === null || value === undefined ? strings.noValue : formats.number(value);
-            return name === 'score' && row === best
-              ? html`<span class="best">${text}<span class="hidden-visually"> ${strings.bestMark}</span></span>`
-              : text;
-          },
-        })),
-        numeric('loss', strings.loss, ({ loss }) => loss),
-        numeric('examples', strings.examples, ({ examples }) => examples, formats.integer),
-        numeric('seconds', strings.seconds, ({ seconds }) => seconds),
-      ],
-    });
-  }
-
-  private settingsTab(caption: string, rows: Settings, { strings }: RunPanelProperties): TemplateResult {
-    if (rows.length === 0) return html`<p class="empty">${strings.noValue}</p>`;
-    return table<Settings[number]>({
-      caption,
-      rows,
-      key: ({ path }) => path,
-      columns: [
-        { id: 'path', title: strings.setting, sortBy: ({ path }) => path, cell: ({ path }) => path },
-        {
-          id: 'value',
-          title: strings.value,
-          sortBy: ({ value }) => value,
-          cell: ({ value }) => value,
-          className: 'wraps mono',
-        },
-      ],
-    });
+    return resultsTable(rows, strings, formats);
   }
 
   private logTab({ model, strings, formats, onCommand }: RunPanelProperties): TemplateResult {
@@ -612,49 +271,6 @@ export class RunPanel extends LitElement {
     this.logElement = element instanceof HTMLElement ? element : undefined;
   };
 
-  private artifactsTab({ model, strings, formats, onReveal }: RunPanelProperties): TemplateResult {
-    const rows = model.artifacts();
-    if (rows.length === 0) return html`<p class="empty">${strings.noArtifacts}</p>`;
-    return table<Artifact>({
-      caption: strings.artifacts,
-      rows,
-      key: ({ path }) => path,
-      onOpen: ({ path }) => onReveal(path),
-      columns: [
-        {
-          id: 'path',
-          title: strings.file,
-          sortBy: ({ path }) => path,
-          cell: ({ path }) =>
-            html`<button
-              class="link"
-              tabindex="-1"
-              title=${fill(strings.revealFile, { file: path })}
-              @click=${() => onReveal(path)}
-            >
-              ${path}
-            </button>`,
-        },
-        {
-          id: 'checkpoint',
-          title: strings.checkpoint,
-          sortBy: ({ step }) => step,
-          cell: ({ kind, step }) =>
-            kind === null
-              ? ''
-              : `${kind}${step === null ? '' : ` ${fill(strings.at, { step: formats.integer(step) })}`}`,
-        },
-        {
-          id: 'bytes',
-          title: strings.bytes,
-          isNumeric: true,
-          sortBy: ({ bytes }) => bytes,
-          cell: ({ bytes }) => formats.bytes(bytes),
-        },
-      ],
-    });
-  }
-
   private privacyTab({ model, strings, formats, layout }: RunPanelProperties): TemplateResult {
     const summary = model.summary();
     // Epsilon grows with each epoch, and with what is released again; whether it is asked for more often shows nothing.
@@ -670,7 +286,7 @@ export class RunPanel extends LitElement {
   }
 
   private chosenTab(properties: RunPanelProperties): TemplateResult {
-    const { model, strings, onCommand } = properties;
+    const { model, strings, formats, onCommand, onReveal } = properties;
     switch (this.shownTab()) {
       case 'curves':
         return this.curvesTab(properties);
@@ -679,16 +295,16 @@ export class RunPanel extends LitElement {
       case 'privacy':
         return this.privacyTab(properties);
       case 'configuration':
-        return html`${this.settingsTab(strings.configuration, model.configuration(), properties)}
+        return html`${settingsTable(strings.configuration, model.configuration(), strings)}
           <div class="below">
             <button class="link" @click=${() => onCommand('configuration')}>${strings.configurationFile}</button>
           </div>`;
       case 'environment':
-        return this.settingsTab(strings.environment, model.environment(), properties);
+        return settingsTable(strings.environment, model.environment(), strings);
       case 'log':
         return this.logTab(properties);
       case 'artifacts':
-        return this.artifactsTab(properties);
+        return artifactsTable(model.artifacts(), strings, formats, onReveal);
     }
   }
 
@@ -713,7 +329,7 @@ export class RunPanel extends LitElement {
         ${notice === nothing ? html`<p class="empty" role="status">${strings.loading}</p>` : notice}
       </main>`;
     return html`<main>
-      ${notice} ${this.header(summary, properties)} ${this.tabBar(properties)}
+      ${notice} ${runHeader(summary, strings, properties.formats, properties.onCommand)} ${this.tabBar(properties)}
       <section role="tabpanel" id="panel-${this.shownTab()}" aria-labelledby="tab-${this.shownTab()}">
         ${this.chosenTab(properties)}
       </section>

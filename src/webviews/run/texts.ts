@@ -56,12 +56,12 @@ function scoreFact({ score, bestStep, lastScore }: Summary, strings: Strings, fo
   if (score === null) return [];
   const detail = [
     ...(bestStep === null ? [] : [fill(strings.at, { step: formats.integer(bestStep) })]),
-    ...(lastScore === null || lastScore === score ? [] : [`${strings.last} ${formats.number(lastScore)}`]),
+    ...(lastScore === null || lastScore === score ? [] : [`${strings.last} ${formats.metric(lastScore)}`]),
   ];
   return [
     {
       title: strings.score,
-      value: formats.number(score),
+      value: formats.metric(score),
       ...(detail.length > 0 ? { detail: detail.join(' · ') } : {}),
     },
   ];

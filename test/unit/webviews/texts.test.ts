@@ -64,7 +64,7 @@ describe('the header of a run', () => {
     expect(
       factsOf(summary, english, formats).map(({ title, value, detail = '' }) => `${title}: ${value} ${detail}`.trim()),
     ).toEqual([
-      'Score: 0.9123 at step 1,200 · last 0.9',
+      'Score: 0.9123 at step 1,200 · last 0.9000',
       'Loss: 0.21',
       'Trained parameters: 296,450 294,912 method + 1,538 head · 0.27 % of the frozen weights',
       'ε at δ = 1E-5: 2.5',
@@ -211,6 +211,14 @@ describe('texts', () => {
       'Score',
       Object.keys(english).length,
     ]);
+  });
+});
+
+describe('a metric', () => {
+  it('has four digits after the point, as others in its column', () => {
+    const { metric } = formatsOf('en');
+    expect([0.8, -0.05, 0, 1, 0.76936].map(metric)).toEqual(['0.8000', '-0.0500', '0.0000', '1.0000', '0.7694']);
+    expect([23.4567, Infinity].map(metric)).toEqual(['23.46', 'Infinity']);
   });
 });
 

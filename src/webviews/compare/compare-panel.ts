@@ -1,40 +1,29 @@
 import '@vscode-elements/elements/dist/vscode-button/index.js';
-import { css, html, LitElement, nothing, svg, type TemplateResult } from 'lit';
-import type { Comparison, ComparisonRow } from '../../analysis/comparison.ts';
+import { html, LitElement, nothing, type TemplateResult } from 'lit';
+import type { Comparison } from '../../analysis/comparison.ts';
 import { withoutUnseen } from '../../base/plain-text.ts';
 import { select, tableToggle, type Choice } from '../components/controls.ts';
 import { base, panel } from '../components/styles.ts';
-import { table, type Column } from '../components/table.ts';
 import type { Formats } from '../format.ts';
 import { fill, type Strings } from '../strings.ts';
-import { marksOf, type Mark } from './marks.ts';
+import { compareStyle } from './compare-style.ts';
+import { methodsTable, pointsTable } from './compared-tables.ts';
+import { marksOf } from './marks.ts';
 import type { PanelRun, View } from './messages.ts';
+import { legend } from './method-marks.ts';
 import type { CompareModel } from './model.ts';
 import {
-  averagedTasks,
   columnsOf,
   facetsOf,
   methodOf,
   metricsOf,
-  rowKey,
   runsOfRow,
   shownColumn,
   type ColumnRun,
-  type Facet,
   type Point,
 } from './points.ts';
 import { OpenPointEvent, type ScatterModel } from './scatter-chart.ts';
-import {
-  chartText,
-  columnText,
-  notesOf,
-  pointScoreText,
-  rangeText,
-  runsText,
-  scopeText,
-  scoreText,
-  signsOf,
-} from './texts.ts';
+import { chartText, columnText, notesOf, runsText, scopeText } from './texts.ts';
 
 export interface ComparePanelProperties {
   readonly model: CompareModel;
@@ -64,90 +53,7 @@ export class ComparePanel extends LitElement {
     chosen: { state: true },
   };
 
-  static override styles = [
-    base,
-    panel,
-    css`
-      main {
-        gap: 20px;
-      }
-      .tools {
-        gap: 12px 16px;
-      }
-      .tools .field {
-        flex: 1 1 11em;
-        max-width: 16em;
-      }
-      .tools vscode-single-select {
-        width: 100%;
-      }
-      section {
-        display: flex;
-        flex-direction: column;
-        gap: 10px;
-        min-width: 0;
-      }
-      section > header {
-        display: flex;
-        align-items: center;
-        gap: 8px;
-      }
-      section > header h2 {
-        flex: 1;
-      }
-      .legend {
-        display: flex;
-        flex-wrap: wrap;
-        gap: 4px 16px;
-        margin: 0;
-        padding: 0;
-        list-style: none;
-      }
-      .legend li {
-        display: inline-flex;
-        align-items: center;
-        gap: 6px;
-        overflow-wrap: anywhere;
-      }
-      .legend svg {
-        flex: none;
-      }
-      .legend .front-key {
-        color: var(--vscode-descriptionForeground);
-      }
-      .notes {
-        margin: 0;
-        padding: 0;
-        list-style: none;
-        color: var(--vscode-descriptionForeground);
-        font-size: 0.92em;
-      }
-      .chosen {
-        padding: 8px 12px;
-        border: 1px solid var(--vscode-widget-border, var(--vscode-panel-border, transparent));
-        border-radius: 4px;
-      }
-      .chosen ul {
-        display: flex;
-        flex-wrap: wrap;
-        gap: 2px 20px;
-        margin: 4px 0 0;
-        padding: 0;
-        list-style: none;
-      }
-      .best {
-        font-weight: 700;
-      }
-      .second {
-        font-style: italic;
-      }
-      @media (max-width: 480px) {
-        .tools .field {
-          flex: 1 1 8em;
-        }
-      }
-    `,
-  ];
+  static override styles = [base, panel, compareStyle];
 
   declare properties: ComparePanelProperties | undefined;
   declare revision: number;
@@ -271,41 +177,6 @@ export class ComparePanel extends LitElement {
     </div>`;
   }
 
-  private symbol(mark: Mark | undefined): TemplateResult {
-    return html`<svg
-      class="series colour-${mark?.colour ?? 'blue'}"
-      width="14"
-      height="14"
-      viewBox="-7 -7 14 14"
-      aria-hidden="true"
-    >
-      ${svg`<path d=${mark?.path ?? ''} fill="currentColor" />`}
-    </svg>`;
-  }
-
-  private methodCell(mark: Mark | undefined, label: string): TemplateResult {
-    const shown = withoutUnseen(label);
-    return html`<div class="method" title=${shown}>${this.symbol(mark)}<span>${shown}</span></div>`;
-  }
-
-  private legend(marks: ReadonlyMap<string, Mark>, strings: Strings): TemplateResult {
-    return html`<ul class="legend" aria-label=${strings.legend}>
-      ${[...marks].map(([method, mark]) => html`<li>${this.symbol(mark)}${withoutUnseen(method)}</li>`)}
-      <li class="front-key">
-        <svg width="14" height="14" viewBox="-7 -7 14 14" aria-hidden="true">
-          ${svg`<circle r="4" fill="currentColor" />`}
-        </svg>
-        ${strings.front}
-      </li>
-      <li class="front-key">
-        <svg width="14" height="14" viewBox="-7 -7 14 14" aria-hidden="true">
-          ${svg`<circle r="4" fill="none" stroke="currentColor" stroke-width="1.5" />`}
-        </svg>
-        ${strings.dominated}
-      </li>
-    </ul>`;
-  }
-
   private runName(run: PanelRun | undefined, id: string, strings: Strings): string {
     if (run === undefined) return id;
     const seed = run.seed === null ? '' : ` · ${strings.seed.toLowerCase()} ${run.seed}`;
@@ -343,163 +214,6 @@ export class ComparePanel extends LitElement {
     </div>`;
   }
 
-  private pointsTable(
-    facets: readonly Facet[],
-    marks: ReadonlyMap<string, Mark>,
-    properties: ComparePanelProperties,
-  ): TemplateResult {
-    const { view, strings, formats, onOpen } = properties;
-    const points = facets.flatMap((facet) => facet.points);
-    return table<Point>({
-      caption: strings.pointsCaption,
-      rows: points,
-      key: ({ key }) => key,
-      sort: view.pointSort ?? { column: 'score', descending: true },
-      onSort: (pointSort) => this.arrange({ pointSort }),
-      ...(onOpen === undefined ? {} : { onOpen: (point) => this.openPoint(point) }),
-      columns: [
-        {
-          id: 'method',
-          title: strings.method,
-          sortBy: ({ label }) => label,
-          cell: ({ label, method }) => this.methodCell(marks.get(method), label),
-          isHeader: true,
-        },
-        {
-          id: 'place',
-          title: view.axis === 'epsilon' ? strings.privacyLoss : strings.trainedParameters,
-          isNumeric: true,
-          sortBy: ({ place }) => (place.kind === 'value' ? place.value : view.axis === 'epsilon' ? Infinity : 0),
-          cell: ({ place }) =>
-            place.kind === 'apart'
-              ? view.axis === 'epsilon'
-                ? strings.noPrivacy
-                : formats.integer(0)
-              : Number.isInteger(place.value)
-                ? formats.integer(place.value)
-                : formats.number(place.value),
-        },
-        {
-          id: 'score',
-          title: view.metric === 'score' ? strings.score : view.metric,
-          isNumeric: true,
-          sortBy: ({ score }) => score,
-          cell: (point) => pointScoreText({ ...point, n: 1 }, formats),
-        },
-        {
-          id: 'front',
-          title: strings.front,
-          sortBy: ({ isOnFront }) => (isOnFront ? 0 : 1),
-          cell: ({ isOnFront }) => (isOnFront ? strings.onFront : strings.dominated),
-        },
-        { id: 'runs', title: strings.n, isNumeric: true, sortBy: ({ n }) => n, cell: ({ n }) => formats.integer(n) },
-      ],
-    });
-  }
-
-  private mainTable(
-    comparison: Comparison,
-    marks: ReadonlyMap<string, Mark>,
-    properties: ComparePanelProperties,
-  ): TemplateResult {
-    const { view, strings, formats, onOpen } = properties;
-    const { rows, columns } = comparison;
-    const hasEpsilon = rows.some(({ epsilon }) => epsilon !== null);
-    const hasAverage = rows.some(({ average }) => average !== null);
-    const averaged = averagedTasks(rows);
-    const title = {
-      method: strings.methodParameters,
-      head: strings.headParameters,
-      total: strings.trainedParameters,
-    }[view.count];
-    const tasks = columns.map((column, index): Column<ComparisonRow> => ({
-      id: `task ${column}`,
-      title: columnText(column, strings),
-      isNumeric: true,
-      sortBy: ({ cells }) => cells[index]?.summary.mean ?? null,
-      cell: ({ cells }) => {
-        const cell = cells[index];
-        if (cell === null || cell === undefined) return strings.noValue;
-        return html`<span class=${cell.place ?? ''}>${scoreText(cell.summary, formats)}${signsOf(cell)}</span>
-          <span class="quiet">n=${cell.summary.n}</span>`;
-      },
-    }));
-    const shown = shownColumn(comparison, view);
-    return table<ComparisonRow>({
-      caption: strings.tableCaption,
-      rows,
-      key: rowKey,
-      ...(view.sort !== null
-        ? { sort: view.sort }
-        : shown !== undefined && columns.includes(shown)
-          ? { sort: { column: `task ${shown}`, descending: true } }
-          : {}),
-      onSort: (sort) => this.arrange({ sort }),
-      ...(onOpen === undefined
-        ? {}
-        : {
-            onOpen: (row: ComparisonRow) => this.openRuns({ label: row.label, runs: runsOfRow(comparison, row) }),
-          }),
-      columns: [
-        {
-          id: 'method',
-          title: strings.method,
-          sortBy: ({ label }) => label,
-          cell: (row) => this.methodCell(marks.get(methodOf(row)), row.label),
-          isHeader: true,
-        },
-        {
-          id: 'parameters',
-          title,
-          isNumeric: true,
-          sortBy: ({ parameters }) => parameters?.[view.count].high ?? null,
-          cell: ({ parameters }) => rangeText(parameters?.[view.count] ?? null, strings, formats),
-        },
-        ...(hasEpsilon
-          ? [
-              {
-                id: 'epsilon',
-                title: strings.epsilon,
-                isNumeric: true,
-                // No privacy is the greatest loss there is.
-                sortBy: ({ epsilon }: ComparisonRow) => epsilon?.high ?? Infinity,
-                cell: ({ epsilon }: ComparisonRow) =>
-                  epsilon === null ? strings.noPrivacy : rangeText(epsilon, strings, formats),
-              },
-            ]
-          : []),
-        ...tasks,
-        ...(hasAverage
-          ? [
-              {
-                id: 'average',
-                title: strings.average,
-                isNumeric: true,
-                // An average over easier tasks is none the better.
-                sortBy: (row: ComparisonRow) =>
-                  averagedTasks([row]) === averaged ? (row.average?.average ?? null) : null,
-                cell: ({ average }: ComparisonRow) => {
-                  if (average?.average === null || average === null) return strings.noValue;
-                  const { tasks: known, missing } = average;
-                  const of = fill(strings.averageOf, { n: known.length, total: known.length + missing.length });
-                  return missing.length === 0
-                    ? formats.percent(average.average)
-                    : html`${formats.percent(average.average)} <span class="quiet">${of}</span>`;
-                },
-              },
-            ]
-          : []),
-        {
-          id: 'duration',
-          title: strings.duration,
-          isNumeric: true,
-          sortBy: ({ trainSeconds }) => trainSeconds,
-          cell: ({ trainSeconds }) => (trainSeconds === null ? strings.noValue : formats.duration(1000 * trainSeconds)),
-        },
-      ],
-    });
-  }
-
   private content(properties: ComparePanelProperties): TemplateResult {
     const { model, view, strings, formats, onOpen } = properties;
     const comparison = model.comparison(view);
@@ -517,16 +231,10 @@ export class ComparePanel extends LitElement {
         ${this.notes(notes)}`;
     const facets = facetsOf(comparison, view);
     const marks = marksOf(comparison.rows.map(methodOf));
+    const shared = { marks, view, strings, formats };
+    const canOpen = onOpen !== undefined;
     const text = chartText(facets, view, strings, formats);
-    const chart: ScatterModel = {
-      facets,
-      marks,
-      view,
-      strings,
-      formats,
-      text: text.join(' '),
-      canOpen: onOpen !== undefined,
-    };
+    const chart: ScatterModel = { ...shared, facets, text: text.join(' '), canOpen };
     return html`${this.tools(comparison, properties)}
       <section>
         <header>
@@ -540,15 +248,27 @@ export class ComparePanel extends LitElement {
         </header>
         ${
           view.chartAsTable
-            ? this.pointsTable(facets, marks, properties)
-            : html`${this.legend(marks, strings)} <peft-scatter-chart .model=${chart}></peft-scatter-chart>`
+            ? pointsTable(
+                facets.flatMap((facet) => facet.points),
+                {
+                  ...shared,
+                  onSort: (pointSort) => this.arrange({ pointSort }),
+                  onOpen: canOpen ? (point) => this.openPoint(point) : undefined,
+                },
+              )
+            : html`${legend(marks, strings)} <peft-scatter-chart .model=${chart}></peft-scatter-chart>`
         }
         ${this.chosen === undefined ? nothing : this.runsToChoose(this.chosen, properties)}
         ${text.map((sentence) => html`<p class="quiet">${sentence}</p>`)}
       </section>
       <section>
         <header><h2>${strings.tableCaption}</h2></header>
-        ${this.mainTable(comparison, marks, properties)} ${this.notes(notes)}
+        ${methodsTable(comparison, {
+          ...shared,
+          onSort: (sort) => this.arrange({ sort }),
+          onOpen: canOpen ? (row) => this.openRuns({ label: row.label, runs: runsOfRow(comparison, row) }) : undefined,
+        })}
+        ${this.notes(notes)}
       </section>`;
   }
 

@@ -13,7 +13,8 @@ import {
   reduceSum,
   reshape,
 } from '../../../../src/engine/graph/operations.ts';
-import { clippedSums, perExampleGradients } from '../../../../src/engine/graph/per-example.ts';
+import { clippedSums } from '../../../../src/engine/graph/clipping.ts';
+import { perExampleGradients } from '../../../../src/engine/graph/per-example.ts';
 import type { Value } from '../../../../src/engine/graph/value.ts';
 import { batch } from './support.ts';
 

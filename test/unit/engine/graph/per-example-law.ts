@@ -1,15 +1,15 @@
 import { expect } from 'vitest';
+import { clippedSums } from '../../../../src/engine/graph/clipping.ts';
 import { differentiate } from '../../../../src/engine/graph/differentiate.ts';
 import { evaluateShape, symbolsOf, type Bindings } from '../../../../src/engine/graph/dims.ts';
 import { constant, input } from '../../../../src/engine/graph/operations.ts';
 import {
-  clippedSums,
   materialise,
-  perExampleGradients,
   squaredNorm,
   weightedSum,
   type PerExampleGradient,
-} from '../../../../src/engine/graph/per-example.ts';
+} from '../../../../src/engine/graph/per-example-gradient.ts';
+import { perExampleGradients } from '../../../../src/engine/graph/per-example.ts';
 import { topologicalOrder, type Value } from '../../../../src/engine/graph/value.ts';
 import { interpret, type Feed } from '../../../support/interpreter.ts';
 import { batch, drawFeed, expectClose, type Law } from './support.ts';

@@ -35,7 +35,9 @@ import {
   weight,
   where,
 } from '../../../../src/engine/graph/operations.ts';
-import { clippedSums, perExampleGradients, type PerExampleGradient } from '../../../../src/engine/graph/per-example.ts';
+import { clippedSums } from '../../../../src/engine/graph/clipping.ts';
+import type { PerExampleGradient } from '../../../../src/engine/graph/per-example-gradient.ts';
+import { perExampleGradients } from '../../../../src/engine/graph/per-example.ts';
 import { GraphError, type OperationKind, type Value } from '../../../../src/engine/graph/value.ts';
 import { interpret } from '../../../support/interpreter.ts';
 import { checkPerExample, type Model } from './per-example-law.ts';

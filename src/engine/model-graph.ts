@@ -77,7 +77,10 @@ export interface ModelPlan {
 }
 
 export interface GraphMode {
-  /** Dropout acts, as far as the method allows it, at the rates of the encoder or this one everywhere. */
+  /**
+   * Dropout of the encoder and the head acts at the model's own rates, as far as the method leaves it on, or at this rate everywhere. What a
+   * method drops of its own tensors at a rate of its own keeps that one.
+   */
   readonly dropout: 'off' | 'model' | number;
   /** Compute every row of the last layer even where the head reads one. */
   readonly allRows?: boolean;
@@ -192,7 +195,9 @@ function createScope(
 ): {
   readonly scope: ParameterScope;
   readonly declare: (part: Part, name: string, shape: readonly number[], initialiser: Initialiser) => Value;
+  /** Whether the model's own rates act. */
   readonly allowDropout: (allowed: boolean) => void;
+  /** Dropout of the encoder or the head, at the model's own rate unless another was asked for. */
   readonly drop: (x: Value, rate: number) => Value;
   readonly trained: TrainedTensor[];
   readonly fixed: FixedTensor[];
@@ -210,8 +215,9 @@ function createScope(
     return value;
   };
   const drop = (x: Value, rate: number): Value => {
-    if (mode.dropout === 'off' || !allowed) return x;
-    return sites.apply(x, mode.dropout === 'model' ? rate : mode.dropout);
+    if (mode.dropout === 'off') return x;
+    if (mode.dropout !== 'model') return sites.apply(x, mode.dropout);
+    return allowed ? sites.apply(x, rate) : x;
   };
   return {
     scope: {
@@ -223,7 +229,10 @@ function createScope(
         fixed.push({ name, shape, initialiser, value });
         return value;
       },
-      dropout: (x, rate = plan.encoder.hiddenDropout) => drop(x, rate),
+      dropout: (x, own) => {
+        if (own === undefined) return drop(x, plan.encoder.hiddenDropout);
+        return mode.dropout === 'off' ? x : sites.apply(x, own);
+      },
     },
     declare,
     allowDropout: (yes) => {
@@ -300,7 +309,7 @@ export function buildModel(plan: ModelPlan, mode: GraphMode): ModelGraph {
     labelCount(plan),
     { hidden, pool, scoreWords, dropoutRate: headDropout(layout, encoder) },
     declareMap,
-    scope,
+    drop,
   );
   const { losses, loss, ...scores } = objectiveLoss(objective, logits);
   const spans = objective.kind === 'span' ? splitSpan(logits) : {};

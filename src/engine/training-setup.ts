@@ -24,7 +24,7 @@ export interface TrainingSettings {
   readonly weightDecay: number;
   readonly maxGradNorm: number | null;
   readonly adam: AdamWOptions;
-  /** Replaces the encoder's own rates where the method allows dropout at all. */
+  /** Replaces the model's own rates, also where the method would turn them off. */
   readonly dropout: number | undefined;
   /** Keep what enters each layer alone for the backward half, and compute the layer's inside again: less memory for more time. */
   readonly recompute?: boolean;

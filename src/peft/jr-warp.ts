@@ -18,7 +18,8 @@ function shiftRow(x: Value, shift: Value, row: number): Value {
 
 /**
  * JR-WARP: one row stands in front of the text. It enters the first layer as z W_0, and z W_l is added to it before every later layer l;
- * z `[1, d]` is trained, W_l `[d, h]` are fixed and random (section 3). Trained: z and one linear map onto the labels; dropout is off.
+ * z `[1, d]` is trained, W_l `[d, h]` are fixed and random (section 3). Trained: z and one linear map onto the labels; dropout is off
+ * unless the configuration gives a rate.
  */
 export const jrWarp: Method<z.infer<typeof options>> = {
   id: 'jr-warp',

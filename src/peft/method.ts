@@ -143,7 +143,7 @@ export type HeadKind = 'native' | 'linear' | 'two-layer' | 'mask';
 export interface MethodPlan {
   readonly hooks: MethodHooks;
   readonly head: HeadKind;
-  /** Whether the model's dropout acts while training. */
+  /** Whether the model's dropout acts while training where the configuration gives no rate. */
   readonly dropout: boolean;
   readonly rows?: AddedRows;
   /** What is added to the positions of the text; 0 by default. */

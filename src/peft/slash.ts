@@ -29,7 +29,7 @@ const places = {
 /**
  * SLaSh (Shared Layer Shift): one trained vector z `[1, d]` for the whole model; layer l is shifted at every token by z W_l with a
  * fixed random W_l `[d, width]` (section 3, figure 1). The shift of a layer is computed once a step, not once a token.
- * Trained: z and one linear map onto the labels; dropout is off.
+ * Trained: z and one linear map onto the labels; dropout is off unless the configuration gives a rate.
  */
 export const slash: Method<z.infer<typeof options>> = {
   id: 'slash',

@@ -165,7 +165,9 @@ const training = z
     adam: adam.prefault({}).describe('Constants of the optimiser, AdamW.'),
     dropout: fraction
       .exactOptional()
-      .describe("The dropout rate; the model's own when absent. A method may turn dropout off."),
+      .describe(
+        "The dropout rate of encoder and head. When absent the model's own, but none with SLaSh, JR-WARP and WARP, alone or in a union: their authors turn it off. What a method drops of its own tensors by a `dropout` of its own keeps that rate.",
+      ),
     recompute: z
       .boolean()
       .default(false)

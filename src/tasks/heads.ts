@@ -1,6 +1,5 @@
 import { linear } from '../engine/graph/functions.ts';
 import { dimAt, gelu, relu, reshape, slice, tanh } from '../engine/graph/operations.ts';
-import type { ParameterScope } from '../engine/graph/parameters.ts';
 import type { Value } from '../engine/graph/value.ts';
 
 /** The heads that read the encoder. The first four are the families' own sequence classifiers, as Hugging Face builds them. */
@@ -77,7 +76,7 @@ export function buildHead(
   labels: number,
   { hidden, pool, scoreWords, dropoutRate }: HeadInputs,
   declare: DeclareMap,
-  scope: ParameterScope,
+  dropout: (x: Value, rate: number) => Value,
 ): Value {
   const width = dimAt(hidden, -1);
   if (typeof width !== 'number') throw new Error('the hidden size must be fixed');
@@ -87,7 +86,7 @@ export function buildHead(
     const { weight, bias } = declare(map, outputs, width);
     return linear(x, weight, bias);
   };
-  const drop = (x: Value): Value => (dropoutRate === undefined ? x : scope.dropout(x, dropoutRate));
+  const drop = (x: Value): Value => (dropoutRate === undefined ? x : dropout(x, dropoutRate));
   const sequenceLogits = (logits: Value): Value => reshape(logits, [dimAt(logits, 0), labels]);
   switch (layout) {
     case 'bert':

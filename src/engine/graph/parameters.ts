@@ -48,6 +48,9 @@ export interface ParameterScope {
   trained(name: string, shape: readonly number[], initialiser: Initialiser): Value;
   /** A frozen tensor that is no part of the checkpoint, such as a random projection; int32 where it is a permutation. */
   fixed(name: string, shape: readonly number[], initialiser: FixedInitialiser): Value;
-  /** Dropout at a new site while training; the value itself otherwise. Without a rate, the encoder's own hidden rate. */
+  /**
+   * Dropout at a new site while training; the value itself otherwise. A given rate is kept whatever the rest of the model has; without one it
+   * is that of the encoder's hidden states.
+   */
   dropout(x: Value, rate?: number): Value;
 }

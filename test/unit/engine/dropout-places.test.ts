@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { parseEncoderConfig } from '../../../src/engine/encoders/config.ts';
+import { topologicalOrder } from '../../../src/engine/graph/value.ts';
 import { buildModel, type Objective } from '../../../src/engine/model-graph.ts';
+import { findMethod } from '../../../src/peft/registry.ts';
 
 const sizes = { vocab_size: 60, max_position_embeddings: 40 };
 
@@ -53,5 +55,54 @@ describe("where dropout acts, as in Hugging Face's models", () => {
     expect([classification, tokens, spans].map((objective) => places('distilbert', objective, { rates }))).toEqual(
       counts,
     );
+  });
+});
+
+describe('dropout of a method', () => {
+  const encoder = parseEncoderConfig({ model_type: 'bert', ...sizes, ...configs.bert }, 'config.json');
+
+  /** Which rates act how often: what the places multiply what they keep with is 1 / (1 - rate). */
+  function rates(id: string, options: object, dropout: 'model' | 'off' | number): Record<string, number> {
+    const method = { id, options: findMethod(id).parse(options) };
+    const { losses } = buildModel({ encoder, hasPooler: true, method, objective: classification }, { dropout });
+    const found: Record<string, number> = {};
+    for (const { operation, inputs } of topologicalOrder([losses])) {
+      const [kept, factor] = inputs;
+      if (operation.kind !== 'multiply' || kept?.operation.kind !== 'cast') continue;
+      const keptShare = factor?.operation.kind === 'constant' ? 1 / (factor.operation.data[0] ?? NaN) : NaN;
+      const rate = (1 - keptShare).toFixed(2);
+      found[rate] = (found[rate] ?? 0) + 1;
+    }
+    return found;
+  }
+
+  it.each(['slash', 'jr-warp', 'warp'])("%s turns the model's off, but not a rate that is asked for", (id) => {
+    expect(rates(id, {}, 'model')).toEqual({});
+    expect(rates(id, {}, 0.3)).toEqual({ '0.30': 7 });
+    expect(rates(id, { head: 'native' }, 0.3)).toEqual({ '0.30': 8 });
+    expect(rates(id, {}, 'off')).toEqual({});
+  });
+
+  it.each([
+    ['lora', { dropout: 0.5 }, 4],
+    ['adapter-houlsby', { dropout: 0.5, bottleneck: 2 }, 4],
+    ['prefix-tuning', { dropout: 0.5 }, 4],
+    ['pasta', { dropout: 0.5 }, 2],
+  ] as const)('%s %o keeps its own rate beside any of the encoder', (id, options, count) => {
+    expect(rates(id, options, 'model')).toEqual({ '0.10': 8, '0.50': count });
+    expect(rates(id, options, 0)).toEqual({ '0.50': count });
+    expect(rates(id, options, 0.3)).toEqual({ '0.30': 8, '0.50': count });
+    expect(rates(id, options, 'off')).toEqual({});
+    const parts = [
+      { id, ...options },
+      { id: 'slash', dimension: 4 },
+    ];
+    expect(rates('union', { parts }, 'model')).toEqual({ '0.50': count });
+  });
+
+  it("PASTA's is that of the encoder where it has none of its own", () => {
+    expect(rates('pasta', {}, 'model')).toEqual({ '0.10': 10 });
+    expect(rates('pasta', {}, 0.3)).toEqual({ '0.30': 10 });
+    expect(rates('pasta', { dropout: 0 }, 0.3)).toEqual({ '0.30': 8 });
   });
 });

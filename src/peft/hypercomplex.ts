@@ -120,9 +120,14 @@ export function checkOrder(method: string, n: number, hiddenSize: number, bottle
   const divides = (candidate: number): boolean => hiddenSize % candidate === 0 && bottleneck % candidate === 0;
   if (divides(n)) return;
   const possible = Array.from({ length: Math.min(hiddenSize, bottleneck) }, (_, index) => index + 1).filter(divides);
+  const below = bottleneck - (bottleneck % n);
+  const advice =
+    hiddenSize % n === 0
+      ? `Or choose a bottleneck that ${n} divides, such as ${below === 0 ? n : `${below} or ${below + n}`}.`
+      : 'No bottleneck fits this n, since it does not divide the hidden size.';
   throw new UserError(
     `${method}: n = ${n} must divide the hidden size ${hiddenSize} and the bottleneck ${bottleneck}`,
-    `These divide both: ${possible.join(', ')}. Or choose another bottleneck.`,
+    `These divide both: ${possible.join(', ')}. ${advice}`,
   );
 }
 

@@ -165,6 +165,20 @@ describe('trained numbers of a method, head apart, on BERT and RoBERTa of both s
     expect(count(model, { method: 'full', pooler: false }).method).toBe(without);
   });
 
+  it.each([1024, 5000])('SLaSh and JR-WARP of d = %i draw L d h fixed numbers, which are not counted', (dimension) => {
+    for (const id of ['slash', 'jr-warp']) {
+      for (const model of [...bases, ...larges]) {
+        const { config: encoder, hasPooler } = sized(model);
+        const method = { id, options: methodOptions(id, { dimension }) };
+        const objective = { kind: 'classification', labels: 2 } as const;
+        const { fixed, trained } = buildModel({ encoder, hasPooler, method, objective }, { dropout: 'off' });
+        const drawn = fixed.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+        expect(drawn).toBe(encoder.layers * dimension * encoder.hiddenSize);
+        expect(countParameters(trained).method).toBe(dimension);
+      }
+    }
+  });
+
   it("BitFit with the pooler's bias, where BERT has a pooler", () => {
     expect(bases.map((model) => count(model, { method: 'bitfit' }).method)).toEqual([102_912, 102_912, 102_144]);
     expect(larges.map((model) => count(model, { method: 'bitfit' }).method)).toEqual([272_384, 272_384, 271_360]);
@@ -232,6 +246,35 @@ describe('heads', () => {
   });
 });
 
+describe('shares of the whole checkpoint in percent, as papers print them', () => {
+  const wholeBert = { base: 108_310_272, large: 333_579_264 };
+  const wholeRoberta = { base: 124_645_632, large: 355_359_744 };
+  const linear = { head: 'linear' };
+
+  it.each([
+    ['bert-base-cased', wholeBert.base, { method: 'pasta' }, '0.0255', '0.0269'],
+    ['bert-large-cased', wholeBert.large, { method: 'pasta' }, '0.0221', '0.0227'],
+    ['roberta-base', wholeRoberta.base, { method: 'pasta', options: linear }, '0.0296', '0.0308'],
+    ['roberta-large', wholeRoberta.large, { method: 'pasta', options: linear }, '0.0277', '0.0282'],
+    ['roberta-large', wholeRoberta.large, { method: 'pasta', options: linear, labels: 3 }, '0.0277', '0.0285'],
+    ['roberta-base', wholeRoberta.base, { method: 'unipelt' }, '8.892', undefined],
+    ['roberta-base', wholeRoberta.base, { method: 'unipelt-prompt' }, '8.898', undefined],
+    ['roberta-large', wholeRoberta.large, { method: 'unipelt-prompt' }, '8.391', undefined],
+    ['bert-base-cased', wholeBert.base, { method: 'unipelt-prompt' }, '10.24', undefined],
+    ['bert-large-cased', wholeBert.large, { method: 'unipelt-prompt' }, '8.94', undefined],
+    ['bert-base-cased', wholeBert.base, { method: 'bitfit' }, '0.095', undefined],
+    ['bert-large-cased', wholeBert.large, { method: 'bitfit' }, '0.082', undefined],
+  ] satisfies readonly (readonly [string, number, Asked, string, string | undefined])[])(
+    'on %s of %i: %o',
+    (model, whole, asked, alone, withHead) => {
+      const { method, total } = count(model, asked);
+      const digits = alone.length - alone.indexOf('.') - 1;
+      expect(((100 * method) / whole).toFixed(digits)).toBe(alone);
+      if (withHead !== undefined) expect(((100 * total) / whole).toFixed(digits)).toBe(withHead);
+    },
+  );
+});
+
 describe('method and head together, as papers count them', () => {
   it.each([
     [1024, 2562, 3331, 3074, 4099],
@@ -272,8 +315,11 @@ describe('method and head together, as papers count them', () => {
     expect(count(model, asked).total).toBe(total);
   });
 
-  it('n = 12 does not divide the width 32 of Compacter on large models, which is said with what does', () => {
-    expect(() => count(bertLarge, { method: 'compacter', options: { n: 12 } })).toThrow(/12/);
-    expect(count(bertBase, { method: 'compacter', options: { n: 12 } }).method).toBe(58_752);
+  it('n = 12 divides neither the hidden size of large models nor the width 32 of their adapters, which is said with what does', () => {
+    const options = { n: 12 };
+    expect(count(bertBase, { method: 'compacter', options }).method).toBe(58_752);
+    expect(() => count(bertLarge, { method: 'compacter', options })).toThrow(
+      'These divide both: 1, 2, 4, 8, 16, 32. No bottleneck fits this n',
+    );
   });
 });

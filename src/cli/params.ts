@@ -2,15 +2,14 @@ import { basename, dirname } from 'node:path';
 import { UserError } from '../base/errors.ts';
 import { grouped, percent } from '../base/format.ts';
 import { suggestion } from '../base/suggest.ts';
-import type { TextKind } from '../peft/method.ts';
 import { findMethod } from '../peft/registry.ts';
 import { installedCatalogue } from '../runs/catalogue.ts';
 import { loadConfiguration, realPaths } from '../runs/configuration.ts';
 import type { Configuration } from '../runs/configuration-schema.ts';
-import { countTrained, encoderSize, methodOptions, sizesOf } from '../runs/parameter-counts.ts';
+import { countTrained, encoderSize, methodOptions, sizesOf, type TrainedCounts } from '../runs/parameter-counts.ts';
 import { planSweep } from '../runs/sweep.ts';
 import { findTask } from '../tasks/registry.ts';
-import { isPair, outputCount } from '../tasks/task.ts';
+import type { Task } from '../tasks/task.ts';
 import type { App } from './app.ts';
 import { facts, jsonText, plain } from './output.ts';
 
@@ -50,8 +49,8 @@ interface Asked {
   readonly model: string;
   readonly method: string;
   readonly options: Readonly<Record<string, unknown>>;
-  readonly labels: number;
-  readonly texts: TextKind;
+  readonly labels: number | undefined;
+  readonly task: Task | undefined;
 }
 
 function ask(app: App, { model, method, labels, set }: ParamsOptions): Asked {
@@ -61,15 +60,29 @@ function ask(app: App, { model, method, labels, set }: ParamsOptions): Asked {
   if (id === undefined) throw new UserError('--method is missing', suggestion('', installedCatalogue.methods.ids()));
   findMethod(id);
   const { id: own, ...given } = file?.method ?? { id: undefined };
-  const task = file === undefined ? undefined : findTask(file.task.id);
   return {
     model: file?.model.id ?? model,
     method: id,
     options: methodOptions(id, own === id ? { ...given, ...overrides } : overrides),
-    labels: labels ?? (task === undefined ? 2 : outputCount(task)),
-    // Without a task the larger count is told: special tokens around a pair.
-    texts: task === undefined || isPair(task) ? 'pair' : 'single',
+    labels,
+    task: file === undefined ? undefined : findTask(file.task.id),
   };
+}
+
+/** What a head is asked for, in words, and how many outputs that takes. */
+function outputsOf({ objective }: TrainedCounts): { readonly outputs: number; readonly what: string } {
+  switch (objective.kind) {
+    case 'classification':
+      return { outputs: objective.labels, what: `${objective.labels} labels` };
+    case 'token-classification':
+      return { outputs: objective.labels, what: `${objective.labels} labels of words` };
+    case 'regression':
+      return { outputs: 1, what: 'a regression' };
+    case 'masked-words':
+      return { outputs: 0, what: 'masked words' };
+    case 'span':
+      return { outputs: 2, what: 'answers' };
+  }
 }
 
 /**
@@ -79,21 +92,21 @@ function ask(app: App, { model, method, labels, set }: ParamsOptions): Asked {
 export async function paramsCommand(app: App, options: ParamsOptions): Promise<number> {
   const asked = ask(app, options);
   const sized = await sizesOf(asked.model);
-  const { method, head, total, headLayout } = countTrained(sized, asked);
+  const counts = countTrained(sized, asked);
+  const { method, head, total, headLayout, texts } = counts;
+  const { outputs: labels, what } = outputsOf(counts);
   const encoder = encoderSize(sized);
   if (app.json) {
-    const { labels, texts, options: given } = asked;
     // One line, and the three counts first: other programs rely on it.
-    app.terminal.out(jsonText({ method, head, total, encoder, headLayout, labels, texts, options: given }));
+    app.terminal.out(jsonText({ method, head, total, encoder, headLayout, labels, texts, options: asked.options }));
     return 0;
   }
   const name = asked.model.endsWith('config.json') ? basename(dirname(asked.model)) : asked.model;
-  const labels = asked.labels === 1 ? 'a regression' : `${asked.labels} labels`;
-  const what = `${asked.texts === 'pair' ? 'pairs of texts' : 'single texts'} with ${labels}`;
+  const counted = `${texts === 'pair' ? 'pairs of texts' : 'single texts'} with ${what}`;
   const line = (count: number): string =>
     `${grouped(count).padStart(grouped(total).length)}  ${percent(count, encoder)}`;
   app.terminal.out(
-    `${plain(`${findMethod(asked.method).title} on ${name}`)}, ${what}; percentages of the encoder's ${grouped(encoder)} weights\n` +
+    `${plain(`${findMethod(asked.method).title} on ${name}`)}, ${counted}; percentages of the encoder's ${grouped(encoder)} weights\n` +
       facts(
         [
           ['method', line(method)],

@@ -8,10 +8,18 @@ import { shippedModelFolder, shippedModels } from '../engine/shipped-models.ts';
 import { knownEncoders } from '../engine/encoders/known-sizes.ts';
 import { isHubId } from '../engine/hub.ts';
 import { inspectModelFolder, resolveModel } from '../engine/model-folder.ts';
-import { buildModel, countParameters, type ModelPlan, type ParameterCounts } from '../engine/model-graph.ts';
+import {
+  buildModel,
+  countParameters,
+  type ModelPlan,
+  type Objective,
+  type ParameterCounts,
+} from '../engine/model-graph.ts';
 import { readJson } from '../engine/text-files.ts';
+import { objectiveOf } from '../engine/training-setup.ts';
 import type { TextKind } from '../peft/method.ts';
 import { findMethod } from '../peft/registry.ts';
+import { isPair, outputCount, type Task } from '../tasks/task.ts';
 import { writtenSchema } from './configuration-json-schema.ts';
 import { describeProblem, problemsOf } from './configuration-problems.ts';
 
@@ -96,29 +104,41 @@ export function encoderSize(sized: SizedModel): number {
 export interface CountRequest {
   readonly method: string;
   readonly options: Readonly<Record<string, unknown>>;
-  /** One output is a regression, none are masked words. */
-  readonly labels: number;
-  /** What an example is made of, which decides how many special tokens it has; two texts unless said otherwise. */
-  readonly texts?: TextKind;
+  /** What is learnt; texts are classified, or scored, without one. */
+  readonly task?: Task | undefined;
+  /** In place of the task's own number of outputs; 2 without a task. One is a regression, unless words are labelled. */
+  readonly labels?: number | undefined;
+  /** What an example is made of, which decides how many special tokens it has: the task's own texts when absent, two texts without a task. */
+  readonly texts?: TextKind | undefined;
+}
+
+/** What is asked of the head that is counted. */
+function countedObjective({ task, labels }: Pick<CountRequest, 'task' | 'labels'>): Objective {
+  if (task !== undefined && (labels === undefined || labels === outputCount(task))) return objectiveOf(task);
+  const outputs = labels ?? 2;
+  if (task?.kind === 'words') return { kind: 'token-classification', labels: outputs };
+  return outputs === 1 ? { kind: 'regression' } : { kind: 'classification', labels: outputs };
+}
+
+/** The numbers that a method trains on a model, and what they were counted for. */
+export interface TrainedCounts extends ParameterCounts {
+  readonly headLayout: string;
+  readonly objective: Objective;
+  readonly texts: TextKind;
 }
 
 /** What a method trains on a model, with the layout of the head that it stands for. */
-export function countTrained(
-  sized: SizedModel,
-  { method, options, labels, texts = 'pair' }: CountRequest,
-): ParameterCounts & { readonly headLayout: string } {
+export function countTrained(sized: SizedModel, request: CountRequest): TrainedCounts {
+  const { method, options, task } = request;
+  const objective = countedObjective(request);
+  const texts = request.texts ?? (task === undefined || isPair(task) ? 'pair' : 'single');
   const plan: ModelPlan = {
     encoder: sized.config,
     hasPooler: sized.hasPooler,
     method: { id: method, options },
-    objective:
-      labels === 0
-        ? { kind: 'masked-words' }
-        : labels === 1
-          ? { kind: 'regression' }
-          : { kind: 'classification', labels },
+    objective,
     texts,
   };
   const model = buildModel(plan, { dropout: 'off' });
-  return { ...countParameters(model.trained), headLayout: model.head };
+  return { ...countParameters(model.trained), headLayout: model.head, objective, texts };
 }

@@ -312,7 +312,6 @@ function methodStep(facts: StartFacts): Step<StartState> {
     isNeeded: (state) => state.source?.kind === 'new' && state.method === undefined,
     question: () =>
       pick(t('Method'), t('How it is fine-tuned'), async (state, show, signal) => {
-        const labels = catalogue.tasks.find(({ id }) => id === state.task)?.labels ?? 2;
         const counts = new Map<string, string>();
         const draw = (busy: boolean): void =>
           show({
@@ -335,7 +334,7 @@ function methodStep(facts: StartFacts): Step<StartState> {
           if (signal.aborted) return;
           if (needsOptions) continue;
           try {
-            counts.set(id, countText(await facts.count({ model: state.model ?? '', labels, method: id })));
+            counts.set(id, countText(await facts.count({ model: state.model ?? '', task: state.task, method: id })));
           } catch {
             // A model that is not there yet can't be counted; it is told when the run starts.
             counts.set(id, '');

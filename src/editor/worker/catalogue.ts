@@ -1,6 +1,5 @@
 import { methods } from '../../peft/registry.ts';
 import { listTasks } from '../../tasks/registry.ts';
-import { outputCount } from '../../tasks/task.ts';
 import type { Titles } from '../core/titles.ts';
 import type { MethodChoice, TaskChoice } from './operations.ts';
 
@@ -21,7 +20,6 @@ export function taskChoices(): readonly TaskChoice[] {
     id: task.id,
     title: task.title,
     description: task.description,
-    labels: outputCount(task),
     sample: task.sample === true,
     trainExamples: task.splits.train,
   }));

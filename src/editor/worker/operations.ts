@@ -115,8 +115,6 @@ export interface TaskChoice {
   readonly id: string;
   readonly title: string;
   readonly description: string;
-  /** Outputs of its head; 1 for a regression. */
-  readonly labels: number;
   /** Its data comes with the program. */
   readonly sample: boolean;
   readonly trainExamples: number | undefined;
@@ -135,7 +133,8 @@ export interface Catalogue {
 
 export interface CountRequest {
   readonly model: string;
-  readonly labels: number;
+  /** Its id; texts are classified without one. */
+  readonly task: string | undefined;
   readonly method: string;
 }
 

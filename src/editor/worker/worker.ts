@@ -52,6 +52,7 @@ import { createSupervisor } from '../../runs/supervisor.ts';
 import { sweepSize } from '../../runs/sweep.ts';
 import { databaseLocation } from '../../store/location.ts';
 import { packError } from '../../store/operations.ts';
+import { findTask } from '../../tasks/registry.ts';
 import { cloneText } from '../core/clone.ts';
 import { keptAnswers } from '../core/kept-answers.ts';
 import { methodChoices, taskChoices, titles } from './catalogue.ts';
@@ -354,9 +355,17 @@ const answers: { readonly [N in OperationName]: Answer<N> } = {
       problem,
     }));
   },
-  count: async ({ model, method, labels }) => {
+  count: async ({ model, method, task }) => {
     const sized = await sizes.of(model, () => sizesOf(model));
-    const { method: own, head, total } = countTrained(sized, { method, options: methodOptions(method, {}), labels });
+    const {
+      method: own,
+      head,
+      total,
+    } = countTrained(sized, {
+      method,
+      options: methodOptions(method, {}),
+      task: task === undefined ? undefined : findTask(task),
+    });
     return { method: own, head, total, encoder: encoderSize(sized) };
   },
   doctor: async ({ folder, ...settings }, signal) =>

@@ -188,6 +188,8 @@ describe('params', () => {
     expect(await json('params', '--model', 'model', '--method', 'lora')).toMatchObject(counts);
     expect(await json('params', '--model', 'config.json', '--method', 'lora', '--labels', '2')).toMatchObject(counts);
     expect(await json('params', '--model', bench.configure('b'))).toMatchObject({ ...counts, labels: 2 });
+    const words = bench.configure('c', { task: 'usage-tagging' });
+    expect(await json('params', '--model', words)).toMatchObject({ head: 51, headLayout: 'token', labels: 3 });
   });
 
   test('what does not exist is refused with the closest name', async () => {

@@ -29,6 +29,7 @@ import { methodChoices, taskChoices } from '../../../src/editor/worker/catalogue
 import { planSweep } from '../../../src/runs/sweep.ts';
 import { shippedModels } from '../../../src/engine/shipped-models.ts';
 import { countTrained, encoderSize, methodOptions, sizesOf } from '../../../src/runs/parameter-counts.ts';
+import { findTask } from '../../../src/tasks/registry.ts';
 
 const methods = methodChoices();
 const anywhere = { isFolder: () => false, exists: () => true };
@@ -56,12 +57,16 @@ function facts(memory: StartMemory = {}, changes: Partial<StartFacts> = {}): Sta
         { name: 'someone/model', source: 'hub', family: 'bert', weightBytes: 9e7, problem: undefined },
         { name: 'someone/broken', source: 'hub', family: undefined, weightBytes: 0, problem: 'has no config.json' },
       ]),
-    count: async ({ model, labels, method }) => {
+    count: async ({ model, task, method }) => {
       // Only what is known without looking for it elsewhere.
       if (model !== 'bert-base-uncased') throw new Error('not here');
       const sized = await sizesOf(model);
       return {
-        ...countTrained(sized, { method, options: methodOptions(method, {}), labels }),
+        ...countTrained(sized, {
+          method,
+          options: methodOptions(method, {}),
+          ...(task === undefined ? {} : { task: findTask(task) }),
+        }),
         encoder: encoderSize(sized),
       };
     },
@@ -224,6 +229,20 @@ describe('Start Run', () => {
     expect(of('LoRA')).toContain('294,912 method + 2,307 head');
     expect(of('Head only')).toContain('0 method + 2,307 head');
     expect(labels).toEqual(methods.map(({ title }) => title));
+  });
+
+  it.each([
+    // Special tokens around one text, and around two.
+    [['SST-2', 'SST-2'], 'PASTA', '18,432 method + 1,538 head'],
+    [['MRPC', 'SST-2'], 'PASTA', '27,648 method + 1,538 head'],
+    // One linear map on every word, no pooler; its data ship.
+    [['Usage-tagging'], 'BitFit', '102,144 method + 2,307 head'],
+    [['STS-B', 'SST-2'], 'BitFit', '102,912 method + 769 head'],
+  ])('counts for %s what a run of %s trains', async (taskAndData, method, counted) => {
+    const { ask, asked } = person(['New configuration…', 'Hub id…', 'bert-base-uncased', ...taskAndData]);
+    await askSteps(startSteps(facts()), {}, ask);
+    const { labels = [], descriptions = [] } = asked.findLast(({ title }) => title === 'Method') ?? {};
+    expect(descriptions[labels.indexOf(method)]).toContain(counted);
   });
 
   it('counts on every encoder that ships, by its name', async () => {

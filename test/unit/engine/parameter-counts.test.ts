@@ -3,6 +3,7 @@ import { knownEncoders } from '../../../src/engine/encoders/known-sizes.ts';
 import { buildModel, countParameters } from '../../../src/engine/model-graph.ts';
 import type { TextKind } from '../../../src/peft/method.ts';
 import { countTrained, methodOptions, type SizedModel } from '../../../src/runs/parameter-counts.ts';
+import { findTask } from '../../../src/tasks/registry.ts';
 
 type Options = Readonly<Record<string, unknown>>;
 
@@ -237,6 +238,20 @@ describe('heads', () => {
     expect(head({ classifier: 'final' })).toBe(768 + 1538);
     expect(head({ classifier: 'whole' })).toBe(592_130);
     expect(count(bertBase, { method: 'bitfit', options: { classifier: 'whole' } }).head).toBe(1538);
+  });
+
+  it('of a task are those that its runs train: on words without the pooler, of one text with its special tokens', () => {
+    const of = (model: string, method: string, task: string, labels?: number): ReturnType<typeof countTrained> =>
+      countTrained(sized(model), { method, options: methodOptions(method, {}), task: findTask(task), labels });
+    for (const model of bases) {
+      expect(of(model, 'bitfit', 'usage-tagging')).toMatchObject({ method: 102_144, head: 2307, headLayout: 'token' });
+      expect(of(model, 'bitfit', 'usage-tagging', 9)).toMatchObject({ method: 102_144, head: 6921 });
+      expect(of(model, 'pasta', 'sst2')).toMatchObject({ method: 18_432, texts: 'single' });
+      expect(of(model, 'slash', 'stsb')).toMatchObject({ head: 769, objective: { kind: 'regression' } });
+      expect(of(model, 'lora', 'mnli')).toMatchObject({ objective: { kind: 'classification', labels: 3 } });
+      expect(of(model, 'bitfit', 'mlm')).toMatchObject({ head: 0, headLayout: 'words' });
+    }
+    expect(of(robertaBase, 'pasta', 'mrpc')).toMatchObject({ method: 36_864, head: 592_130, texts: 'pair' });
   });
 
   it('spans have a start and an end: 2 (h + 1)', () => {

@@ -15,7 +15,7 @@ const options = z.strictObject({
 
 /**
  * BitFit: every bias of the encoder is trained (projections, feed-forward, layer norms, pooler), from the checkpoint's values, with the
- * head's biases and its map onto the labels. The head's other weights are frozen, unless the whole classifier is asked for.
+ * head's biases and its map onto the labels (section 3). The head's other weights are frozen, unless the whole classifier is asked for.
  */
 export const bitfit: Method<z.infer<typeof options>> = {
   id: 'bitfit',

@@ -4,7 +4,7 @@ import type { Method } from './method.ts';
 
 const options = z.strictObject({ head: headOption('native') });
 
-/** Full fine-tuning: every tensor of the encoder is trained, from the checkpoint's values, and the head. */
+/** Full fine-tuning: every tensor of the encoder is trained, from the checkpoint's values, and the head (section 3.2). */
 export const full: Method<z.infer<typeof options>> = {
   id: 'full',
   title: 'Full fine-tuning',

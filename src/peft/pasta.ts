@@ -59,8 +59,9 @@ export function declarePasta(
 }
 
 /**
- * PASTA: before every layer l, trained vectors are added to the hidden states of the special tokens, e_{l,p} to the p-th of a sequence.
- * Special tokens are those that the tokenizer put around the texts, not words that look like them. Trained: the vectors and the head.
+ * PASTA: before every layer l, trained vectors are added to the hidden states of the special tokens, e_{l,p} to the p-th of a sequence
+ * (section 3). Special tokens are those that the tokenizer put around the texts, not words that look like them. Trained: the vectors and
+ * the head.
  */
 export const pasta: Method<z.infer<typeof options>> = {
   id: 'pasta',

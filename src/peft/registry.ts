@@ -20,7 +20,8 @@ import { prefixTuning } from './prefix-tuning.ts';
 import { promptTuning } from './prompt-tuning.ts';
 import { register, type RegisteredMethod } from './registered-method.ts';
 import { slash } from './slash.ts';
-import { unipelt, unipeltPrompt } from './unipelt.ts';
+import { unipeltPrompt } from './unipelt-prompt.ts';
+import { unipelt } from './unipelt.ts';
 import { union } from './union.ts';
 import { warp } from './warp.ts';
 

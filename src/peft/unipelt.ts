@@ -7,11 +7,10 @@ import { joinParts, type Part } from './join-parts.ts';
 import { lora } from './lora.ts';
 import type { Method } from './method.ts';
 import { prefixTuning } from './prefix-tuning.ts';
-import { placeOptions } from './prompt-rows.ts';
-import { promptTuning, startOptions } from './prompt-tuning.ts';
 import { register } from './registered-method.ts';
 
-const shape = {
+/** The options of UniPELT, with a prompt or without. */
+export const unipeltShape = {
   prefixLength: z.int().positive().max(4096).default(10).describe('Rows before the keys and the values of each layer.'),
   prefixBottleneck: z
     .int()
@@ -30,23 +29,10 @@ const shape = {
   head: headOption('native'),
 };
 
-const options = z.strictObject(shape);
-
-const promptOptions = z.strictObject({
-  promptLength: z.int().positive().max(4096).default(10).describe('Trained rows in every sequence; they have no gate.'),
-  ...placeOptions,
-  // Behind the embedding layer word embeddings are small rows, which disturb a frozen encoder less than the authors' uniform ones do: on small
-  // tasks it learns in fewer steps (docs/results.md).
-  promptInit: startOptions.init
-    .unwrap()
-    .default('vocabulary')
-    .describe('What the prompt starts from, as `init` of prompt-tuning; the authors start from the uniform law.'),
-  promptInitScale: startOptions.initScale.describe('As `initScale` of prompt-tuning.'),
-  ...shape,
-});
+const options = z.strictObject(unipeltShape);
 
 /** Prefixes, a sequential adapter and LoRA, each with its gates. */
-function gatedParts({
+export function gatedParts({
   prefixLength: length,
   prefixBottleneck,
   reparametrise,
@@ -83,31 +69,4 @@ export const unipelt: Method<z.infer<typeof options>> = {
   options,
   training: { learningRate: 5e-4 },
   build: ({ head, ...chosen }, encoder, scope) => joinParts(gatedParts({ head, ...chosen }), head, encoder, scope),
-};
-
-/**
- * UniPELT with prompt tuning as a fourth, ungated part: trained rows in front of the embedded text (or after its first token), which get
- * no positions (section 3; its totals are met with 10 rows).
- */
-export const unipeltPrompt: Method<z.infer<typeof promptOptions>> = {
-  id: 'unipelt-prompt',
-  title: 'UniPELT with a prompt',
-  citation: 'Chen, Pang and Yang, Parameter-Efficient Fine-Tuning With Adapters, 2024, arXiv 2405.05493',
-  description: 'A gated union of prefixes, adapters and LoRA, with trained rows in every sequence.',
-  options: promptOptions,
-  training: { learningRate: 5e-4 },
-  build: (
-    { promptLength: length, promptInit: init, promptInitScale: initScale, place, headReads, ...chosen },
-    encoder,
-    scope,
-  ) =>
-    joinParts(
-      [
-        ...gatedParts(chosen),
-        { method: register(promptTuning), options: { length, init, initScale, place, headReads } },
-      ],
-      chosen.head,
-      encoder,
-      scope,
-    ),
 };

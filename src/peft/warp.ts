@@ -31,8 +31,9 @@ const options = z.strictObject({
 
 /**
  * WARP: n trained rows in front of the text, one mask token in it, and one linear map (the verbaliser) from what stands at the mask onto
- * the labels. As Gupta et al. 2023 compare with it: rows before the first layer only, from N(0, 1/h); the paper's own form enters before the
- * embedding layer and reads through the transform for masked words. Dropout is off unless the configuration gives a rate.
+ * the labels (section 3, figure 3). As Gupta et al. 2023 compare with it: rows before the first layer only, from N(0, 1/h); the paper's own
+ * form enters before the embedding layer and reads through the transform for masked words. Dropout is off unless the configuration gives a
+ * rate.
  */
 export const warp: Method<z.infer<typeof options>> = {
   id: 'warp',

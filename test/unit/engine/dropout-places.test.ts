@@ -62,7 +62,11 @@ describe('dropout of a method', () => {
   const encoder = parseEncoderConfig({ model_type: 'bert', ...sizes, ...configs.bert }, 'config.json');
 
   /** Which rates act how often: what the places multiply what they keep with is 1 / (1 - rate). */
-  function rates(id: string, options: object, dropout: 'model' | 'off' | number): Record<string, number> {
+  function rates(
+    id: string,
+    options: Readonly<Record<string, unknown>>,
+    dropout: 'model' | 'off' | number,
+  ): Record<string, number> {
     const method = { id, options: findMethod(id).parse(options) };
     const { losses } = buildModel({ encoder, hasPooler: true, method, objective: classification }, { dropout });
     const found: Record<string, number> = {};

@@ -182,6 +182,38 @@ describe('the row that a head reads', () => {
   });
 });
 
+describe('the rows that a head of words or of answers reads', () => {
+  const count = 3;
+  it.each([
+    ['before-text', (token: number) => token + count],
+    ['after-first-token', (token: number) => (token === 0 ? 0 : token + count)],
+  ] as const)("are the text's own where others stand %s", async (place, rowOf) => {
+    const batch = batchOf([short, long]);
+    const [examples, tokens] = batch.shape;
+    const width = tinyConfigJson.hidden_size;
+    for (const [objective, name] of [
+      [{ kind: 'token-classification', labels: 2 }, 'head.classifier.weight'],
+      [{ kind: 'span' }, 'head.qa_outputs.weight'],
+    ] as const) {
+      const model = modelOf('prompt-tuning', { length: count, place, init: 'normal' }, { objective });
+      const { logits } = model.outputs;
+      const hidden = model.layerOutputs.at(-1);
+      if (logits === undefined || hidden === undefined) throw new Error('no outputs');
+      const computed = await compute(model, { logits, hidden }, batch);
+      const weight = (await startValues(model, checkpoint, 0)).get(name) ?? new Float32Array();
+      const wanted = Array.from({ length: examples * tokens * 2 }, (_, index) => {
+        const [place, output] = [Math.floor(index / 2), index % 2];
+        const [example, token] = [Math.floor(place / tokens), place % tokens];
+        const start = (example * (tokens + count) + rowOf(token)) * width;
+        return computed.hidden
+          .subarray(start, start + width)
+          .reduce((sum, number, i) => sum + number * (weight[output * width + i] ?? NaN), 0);
+      });
+      expectClose(computed.logits, wanted);
+    }
+  });
+});
+
 describe("PASTA's special tokens", () => {
   it('are those of the template: in mixed batches, beside words that look like them, and in texts that were cut', () => {
     const many = Array.from({ length: 60 }, () => 'film').join(' ');

@@ -13,7 +13,7 @@ export const prefixOptions = {
     .boolean()
     .default(false)
     .describe(
-      'Whether a network of two layers makes the rows, as Li and Liang train them; folded into plain rows afterwards.',
+      'Whether a network of two layers makes the rows, as Li and Liang train them; once it is trained, they are plain rows.',
     ),
   bottleneck: z.int().positive().max(65_536).default(512).describe("m: the network's inner width."),
   dropout: z.number().min(0).lt(1).default(0).describe('Dropout on the rows, drawn for each example.'),

@@ -55,6 +55,12 @@ describe('trained numbers of a method, head apart, on BERT and RoBERTa of both s
       102_144,
       271_360,
     ],
+    [
+      'the same where a linear head leaves the pooler out',
+      { method: 'bitfit', options: { head: 'linear' } },
+      102_144,
+      271_360,
+    ],
     ['LoRA of rank 8 on query and value: 4 L h r', { method: 'lora', options: { rank: 8 } }, 294_912, 786_432],
     ['LoRA of rank 1: 4 L h', { method: 'lora', options: { rank: 1 } }, 36_864, 98_304],
     ['LoRA of rank 8 in three layers: 4 · 3 h r', { method: 'lora', options: { layers: [0, 5, 11] } }, 73_728, 98_304],

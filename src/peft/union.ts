@@ -12,7 +12,7 @@ import { compacter } from './compacter.ts';
 import { headOption } from './head-option.ts';
 import { ia3 } from './ia3.ts';
 import { intrinsicSaid } from './intrinsic-said.ts';
-import { joinParts, UNION } from './join-parts.ts';
+import { joinParts, UNION, type Part } from './join-parts.ts';
 import { jrWarp } from './jr-warp.ts';
 import { lora } from './lora.ts';
 import type { Method } from './method.ts';
@@ -21,9 +21,11 @@ import { prefixTuning } from './prefix-tuning.ts';
 import { promptTuning } from './prompt-tuning.ts';
 import { register, type RegisteredMethod } from './registered-method.ts';
 import { slash } from './slash.ts';
+import { unipeltPrompt, unipeltPromptParts } from './unipelt-prompt.ts';
+import { unipelt, unipeltParts } from './unipelt.ts';
 import { warp } from './warp.ts';
 
-/** The methods that can be parts: all that leave the encoder itself to others, and are no unions. */
+/** The methods that can be parts: all that leave the encoder itself to others, and are no list of parts. */
 const partMethods: readonly RegisteredMethod[] = [
   register(bitfit),
   register(lora),
@@ -54,7 +56,7 @@ function partSchema({ id, title, options }: RegisteredMethod): z.ZodObject<{ id:
   return z.strictObject({ id: z.literal(id).describe('The method.'), ...own }).describe(title);
 }
 
-const [first, ...others] = partMethods.map(partSchema);
+const [first, ...others] = [...partMethods, register(unipelt), register(unipeltPrompt)].map(partSchema);
 if (first === undefined) throw new Error('there are methods');
 
 const options = z.strictObject({
@@ -63,7 +65,7 @@ const options = z.strictObject({
     .nonempty()
     .max(32)
     .describe(
-      'The methods that act together, each `{ "id": …, … }` with the options that it has alone (but for `head`). They act one after the other where they meet.',
+      'The methods that act together, each `{ "id": …, … }` with the options that it has alone (but for `head`). They act one after the other where they meet; unipelt and unipelt-prompt stand for their own parts.',
     ),
   head: headOption('native'),
 });
@@ -82,12 +84,24 @@ export const union: Method<z.infer<typeof options>> = {
   training: { learningRate: 5e-4 },
   build: ({ parts, head }, encoder, scope) =>
     joinParts(
-      parts.map(({ id, ...chosen }) => ({ method: partMethod(id), options: chosen })),
+      parts.flatMap(({ id, ...chosen }) => partsOf(id, chosen)),
       head,
       encoder,
       scope,
     ),
 };
+
+/** A method as a part, or the parts that it is a union of. */
+function partsOf(id: string, chosen: Readonly<Record<string, unknown>>): readonly Part[] {
+  switch (id) {
+    case unipelt.id:
+      return unipeltParts(unipelt.options.parse(chosen));
+    case unipeltPrompt.id:
+      return unipeltPromptParts(unipeltPrompt.options.parse(chosen));
+    default:
+      return [{ method: partMethod(id), options: chosen }];
+  }
+}
 
 function partMethod(id: string): RegisteredMethod {
   const found = partMethods.find((method) => method.id === id);

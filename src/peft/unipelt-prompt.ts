@@ -1,10 +1,10 @@
 import { z } from 'zod';
-import { joinParts } from './join-parts.ts';
+import { joinParts, type Part } from './join-parts.ts';
 import type { Method } from './method.ts';
 import { placeOptions } from './prompt-rows.ts';
 import { promptTuning, startOptions } from './prompt-tuning.ts';
 import { register } from './registered-method.ts';
-import { gatedParts, unipeltShape } from './unipelt.ts';
+import { unipeltParts, unipeltShape } from './unipelt.ts';
 
 const options = z.strictObject({
   promptLength: z.int().positive().max(4096).default(10).describe('Trained rows in every sequence; they have no gate.'),
@@ -19,6 +19,21 @@ const options = z.strictObject({
   ...unipeltShape,
 });
 
+/** The parts of UniPELT, and the prompt behind them. */
+export function unipeltPromptParts({
+  promptLength: length,
+  promptInit: init,
+  promptInitScale: initScale,
+  place,
+  headReads,
+  ...chosen
+}: Omit<z.infer<typeof options>, 'head'>): readonly Part[] {
+  return [
+    ...unipeltParts(chosen),
+    { method: register(promptTuning), options: { length, init, initScale, place, headReads } },
+  ];
+}
+
 /**
  * UniPELT with prompt tuning as a fourth, ungated part: trained rows in front of the embedded text (or after its first token), which get
  * no positions (section 3; its totals are met with 10 rows).
@@ -30,18 +45,5 @@ export const unipeltPrompt: Method<z.infer<typeof options>> = {
   description: 'A gated union of prefixes, adapters and LoRA, with trained rows in every sequence.',
   options,
   training: { learningRate: 5e-4 },
-  build: (
-    { promptLength: length, promptInit: init, promptInitScale: initScale, place, headReads, ...chosen },
-    encoder,
-    scope,
-  ) =>
-    joinParts(
-      [
-        ...gatedParts(chosen),
-        { method: register(promptTuning), options: { length, init, initScale, place, headReads } },
-      ],
-      chosen.head,
-      encoder,
-      scope,
-    ),
+  build: ({ head, ...chosen }, encoder, scope) => joinParts(unipeltPromptParts(chosen), head, encoder, scope),
 };

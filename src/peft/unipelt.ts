@@ -32,7 +32,7 @@ export const unipeltShape = {
 const options = z.strictObject(unipeltShape);
 
 /** Prefixes, a sequential adapter and LoRA, each with its gates. */
-export function gatedParts({
+export function unipeltParts({
   prefixLength: length,
   prefixBottleneck,
   reparametrise,
@@ -41,7 +41,7 @@ export function gatedParts({
   rank,
   gated,
   maskedGateMean,
-}: z.infer<typeof options>): readonly Part[] {
+}: Omit<z.infer<typeof options>, 'head'>): readonly Part[] {
   const gates = { gated, maskedGateMean };
   return [
     { method: register(prefixTuning), options: { length, bottleneck: prefixBottleneck, reparametrise, ...gates } },
@@ -68,5 +68,5 @@ export const unipelt: Method<z.infer<typeof options>> = {
   description: 'A gated union of prefixes, adapters and LoRA.',
   options,
   training: { learningRate: 5e-4 },
-  build: ({ head, ...chosen }, encoder, scope) => joinParts(gatedParts({ head, ...chosen }), head, encoder, scope),
+  build: ({ head, ...chosen }, encoder, scope) => joinParts(unipeltParts(chosen), head, encoder, scope),
 };

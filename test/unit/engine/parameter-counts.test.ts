@@ -139,6 +139,12 @@ describe('trained numbers of a method, head apart, on BERT and RoBERTa of both s
       29_192_312,
     ],
     [
+      'three UniPELTs in one, by name',
+      { method: 'union', options: { parts: [{ id: 'unipelt' }, { id: 'unipelt' }, { id: 'unipelt' }] } },
+      33_250_128,
+      89_420_064,
+    ],
+    [
       'three UniPELTs in one',
       {
         method: 'union',

@@ -159,6 +159,28 @@ describe('unions', () => {
     expect(count('union', { parts })).toBe(each.reduce((sum, one) => sum + one, 0));
   });
 
+  it('have the parts of UniPELT where they name it', async () => {
+    const narrow = { prefixLength: 2, prefixBottleneck: 4, bottleneck: 4, rank: 2 };
+    for (const [id, options] of [
+      ['unipelt', narrow],
+      ['unipelt-prompt', { ...narrow, promptLength: 2, gated: false }],
+    ] as const) {
+      const alone = await logits(id, options);
+      expect(await logits('union', { parts: [{ id, ...options }] })).toEqual(alone);
+      const beside = {
+        parts: [
+          { id: 'slash', dimension: 4 },
+          { id, ...options },
+          { id: 'unipelt', ...narrow },
+        ],
+      };
+      const { trained } = buildModel(planOf(checkpoint, 'union', beside), { dropout: 'off' });
+      const names = new Set(trained.map(({ name }) => name.split('.')[1]));
+      for (const part of ['slash', 'lora', 'lora-2', 'adapter-pfeiffer-2', 'prefix-tuning-2'])
+        expect(names).toContain(part);
+    }
+  });
+
   it('are the same whichever order parts that do not meet come in', async () => {
     const parts = gatedUnion.parts.filter(({ id }) => id !== 'compacter' && id !== 'ia3');
     const [forwards, backwards] = [

@@ -48,6 +48,8 @@ export interface NugetOptions {
   readonly stalls?: boolean;
   /** Sends half of the package and hangs up. */
   readonly breaksOff?: boolean;
+  /** Done when half of the package was sent. */
+  readonly meanwhile?: () => void;
 }
 
 /** A server of this machine that answers as a NuGet feed with one package. */
@@ -55,7 +57,7 @@ export async function serveNuget(
   name: string,
   version: string,
   content: Buffer,
-  { hash, stalls = false, breaksOff = false }: NugetOptions = {},
+  { hash, stalls = false, breaksOff = false, meanwhile }: NugetOptions = {},
 ): Promise<NugetFeed> {
   let base = '';
   const answers = (): Readonly<Record<string, unknown>> => ({
@@ -84,7 +86,11 @@ export async function serveNuget(
       const half = content.subarray(0, content.length >> 1);
       if (stalls) response.write(half);
       else if (breaksOff) response.setHeader('content-length', content.length).write(half, () => response.destroy());
-      else response.end(content);
+      else
+        response.write(half, () => {
+          meanwhile?.();
+          response.end(content.subarray(half.length));
+        });
     } else response.writeHead(404).end();
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

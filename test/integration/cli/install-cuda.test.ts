@@ -98,6 +98,32 @@ describe.skipIf(process.platform !== 'linux' || process.arch !== 'x64')('doctor 
     expect(existsSync(folderIn(data))).toBe(false);
   });
 
+  test('says so where what the feed vouches for is no archive, without a trace of the program', async () => {
+    const whole = zipOf(packed);
+    for (const content of [Buffer.from('<html>Please log in</html>'), whole.subarray(0, whole.length >> 1)]) {
+      feed = await serveNuget(name, version, content);
+      const { code, err } = await bench.run('doctor', '--install', 'cuda', '--feed', feed.index);
+      expect([code, err]).toEqual([2, expect.stringMatching(/\.nupkg gave is no package that can be unpacked: /)]);
+      expect(err).not.toMatch(/^ +at /m);
+      expect(readdirSync(join(data, 'runtimes'))).toEqual([]);
+      feed.close();
+    }
+  });
+
+  test('leaves alone what another installation has put there meanwhile, for runs may use it', async () => {
+    const sign = join(folderIn(data), 'complete.json');
+    feed = await serveNuget(name, version, zipOf(packed), {
+      meanwhile: () => {
+        mkdirSync(folderIn(data));
+        writeFileSync(sign, '{"of":"the other"}');
+      },
+    });
+    const { code, out } = await bench.run('doctor', '--install', 'cuda', '--feed', feed.index, '--json');
+    expect([code, JSON.parse(out)]).toEqual([0, { folder: folderIn(data), already: true }]);
+    expect(readFileSync(sign, 'utf8')).toBe('{"of":"the other"}');
+    expect(readdirSync(join(data, 'runtimes'))).toHaveLength(1);
+  });
+
   test('says so where the connection breaks off or nothing can be written, and leaves nothing behind', async () => {
     const runtimes = join(data, 'runtimes');
     feed = await serveNuget(name, version, zipOf(packed), { breaksOff: true });
@@ -140,5 +166,9 @@ describe.skipIf(process.platform !== 'linux' || process.arch !== 'x64')('doctor 
     const { code, err } = await ended;
     expect([code, err]).toEqual([2, expect.stringContaining('the download was interrupted')]);
     expect(readdirSync(join(data, 'runtimes'))).toEqual([]);
+    feed.close();
+    feed = await serveNuget(name, version, zipOf(packed));
+    const again = await bench.run('doctor', '--install', 'cuda', '--feed', feed.index, '--json');
+    expect(JSON.parse(again.out)).toEqual({ folder: folderIn(data), already: false });
   });
 });

@@ -129,7 +129,7 @@ async function download(
     );
 }
 
-/** Takes the provider's libraries out of the package. */
+/** Takes the provider's libraries out of the package. @throws Error on what is no archive, UserError where one is missing */
 async function unpack(file: string, to: string): Promise<void> {
   const zip = await openPromise(file);
   const wanted = new Map(libraries.map((name) => [`runtimes/linux-x64/native/${name}`, path.join(to, name)]));
@@ -195,7 +195,7 @@ export async function installCudaRuntime({
   try {
     await mkdir(path.dirname(folder), { recursive: true });
     await removeAbandoned(folder);
-    return { folder: await bring(found, version, folder, { onProgress, signal }), already: false };
+    return { folder, already: await bring(found, version, folder, { onProgress, signal }) };
   } catch (error) {
     throw isOfFileSystem(error)
       ? new UserError(
@@ -221,29 +221,48 @@ async function removeAbandoned(folder: string): Promise<void> {
   }
 }
 
+/** What the feed vouches for may still be no archive. @throws UserError, and what the file system says */
+async function unpackFrom({ url }: Download, file: string, to: string): Promise<void> {
+  try {
+    await unpack(file, to);
+  } catch (cause) {
+    if (cause instanceof UserError || isOfFileSystem(cause)) throw cause;
+    throw new UserError(
+      `what ${url} gave is no package that can be unpacked: ${messageOf(cause)}`,
+      'Nothing was installed. --feed names another NuGet feed.',
+      { cause },
+    );
+  }
+}
+
 function isOfFileSystem(error: unknown): error is Error {
   return error instanceof Error && 'syscall' in error && 'code' in error;
 }
 
-/** Downloads the package and puts the folder in its place. @returns the folder */
+/** Downloads the package and puts the folder in its place. @returns whether another installation was there first */
 async function bring(
   found: Download,
   version: string,
   folder: string,
   { onProgress, signal }: Required<Pick<InstallOptions, 'onProgress' | 'signal'>>,
-): Promise<string> {
+): Promise<boolean> {
   const stage = await mkdtemp(`${folder}.part-`);
   try {
     const file = path.join(stage, 'package.nupkg');
     await download(found, file, onProgress, signal);
-    await unpack(file, await copyRuntime(stage));
+    await unpackFrom(found, file, await copyRuntime(stage));
     await rm(file);
     signal.throwIfAborted();
     await writeFile(path.join(stage, marker), `${JSON.stringify({ version, from: found.url, sha512: found.hash })}\n`);
+    // Runs may compute with it already.
+    if (existsSync(path.join(folder, marker))) {
+      await rm(stage, { recursive: true, force: true });
+      return true;
+    }
     // What lies there without its marker was never finished.
     await rm(folder, { recursive: true, force: true });
     await rename(stage, folder);
-    return folder;
+    return false;
   } catch (error) {
     await rm(stage, { recursive: true, force: true });
     signal.throwIfAborted();

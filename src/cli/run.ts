@@ -7,6 +7,7 @@ import { loadConfiguration } from '../runs/configuration.ts';
 import { providers } from '../runs/configuration-schema.ts';
 import { journalEnd, journalStart, type JournalCursor } from '../runs/journal.ts';
 import { readMarks } from '../runs/marks.ts';
+import { findMissingProvider } from '../runs/missing-providers.ts';
 import { planRuns } from '../runs/plan-runs.ts';
 import { admitResumed, admitRuns } from '../runs/privacy-budget.ts';
 import { readConfiguration, runFolder, type NewRun, type Workspace } from '../runs/run-folder.ts';
@@ -59,6 +60,9 @@ export async function runCommand(app: App, files: readonly string[], options: Ru
   const planned = await planFiles(files, options.set);
   if (options.dryRun) {
     tellPlanned(app, planned);
+    // They may be meant for another machine.
+    const missing = findMissingProvider(planned);
+    if (missing !== undefined) app.terminal.err(`warning: ${plainLines(missing.message)}\n`);
     return 0;
   }
   const { code } = await startRuns(app, planned, { ...options, slots });
@@ -94,13 +98,15 @@ export interface StartOptions {
 
 /**
  * Submits runs and trains them, here in the foreground or detached.
- * @throws UserError where the project's privacy budget does not allow them
+ * @throws UserError where this machine lacks what one of them is to compute with, or the project's privacy budget does not allow them
  */
 export async function startRuns(
   app: App,
   planned: readonly NewRun[],
   { detach: detached, slots = {}, exceedBudget }: StartOptions,
 ): Promise<{ readonly ids: readonly string[]; readonly code: number }> {
+  const missing = findMissingProvider(planned);
+  if (missing !== undefined) throw missing;
   const workspace = makeWorkspace(app);
   const ids = await submitRuns(workspace, await admitRuns(workspace, planned, { exceed: exceedBudget }));
   if (!app.json && !detached && ids.length > 1) app.terminal.err(`${counted(ids.length, 'run')}\n`);

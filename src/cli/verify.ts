@@ -1,7 +1,5 @@
 import { availableParallelism } from 'node:os';
 import { cut } from '../base/format.ts';
-import { requireProvider } from '../engine/backends/onnx/onnx-backend.ts';
-import { TFJS } from '../engine/backends/tfjs/tfjs-backend.ts';
 import { engineOf } from '../engine/engine-of.ts';
 import type { GroupReport } from '../engine/verify/compare.ts';
 import { verifyGoldenFolder, type CaseReport } from '../engine/verify/verify.ts';
@@ -58,8 +56,6 @@ const isUpdate = (group: string): boolean => /^(adamw|update|sgd)/.test(group);
 export async function verifyCommand(app: App, folder: string, options: VerifyCommandOptions): Promise<number> {
   let done = 0;
   const threads = options.threads ?? availableParallelism();
-  // Told once, rather than of every case.
-  if (options.device !== TFJS) await requireProvider(options.device);
   const { backend, device } = await engineOf({ provider: options.device, threads, reason: 'asked for' });
   const report = await verifyGoldenFolder(folder, {
     backend,

@@ -1,6 +1,13 @@
 import { availableParallelism } from 'node:os';
 import { age } from '../base/format.ts';
-import { candidates, webgpuOutlook, type Candidate, type MachineFacts } from './graphics/outlook.ts';
+import {
+  candidates,
+  cudaOutlook,
+  webgpuOutlook,
+  type Candidate,
+  type MachineFacts,
+  type Outlook,
+} from './graphics/outlook.ts';
 import { readMachine } from './graphics/machine.ts';
 import { runProbe } from './run-probe.ts';
 import type { Precision } from './graph/float-types.ts';
@@ -170,8 +177,20 @@ export async function chooseDevice(
     wish.index === undefined
       ? { provider: wish.provider, threads, reason: 'asked for' }
       : { provider: wish.provider, threads, index: wish.index, reason: `asked for, GPU ${wish.index}` };
-  const outlook = webgpuOutlook(facts);
-  const disappoints =
-    wish.provider === 'webgpu' && outlook.state === 'unlikely' && outlook.obstacle === 'only software';
-  return { device, warnings: disappoints ? [`webgpu will be slower than the CPU: ${outlook.message}`] : [] };
+  return { device, warnings: warningsOfNamed(wish.provider, facts) };
+}
+
+const outlooks: Readonly<Record<string, (facts: MachineFacts) => Outlook>> = {
+  webgpu: webgpuOutlook,
+  cuda: cudaOutlook,
+  tensorrt: cudaOutlook,
+};
+
+/** What the machine's files say against a provider that was asked for by name. That it is not in the runtime, the backend says. */
+function warningsOfNamed(provider: string, facts: MachineFacts): readonly string[] {
+  const outlook = outlooks[provider]?.(facts);
+  if (outlook?.state !== 'unlikely' || outlook.obstacle === 'not in the runtime') return [];
+  const { obstacle, message, advice } = outlook;
+  if (obstacle === 'only software') return [`${provider} will be slower than the CPU: ${message}`];
+  return [`${provider} will hardly start: ${message}${advice === undefined ? '' : `. ${advice}`}`];
 }

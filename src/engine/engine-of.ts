@@ -1,5 +1,5 @@
 import type { Backend } from './backends/backend.ts';
-import { onnxBackend } from './backends/onnx/onnx-backend.ts';
+import { onnxBackend, requireProvider } from './backends/onnx/onnx-backend.ts';
 import { describeLibrary, findTfjs } from './backends/tfjs/library.ts';
 import { backendOn, TFJS } from './backends/tfjs/tfjs-backend.ts';
 import type { Device } from './device.ts';
@@ -13,9 +13,12 @@ export interface Engine {
   readonly packages: Readonly<Record<string, string>>;
 }
 
-/** The backend for a device. @throws UserError where it needs a library that is not installed, with how to install it */
+/** The backend for a device. @throws UserError where it needs a provider or a library that is not installed, with how to install it */
 export async function engineOf(device: Device): Promise<Engine> {
-  if (device.provider !== TFJS) return { backend: onnxBackend, device, packages: {} };
+  if (device.provider !== TFJS) {
+    await requireProvider(device.provider);
+    return { backend: onnxBackend, device, packages: {} };
+  }
   const library = await findTfjs(device.threads);
   return {
     backend: backendOn(library),

@@ -99,6 +99,21 @@ describe('what is wrong before anything starts', () => {
     expect((await slots('cuda=2')).code).toBe(0);
   });
 
+  test('a device that this machine lacks: nothing of a sweep is started, and a dry run tells of it', async () => {
+    const before = bench.ids();
+    const lacking = process.platform === 'darwin' ? 'dml' : 'coreml';
+    const file = bench.configure('sweep', { matrix: { device: ['cpu', lacking] } });
+    const missing = new RegExp(
+      `sweep\\.peft\\.json: device=${lacking}: device: there is no execution provider ${lacking} here\\n`,
+    );
+    expectRefusal(await bench.run('run', file), missing, /webgpu computes on any GPU/);
+    expect(bench.ids()).toEqual(before);
+    const { code, out, err } = await bench.run('run', file, '--dry-run');
+    expect([code, out.trim().split('\n').length]).toEqual([0, 2]);
+    expect(err).toMatch(missing);
+    expect(err).toMatch(/^warning: /m);
+  });
+
   test('with --json the error is JSON on stderr', async () => {
     const { code, out, err } = await bench.run('run', bench.configure('bad', { modle: 'x' }), '--json');
     expect([code, out]).toEqual([2, '']);

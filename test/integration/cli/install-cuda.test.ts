@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import {
   existsSync,
   mkdirSync,
@@ -18,6 +19,7 @@ import { serveNuget, zipOf, type NugetFeed } from '../../support/nuget-feed.ts';
 
 const { version } = createRequire(import.meta.url)('onnxruntime-node/package.json') as { version: string };
 const name = 'microsoft.ml.onnxruntime.gpu.linux';
+const probe = join(import.meta.dirname, '..', '..', '..', 'src', 'engine', 'device-probe.ts');
 const folderIn = (data: string): string => join(data, 'runtimes', `onnxruntime-node-${version}-cuda12`);
 
 /** The package as its maker packs it, with something else in place of hundreds of megabytes. */
@@ -72,6 +74,33 @@ describe.skipIf(process.platform !== 'linux' || process.arch !== 'x64')('doctor 
     feed.close();
     const again = await bench.run('doctor', '--install', 'cuda', '--feed', feed.index, '--json');
     expect(JSON.parse(again.out)).toEqual({ folder: folderIn(data), already: true });
+  });
+
+  test('a library that CUDA lacks is named, and a folder that is said to hold it and is not there', async () => {
+    // A library as the linker makes them, which needs one that is nowhere.
+    const native = 'bin/napi-v6/linux/x64/onnxruntime_binding.node';
+    const needy = readFileSync(createRequire(import.meta.url).resolve(`onnxruntime-node/${native}`));
+    const [own, absent] = [Buffer.from('libonnxruntime.so.1\0'), Buffer.from('libcublasLt.so.12\0\0\0')];
+    for (let at = needy.indexOf(own); at >= 0; at = needy.indexOf(own)) absent.copy(needy, at);
+    const cuda = 'runtimes/linux-x64/native/libonnxruntime_providers_cuda.so';
+    feed = await serveNuget(name, version, zipOf({ ...packed, [cuda]: needy }));
+    expect((await bench.run('doctor', '--install', 'cuda', '--feed', feed.index)).code).toBe(0);
+
+    const file = bench.configure('a');
+    const run = await bench.run('run', file, '--set', 'device=cuda');
+    expect(run.code).toBe(2);
+    expect(run.err).toContain('could not take the model: libcublasLt.so.12: cannot open shared object file');
+    expect(run.err).toContain('peft.libraryFolders');
+    expect(run.err).not.toContain('folders that are not there');
+
+    vi.stubEnv('LD_LIBRARY_PATH', [bench.folder, join(bench.folder, 'lib65')].join(':'));
+    const again = await bench.run('run', file, '--set', 'device=cuda');
+    expect(again.err).toContain(`LD_LIBRARY_PATH names folders that are not there: ${join(bench.folder, 'lib65')}.`);
+    const { stdout } = spawnSync(process.execPath, [probe, 'cuda', '1'], { encoding: 'utf8' });
+    expect(JSON.parse(stdout)).toMatchObject({
+      kind: 'fails',
+      reason: expect.stringMatching(/libcublasLt\.so\.12: cannot open/) as string,
+    });
   });
 
   test('leaves nothing behind where the checksum differs, a library is missing, or the feed has no such package', async () => {

@@ -40,6 +40,19 @@ describe.skipIf('missing' in way)(`a run on WebGPU${missing}`, () => {
     expect(warned).toBe('environment' in way && 'VK_DRIVER_FILES' in way.environment);
   }, 600_000);
 
+  test.skipIf(process.platform !== 'linux')(
+    'without a driver fails with what is missing, and no word of the runtime’s source',
+    async () => {
+      for (const name of ['VK_DRIVER_FILES', 'VK_ICD_FILENAMES']) vi.stubEnv(name, bench.folder);
+      const { code, err } = await bench.run('run', bench.configure('a'), '--set', 'device=webgpu');
+      expect(code).toBe(2);
+      expect(err).toMatch(/warning: webgpu will hardly start: there is no /);
+      expect(err).toMatch(/the execution provider webgpu could not take the model: Failed to get a WebGPU adapter/);
+      expect(err).not.toMatch(/onnxruntime_src|\.cc:/);
+      expect(err).toContain('peft-lab doctor');
+    },
+  );
+
   test('is not what auto takes where only the CPU would compute it', async () => {
     if (!('environment' in way) || !('VK_DRIVER_FILES' in way.environment)) return;
     const file = bench.configure('a', { device: 'auto', training: { steps: 2, evaluateEvery: 2, checkpointEvery: 2 } });

@@ -167,6 +167,22 @@ describe('the choice of a device', () => {
     expect((await chooseDevice({ provider: 'webgpu', threads: 1 }, undefined, machine, probe)).warnings).toEqual([]);
     expect(tried).toEqual([]);
   });
+
+  it('says beforehand what the machine lacks for a provider that is named', async () => {
+    const warningsOf = async (provider: string, facts: MachineFacts) =>
+      (await chooseDevice({ provider, threads: 1 }, undefined, facts, probing({}).probe)).warnings;
+    const withCuda = { ...nothing, providers: machine.providers };
+    expect(await warningsOf('webgpu', nothing)).toEqual(['webgpu will hardly start: there is no GPU']);
+    expect(await warningsOf('cuda', withCuda)).toEqual(['cuda will hardly start: there is no NVIDIA GPU']);
+    expect(await warningsOf('tensorrt', withCuda)).toEqual(['tensorrt will hardly start: there is no NVIDIA GPU']);
+    const driverless = { ...machine, vulkan: { ...vulkan, drivers: [] } };
+    expect(await warningsOf('webgpu', driverless)).toEqual([
+      expect.stringMatching(/^webgpu will hardly start: there is no Vulkan driver for H200\. Install the Vulkan part/),
+    ]);
+    for (const provider of ['cuda', 'cpu', 'tfjs']) expect(await warningsOf(provider, driverless)).toEqual([]);
+    // That a provider is not in the runtime is an error of its own.
+    expect(await warningsOf('webgpu', { ...nothing, providers: ['cpu'] })).toEqual([]);
+  });
 });
 
 describe('the graph that a device must get right', () => {

@@ -19,6 +19,7 @@ import { isOutOfMemory, modelTooLarge } from '../out-of-memory.ts';
 import { weightNames } from '../weight-checks.ts';
 import { EIGHT_BITS, SEVEN_BITS, type EightBitMatrices } from './eight-bit.ts';
 import { lower, type LoweredGraph } from './lower.ts';
+import { loaderProblem } from './loader-problem.ts';
 import { createModelWriter } from './model-writer.ts';
 import { runtimeRequire } from './runtime-location.ts';
 import { addedProviders, installAdvice, startAdvice } from './providers.ts';
@@ -219,14 +220,23 @@ async function eightBitMatrices(
   return roundWeights(frozenProducts(Object.values(outputs), eightBit), source, eightBit, await greatestWeight);
 }
 
+/** What the runtime says, without the place and the condition in its own source that it begins with. */
+function withoutSource(said: string): string {
+  return said.replace(/^\S+\.(?:cc|cpp|h):\d+ .*? was false\. /s, '').trim();
+}
+
 /** Why a provider did not take a model, as the user should see it. */
 function startProblem(provider: string, cause: unknown): unknown {
   if (lacksHalfPrecision(cause)) return noHalfPrecision("this machine's GPU, or its driver,");
   if (provider === 'cpu' || isOutOfMemory(cause)) return cause;
+  const words = withoutSource(messageOf(cause));
+  const said = (/failed to load shared library/i.test(words) ? loaderProblem(provider) : undefined) ?? words;
   return new UserError(
-    `the execution provider ${provider} could not take the model: ${messageOf(cause)}`,
-    startAdvice(provider, messageOf(cause)),
-    { cause },
+    `the execution provider ${provider} could not take the model: ${said}`,
+    startAdvice(provider, said),
+    {
+      cause,
+    },
   );
 }
 

@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { runtimeRequire } from './runtime-location.ts';
 
@@ -69,15 +69,22 @@ const cudaRefusals: readonly (readonly [RegExp, string])[] = [
   [/driver version is insufficient/i, "Update NVIDIA's driver: CUDA 12 wants a newer one."],
 ];
 
+/** The folders that are to be searched for libraries and are not there, as a sentence. */
+function missingFolders(): string {
+  const searched = (process.env['LD_LIBRARY_PATH'] ?? '').split(path.delimiter);
+  const missing = searched.filter((folder) => folder !== '' && !existsSync(folder));
+  return missing.length === 0 ? '' : ` LD_LIBRARY_PATH names folders that are not there: ${missing.join(', ')}.`;
+}
+
 /**
  * What to look at when a provider that is there does not start.
  * @param said why it did not, in its own words
  */
 export function startAdvice(provider: string, said = ''): string {
   const needs = cudaNeeds[provider];
-  const known = needs === undefined ? undefined : cudaRefusals.find(([pattern]) => pattern.test(said))?.[1];
+  if (needs === undefined) return 'See what is missing with: peft-lab doctor. The provider cpu works everywhere.';
+  const known = cudaRefusals.find(([pattern]) => pattern.test(said))?.[1];
   if (known !== undefined) return known;
-  return needs === undefined
-    ? 'See what is missing with: peft-lab doctor. The provider cpu works everywhere.'
-    : `It needs ${needs} where programs find libraries (LD_LIBRARY_PATH). The provider cpu works everywhere.`;
+  const folders = /cannot open shared object file/.test(said) ? missingFolders() : '';
+  return `It needs ${needs} where programs find libraries: LD_LIBRARY_PATH, or in VS Code peft.libraryFolders, names further folders.${folders} The provider cpu works everywhere.`;
 }

@@ -2,6 +2,10 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { topologicalOrder } from '../../src/engine/graph/value.ts';
+import { methodIds } from '../../src/peft/registry.ts';
+import { methodStep } from '../support/every-method.ts';
+import { openTinyEncoder } from '../support/tiny-checkpoint.ts';
 import { findWebgpu } from '../support/webgpu-way.ts';
 import type { Testimony } from '../support/webgpu-witness.ts';
 
@@ -12,8 +16,18 @@ const way = findWebgpu();
 const environment = { env: { ...process.env, ...('environment' in way ? way.environment : {}) } };
 const missing = 'missing' in way ? ` (${way.missing})` : '';
 
-/** Together they hold every operation that any method's graph has. The whole list: see CONTRIBUTING. */
-const methods = ['full', 'lora', 'slash', 'pasta', 'prefix-tuning', 'compacter', 'private:lora', 'recompute:lora'];
+/** Together they hold every operation that any method's graph has, which a test below checks. The whole list: see CONTRIBUTING. */
+const methods = [
+  'full',
+  'slash',
+  'jr-warp',
+  'pasta',
+  'unipelt',
+  'compacter',
+  'intrinsic-said',
+  'private:lora',
+  'recompute:lora',
+];
 
 async function testify(asked: readonly string[]): Promise<ReadonlyMap<string, Testimony>> {
   const { stdout } = await promisify(execFile)(process.execPath, [program, ...asked], {
@@ -23,6 +37,30 @@ async function testify(asked: readonly string[]): Promise<ReadonlyMap<string, Te
   const testimonies = stdout.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line) as Testimony]));
   return new Map(testimonies.map((testimony) => [testimony.method, testimony]));
 }
+
+describe('the steps that are computed on WebGPU', () => {
+  it('have every operation that any method has, so that none is left out', async () => {
+    const checkpoint = await openTinyEncoder();
+    const operationsOf = async (id: string, kind: 'plain' | 'private'): Promise<readonly string[]> => {
+      const { outputs } = await methodStep(checkpoint, id, kind, { recompute: false });
+      return topologicalOrder(Object.values(outputs)).map(({ operation, dtype }) => `${operation.kind} ${dtype}`);
+    };
+    const computed = new Set<string>();
+    for (const asked of methods)
+      for (const each of await operationsOf(
+        asked.replace(/^.*:/, ''),
+        asked.startsWith('private:') ? 'private' : 'plain',
+      ))
+        computed.add(each);
+    const missing: string[] = [];
+    for (const id of methodIds())
+      for (const kind of ['plain', 'private'] as const)
+        missing.push(
+          ...(await operationsOf(id, kind)).filter((each) => !computed.has(each)).map((each) => `${id}: ${each}`),
+        );
+    expect([...new Set(missing)]).toEqual([]);
+  });
+});
 
 describe.skipIf('missing' in way)(`a training step on WebGPU${missing}`, () => {
   let testimonies: ReadonlyMap<string, Testimony>;

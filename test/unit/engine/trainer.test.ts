@@ -6,6 +6,7 @@ import { UserError } from '../../../src/base/errors.ts';
 import { randomStream } from '../../../src/base/random.ts';
 import type { Backend } from '../../../src/engine/backends/backend.ts';
 import { onnxBackend } from '../../../src/engine/backends/onnx/onnx-backend.ts';
+import { tfjsBackend } from '../../../src/engine/backends/tfjs/tfjs-backend.ts';
 import { readCheckpoint, writeCheckpoint } from '../../../src/engine/checkpoint-file.ts';
 import { encodeDataset, type Dataset } from '../../../src/engine/data/dataset.ts';
 import { topologicalOrder } from '../../../src/engine/graph/value.ts';
@@ -174,6 +175,24 @@ describe('training', () => {
       expect(after.result.best).toEqual(unbroken.result.best);
     },
   );
+
+  it.each([
+    ['onnxruntime', 'TensorFlow.js'],
+    ['TensorFlow.js', 'onnxruntime'],
+  ] as const)('begun on %s and continued on %s goes on as if unbroken, but for rounding', async (first, second) => {
+    const engines = { onnxruntime: onnxBackend, 'TensorFlow.js': tfjsBackend };
+    const setup = makeSetup('lora', { length: { kind: 'steps', steps: 6 }, evaluateEvery: 6 });
+    const before = await runTraining({ ...setup, backend: engines[first] }, { stopAfter: 3 });
+    if (before.state === undefined) throw new Error('nothing was saved');
+    const after = await runTraining({ ...setup, backend: engines[second] }, { from: before.state });
+    const unbroken = await runTraining({ ...setup, backend: engines[first] });
+    const lossesOf = ({ events }: Record): readonly number[] =>
+      events.flatMap((event) => (event.type === 'step' || event.type === 'evaluation' ? [event.loss] : []));
+    const losses = [...lossesOf(before), ...lossesOf(after)];
+    expect(losses).toHaveLength(7);
+    for (const [at, loss] of lossesOf(unbroken).entries()) expect(losses[at], `loss ${at}`).toBeCloseTo(loss, 4);
+    expect(lossesOf(unbroken).slice(3)).not.toEqual(lossesOf(after));
+  });
 
   it('learns what can be learnt, and counts steps, epochs and examples', async () => {
     const { events, result } = await runTraining(

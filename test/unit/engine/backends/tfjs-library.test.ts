@@ -1,6 +1,7 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import util from 'node:util';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { describeLibrary, findTfjs, NoTfjsError } from '../../../../src/engine/backends/tfjs/library.ts';
 
@@ -30,7 +31,7 @@ test('what is installed beside the program is found, with its version and backen
   expect(name).toMatch(/^@tensorflow\/tfjs/);
   const manifest = JSON.parse(readFileSync(join(found, 'package.json'), 'utf8')) as { readonly version: string };
   expect(version).toBe(manifest.version);
-  expect(backend).toBe('cpu');
+  expect(backend).toMatch(/^(cpu|tensorflow)$/);
   expect(passedOver).toEqual([]);
 });
 
@@ -52,8 +53,24 @@ test('a faster package that cannot be loaded is passed over and named', async ()
   const problem = 'the addon cannot be found at lib/napi-v8';
   expect(library.passedOver).toEqual([{ name: '@tensorflow/tfjs-node', folder: broken, problem }]);
   expect(describeLibrary(library)).toMatch(
-    /^@tensorflow\/tfjs\S* 4\.\d+\.\d+, its backend cpu; @tensorflow\/tfjs-node cannot be loaded: the addon/,
+    /^@tensorflow\/tfjs\S* 4\.\d+\.\d+, its backend (?:cpu|tensorflow); @tensorflow\/tfjs-node cannot be loaded: the addon/,
   );
+});
+
+test('what Node no longer has and tfjs-node calls is there before that is loaded', async () => {
+  vi.stubGlobal('loadedTfjs', (await findTfjs(0, [root])).tf);
+  const at = installBroken('@tensorflow/tfjs-node');
+  const itself =
+    "const util = require('node:util');\n" +
+    'const answers = [util.isNullOrUndefined(null), util.isNullOrUndefined(undefined), util.isNullOrUndefined(0), util.isArray([])];\n' +
+    "if (String(answers) !== 'true,true,false,true') throw new Error(String(answers));\n" +
+    'module.exports = { ...globalThis.loadedTfjs };\n';
+  writeFileSync(join(at, 'index.js'), itself);
+  // As they are in a process that has not looked for TensorFlow.js yet.
+  for (const name of ['isNullOrUndefined', 'isArray']) Reflect.deleteProperty(util, name);
+  const { name, passedOver } = await findTfjs(0, [folder]);
+  vi.unstubAllGlobals();
+  expect([name, passedOver]).toEqual(['@tensorflow/tfjs-node', []]);
 });
 
 test('where there is none the user is told how to install it, and what is broken', async () => {

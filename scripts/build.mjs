@@ -31,6 +31,7 @@ const groups = [
       cli: 'src/cli/main.ts',
       trainer: 'src/runs/trainer-process.ts',
       'device-probe': 'src/engine/device-probe.ts',
+      'tfjs-probe': 'src/engine/tfjs-probe.ts',
       'store-worker': 'src/store/worker.ts',
       'editor-worker': 'src/editor/worker/worker.ts',
     },

@@ -4,11 +4,12 @@ import { dirname, resolve } from 'node:path';
 import { messageOf } from '../base/errors.ts';
 import { bytes, counted } from '../base/format.ts';
 import { availableProviders, onnxBackend } from '../engine/backends/onnx/onnx-backend.ts';
-import { describeLibrary, findTfjs, installAdvice, NoTfjsError } from '../engine/backends/tfjs/library.ts';
+import { installAdvice } from '../engine/backends/tfjs/library.ts';
 import { TFJS } from '../engine/backends/tfjs/tfjs-backend.ts';
 import { findWrongNumber } from '../engine/device-check.ts';
 import { hubCacheFolder, isHubOffline } from '../engine/hub.ts';
 import { listLocalModels } from '../engine/model-folder.ts';
+import { runTfjsProbe, type TfjsProbeResult } from '../engine/run-tfjs-probe.ts';
 import { chooseNode } from '../runs/node-binary.ts';
 import { listRuns, runFolder } from '../runs/run-folder.ts';
 import { runState } from '../runs/run-state.ts';
@@ -41,16 +42,15 @@ async function checkRuntime(): Promise<Check> {
 }
 
 /** A second engine that nothing needs unless a configuration asks for it by name. */
-async function checkTfjs(): Promise<Check> {
+function checkTfjs(found: TfjsProbeResult): Check {
   const name = 'TensorFlow.js';
-  try {
-    const library = await findTfjs();
-    return good(name, `${describeLibrary(library)}, in ${library.folder}; device ${TFJS}`);
-  } catch (error) {
-    if (!(error instanceof NoTfjsError)) throw error;
-    const [broken] = error.unusable;
-    if (broken === undefined) return good(name, `not installed. ${installAdvice}`);
-    return doubtful(name, `${broken.name} in ${broken.folder} cannot be loaded: ${broken.problem}`, installAdvice);
+  switch (found.kind) {
+    case 'works':
+      return good(name, `${found.text}; device ${TFJS}`);
+    case 'absent':
+      return good(name, `not installed. ${installAdvice}`);
+    case 'fails':
+      return doubtful(name, found.reason, installAdvice);
   }
 }
 
@@ -179,9 +179,9 @@ async function checkHub(): Promise<Check> {
 }
 
 /** What configurations may name as `device` here, as far as the runtime can be asked. */
-async function providersHere(): Promise<readonly string[]> {
-  const found = await Promise.allSettled([availableProviders(), findTfjs().then(() => [TFJS])]);
-  return found.flatMap((result) => (result.status === 'fulfilled' ? result.value : []));
+async function providersHere(tfjs: TfjsProbeResult): Promise<readonly string[]> {
+  const found = await availableProviders().catch(() => []);
+  return tfjs.kind === 'works' ? [...found, TFJS] : found;
 }
 
 /** A check that can't even be made is a problem of its own. */
@@ -208,6 +208,9 @@ function checkText({ name, level, message, advice }: Check): string {
 
 /** `peft-lab doctor`: looks at everything that a run depends on. @returns 1 when something keeps runs from working */
 export async function doctorCommand(app: App): Promise<number> {
+  let tfjs: Promise<TfjsProbeResult> | undefined;
+  // Once, and not while rates are measured.
+  const lookForTfjs = (): Promise<TfjsProbeResult> => (tfjs ??= runTfjsProbe());
   const all: readonly (readonly [name: string, check: Parameters<typeof guarded>[1]])[] = [
     ['peft-lab', checkProgram],
     ['Node', checkNode],
@@ -220,8 +223,7 @@ export async function doctorCommand(app: App): Promise<number> {
     ['runs', () => checkRuns(app)],
     ['machine', checkMachine],
     ['hub', checkHub],
-    // Last, for what is installed there may end this process: TensorFlow does where the processor lacks what it was compiled for.
-    ['TensorFlow.js', checkTfjs],
+    ['TensorFlow.js', async () => checkTfjs(await lookForTfjs())],
   ];
   const checks: Check[] = [];
   for (const [name, check] of all) {
@@ -231,6 +233,6 @@ export async function doctorCommand(app: App): Promise<number> {
     if (!app.json) app.terminal.out(found.map(checkText).join(''));
   }
   const ok = checks.every(({ level }) => level !== 'problem');
-  if (app.json) printJson(app.terminal, { ok, checks, providers: await providersHere() });
+  if (app.json) printJson(app.terminal, { ok, checks, providers: await providersHere(await lookForTfjs()) });
   return ok ? 0 : 1;
 }

@@ -12,6 +12,8 @@ import type { Testimony } from '../support/webgpu-witness.ts';
 const probe = join(import.meta.dirname, '..', '..', 'src', 'engine', 'device-probe.ts');
 const program = join(import.meta.dirname, '..', 'support', 'webgpu-witness.ts');
 
+const memory = join(import.meta.dirname, '..', 'support', 'webgpu-memory.ts');
+
 const way = findWebgpu();
 const environment = { env: { ...process.env, ...('environment' in way ? way.environment : {}) } };
 const missing = 'missing' in way ? ` (${way.missing})` : '';
@@ -78,6 +80,23 @@ describe.skipIf('missing' in way)(`a training step on WebGPU${missing}`, () => {
     expect(testimony?.carried).toEqual([]);
   });
 });
+
+const swiftShader = 'environment' in way && 'VK_DRIVER_FILES' in way.environment;
+
+describe.skipIf(!swiftShader)(
+  `memory that runs out on WebGPU${swiftShader ? '' : ' (its end is known of SwiftShader alone)'}`,
+  () => {
+    it('splits a batch, and the device goes on computing', async () => {
+      const { stdout } = await promisify(execFile)(process.execPath, [memory], environment);
+      const { told, sizes, first } = JSON.parse(stdout) as Readonly<Record<string, readonly unknown[]>>;
+      expect(told).toEqual([
+        expect.stringMatching(/^8 examples of 34000000 tokens do not fit into the device's memory/),
+      ]);
+      expect(sizes).toEqual([4, 4]);
+      expect(first).toEqual([0, 2, 4, 6, 8, 10, 12, 14]);
+    }, 300_000);
+  },
+);
 
 // Chromium's driver has no arithmetic in 16 bits; Mesa's llvmpipe has it since version 24 or so, and most GPUs do.
 describe.skipIf('missing' in way)(`a training step in float16 on WebGPU${missing}`, () => {

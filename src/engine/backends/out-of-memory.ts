@@ -10,6 +10,9 @@ const words: readonly RegExp[] = [
   /CU(BLAS|DNN|SOLVER)_STATUS_\w*ALLOC(ATION)?_FAILED/,
   // Vulkan, Dawn, and Direct3D's E_OUTOFMEMORY by name or number.
   /out_of_((device|host|pool)_)?memory|outofmemory|8007000E/i,
+  // What Dawn then lets its caller know: a buffer beyond the device's limits, or one that could not be had, as its log alone tells.
+  /(Buffer|Binding) size \(\d+\) .*(exceeds the max buffer size limit|is larger than the maximum)/,
+  /\[Invalid Buffer\b.*\] is invalid due to a previous error/,
   // JavaScript.
   /^Array buffer allocation failed$/,
 ];

@@ -14,6 +14,9 @@ test('memory that is at its end is known by what runtimes, libraries and drivers
     'vkAllocateMemory failed with VK_ERROR_OUT_OF_DEVICE_MEMORY',
     'vkCreateBuffer failed with VK_ERROR_OUT_OF_HOST_MEMORY',
     'D3D12 create committed resource failed with E_OUTOFMEMORY (0x8007000E)',
+    'WebGPU validation failed. Buffer size (1280000000) exceeds the max buffer size limit (1073741824).\n - While calling [Device].CreateBuffer([BufferDescriptor]).\n',
+    'WebGPU validation failed. Binding size (805306368) of [Buffer (unlabeled)] is larger than the maximum storage buffer binding size (134217728).',
+    'WebGPU validation failed. [Invalid Buffer (unlabeled)] is invalid due to a previous error.\n - While validating entries[2] against { binding: 2 }.',
     'OOM when allocating tensor with shape[16,128,3072] and type float',
     'Array buffer allocation failed',
   ];
@@ -23,6 +26,7 @@ test('memory that is at its end is known by what runtimes, libraries and drivers
     'CUBLAS failure 13: CUBLAS_STATUS_EXECUTION_FAILED',
     'Shape mismatch attempting to re-use buffer. {16,128} != {32,128}',
     'Invalid typed array length: -1',
+    'WebGPU validation failed. [Invalid ShaderModule (unlabeled)] is invalid due to a previous error.',
   ];
   expect(others.filter((message) => isOutOfMemory(new Error(message)))).toEqual([]);
 });

@@ -345,6 +345,11 @@ function makeProgram(finish: (code: number) => void, { wrong, missing }: Complai
     .action(
       action(async (app, command) => {
         const { install, feed } = command.opts<{ install?: string; feed?: string }>();
+        if (install === undefined && feed !== undefined)
+          throw new UserError(
+            '--feed says where --install takes something from, which is missing',
+            'Add --install cuda.',
+          );
         return install === undefined
           ? (await import('./doctor.ts')).doctorCommand(app)
           : (await import('./install.ts')).installCudaCommand(app, feed);

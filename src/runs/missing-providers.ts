@@ -16,9 +16,9 @@ export function findMissingProvider(
   runs: readonly NewRun[],
   installed: readonly string[] = installedProviders(),
 ): UserError | undefined {
-  const run = runs.find(({ configuration: { launcher, device } }) => {
-    return launcher === 'local' && !others.includes(device.provider) && !installed.includes(device.provider);
-  });
+  const run = runs.find(
+    ({ configuration: { device } }) => !others.includes(device.provider) && !installed.includes(device.provider),
+  );
   if (run === undefined) return undefined;
   const { provider } = run.configuration.device;
   const { file, label = {} } = run.environment.origin ?? {};

@@ -127,6 +127,19 @@ describe.skipIf(process.platform !== 'linux' || process.arch !== 'x64')('doctor 
     expect(existsSync(folderIn(data))).toBe(false);
   });
 
+  test('asks no feed that has no address, and none where nothing is to be installed', async () => {
+    for (const wrong of ['nuget', 'file:///srv/feed/index.json', '']) {
+      const { code, err } = await bench.run('doctor', '--install', 'cuda', '--feed', wrong);
+      expect([code, err]).toEqual([
+        2,
+        expect.stringContaining(`the NuGet feed "${wrong}" is no http or https address`),
+      ]);
+    }
+    const { code, out, err } = await bench.run('doctor', '--feed', 'https://example.invalid/index.json');
+    expect([code, out, err]).toEqual([2, '', expect.stringContaining('Add --install cuda')]);
+    expect(existsSync(join(data, 'runtimes'))).toBe(false);
+  });
+
   test('says so where what the feed vouches for is no archive, without a trace of the program', async () => {
     const whole = zipOf(packed);
     for (const content of [Buffer.from('<html>Please log in</html>'), whole.subarray(0, whole.length >> 1)]) {

@@ -173,7 +173,7 @@ export interface InstallOptions {
 /**
  * Brings the CUDA provider of this very version of the runtime into the user's folder. All or nothing: what fails leaves nothing behind.
  * @returns the folder, and whether it was there already
- * @throws UserError where there is no such provider for this platform, the feed cannot be reached or breaks off, a checksum differs, or there is no room
+ * @throws UserError where there is no such provider for this platform, the feed is no address, cannot be reached or breaks off, a checksum differs, or there is no room
  */
 export async function installCudaRuntime({
   feed = usualFeed,
@@ -187,6 +187,11 @@ export async function installCudaRuntime({
     throw new UserError(
       'onnxruntime-node has its CUDA provider for Linux x64 alone',
       'webgpu computes on NVIDIA GPUs too.',
+    );
+  if (!/^https?:$/.test(URL.parse(feed)?.protocol ?? ''))
+    throw new UserError(
+      `the NuGet feed "${feed}" is no http or https address`,
+      `Name the address of its service index, as ${usualFeed}.`,
     );
   const version = await packagedVersion();
   const folder = cudaRuntimeFolder(version);

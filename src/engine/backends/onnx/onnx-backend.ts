@@ -234,9 +234,7 @@ function startProblem(provider: string, cause: unknown): unknown {
   return new UserError(
     `the execution provider ${provider} could not take the model: ${said}`,
     startAdvice(provider, said),
-    {
-      cause,
-    },
+    { cause },
   );
 }
 

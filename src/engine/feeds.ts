@@ -145,10 +145,11 @@ function coordinates(sizes: readonly number[]): readonly (readonly number[])[] {
 
 /**
  * Random words of every dropout site that belong to the examples themselves: an example's mask is a pure function of seed, optimiser step,
- * the example's index and the place within it, whatever stands beside it, however long that is and in whichever pass it is computed. In
- * private training the sensitivity of a step rests on it: one example more or fewer must leave the gradients of all others as they are.
+ * what stands for the example and the place within it, whatever stands beside it, however long that is and in whichever pass it is computed.
+ * In private training the sensitivity of a step rests on it: one example more or fewer must leave the gradients of all others as they are,
+ * also where it moves their indices.
  * @param batch the symbol that counts examples in the sites' shapes
- * @param position `examples`: the index of each row's example in the training data
+ * @param position `examples`: a word that stands for each row's example, in private training one of its content
  */
 export function dropoutWordsByExample(
   sites: readonly DropoutSite[],

@@ -1,7 +1,7 @@
 import type { Executable } from './backends/backend.ts';
 import { joinExamples, runInParts, sliceExamples, sumParts, unlimitedRoom, type Room } from './batch-parts.ts';
 import { assembleBatch } from './data/batches.ts';
-import { exampleAt } from './data/dataset.ts';
+import { contentKeys, exampleAt } from './data/dataset.ts';
 import { batchFeeds, dropoutWordsByExample, type NamedTensors } from './feeds.ts';
 import { input } from './graph/operations.ts';
 import { clippedSums, type ClippingFunction } from './graph/clipping.ts';
@@ -168,7 +168,7 @@ async function computeChunk(
   const words = dropoutWordsByExample(model.dropoutSites, { batch: examples, sequence }, BATCH, {
     seed: settings.seed,
     step,
-    examples: indices,
+    examples: contentKeys(train, indices),
   });
   const ofExamples: NamedTensors = {
     ...batchFeeds(batch, checkpoint.config, maskToken, model.specialTokens),

@@ -1,3 +1,4 @@
+import { mix32 } from '../../base/random.ts';
 import { IGNORED_LABEL } from '../../tasks/losses.ts';
 import type { Example, Task } from '../../tasks/task.ts';
 
@@ -140,4 +141,17 @@ export function exampleAt(dataset: Dataset, index: number): TokenisedExample {
     label: dataset.labels[index] as number,
     tokenLabels: dataset.tokenLabels?.subarray(start, end),
   };
+}
+
+/**
+ * A 32-bit word for each of these examples that follows from its tokens alone: from no other example, nor from how many stand before it, as
+ * an index does. Equal texts have equal ones.
+ */
+export function contentKeys(dataset: Dataset, indices: Uint32Array): Uint32Array {
+  return indices.map((index) => {
+    const { ids, typeIds } = exampleAt(dataset, index);
+    let key = ids.length;
+    for (let t = 0; t < ids.length; t++) key = mix32(key, ids[t] as number, typeIds[t] as number);
+    return key;
+  });
 }

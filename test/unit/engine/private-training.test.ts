@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { randomStream } from '../../../src/base/random.ts';
 import { onnxBackend } from '../../../src/engine/backends/onnx/onnx-backend.ts';
 import { assembleBatch } from '../../../src/engine/data/batches.ts';
-import { encodeDataset, type Dataset } from '../../../src/engine/data/dataset.ts';
+import { contentKeys, encodeDataset, type Dataset } from '../../../src/engine/data/dataset.ts';
 import { BATCH } from '../../../src/engine/encoders/encoder.ts';
 import { frozenWeights, startValues } from '../../../src/engine/encoder-checkpoint.ts';
 import { batchFeeds, dropoutWordsByExample } from '../../../src/engine/feeds.ts';
@@ -26,14 +26,15 @@ import { plainSettings } from '../../support/training-settings.ts';
 
 const checkpoint = await openTinyEncoder();
 
-function makeData(count: number, seed: number): Dataset {
+function makeData(count: number, seed: number, { without }: { readonly without?: number } = {}): Dataset {
   const random = randomStream(seed, 'private data');
   const examples = Array.from({ length: count }, () => {
     const label = random.below(2);
     const tokens = Array.from({ length: 3 + random.below(9) }, () => 10 + random.below(20) + label * 25);
     return { text: tokens.join(' '), label };
   });
-  return encodeDataset(examples, 'classification', encodeIds, 40);
+  const kept = examples.filter((_, index) => index !== without);
+  return encodeDataset(kept, 'classification', encodeIds, 40);
 }
 
 const data = makeData(40, 1);
@@ -136,7 +137,7 @@ async function looped(
       const words = dropoutWordsByExample(model.dropoutSites, { batch: batchSize, sequence }, BATCH, {
         seed: setup.settings.seed,
         step: 1,
-        examples: Uint32Array.of(index),
+        examples: contentKeys(data, Uint32Array.of(index)),
       });
       const results = await executable.run({
         ...trainedFeeds(model, values),
@@ -199,6 +200,17 @@ describe('a private step', () => {
       }
     },
   );
+
+  it('is the same with dropout where an example that was not drawn is removed, so that all behind it move up', async () => {
+    const setup = makeSetup('lora', 4);
+    const drawn = [3, 8, 9, 15, 22];
+    const mechanism = mechanismOf(() => drawn);
+    const fewer = makeData(40, 1, { without: 0 });
+    const movedUp = mechanismOf(() => drawn.map((index) => index - 1));
+    const before = await privateStep(setup, mechanism, undefined, 0.2);
+    const after = await privateStep({ ...setup, train: fewer }, movedUp, undefined, 0.2);
+    expect(after.gradients).toEqual(before.gradients);
+  });
 
   it('refuses a method that counts the padding beside an example', () => {
     const setup = makeSetup('lora', 4);

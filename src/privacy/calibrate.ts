@@ -107,7 +107,11 @@ export function calibrateNoise(goal: CalibrationGoal): Calibration {
   );
   if (accountant !== 'rdp')
     near = search(
-      excessOf((noise) => prvEpsilon(phasesAt(noise), delta, { tolerance: 3e-2, mostPoints: 2 ** 15 }).upper),
+      excessOf((noise) => {
+        const { upper } = prvEpsilon(phasesAt(noise), delta, { tolerance: 3e-2, mostPoints: 2 ** 15 });
+        // A coarse grid has no bound for very large losses.
+        return upper < Infinity ? upper : rdpEpsilon(phasesAt(noise), delta).epsilon;
+      }),
       { start: near, tolerance: 5e-3, bothSides: true, rounds: 20 },
     );
   near = search(excessOf(exact), { start: near, tolerance: 5e-4, bothSides: false, rounds: 5 });

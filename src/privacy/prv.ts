@@ -518,6 +518,14 @@ const mostCells = 16;
 /** Below it, amplification by sampling is left out of account. */
 const leastNoise = 0.01;
 const fewestPoints = 2 ** 11;
+/** Points of the finest grid where nothing else is asked for, and where one of so many gives no bound at all. */
+const usualPoints = 2 ** 17;
+const pointsForAny = 2 ** 19;
+/** Above it a lower bound of 0 says nothing of where ε lies: a window from there up would hold next to nothing else. */
+const large = 100;
+/** Bounds this close together on so many points are not worth more: where ε is next to nothing, a finer grid moves neither. */
+const negligibleGap = 1e-3;
+const finePoints = 2 ** 15;
 /** Of a grid's step: from about 37 on 1 − e^−Δ is 1 to the last digit, and nothing is left of the law between two points. */
 const coarsest = 30;
 
@@ -573,6 +581,18 @@ function boundsOnGrid(
 }
 
 /**
+ * The window with room above for what dividing losses raises them by, T(1 + λ)Δ²/8: a million steps with little noise can come to more than
+ * their law is wide. Δ is the raised window's own. As it is where it would have to be raised by more than a third: a finer grid serves better.
+ */
+function raised(plan: Plan, steps: number, points: number): Plan {
+  const width = plan.high - plan.low;
+  const growth = (steps * (1 + plan.above)) / (8 * points ** 2);
+  const root = 1 - 4 * growth * width;
+  if (!(root > 0.25)) return plan;
+  return { ...plan, high: plan.high + (2 * growth * width ** 2) / (1 - 2 * growth * width + Math.sqrt(root)) };
+}
+
+/**
  * Bounds of ε in one direction, on ever finer grids.
  * @param known `enough`: an upper bound that needs no improvement, because the other direction's ε is known to be above it; `most`: one
  * that holds without any computation
@@ -592,15 +612,19 @@ function boundsInDirection(
   let noise = Infinity;
   // The first grid is coarse; it tells where the others have to be fine.
   for (let n = fewestPoints; ;) {
-    const guess = best.upper === most ? first : { epsilon: Math.min(best.upper, first.epsilon), lower: best.lower };
+    const lowest = best.lower === 0 && best.upper > large ? undefined : best.lower;
+    const guess = best.upper === most ? first : { epsilon: Math.min(best.upper, first.epsilon), lower: lowest };
     const plan = planOf(sketches, guess, delta, first.tilt, { points: n, noise });
-    const found = boundsOnGrid(sketched, direction, plan, n, delta);
+    const window = best.upper < most ? plan : raised(plan, steps, n);
+    const found = boundsOnGrid(sketched, direction, window, n, delta);
     best = { lower: Math.max(best.lower, found.lower), upper: Math.min(best.upper, found.upper) };
     noise = found.noise;
     const { lower, upper } = best;
-    if (n >= mostPoints || upper <= enough || upper * (1 - tolerance) <= lower) return best;
+    const limit = upper < Infinity || mostPoints < usualPoints ? mostPoints : pointsForAny;
+    const isFine = upper * (1 - tolerance) <= lower || (n >= finePoints && upper - lower <= negligibleGap);
+    if (n >= limit || upper <= enough || isFine) return best;
     const wanted = upper < Infinity ? Math.sqrt((8 * tolerance * upper) / (steps * (1 + plan.tilt))) : Infinity;
-    n = Math.min(mostPoints, Math.max(2 * n, powerOfTwoFrom((plan.high - plan.low) / wanted)));
+    n = Math.min(limit, Math.max(2 * n, powerOfTwoFrom((plan.high - plan.low) / wanted)));
   }
 }
 
@@ -611,7 +635,7 @@ function boundsInDirection(
 export function prvEpsilon(
   phases: readonly Phase[],
   delta: number,
-  { tolerance = 1e-3, mostPoints = 2 ** 17 }: PrvOptions = {},
+  { tolerance = 1e-3, mostPoints = usualPoints }: PrvOptions = {},
 ): EpsilonBounds {
   checkDelta(delta);
   const parts = normalise(phases);
@@ -640,7 +664,7 @@ export function prvEpsilon(
 export function composedEpsilon(
   phases: readonly Phase[],
   delta: number,
-  { tolerance = 1e-3, mostPoints = 2 ** 17 }: PrvOptions = {},
+  { tolerance = 1e-3, mostPoints = usualPoints }: PrvOptions = {},
 ): EpsilonBounds {
   const steps = phases.reduce((sum, phase) => sum + phase.steps, 0);
   // What is cut off the range counts as a violation; a small share of delta is spent on it.

@@ -213,6 +213,19 @@ describe('extremes', () => {
     expect(spent.epsilon).toBeLessThan(Infinity);
   });
 
+  // A window of the law's own width does not hold what a coarse grid makes of so much loss.
+  test.each([
+    [0.1, 0.3, 1e-8],
+    [0.5, 0.3, 1e-5],
+    [0.5, 1, 1e-8],
+    [0.9, 0.3, 1e-5],
+    [0.999, 0.3, 1e-8],
+  ])('a million steps at a large rate have two close bounds from the grid: q %d, σ %d, δ %d', (rate, noise, delta) => {
+    const { lower, upper } = prvEpsilon([{ samplingRate: rate, noiseMultiplier: noise, steps: 1_000_000 }], delta);
+    expect(upper / lower).toBeGreaterThanOrEqual(1);
+    expect(upper / lower).toBeLessThan(1.02);
+  });
+
   test('a rate next to 1 costs what a rate of 1 does', () => {
     const run = { noiseMultiplier: 1, steps: 1000 };
     const near = prvEpsilon([{ ...run, samplingRate: 1 - 1e-9 }], 1e-6);
@@ -240,6 +253,17 @@ describe('calibration', () => {
     expect(privacySpent([...spent, { ...goal, noiseMultiplier: after.noiseMultiplier }], 1e-5).epsilon).toBe(
       after.spent.epsilon,
     );
+  });
+
+  test('a goal that lies beyond what a coarse grid can bound is used up too', () => {
+    for (const [epsilon, samplingRate, accountant] of [
+      [1e4, 0.1, undefined],
+      [1e6, 0.5, 'prv'],
+    ] as const) {
+      const { spent } = calibrateNoise({ epsilon, delta: 1e-8, samplingRate, steps: 1_000_000, accountant });
+      expect(spent.epsilon).toBeLessThanOrEqual(epsilon);
+      expect(spent.epsilon).toBeGreaterThan(0.99 * epsilon);
+    }
   });
 
   test('it is as much as the accountant that is asked for needs', () => {

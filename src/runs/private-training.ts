@@ -132,6 +132,9 @@ export interface PrivateStart {
   readonly computation?: string | undefined;
 }
 
+/** Raised when this program computes other sums from the same: the same noise must not come to them again. 2: masks follow from tokens. */
+const COMPUTATION = 2;
+
 /**
  * Tells apart what private sums are computed from besides the data: the configuration, without where things lie and what is only said of
  * them, and the model's weights.
@@ -140,7 +143,7 @@ export interface PrivateStart {
 export function computationOf(configuration: Configuration, model: string): string {
   const { task, method, training, privacy } = configuration;
   const { data: _, ...settings } = task;
-  const text = JSON.stringify([model, settings, method, training, privacy]);
+  const text = JSON.stringify([COMPUTATION, model, settings, method, training, privacy]);
   return createHash('sha256').update(text).digest('hex').slice(0, 32);
 }
 

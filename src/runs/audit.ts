@@ -5,6 +5,7 @@ import { FileError, messageOf } from '../base/errors.ts';
 import { counted as countOf } from '../base/format.ts';
 import { privacySpent } from '../privacy/accountant.ts';
 import { composedNoiseMultiplier } from '../privacy/adaptive-clipping.ts';
+import { generatorName } from '../privacy/streams.ts';
 import type { RecordedConfiguration } from './configuration-schema.ts';
 import { checkDelta, checkPhase } from '../privacy/mechanism.ts';
 import { areOtherData } from './data-id.ts';
@@ -43,6 +44,9 @@ const lasting = [
   'maxGradNorm',
   'clipping',
   'delta',
+  'accountant',
+  'plannedSteps',
+  'generator',
 ] as const satisfies readonly (keyof Ledger)[];
 
 /** What of the ledger's adaptive clipping is the same in all segments. */
@@ -116,6 +120,9 @@ function ledgerFindings(segments: readonly Segment[], first: Ledger): readonly s
     ...([first, ...others].some(({ insecure }) => insecure)
       ? ['draws and noise come from a known seed (privacy.insecureSeed): anybody can take the noise away']
       : []),
+    ...(first.generator === generatorName
+      ? []
+      : [`draws and noise come from "${first.generator}", which this version does not know`]),
     ...(Math.abs(expected - first.expectedBatchSize) > TOLERANCE * expected
       ? [`the expected batch of ${first.expectedBatchSize} is not the sampling rate times the examples, ${expected}`]
       : []),
@@ -310,6 +317,9 @@ export function auditPrivacy(
       ? []
       : [`the ledger counts ${counted} repeated steps; the journal shows that ${shown} were released again`]),
     ...recordedFindings(recorded, spentAfter, before),
+    ...(releases.lastStep > first.plannedSteps
+      ? [`the run came to step ${releases.lastStep}, and its ledger plans ${first.plannedSteps}`]
+      : []),
     ...gapFindings(events, unreadable),
   ];
   return {

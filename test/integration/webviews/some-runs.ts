@@ -2,6 +2,7 @@ import { cpSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { randomStream } from '../../../src/base/random.ts';
 import { privacySpent } from '../../../src/privacy/accountant.ts';
+import { generatorName } from '../../../src/privacy/streams.ts';
 import type { JournalEvent, Unstamped } from '../../../src/runs/events.ts';
 import { openStore, type Store } from '../../../src/store/store.ts';
 import { line, makeWorkspace, segmentOf, type Workspace } from '../../unit/store/workspace.ts';
@@ -62,7 +63,7 @@ function ledgerOf(
     plannedSteps,
     repeatedSteps: 0,
     ...(targetEpsilon === undefined ? {} : { targetEpsilon }),
-    generator: 'ChaCha20',
+    generator: generatorName,
     keyId: '00112233aabbccdd',
     insecure,
   };

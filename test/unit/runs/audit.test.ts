@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { privacySpent } from '../../../src/privacy/accountant.ts';
+import { generatorName } from '../../../src/privacy/streams.ts';
 import { auditPrivacy, auditRun } from '../../../src/runs/audit.ts';
 import type { JournalEvent } from '../../../src/runs/events.ts';
 import { temporaryFolder } from '../../support/runs.ts';
@@ -25,7 +26,7 @@ const ledger: Omit<Ledger, 'segment' | 'seq' | 'time'> = {
   accountant: 'tightest',
   plannedSteps: 20,
   repeatedSteps: 0,
-  generator: 'ChaCha20',
+  generator: generatorName,
   keyId: '00ff',
   insecure: false,
 };
@@ -110,6 +111,8 @@ describe('an audit', () => {
     ['more noise than the accounting', segment(0, 1, 20, { ledger: { noiseMultiplier: 0.8 } }), 'amounts to'],
     ['a known seed', segment(0, 1, 20, { ledger: { insecure: true } }), 'known seed'],
     ['a training loss', segment(0, 1, 20, { last: { loss: 0.5 } }), 'training loss of 1 steps'],
+    ['another generator', segment(0, 1, 20, { ledger: { generator: 'Math.random' } }), 'come from "Math.random"'],
+    ['more steps than were planned', segment(0, 1, 20, { ledger: { plannedSteps: 5 } }), 'its ledger plans 5'],
     ['another batch', segment(0, 1, 20, { ledger: { expectedBatchSize: 160 } }), 'expected batch of 160'],
     [
       'another noise in a later segment',

@@ -79,7 +79,11 @@ function evaluations(run: RunDetail, width: number | undefined): string {
     ],
     width,
   );
-  return `\nEvaluations${left > 0 ? ` (the last ${shown.length} of ${rows.length})` : ''}\n${text}`;
+  const uncovered =
+    run.config?.privacy === undefined
+      ? ''
+      : '  epsilon does not cover these scores, unless the data that they are on are public\n';
+  return `\nEvaluations${left > 0 ? ` (the last ${shown.length} of ${rows.length})` : ''}\n${uncovered}${text}`;
 }
 
 /** The settings of a configuration, one a line by dotted path. */
@@ -155,8 +159,11 @@ function head(run: ListedRun & RunDetail): string {
       'score',
       run.score === null
         ? undefined
-        : `${score(run.score)} at step ${run.bestStep ?? '-'}; last ${score(run.lastScore)}`,
+        : run.bestStep === null
+          ? `${score(run.lastScore)} at the last evaluation`
+          : `${score(run.score)} at step ${run.bestStep}; last ${score(run.lastScore)}`,
     ],
+    ['epsilon', run.epsilon === null ? undefined : run.epsilon.toPrecision(4)],
     [
       'training',
       run.step === null

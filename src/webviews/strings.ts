@@ -133,6 +133,7 @@ export const english = {
   epsilonPlanned: 'ε when it is finished',
   epsilonSoFar: 'ε so far',
   epsilonTarget: 'calibrated to at most {target}',
+  evaluationsNotCovered: 'ε does not cover these scores, unless the data that they are on are public.',
   insecure:
     'Draws and noise come from a seed that is known (privacy.insecureSeed): anybody can take the noise away, and no ε holds.',
   lineNow: 'now',

@@ -231,7 +231,11 @@ export class RunPanel extends LitElement {
     const summary = model.summary();
     if (rows.length === 0 && summary !== undefined)
       return html`<p class="empty">${noResultsText(summary, strings)}</p>`;
-    return resultsTable(rows, strings, formats);
+    const results = resultsTable(rows, strings, formats);
+    return summary?.isPrivate === true
+      ? html`<p class="quiet">${strings.evaluationsNotCovered}</p>
+          ${results}`
+      : results;
   }
 
   private logTab({ model, strings, formats, onCommand }: RunPanelProperties): TemplateResult {

@@ -53,6 +53,10 @@ describe('a private run', () => {
     const listed = JSON.parse((await bench.run('ls', '--json')).out) as { runs: { epsilon: number; score: number }[] };
     expect(listed.runs[0]?.epsilon).toBe(epsilon?.computed);
     expect(listed.runs[0]?.score).toBeGreaterThanOrEqual(0);
+    const shown = (await bench.run('show', id)).out;
+    expect(shown).toContain('epsilon does not cover these scores');
+    expect(shown).toMatch(/\nepsilon +3\.9\d+\n/);
+    expect(shown).toMatch(/\nscore +0\.\d+ at the last evaluation\n/);
   });
 
   test('killed and resumed with its key, repeats its noise and ends in the numbers of an unbroken one', async () => {

@@ -233,6 +233,18 @@ describe.skipIf('missing' in chromium)('in a browser', () => {
       },
     ));
 
+  it('scores of a private run are labelled as not covered, those of others are not', async () => {
+    const results = { folder: runs.workspace.root, state: { layout: { ...firstLayout, tab: 'results' as const } } };
+    const label = 'ε does not cover these scores';
+    await during(runPanel(secret, runs.store, results), async ({ page }) => {
+      await page.getByText(label).waitFor();
+    });
+    await during(runPanel(running, runs.store, results), async ({ page }) => {
+      await page.getByRole('gridcell').first().waitFor();
+      expect(await page.getByText(label).count()).toBe(0);
+    });
+  });
+
   it('a run that is not private has no such tab, and a kept one leads to its curves', () =>
     during(
       runPanel(running, runs.store, { state: { layout: { ...firstLayout, tab: 'privacy' } } }),

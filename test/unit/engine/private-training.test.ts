@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { randomStream } from '../../../src/base/random.ts';
+import type { Executable } from '../../../src/engine/backends/backend.ts';
 import { onnxBackend } from '../../../src/engine/backends/onnx/onnx-backend.ts';
 import { assembleBatch } from '../../../src/engine/data/batches.ts';
 import { contentKeys, encodeDataset, type Dataset } from '../../../src/engine/data/dataset.ts';
@@ -217,6 +218,33 @@ describe('a private step', () => {
     const options = { rank: 2, gated: true, maskedGateMean: false };
     const model = buildModel(modelPlanOf({ ...setup, method: { id: 'lora', options } }), { dropout: 'off' });
     expect(() => privateOutputs(model, 'flat')).toThrow('the padded length [sequence] reaches the losses');
+  });
+
+  it('computes a draw of any size in passes of at most the batch size, so that memory does not grow with it', async () => {
+    const setup = makeSetup('lora', 4);
+    const model = buildModel(modelPlanOf(setup), { dropout: 'off' });
+    const feeds = trainedFeeds(model, await startValues(model, checkpoint, 0));
+    const weights = frozenWeights(model, checkpoint, 0);
+    const compiled = await onnxBackend.compile(privateOutputs(model, 'flat'), weights, setup.device);
+    const rows: number[] = [];
+    const executable: Executable = {
+      ...compiled,
+      run: (inputs) => {
+        rows.push(inputs['input_ids']?.shape[0] ?? NaN);
+        return compiled.run(inputs);
+      },
+    };
+    try {
+      for (const size of [0, 3, 17, 40]) {
+        rows.length = 0;
+        const mechanism = mechanismOf(() => Array.from({ length: size }, (_, index) => index));
+        await computePrivateGradient({ setup, mechanism, model, executable, feeds }, 1);
+        expect(rows.reduce((sum, count) => sum + count, 0)).toBe(size);
+        expect(Math.max(0, ...rows)).toBeLessThanOrEqual(4);
+      }
+    } finally {
+      await compiled.dispose();
+    }
   });
 
   it('clips: no single example moves the sum by more than the bound', async () => {

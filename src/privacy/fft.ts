@@ -90,15 +90,17 @@ export function mirrored(index: number): number {
   return index === 0 ? 0 : 3 * 2 ** (31 - Math.clz32(index)) - 1 - index;
 }
 
+/** u: the greatest relative error of one operation on doubles, rounded to nearest. */
+export const UNIT_ROUNDOFF = 2 ** -53;
+
 /**
  * The greatest relative error in the Euclidean norm that rounding can cause in a transform of length n: log₂n·η/(1 − log₂n·η) with
  * η = μ + γ₄(√2 + μ), γ₄ = 4u/(1 − 4u) and roots accurate to μ (Higham's theorem 24.2). JavaScript promises nothing of Math.cos and
  * Math.sin; engines compute them to one unit in the last place from an angle that is rounded twice, so that μ = 8u is generous.
  */
 export function transformError(n: number): number {
-  const u = 2 ** -53;
-  const mu = 8 * u;
-  const eta = mu + 4.0001 * u * (Math.SQRT2 + mu);
+  const mu = 8 * UNIT_ROUNDOFF;
+  const eta = mu + 4.0001 * UNIT_ROUNDOFF * (Math.SQRT2 + mu);
   const total = Math.log2(n) * eta;
   return total / (1 - total);
 }

@@ -1,5 +1,15 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -203,11 +213,13 @@ test('names, tags and notes from outside are shown as plain text', async () => {
   const evil = '\u001b[31m<b>&amp;\u0007\u202e../../../etc\r\nforged  finished  1.0000';
   const file = bench.configure('evil', {
     name: evil,
-    tags: ['\u001b]0;owned\u0007tag'],
     note: evil,
     training: { steps: 2 },
   });
   expect((await bench.run('run', file)).code).toBe(0);
+  // No command would set such a tag; another program may have written it.
+  const marks = join(bench.folder, '.peft', 'runs', bench.ids().at(-1) ?? '', 'marks.jsonl');
+  appendFileSync(marks, `${JSON.stringify({ time: Date.now(), type: 'tag', tag: '\u001b]0;owned\u0007tag' })}\n`);
   const [listed, shown, json] = await Promise.all([
     bench.run('ls', '--text', 'forged'),
     bench.run('show', 'latest'),
@@ -220,7 +232,7 @@ test('names, tags and notes from outside are shown as plain text', async () => {
     expect(out).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e]/);
     expect(out).not.toMatch(/^forged/m);
   }
-  expect(JSON.parse(json.out)).toMatchObject({ name: evil });
+  expect(JSON.parse(json.out)).toMatchObject({ name: evil, tags: ['\u001b]0;owned\u0007tag'] });
 });
 
 test('a workspace that is none, or is not there, is left as it is', async () => {

@@ -2,7 +2,7 @@ import * as vscode from 'vscode';
 import type { Untimed } from '../runs/marks.ts';
 import type { RunRef } from './app.ts';
 import { t } from './core/l10n.ts';
-import { newTags, tagChanges } from './core/tags.ts';
+import { tagChanges, typedTags } from './core/tags.ts';
 import { withoutIcons } from './core/text.ts';
 import type { ExtensionApp } from './extension-app.ts';
 
@@ -22,8 +22,7 @@ export function knownTags(app: ExtensionApp): readonly string[] {
 export function askForTags(app: ExtensionApp, runs: readonly RunRef[]): Promise<readonly Untimed[] | undefined> {
   const before = runs.map((run) => app.run(run)?.tags ?? []);
   const common = new Set((before[0] ?? []).filter((tag) => before.every((tags) => tags.includes(tag))));
-  const knownNames = knownTags(app);
-  const known = knownNames.map((tag): TagItem => ({ label: withoutIcons(tag), tag }));
+  const known = knownTags(app).map((tag): TagItem => ({ label: withoutIcons(tag), tag }));
   const picker = vscode.window.createQuickPick<TagItem>();
   picker.title = runs.length === 1 ? t('Tags') : t('Tags of {0} runs', runs.length);
   picker.placeholder = t('Tick tags, or type new ones, separated by commas');
@@ -31,17 +30,17 @@ export function askForTags(app: ExtensionApp, runs: readonly RunRef[]): Promise<
   picker.items = known;
   picker.selectedItems = known.filter(({ tag }) => common.has(tag));
   return new Promise((resolve) => {
-    let fresh: readonly TagItem[] = [];
+    /** What is ticked because it was typed, until something else is. */
+    let typed: readonly TagItem[] = [];
     picker.onDidChangeValue((value) => {
-      const chosen = picker.selectedItems.filter((item) => !fresh.includes(item));
-      fresh = newTags(value, knownNames).map((tag) => ({
-        label: withoutIcons(tag),
-        description: t('new'),
-        tag,
-        alwaysShow: true,
-      }));
+      const ticked = picker.selectedItems.filter((item) => !typed.includes(item));
+      const named = typedTags(value);
+      const fresh = named
+        .filter((tag) => !known.some((item) => item.tag === tag))
+        .map((tag): TagItem => ({ label: withoutIcons(tag), description: t('new'), tag, alwaysShow: true }));
+      typed = [...fresh, ...known.filter((item) => named.includes(item.tag) && !ticked.includes(item))];
       picker.items = [...fresh, ...known];
-      picker.selectedItems = [...fresh, ...chosen];
+      picker.selectedItems = [...typed, ...ticked];
     });
     picker.onDidAccept(() => {
       resolve(

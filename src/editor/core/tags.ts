@@ -14,8 +14,8 @@ export function tagChanges(before: readonly (readonly string[])[], chosen: reado
   ];
 }
 
-/** The tags in what was typed, several of them between commas, that are not among the known ones. */
-export function newTags(typed: string, known: readonly string[]): readonly string[] {
+/** The tags in what was typed, several of them between commas. */
+export function typedTags(typed: string): readonly string[] {
   const tags = typed.split(',').map((tag) => tag.trim());
-  return [...new Set(tags)].filter((tag) => isTag(tag) && !known.includes(tag));
+  return [...new Set(tags)].filter(isTag);
 }

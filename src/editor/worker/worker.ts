@@ -28,6 +28,7 @@ import { providers } from '../../runs/configuration-schema.ts';
 import { leaseFile, leaseState, readLease } from '../../runs/lease.ts';
 import { localLauncher } from '../../runs/local-launcher.ts';
 import { appendMarks } from '../../runs/marks.ts';
+import { findMissingProvider } from '../../runs/missing-providers.ts';
 import { librarySearchPath } from '../../runs/library-path.ts';
 import { chooseNode, programEnvironment } from '../../runs/node-binary.ts';
 import { countTrained, encoderSize, methodOptions, sizesOf, type SizedModel } from '../../runs/parameter-counts.ts';
@@ -275,8 +276,10 @@ const answers: { readonly [N in OperationName]: Answer<N> } = {
   submit: async (submission) => {
     const workspace = openWorkspace(submission.folder);
     const exceed = submission.exceedsBudget === true;
-    const runs = await admitRuns(workspace, await planned(submission), { exceed });
-    return submitRuns(workspace, runs);
+    const runs = await planned(submission);
+    const missing = findMissingProvider(runs);
+    if (missing !== undefined) throw missing;
+    return submitRuns(workspace, await admitRuns(workspace, runs, { exceed }));
   },
   budgetBreaches: async (submission) => {
     const workspace = workspaceAt(submission.folder);

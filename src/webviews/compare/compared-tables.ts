@@ -20,11 +20,22 @@ export interface ComparedTable<Row> {
   readonly onOpen: ((row: Row) => void) | undefined;
 }
 
+function methodColumn<Row extends { readonly label: string }>(
+  { marks, strings }: ComparedTable<Row>,
+  method: (row: Row) => string,
+): Column<Row> {
+  return {
+    id: 'method',
+    title: strings.method,
+    sortBy: ({ label }) => label,
+    cell: (row) => methodCell(marks.get(method(row)), row.label),
+    isHeader: true,
+  };
+}
+
 /** The chart's points as a table, for those who read rather than look. */
-export function pointsTable(
-  points: readonly Point[],
-  { marks, view, strings, formats, onSort, onOpen }: ComparedTable<Point>,
-): TemplateResult {
+export function pointsTable(points: readonly Point[], shared: ComparedTable<Point>): TemplateResult {
+  const { view, strings, formats, onSort, onOpen } = shared;
   return table<Point>({
     caption: strings.pointsCaption,
     rows: points,
@@ -33,13 +44,7 @@ export function pointsTable(
     onSort,
     ...(onOpen === undefined ? {} : { onOpen }),
     columns: [
-      {
-        id: 'method',
-        title: strings.method,
-        sortBy: ({ label }) => label,
-        cell: ({ label, method }) => methodCell(marks.get(method), label),
-        isHeader: true,
-      },
+      methodColumn(shared, ({ method }) => method),
       {
         id: 'place',
         title: view.axis === 'epsilon' ? strings.privacyLoss : strings.trainedParameters,
@@ -73,10 +78,8 @@ export function pointsTable(
 }
 
 /** Methods against tasks: mean, interval and number of runs in each cell, the best of a column marked. */
-export function methodsTable(
-  comparison: Comparison,
-  { marks, view, strings, formats, onSort, onOpen }: ComparedTable<ComparisonRow>,
-): TemplateResult {
+export function methodsTable(comparison: Comparison, shared: ComparedTable<ComparisonRow>): TemplateResult {
+  const { view, strings, formats, onSort, onOpen } = shared;
   const { rows, columns } = comparison;
   const hasEpsilon = rows.some(({ epsilon }) => epsilon !== null);
   const hasAverage = rows.some(({ average }) => average !== null);
@@ -111,13 +114,7 @@ export function methodsTable(
     onSort,
     ...(onOpen === undefined ? {} : { onOpen }),
     columns: [
-      {
-        id: 'method',
-        title: strings.method,
-        sortBy: ({ label }) => label,
-        cell: (row) => methodCell(marks.get(methodOf(row)), row.label),
-        isHeader: true,
-      },
+      methodColumn(shared, methodOf),
       {
         id: 'parameters',
         title,

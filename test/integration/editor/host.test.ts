@@ -308,6 +308,16 @@ test('what the user has to mend comes back as such, with its place', async () =>
     .replace('"lroa"', '"lora"')
     .replace('\n}', ',\n  "matrix": { "method.rank": [1, 2], "training.seed": [0, 1, 2] }\n}');
   expect((await worker.ask('inspect', { file, text: sweep })).runs).toBe(6);
+  const elsewhere = process.platform === 'darwin' ? 'dml' : 'coreml';
+  const misplaced = sweep.replace('"method":', `"device": "${elsewhere}",\n  "method":`);
+  const refused: unknown = await worker
+    .ask('submit', { folder, file, text: misplaced })
+    .catch((thrown: unknown) => thrown);
+  expect(refused).toBeInstanceOf(FileError);
+  expect(refused).toMatchObject({
+    file,
+    message: expect.stringContaining(`there is no execution provider ${elsewhere} here`) as string,
+  });
   expect(await worker.ask('submit', { folder, file, text: sweep, onlyFirst: true })).toHaveLength(1);
   const look = (watcher = 'one') => worker.ask('look', { folder, watcher });
   const seen = await look();

@@ -5,7 +5,7 @@ import { filterFrom, filterText, isFiltering, matcher } from '../../../src/edito
 import { runStates } from '../../../src/runs/run-states.ts';
 import { flagsOf, runItem, runName, runTooltip, tabTitle } from '../../../src/editor/core/run-item.ts';
 import { statusText } from '../../../src/editor/core/status.ts';
-import { newTags, tagChanges } from '../../../src/editor/core/tags.ts';
+import { tagChanges, typedTags } from '../../../src/editor/core/tags.ts';
 import { compact, markdown, markdownLine, oneLine, withoutIcons, withoutLinks } from '../../../src/editor/core/text.ts';
 import { aRun, hostile } from './runs.ts';
 
@@ -207,9 +207,9 @@ describe('tags of several runs', () => {
     expect(tagChanges(before, [])).toEqual([{ type: 'untag', tag: 'a' }]);
   });
 
-  it('are typed between commas, those that there are not again', () => {
-    expect(newTags(' first, second one,,first,known', ['known'])).toEqual(['first', 'second one']);
-    expect(newTags(`two\nlines, ${'x'.repeat(101)}, `, [])).toEqual([]);
+  it('are typed between commas, each taken once', () => {
+    expect(typedTags(' first, second one,,first,known')).toEqual(['first', 'second one', 'known']);
+    expect(typedTags(`two\nlines, ${'x'.repeat(101)}, `)).toEqual([]);
   });
 });
 

@@ -107,8 +107,16 @@ export async function readEncoderTensors(
   return values;
 }
 
-/** Rows of the word embeddings. @throws Error where one lies outside the table */
-async function wordRows(checkpoint: EncoderCheckpoint, rows: ArrayLike<number>): Promise<Float32Array> {
+/**
+ * Rows of the word embeddings, row-major; where another width than theirs is asked for, as they come out of the map that brings embeddings to
+ * the layers' width (ELECTRA).
+ * @throws Error where a row lies outside the table
+ */
+async function wordRows(
+  checkpoint: EncoderCheckpoint,
+  rows: ArrayLike<number>,
+  wanted: number | undefined,
+): Promise<Float32Array> {
   const { config } = checkpoint;
   const table = { module: 'wordEmbeddings', layer: undefined, part: 'weight' } as const;
   const [inEncoder, width] = [tensorName(config, table), config.embeddingSize];
@@ -121,7 +129,28 @@ async function wordRows(checkpoint: EncoderCheckpoint, rows: ArrayLike<number>):
     if (row >= config.vocabularySize) throw new Error(`${inFile} has no row ${row}`);
     values.set(data.subarray(row * width, (row + 1) * width), at * width);
   }
-  return values;
+  return wanted === width ? values : projectEmbeddings(checkpoint, values);
+}
+
+/** Embeddings `[count, embedding size]` as the layers see them: x Wᵀ + b, `[count, hidden size]`. */
+async function projectEmbeddings(checkpoint: EncoderCheckpoint, embeddings: Float32Array): Promise<Float32Array> {
+  const { config } = checkpoint;
+  const { embeddingSize: inner, hiddenSize: outer } = config;
+  const names = (['weight', 'bias'] as const).map((part) => {
+    const tensor = { module: 'embeddingProjection', layer: undefined, part } as const;
+    const name = tensorName(config, tensor);
+    locate(checkpoint, name, tensorShape(config, tensor));
+    return name;
+  });
+  const read = await readEncoderTensors(checkpoint, new Set(names));
+  const [weight, bias] = names.map((name) => read.get(name) ?? new Float32Array());
+  const count = embeddings.length / inner;
+  return Float32Array.from({ length: count * outer }, (_, at) => {
+    const [row, column] = [Math.floor(at / outer), at % outer];
+    let sum = bias?.[column] ?? NaN;
+    for (let i = 0; i < inner; i++) sum += (embeddings[row * inner + i] ?? NaN) * (weight?.[column * inner + i] ?? NaN);
+    return sum;
+  });
 }
 
 /**
@@ -154,7 +183,7 @@ export async function startValues(
         initialiser.of === 'mask'
           ? new Uint32Array(count).fill(maskToken ?? 0)
           : drawRows(count, checkpoint.config.vocabularySize, name, seed);
-      values.set(name, await wordRows(checkpoint, rows));
+      values.set(name, await wordRows(checkpoint, rows, shape[1]));
       continue;
     }
     locate(checkpoint, initialiser.tensor, shape);

@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import { UserError } from '../base/errors.ts';
 import type { Initialiser, ParameterScope } from '../engine/graph/parameters.ts';
 import type { AddedRows, EncoderSizes } from './method.ts';
 
@@ -48,22 +47,14 @@ function startOf({ init, initScale }: PromptChoice): Initialiser {
 /**
  * Trained rows for every sequence, `[count, width]`; the width is that of what they enter.
  * @param name of the trained tensor
- * @throws UserError when rows of the vocabulary do not have the width that is needed
  */
 export function declarePrompt(
-  method: string,
   choice: PromptChoice,
   encoder: EncoderSizes,
   scope: ParameterScope,
   name = 'method.prompt',
 ): AddedRows {
-  const { count, enter, place, headReads, init } = choice;
+  const { count, enter, place, headReads } = choice;
   const width = enter === 'before-layers' ? encoder.hiddenSize : encoder.embeddingSize;
-  if ((init === 'vocabulary' || init === 'mask') && width !== encoder.embeddingSize) {
-    throw new UserError(
-      `${method}: rows that enter the layers are ${width} wide, but this encoder's word embeddings are ${encoder.embeddingSize}`,
-      'Choose another init, or let the rows enter before the embedding layer.',
-    );
-  }
   return { count, rows: scope.trained(name, [count, width], startOf(choice)), enter, place, headReads };
 }

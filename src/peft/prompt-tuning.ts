@@ -47,6 +47,6 @@ export const promptTuning: Method<z.infer<typeof options>> = {
     head,
     dropout: true,
     folding: stays('has rows that stand in every sequence'),
-    rows: declarePrompt('prompt-tuning', { ...choice, count: length }, encoder, scope),
+    rows: declarePrompt({ ...choice, count: length }, encoder, scope),
   }),
 };

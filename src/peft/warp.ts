@@ -15,9 +15,11 @@ const options = z.strictObject({
   ...placeOptions,
   init: z
     .enum(promptInit)
-    .default('normal')
+    // Rows from the normal law (Gupta et al.) learn or not as the seed has it, and rows that are all alike stay so where they have no positions
+    // (docs/results.md).
+    .default('vocabulary')
     .describe(
-      "What the rows start from: a law, the embeddings of words that the seed draws, the mask token's as in the paper, or zeros.",
+      "What the rows start from: a law (normal: N(0, 1/h), as Gupta et al.), the embeddings of words that the seed draws, the mask token's as in the paper, or zeros. Rows that are alike stay alike where they enter before the layers, which tells them apart by no position.",
     ),
   initScale: z.number().positive().default(1).describe('Multiplies the deviation of both laws, 1/√h.'),
   transform: z
@@ -31,9 +33,9 @@ const options = z.strictObject({
 
 /**
  * WARP: n trained rows in front of the text, one mask token in it, and one linear map (the verbaliser) from what stands at the mask onto
- * the labels (section 3, figure 3). As Gupta et al. 2023 compare with it: rows before the first layer only, from N(0, 1/h); the paper's own
- * form enters before the embedding layer and reads through the transform for masked words. Dropout is off unless the configuration gives a
- * rate.
+ * the labels (section 3, figure 3). As Gupta et al. 2023 compare with it: rows before the first layer only; the paper's own
+ * form enters before the embedding layer, from the mask token's embedding, and reads through the transform for masked words. Dropout is off
+ * unless the configuration gives a rate.
  */
 export const warp: Method<z.infer<typeof options>> = {
   id: 'warp',
@@ -52,7 +54,7 @@ export const warp: Method<z.infer<typeof options>> = {
       dropout: false,
       folding: stays('has rows that stand in every sequence'),
       headTransform: transform,
-      rows: declarePrompt('warp', { ...choice, count: prompts, initScale: scale }, encoder, scope, 'method.z'),
+      rows: declarePrompt({ ...choice, count: prompts, initScale: scale }, encoder, scope, 'method.z'),
     };
   },
 };

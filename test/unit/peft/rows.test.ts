@@ -1,3 +1,6 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { UserError } from '../../../src/base/errors.ts';
 import { onnxBackend } from '../../../src/engine/backends/onnx/onnx-backend.ts';
@@ -9,10 +12,19 @@ import {
   startValues,
   type EncoderCheckpoint,
 } from '../../../src/engine/encoder-checkpoint.ts';
+import { parseEncoderConfig } from '../../../src/engine/encoders/config.ts';
+import { encoderTensors, tensorName, tensorPrefix, tensorShape } from '../../../src/engine/encoders/tensor-names.ts';
 import { batchFeeds, specialPositions, type NamedTensors } from '../../../src/engine/feeds.ts';
 import type { Value } from '../../../src/engine/graph/value.ts';
-import { buildModel, LOSS_SCALE, type ModelGraph, type ModelPlan } from '../../../src/engine/model-graph.ts';
-import { readTensors } from '../../../src/engine/safetensors.ts';
+import {
+  buildModel,
+  gradientsOf,
+  LOSS_SCALE,
+  type ModelGraph,
+  type ModelPlan,
+} from '../../../src/engine/model-graph.ts';
+import { draw } from '../../../src/engine/initialise.ts';
+import { readTensors, writeSafetensors } from '../../../src/engine/safetensors.ts';
 import { loadTokenizer } from '../../../src/engine/tokenizers/load.ts';
 import type { Tokenizer } from '../../../src/engine/tokenizers/tokenizer.ts';
 import { makeTinyEncoder, tinyConfigJson } from '../../support/tiny-encoder.ts';
@@ -335,6 +347,54 @@ describe('rows that start from the vocabulary', () => {
     expect(shapeOf('prompt-tuning', { length: 4 })).toEqual([4, 8]);
     expect(shapeOf('warp', { prompts: 4 })).toEqual([4, 16]);
     expect(shapeOf('warp', { prompts: 4, enter: 'before-embedding', init: 'vocabulary' })).toEqual([4, 8]);
-    expect(() => shapeOf('warp', { prompts: 4, init: 'vocabulary' })).toThrow(UserError);
+    expect(shapeOf('warp', { prompts: 4, init: 'vocabulary' })).toEqual([4, 16]);
+  });
+
+  it("go through the encoder's own map where its embeddings are narrower than its layers", async () => {
+    const home = await mkdtemp(join(tmpdir(), 'peft-electra-'));
+    try {
+      const json = { ...tinyConfigJson, model_type: 'electra', embedding_size: 8 };
+      const config = parseEncoderConfig(json, 'config.json');
+      const tensors = encoderTensors(config).map((tensor) => {
+        const [name, shape] = [tensorPrefix(config) + tensorName(config, tensor), tensorShape(config, tensor)];
+        return [name, { shape, data: draw({ kind: 'normal', deviation: 0.5 }, name, shape, 0) }] as const;
+      });
+      await writeFile(join(home, 'config.json'), JSON.stringify(json));
+      await writeSafetensors(join(home, 'model.safetensors'), new Map(tensors), { format: 'pt' });
+      const electra = await openEncoder(home);
+      const model = modelOf('warp', { prompts: 3, init: 'mask' }, { encoder: electra.config });
+      const started = (await startValues(model, electra, 0, 4)).get('method.z') ?? new Float32Array();
+      const of = (name: string): Float32Array =>
+        tensors.find(([full]) => full === `electra.${name}`)?.[1].data ?? new Float32Array();
+      const [table, weight, bias] = [
+        of('embeddings.word_embeddings.weight').subarray(4 * 8, 5 * 8),
+        of('embeddings_project.weight'),
+        of('embeddings_project.bias'),
+      ];
+      const row = Array.from(
+        bias,
+        (shift, at) => shift + table.reduce((sum, x, i) => sum + x * (weight[8 * at + i] ?? NaN), 0),
+      );
+      expect(row).toHaveLength(16);
+      expectClose(started, [...row, ...row, ...row]);
+    } finally {
+      await rm(home, { recursive: true });
+    }
+  });
+
+  it('have the same gradient where they are alike and no position tells them apart', async () => {
+    const rowsOf = async (options: Options): Promise<readonly Float32Array[]> => {
+      const model = modelOf('warp', { prompts: 3, ...options });
+      const gradient = gradientsOf(model)['method.z'];
+      if (gradient === undefined) throw new Error('no gradient');
+      const computed = await compute(model, { gradient }, batchOf([['the cat [MASK] sat'], ['a dog [MASK]', 'ran']]));
+      return [0, 1, 2].map((row) => computed.gradient.subarray(row * 16, (row + 1) * 16));
+    };
+    const [first, ...alike] = await rowsOf({ init: 'zeros' });
+    for (const row of alike) expectClose(row, first ?? []);
+    const [one, other] = await rowsOf({ init: 'zeros', enter: 'before-embedding' });
+    expect([...(other ?? [])]).not.toEqual([...(one ?? [])]);
+    const [drawn, another] = await rowsOf({ init: 'vocabulary' });
+    expect([...(another ?? [])]).not.toEqual([...(drawn ?? [])]);
   });
 });

@@ -28,7 +28,7 @@ import { createAdamW, stepAdamW } from '../../src/engine/optimisers/adamw.ts';
 import { clipFactor, globalNorm } from '../../src/engine/optimisers/clip.ts';
 import { learningRateAt, warmupSteps } from '../../src/engine/optimisers/schedule.ts';
 import { weightDecayOf } from '../../src/engine/optimisers/weight-decay.ts';
-import { exportEncoder } from '../../src/engine/pretraining/export-encoder.ts';
+import { exportEncoder } from '../../src/engine/export-encoder.ts';
 import { maskBatch, type Masking, type MaskDraw } from '../../src/engine/pretraining/masking.ts';
 import { maskingOf } from '../../src/engine/pretraining/packing.ts';
 import { loadTokenizer } from '../../src/engine/tokenizers/load.ts';

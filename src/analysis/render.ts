@@ -1,3 +1,4 @@
+import { csvField } from '../base/csv.ts';
 import { fixed, widthOf } from '../base/format.ts';
 import type { Against, PairedDifference } from './against.ts';
 import type { Comparison, ComparisonCell, ComparisonRow, Range } from './comparison.ts';
@@ -268,17 +269,6 @@ function drawMarkdownGrid({ header, rows, notes }: Grid): string {
   const draw = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
   const rule = header.map((_, column) => (column === 0 ? '---' : '---:'));
   return [draw(header), draw(rule), ...rows.map(draw), '', ...notes.map((note) => `- ${note}`)].join('\n');
-}
-
-/** Spreadsheets compute what begins so, and a name may come from anybody; behind an apostrophe it is text. A number stays one. */
-function isFormula(text: string): boolean {
-  return /^[=+\-@\t\r]/.test(text) && Number.isNaN(Number(text));
-}
-
-function csvField(value: string | number | null | undefined): string {
-  if (value === null || value === undefined) return '';
-  const text = typeof value === 'string' && isFormula(value) ? `'${value}` : String(value);
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
 /** One line a cell, so that any program can pivot it. */

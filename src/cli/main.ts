@@ -297,6 +297,28 @@ function makeProgram(finish: (code: number) => void, { wrong, missing }: Complai
         return (await import('./export.ts')).exportCommand(app, run, folder, command.opts());
       }),
     );
+  add('predict <run> [file]', "what a run's model says of examples, and how well where their labels are known")
+    .option('--split <name>', "a split of the run's own data: dev, test")
+    .option('--text <text>', 'a text; may be repeated', collect, [])
+    .option('--pair <text>', 'the second text of a pair, one for each --text', collect, [])
+    .addOption(
+      new Option(
+        '--at <checkpoint>',
+        'which checkpoint; the best where there is one, else the last, when absent',
+      ).choices(['best', 'last']),
+    )
+    .option('--format <format>', "table, csv, jsonl, or glue, which GLUE's server takes")
+    .option('--device <provider>', "what computes: cpu, webgpu, tfjs or another; the run's own choice when absent")
+    .addHelpText(
+      'after',
+      '\nThe file is in the form of the task\'s data, with labels or without. "-" reads standard input: one text a line, the second of a pair behind a tab.',
+    )
+    .action(
+      action(async (app, command) => {
+        const [run = '', file] = command.args;
+        return (await import('./predict.ts')).predictCommand(app, run, file, command.opts());
+      }),
+    );
   const privacy = add('privacy', 'plan and account differential privacy');
   const composition = (command: Command): Command =>
     command

@@ -185,6 +185,7 @@ export async function prepareTraining(request: TrainingRequest, shared: SharedWo
   };
 }
 
-function modelFiles(config: string, { tensors }: EncoderCheckpoint): readonly string[] {
+/** The files that a model is known by: its configuration and its weights. */
+export function modelFiles(config: string, { tensors }: EncoderCheckpoint): readonly string[] {
   return [config, ...new Set([...tensors.values()].map(({ file }) => file))];
 }

@@ -2,16 +2,14 @@ import { UserError } from '../base/errors.ts';
 import { counted } from '../base/format.ts';
 import { suggestion } from '../base/suggest.ts';
 import { combineSplits, metricNames } from '../tasks/metrics.ts';
-import type { CompileOptions, Executable } from './backends/backend.ts';
+import type { Executable } from './backends/backend.ts';
 import { unlimitedRoom, type Room } from './batch-parts.ts';
+import { compileOptions } from './compile-options.ts';
 import { batchCount, trainingOrder } from './data/batches.ts';
 import { lengthsOf } from './data/dataset.ts';
 import { frozenWeights, startValues } from './encoder-checkpoint.ts';
 import { evaluate } from './evaluate.ts';
 import type { NamedTensors } from './feeds.ts';
-import { eightBitPlan } from './frozen-precision.ts';
-import { frozenProducts } from './graph/frozen-products.ts';
-import type { Value } from './graph/value.ts';
 import { buildModel, countParameters, gradientsOf, type ModelGraph } from './model-graph.ts';
 import {
   adamWNames,
@@ -164,23 +162,6 @@ function requireMetric({ task, evaluations, settings: { earlyStopping } }: Train
     `training.earlyStopping.metric is "${earlyStopping.metric}", which evaluations of ${task.title} do not give`,
     suggestion(earlyStopping.metric, known),
   );
-}
-
-/** @throws UserError where 8-bit products are asked for and the method leaves none to compute so */
-async function compileOptions(
-  { device, settings, method, checkpoint }: TrainingSetup,
-  model: ModelGraph,
-  outputs: Readonly<Record<string, Value>>,
-): Promise<CompileOptions> {
-  const options = { ...device, precision: settings.precision ?? 'float32', wide: model.wide };
-  if (settings.frozenPrecision !== 'int8') return options;
-  const eightBit = await eightBitPlan(model, checkpoint);
-  if (frozenProducts(Object.values(outputs), eightBit).size === 0)
-    throw new UserError(
-      `training.frozenPrecision is "int8", but ${method.id} leaves no matrix of the encoder's layers as it is`,
-      'Leave the precision at "float32", or choose a method that keeps the encoder frozen.',
-    );
-  return { ...options, eightBit };
 }
 
 /** @throws UserError where a saved state is not one of this training: of another model, method or length */

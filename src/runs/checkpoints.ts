@@ -13,9 +13,17 @@ export type KeptCheckpoints = (typeof keptCheckpoints)[number];
 
 const folderName = 'checkpoints';
 
+/** Which of a run's checkpoints: that of its best score, or the one that it resumes from. */
+export type CheckpointKind = 'best' | 'last';
+
+/** A checkpoint's file, relative to the run's folder, with forward slashes. */
+export function checkpointPath(kind: CheckpointKind): string {
+  return `${folderName}/${kind}.safetensors`;
+}
+
 /** The step of a run's last checkpoint; nothing where there is none that can be read. */
 export async function lastCheckpointStep(folder: string): Promise<number | undefined> {
-  const file = join(folder, folderName, 'last.safetensors');
+  const file = join(folder, checkpointPath('last'));
   if (!existsSync(file)) return undefined;
   try {
     return await readCheckpointStep(file);

@@ -14,6 +14,7 @@ import type { TrainingSetup } from '../engine/training-setup.ts';
 import { train, type TrainingHost, type TrainingResult } from '../engine/trainer.ts';
 import { DivergedError } from '../engine/training-step.ts';
 import { installedCatalogue } from './catalogue.ts';
+import { checkpointPath } from './checkpoints.ts';
 import { dataIds, peftOfRun } from './data-id.ts';
 import type { Environment } from './environment.ts';
 import { asDiskFull, DiskFullError } from './files.ts';
@@ -33,12 +34,6 @@ import { trainingRequest } from './training-request.ts';
  * from the last checkpoint where there is one, and tells the journal; it knows nothing of databases or editors.
  * Exit codes: 0 finished or stopped, 1 failed, 2 for what the user must mend.
  */
-
-const CHECKPOINTS = 'checkpoints';
-
-function checkpointPath(kind: 'last' | 'best'): string {
-  return `${CHECKPOINTS}/${kind}.safetensors`;
-}
 
 async function savedState(folder: string): Promise<TrainerState | undefined> {
   const file = join(folder, checkpointPath('last'));
@@ -88,7 +83,7 @@ function hostOf(context: TrainerContext, shapes: ReadonlyMap<string, readonly nu
     save: async (kind, state) => {
       const path = checkpointPath(kind);
       const file = join(context.folder, path);
-      mkdirSync(join(context.folder, CHECKPOINTS), { recursive: true });
+      mkdirSync(dirname(file), { recursive: true });
       // What led to a state is on the disk before the state: a resumed run does not compute those steps again.
       context.journal.flush();
       try {

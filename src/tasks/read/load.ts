@@ -1,3 +1,4 @@
+import { basename } from 'node:path';
 import { FileError } from '../../base/errors.ts';
 import type { Example, SplitName, Task } from '../task.ts';
 import { unlabelled } from '../task.ts';
@@ -57,13 +58,40 @@ export async function loadSplit(
 ): Promise<LoadedSplit> {
   const files = await requireSplitFiles(task, source, split);
   const needsLabel = split !== 'test' && split !== 'test-mismatched';
-  const skip = options.malformedRows === 'skip';
+  const what = `the ${split} split of ${task.title}`;
+  const mend = 'Mend the row, or set task.malformedRows to "skip" to leave such rows out.';
+  return readFiles(task, files, { needsLabel, what, mend, skip: options.malformedRows === 'skip' });
+}
+
+/**
+ * Reads examples of a task from one file, with labels or without.
+ * @throws FileError as {@link loadSplit}
+ */
+export async function loadFile(task: Task, file: string): Promise<LoadedSplit> {
+  return readFiles(task, [file], { needsLabel: false, what: basename(file), mend: 'Mend the row.', skip: false });
+}
+
+interface ReadOptions {
+  readonly needsLabel: boolean;
+  /** What the files together are called. */
+  readonly what: string;
+  /** What to do about a malformed row. */
+  readonly mend: string;
+  /** Leave malformed rows out. */
+  readonly skip: boolean;
+}
+
+async function readFiles(
+  task: Task,
+  files: readonly string[],
+  { needsLabel, what, mend, skip }: ReadOptions,
+): Promise<LoadedSplit> {
   const examples: Example[] = [];
   const skipped: SkippedRow[] = [];
 
   function refuse(file: string, line: number, problem: string): void {
     if (!skip) {
-      const hint = [task.knownFault, 'Mend the row, or set task.malformedRows to "skip" to leave such rows out.'];
+      const hint = [task.knownFault, mend];
       throw new FileError(file, line, problem, hint.filter((part) => part !== undefined).join(' '));
     }
     skipped.push({ file, line, problem });
@@ -87,7 +115,7 @@ export async function loadSplit(
   const [first] = examples;
   if (first === undefined) {
     const reason = skipped.length > 0 ? `all ${skipped.length} rows are malformed` : 'there is no row';
-    throw new FileError(files.join(', '), undefined, `the ${split} split of ${task.title} is empty: ${reason}`);
+    throw new FileError(files.join(', '), undefined, `${what} is empty: ${reason}`);
   }
   return { examples, labelled: first.label !== unlabelled, files, skipped };
 }

@@ -6,7 +6,7 @@ import { FileError } from '../../../src/base/errors.ts';
 import { frozenWeights, openEncoder, startValues } from '../../../src/engine/encoder-checkpoint.ts';
 import { parseEncoderConfig, usablePositions } from '../../../src/engine/encoders/config.ts';
 import { buildModel, type ModelGraph } from '../../../src/engine/model-graph.ts';
-import { exportEncoder } from '../../../src/engine/pretraining/export-encoder.ts';
+import { exportEncoder } from '../../../src/engine/export-encoder.ts';
 import {
   openCheckpoint,
   readTensors,

@@ -16,7 +16,7 @@ import {
 } from '../../../src/engine/encoder-checkpoint.ts';
 import { halfBits } from '../../../src/engine/half.ts';
 import { buildModel, gradientsOf, LOSS_SCALE, type ModelPlan } from '../../../src/engine/model-graph.ts';
-import { exportEncoder } from '../../../src/engine/pretraining/export-encoder.ts';
+import { exportEncoder } from '../../../src/engine/export-encoder.ts';
 import { maskBatch, maskText, type Masking } from '../../../src/engine/pretraining/masking.ts';
 import { maskingOf, packDocuments } from '../../../src/engine/pretraining/packing.ts';
 import { writeStartEncoder } from '../../../src/engine/pretraining/start-encoder.ts';

@@ -1,11 +1,12 @@
 import { copyFile, mkdir, readdir, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { messageOf, UserError } from '../../base/errors.ts';
-import type { EncoderCheckpoint } from '../encoder-checkpoint.ts';
-import { prefixedName, tensorPrefix, tiedCopies } from '../encoders/tensor-names.ts';
-import { toHalf } from '../half.ts';
-import { readTensors, writeSafetensors, type WritableTensor } from '../safetensors.ts';
-import { readJson } from '../text-files.ts';
+import { messageOf, UserError } from '../base/errors.ts';
+import type { EncoderCheckpoint } from './encoder-checkpoint.ts';
+import { prefixedName, tensorPrefix, tiedCopies } from './encoders/tensor-names.ts';
+import { toHalf } from './half.ts';
+import { readTensors, writeSafetensors, type WritableTensor } from './safetensors.ts';
+import { readJson } from './text-files.ts';
+import type { TransformersHead } from './transformers-head.ts';
 
 const weightsName = 'model.safetensors';
 
@@ -29,6 +30,8 @@ export interface ExportOptions {
   readonly precision: 'float16' | 'float32';
   /** Write into a folder that holds something already. */
   readonly overwrite?: boolean;
+  /** What stands on the encoder, where `transformers` knows it. */
+  readonly head?: TransformersHead | undefined;
 }
 
 async function isThere(path: string): Promise<boolean> {
@@ -111,7 +114,7 @@ export async function requireTarget(
 
 /**
  * Writes a trained encoder in Hugging Face layout into a folder that {@link requireTarget} allows: the checkpoint that it began from with the trained tensors in the place of its own, the
- * map onto the vocabulary included where it was trained, its configuration and its tokenizer.
+ * map onto the vocabulary included where it was trained, its configuration and its tokenizer, and a trained head.
  * @throws UserError as {@link requireTarget} does
  * @param values the run's trained tensors, row-major; those that are not the encoder's (a head's, a method's) are left out
  */
@@ -119,7 +122,7 @@ export async function exportEncoder(
   folder: string,
   checkpoint: EncoderCheckpoint,
   values: ReadonlyMap<string, Float32Array>,
-  { precision, overwrite = false }: ExportOptions,
+  { precision, overwrite = false, head }: ExportOptions,
 ): Promise<void> {
   await requireTarget(folder, checkpoint, { overwrite });
   const tensors = new Map<string, WritableTensor>();
@@ -135,9 +138,11 @@ export async function exportEncoder(
   };
   const shapes = new Map<string, readonly number[]>();
   const prefix = tensorPrefix(checkpoint.config);
+  // A classifier that came with the encoder belongs to another task.
+  const isOldHead = (name: string): boolean => (head?.tensors.size ?? 0) > 0 && /^(pre_)?classifier\./u.test(name);
   const copies = checkpoint.tiesWords ? tiedCopies[checkpoint.config.family] : [];
   for (const [name, tensor] of checkpoint.tensors) {
-    if (copies.includes(name)) continue;
+    if (copies.includes(name) || isOldHead(name)) continue;
     const full = tensor.name.startsWith(prefix) ? `${prefix}${name}` : prefixedName(checkpoint.config, name);
     shapes.set(full, tensor.shape);
     if (values.has(trainedPrefix + full)) continue;
@@ -145,6 +150,7 @@ export async function exportEncoder(
     // Counters such as position_ids are made anew by whoever loads the model.
     if (data instanceof Float32Array) put(full, tensor.shape, data);
   }
+  for (const [name, { shape, data }] of head?.tensors ?? []) put(name, shape, data);
   for (const [name, data] of values) {
     if (!name.startsWith(trainedPrefix)) continue;
     const full = name.slice(trainedPrefix.length);
@@ -155,7 +161,10 @@ export async function exportEncoder(
   }
   await makeFolder(folder);
   const config = (await readJson(join(checkpoint.folder, 'config.json'))) as Readonly<Record<string, unknown>>;
-  await writeFile(join(folder, 'config.json'), `${JSON.stringify({ ...config, dtype: precision }, undefined, 2)}\n`);
+  await writeFile(
+    join(folder, 'config.json'),
+    `${JSON.stringify({ ...config, ...head?.config, dtype: precision }, undefined, 2)}\n`,
+  );
   for (const name of tokenizerNames) {
     const source = join(checkpoint.folder, name);
     if (await isThere(source)) await copyFile(source, join(folder, name));

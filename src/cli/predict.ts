@@ -1,0 +1,123 @@
+import { UserError } from '../base/errors.ts';
+import { counted, score as scoreText } from '../base/format.ts';
+import { suggestion } from '../base/suggest.ts';
+import { chooseDevice } from '../engine/device.ts';
+import { engineOf } from '../engine/engine-of.ts';
+import { fitMethod } from '../engine/fit-method.ts';
+import { predict, scorePredictions, type Prediction } from '../engine/predict.ts';
+import { checkTokenizerFits, loadTokenizer } from '../engine/tokenizers/load.ts';
+import type { CheckpointKind } from '../runs/checkpoints.ts';
+import type { Configuration } from '../runs/configuration-schema.ts';
+import { runFolder } from '../runs/run-folder.ts';
+import { openTrainedRun } from '../runs/trained-run.ts';
+import { trainingRequest } from '../runs/training-request.ts';
+import { findTask } from '../tasks/registry.ts';
+import { submissionName, submissionText } from '../tasks/submission.ts';
+import { readWorkspace, type App } from './app.ts';
+import { jsonText, plainLines, printJson } from './output.ts';
+import { readPredictionInput, type InputOptions } from './prediction-input.ts';
+import { predictionCsv, predictionJson, predictionTable } from './prediction-text.ts';
+import { findRuns } from './runs.ts';
+
+const formats = ['table', 'csv', 'jsonl', 'glue'] as const;
+
+type Format = (typeof formats)[number];
+
+export interface PredictCommandOptions extends InputOptions {
+  /** The best checkpoint where there is one, else the last, when absent. */
+  readonly at?: CheckpointKind;
+  readonly format?: string;
+  /** A provider; the run's own wish when absent. */
+  readonly device?: string;
+}
+
+function formatOf(app: App, text: string | undefined): Format | 'json' {
+  if (app.json) {
+    if (text !== undefined) throw new UserError(`--json and --format ${text} exclude one another`);
+    return 'json';
+  }
+  const chosen = formats.find((each) => each === (text ?? 'table'));
+  if (chosen === undefined) throw new UserError(`there is no format "${text ?? ''}"`, suggestion(text ?? '', formats));
+  return chosen;
+}
+
+function numberOf(prediction: Prediction): number {
+  return prediction.kind === 'class' ? prediction.label : prediction.kind === 'score' ? prediction.score : NaN;
+}
+
+/** Whether a run was private, and its scores are of data that its epsilon covers. */
+function scoresPrivateData({ privacy }: Configuration): boolean {
+  return privacy !== undefined && !privacy.publicEvaluation;
+}
+
+/** `peft-lab predict RUN FILE`: what a run's model says of examples, and how well where their labels are known. */
+export async function predictCommand(
+  app: App,
+  text: string,
+  file: string | undefined,
+  options: PredictCommandOptions,
+): Promise<number> {
+  const format = formatOf(app, options.format);
+  const tell = (message: string): void => app.terminal.err(`${plainLines(message)}\n`);
+  const workspace = readWorkspace(app);
+  const [id = ''] = findRuns(workspace, [text]);
+  const run = await openTrainedRun(runFolder(workspace, id), id, options.at);
+  const { configuration, checkpoint, values } = run;
+  const task = findTask(configuration.task.id);
+  const { examples, split, warning } = await readPredictionInput(configuration, task, file, options);
+  const submission = format === 'glue' ? submissionName(task, split) : undefined;
+  if (warning !== undefined && submission !== undefined)
+    throw new UserError(warning, "GLUE's server wants a prediction for every row; mend the file.");
+  const { method, settings, device: wish } = trainingRequest(configuration);
+  const { maxLength } = fitMethod({ checkpoint, method, task }, configuration.task.maxLength);
+  const tokenizer = await loadTokenizer(run.folder);
+  checkTokenizerFits(tokenizer, checkpoint.config.vocabularySize, run.folder.path);
+  const chosen = await chooseDevice({ ...wish, ...(options.device === undefined ? {} : { provider: options.device }) });
+  const { backend, device } = await engineOf(chosen.device);
+  for (const each of [...chosen.warnings, warning]) if (each !== undefined) tell(each);
+
+  const { predictions, folded } = await predict(
+    { checkpoint, method, task, values, tokenizer, maxLength, settings, backend, device, onNotice: tell },
+    examples,
+  );
+  const metrics = scorePredictions(task, predictions, examples);
+  const rows = examples.flatMap((example, index) => {
+    const prediction = predictions[index];
+    return prediction === undefined ? [] : [{ index, example, prediction }];
+  });
+  switch (format) {
+    case 'json':
+      printJson(app.terminal, {
+        run: id,
+        task: task.id,
+        checkpoint: { at: run.at, step: run.step },
+        folded,
+        ...(metrics === undefined ? {} : { metrics }),
+        predictions: rows.map((row) => predictionJson(task, row)),
+      });
+      break;
+    case 'jsonl':
+      app.terminal.out(rows.map((row) => jsonText(predictionJson(task, row))).join(''));
+      break;
+    case 'csv':
+      app.terminal.out(predictionCsv(task, rows));
+      break;
+    case 'glue':
+      app.terminal.out(submissionText(task, predictions.map(numberOf)));
+      break;
+    case 'table':
+      app.terminal.out(predictionTable(task, rows, app.terminal.width));
+      break;
+  }
+  if (format !== 'json') {
+    tell(`${id}, ${run.at} checkpoint of step ${run.step}${folded ? `, ${method.id} worked into the encoder` : ''}`);
+    if (metrics !== undefined) {
+      const scores = Object.entries(metrics).map(([metric, value]) => `${metric} ${scoreText(value)}`);
+      tell(`${scores.join(', ')} over ${counted(examples.length, 'labelled example')}`);
+    }
+    if (submission !== undefined) tell(`GLUE's server calls this file ${submission}`);
+  }
+  if (metrics !== undefined && split !== undefined && scoresPrivateData(configuration))
+    tell("these scores are of the run's own data, and not covered by epsilon");
+  return 0;
+}

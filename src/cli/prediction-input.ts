@@ -1,0 +1,92 @@
+import { resolve } from 'node:path';
+import { text as readAll } from 'node:stream/consumers';
+import { UserError } from '../base/errors.ts';
+import { counted } from '../base/format.ts';
+import { suggestion } from '../base/suggest.ts';
+import type { Configuration } from '../runs/configuration-schema.ts';
+import { trainingRequest } from '../runs/training-request.ts';
+import { toExample } from '../tasks/read/example.ts';
+import { loadFile, loadSplit, skippedWarning } from '../tasks/read/load.ts';
+import { isPair, type Example, type SplitName, type Task } from '../tasks/task.ts';
+
+/** Where examples come from; one of them is given. */
+export interface InputOptions {
+  readonly split?: string;
+  readonly text: readonly string[];
+  readonly pair: readonly string[];
+}
+
+/** What is to be predicted. */
+export interface PredictionInput {
+  readonly examples: readonly Example[];
+  /** The split of the run's own data. */
+  readonly split?: SplitName;
+  readonly warning?: string | undefined;
+}
+
+/** A text, or a pair of them, as a row of the task's data. @throws UserError */
+function exampleOf(task: Task, text: string, pair: string | undefined, place: string): Example {
+  const words = text.split(/\s+/u).filter((word) => word !== '');
+  const row = { kind: 'row', line: 1, text: task.kind === 'words' ? words : text, pair, label: undefined } as const;
+  const example = toExample(task, row, false);
+  if (typeof example === 'string') throw new UserError(`${place}: ${example}`);
+  return example;
+}
+
+function times(count: number): string {
+  return counted(count, 'time');
+}
+
+/** `--text` and `--pair`, which belong together in their order. @throws UserError */
+function fromOptions(task: Task, texts: readonly string[], pairs: readonly string[]): readonly Example[] {
+  if (isPair(task) && texts.length !== pairs.length)
+    throw new UserError(
+      `${task.title} is about pairs of texts, and --text is given ${times(texts.length)}, --pair ${times(pairs.length)}`,
+      'Give a --pair for each --text.',
+    );
+  if (!isPair(task) && pairs.length > 0)
+    throw new UserError(`${task.title} is about single texts`, 'Leave --pair out.');
+  return texts.map((text, index) => exampleOf(task, text, pairs[index], '--text'));
+}
+
+/** One text a line, the second one of a pair behind a tab. @throws UserError with the line */
+function fromLines(task: Task, lines: string): readonly Example[] {
+  const examples = lines.split(/\r?\n/u).flatMap((line, index) => {
+    if (line.trim() === '') return [];
+    const [text = '', pair] = isPair(task) ? line.split('\t') : [line];
+    return [exampleOf(task, text, pair, `line ${index + 1}`)];
+  });
+  if (examples.length === 0) throw new UserError('there is no text to read', 'Give one a line.');
+  return examples;
+}
+
+function splitOf(task: Task, name: string): SplitName {
+  const known = Object.keys(task.splits) as SplitName[];
+  const split = known.find((each) => each === name);
+  if (split === undefined) throw new UserError(`${task.title} has no split "${name}"`, suggestion(name, known));
+  return split;
+}
+
+/** Reads what is to be predicted: texts as options, a file, standard input, or a split of the run's own data. @throws UserError */
+export async function readPredictionInput(
+  configuration: Configuration,
+  task: Task,
+  file: string | undefined,
+  { split, text, pair }: InputOptions,
+): Promise<PredictionInput> {
+  const ways = [file !== undefined, split !== undefined, text.length > 0 || pair.length > 0].filter(Boolean).length;
+  if (ways !== 1)
+    throw new UserError(
+      ways === 0 ? 'nothing is given to predict' : 'what to predict is given in more than one way',
+      `Give a file, - for lines of standard input, --split ${Object.keys(task.splits).join('|')}, or --text.`,
+    );
+  if (split !== undefined) {
+    const { task: own } = trainingRequest(configuration);
+    const name = splitOf(task, split);
+    const loaded = await loadSplit(task, own.data, name, { malformedRows: own.malformedRows ?? 'error' });
+    return { examples: loaded.examples, split: name, warning: skippedWarning(loaded) };
+  }
+  if (file === '-') return { examples: fromLines(task, await readAll(process.stdin)) };
+  if (file !== undefined) return { examples: (await loadFile(task, resolve(file))).examples };
+  return { examples: fromOptions(task, text, pair) };
+}

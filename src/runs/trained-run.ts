@@ -1,0 +1,64 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { UserError } from '../base/errors.ts';
+import { readCheckpoint } from '../engine/checkpoint-file.ts';
+import { openEncoder, type EncoderCheckpoint } from '../engine/encoder-checkpoint.ts';
+import { resolveModel, type ModelFolder } from '../engine/model-folder.ts';
+import { modelFiles } from '../engine/prepare.ts';
+import { installedCatalogue } from './catalogue.ts';
+import { checkpointPath, type CheckpointKind } from './checkpoints.ts';
+import type { Configuration } from './configuration-schema.ts';
+import { fingerprintFiles } from './fingerprint.ts';
+import { readConfiguration, readEnvironment } from './run-folder.ts';
+import { runState } from './run-state.ts';
+
+/** What a run trained, with the encoder that it began from. */
+export interface TrainedRun {
+  readonly configuration: Configuration;
+  readonly folder: ModelFolder;
+  readonly checkpoint: EncoderCheckpoint;
+  /** The trained tensors by name. */
+  readonly values: ReadonlyMap<string, Float32Array>;
+  readonly at: CheckpointKind;
+  /** The optimiser step after which the checkpoint was written. */
+  readonly step: number;
+}
+
+/**
+ * Opens what a run trained.
+ * @param run its folder
+ * @param wanted the checkpoint; the best where it has one, else the last, when absent
+ * @throws UserError when it still trains, has no such checkpoint, or its model's files are others now
+ */
+export async function openTrainedRun(run: string, id: string, wanted?: CheckpointKind): Promise<TrainedRun> {
+  const { state } = runState(run);
+  if (state === 'queued' || state === 'starting' || state === 'running')
+    throw new UserError(
+      `the run ${id} is ${state}: what it has trained now is not what it ends with`,
+      `Wait for it with "peft-lab logs -f ${id.slice(-6)}", or stop it.`,
+    );
+  const fileOf = (kind: CheckpointKind): string => join(run, checkpointPath(kind));
+  const at = wanted ?? (existsSync(fileOf('best')) ? 'best' : 'last');
+  if (!existsSync(fileOf(at))) {
+    const other = at === 'last' ? 'best' : 'last';
+    throw new UserError(
+      `the run ${id} has no checkpoint "${at}"`,
+      existsSync(fileOf(other)) ? `Try --at ${other}.` : undefined,
+    );
+  }
+  const configuration = readConfiguration(run, installedCatalogue);
+  const { model } = configuration;
+  const { values, progress } = await readCheckpoint(fileOf(at));
+  const folder = await resolveModel(model.id, model.revision === undefined ? {} : { revision: model.revision });
+  const checkpoint = await openEncoder(folder.path);
+  const { digest } = readEnvironment(run).model ?? {};
+  if (
+    digest !== undefined &&
+    digest !== (await fingerprintFiles(model.id, modelFiles(folder.config, checkpoint))).digest
+  )
+    throw new UserError(
+      `the files of ${model.id} are no longer those that the run ${id} was trained with`,
+      'Put them back as they were: what was trained beside them fits no others.',
+    );
+  return { configuration, folder, checkpoint, values, at, step: progress.step };
+}

@@ -1,0 +1,175 @@
+import { execFileSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { makeBench, program, type Bench } from '../../support/cli.ts';
+
+let bench: Bench;
+
+beforeEach(async () => {
+  bench = await makeBench();
+});
+
+afterEach(() => {
+  bench.remove();
+});
+
+interface Answer {
+  readonly run: string;
+  readonly checkpoint: { readonly at: string; readonly step: number };
+  readonly folded: boolean;
+  readonly metrics?: Readonly<Record<string, number>>;
+  readonly predictions: readonly {
+    readonly index: number;
+    readonly text: string;
+    readonly prediction: unknown;
+    readonly probabilities?: Readonly<Record<string, number>>;
+    readonly label?: unknown;
+  }[];
+}
+
+async function answer(...args: readonly string[]): Promise<Answer> {
+  const { code, out, err } = await bench.run('--json', 'predict', ...args);
+  expect(err).toBe('');
+  expect(code).toBe(0);
+  return JSON.parse(out) as Answer;
+}
+
+/** The metrics of the run's evaluation at a step. */
+function recorded(id: string, step: number): Readonly<Record<string, number | null>> | undefined {
+  const found = bench.events(id).find((event) => event.type === 'evaluation' && event.step === step);
+  return found?.type === 'evaluation' ? found.metrics : undefined;
+}
+
+const short = { steps: 60, evaluateEvery: 20 };
+
+describe('predict', () => {
+  test('gives the scores that the run recorded, folded or not', async () => {
+    const method = [
+      { id: 'full' },
+      { id: 'lora', rank: 2 },
+      { id: 'slash', dimension: 16 },
+      { id: 'pasta' },
+      { id: 'prefix-tuning', length: 4, reparametrise: true, bottleneck: 8 },
+      { id: 'adapter-pfeiffer', bottleneck: 4 },
+    ];
+    const file = bench.configure('a', { matrix: { method }, training: short });
+    expect((await bench.run('run', file)).code).toBe(0);
+    for (const [at, id] of bench.ids().entries()) {
+      const best = await answer(id, '--split', 'dev');
+      expect(best.checkpoint.at).toBe('best');
+      expect(best.metrics).toEqual(recorded(id, best.checkpoint.step));
+      expect(best.folded).toBe(at !== 3 && at !== 5);
+      const last = await answer(id, '--split', 'dev', '--at', 'last');
+      expect(last.checkpoint).toEqual({ at: 'last', step: 60 });
+      expect(last.metrics).toEqual(recorded(id, 60));
+      for (const { prediction, probabilities = {}, label } of best.predictions) {
+        const [[most] = []] = Object.entries(probabilities).sort(([, a], [, b]) => b - a);
+        expect(prediction).toBe(most);
+        expect(Object.values(probabilities).reduce((a, b) => a + b, 0)).toBeCloseTo(1, 12);
+        expect(['negative', 'positive']).toContain(label);
+      }
+    }
+  });
+
+  test('reads a file without labels, texts as options and lines of standard input alike', async () => {
+    expect((await bench.run('run', bench.configure('a', { training: short }))).code).toBe(0);
+    const texts = ['a fine film', 'dull and long', 'the cat sat'];
+    writeFileSync(join(bench.folder, 'new.csv'), `sentence\n${texts.join('\n')}\n`);
+    const fromFile = await answer('latest', 'new.csv');
+    expect(fromFile.metrics).toBeUndefined();
+    expect(fromFile.predictions.map(({ text }) => text)).toEqual(texts);
+    const fromOptions = await answer('latest', ...texts.flatMap((text) => ['--text', text]));
+    expect(fromOptions.predictions).toEqual(fromFile.predictions);
+    const out = execFileSync(process.execPath, [program, '--json', 'predict', 'latest', '-'], {
+      cwd: bench.folder,
+      input: `${texts.join('\n')}\n\n`,
+      encoding: 'utf8',
+    });
+    expect((JSON.parse(out) as Answer).predictions).toEqual(fromFile.predictions);
+  });
+
+  test('writes tables, CSV, JSON lines and what GLUE takes', async () => {
+    expect((await bench.run('run', bench.configure('a', { training: short }))).code).toBe(0);
+    const { predictions, metrics } = await answer('latest', '--split', 'dev');
+    const csv = await bench.run('predict', 'latest', '--split', 'dev', '--format', 'csv');
+    const [header, ...rows] = csv.out.trimEnd().split('\n');
+    expect(header).toBe('index,prediction,p(negative),p(positive),label');
+    expect(rows).toEqual(
+      predictions.map(({ index, prediction, probabilities, label }) =>
+        [index, prediction, probabilities?.['negative'], probabilities?.['positive'], label].join(','),
+      ),
+    );
+    expect(csv.err).toContain(`accuracy ${metrics?.['accuracy']?.toFixed(4)}`);
+    const jsonl = await bench.run('predict', 'latest', '--split', 'dev', '--format', 'jsonl');
+    expect(
+      jsonl.out
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line) as unknown),
+    ).toEqual(predictions);
+    const glue = await bench.run('predict', 'latest', '--split', 'dev', '--format', 'glue');
+    expect(glue.out).toBe(
+      `index\tprediction\n${predictions.map(({ index, prediction }) => `${index}\t${prediction === 'positive' ? 1 : 0}\n`).join('')}`,
+    );
+    expect(glue.err).toContain('SST-2.tsv');
+    const table = await bench.run('predict', 'latest', '--split', 'dev');
+    expect(table.out.split('\n')[0]).toMatch(/^ *# +prediction +probability +label +text$/);
+    expect(table.out.trimEnd().split('\n')).toHaveLength(predictions.length + 1);
+  });
+
+  test('gives scores, and labels of words', async () => {
+    const pairs = (count: number): string =>
+      `sentence1\tsentence2\tscore\n${Array.from({ length: count }, (_, i) => `the cat\ta dog ran\t${i % 6}\n`).join('')}`;
+    for (const split of ['train', 'dev']) writeFileSync(join(bench.folder, `${split}.tsv`), pairs(24));
+    const scored = bench.configure('scores', {
+      task: { id: 'stsb', data: { train: 'train.tsv', dev: 'dev.tsv' } },
+      training: { steps: 8, evaluateEvery: 8 },
+    });
+    const words = bench.configure('words', {
+      task: { id: 'usage-tagging', maxLength: 24 },
+      training: { steps: 8, evaluateEvery: 8, examples: 64 },
+    });
+    expect((await bench.run('run', scored, words)).code).toBe(0);
+    const [ofScores = '', ofWords = ''] = bench.ids();
+
+    const { predictions } = await answer(ofScores, '--text', 'the cat', '--pair', 'a dog ran');
+    expect(predictions[0]?.prediction).toBeTypeOf('number');
+
+    const tagged = await answer(ofWords, '--split', 'dev');
+    // Words that were cut off have no label, and are not scored.
+    expect(tagged.metrics).toEqual(recorded(ofWords, tagged.checkpoint.step));
+    const csv = await bench.run('predict', ofWords, '--split', 'test', '--format', 'csv');
+    const [header, first] = csv.out.split('\n');
+    expect(header).toBe('index,word,text,prediction,label');
+    expect(first).toMatch(/^0,0,/);
+    const told = await bench.run('predict', ofWords, '--split', 'test');
+    expect(told.err).toContain('entityF1');
+  });
+
+  test('says what is wrong, and exits with 2', async () => {
+    expect((await bench.run('run', bench.configure('a', { training: short }))).code).toBe(0);
+    const refused = async (...args: readonly string[]): Promise<string> => {
+      const { code, out, err } = await bench.run('predict', 'latest', ...args);
+      expect(out).toBe('');
+      expect(code).toBe(2);
+      return err;
+    };
+    expect(await refused()).toContain('nothing is given to predict');
+    expect(await refused('x.csv', '--text', 'a')).toContain('in more than one way');
+    expect(await refused('nowhere.csv')).toContain('nowhere.csv');
+    expect(await refused('--split', 'tset')).toContain('Did you mean "test"');
+    expect(await refused('--split', 'test')).toContain('there is no file for the test split');
+    expect(await refused('--text', 'a', '--pair', 'b')).toContain('SST-2 is about single texts');
+    expect(await refused('--text', ' ')).toContain('--text: the sentence is empty');
+    expect(await refused('--text', 'a', '--format', 'csvs')).toContain('Did you mean "csv"');
+    writeFileSync(join(bench.folder, 'bad.tsv'), 'sentence\nfine\n\t\n');
+    expect(await refused('bad.tsv')).toContain('bad.tsv:3: ');
+    const model = join(bench.folder, 'model', 'config.json');
+    const config = readFileSync(model, 'utf8');
+    writeFileSync(model, `${config}\n`);
+    expect(await refused('--text', 'a')).toContain('no longer those that the run');
+    writeFileSync(model, config);
+    expect((await bench.run('predict', 'latest', '--text', 'a')).code).toBe(0);
+  });
+});

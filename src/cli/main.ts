@@ -308,6 +308,8 @@ function makeProgram(finish: (code: number) => void, { wrong, missing }: Complai
       ).choices(['best', 'last']),
     )
     .option('--format <format>', "table, csv, jsonl, or glue, which GLUE's server takes")
+    .option('--output <file>', 'write to a file, in the format that its name tells')
+    .option('--overwrite', 'also where that file is there already', false)
     .option('--device <provider>', "what computes: cpu, webgpu, tfjs or another; the run's own choice when absent")
     .addHelpText(
       'after',

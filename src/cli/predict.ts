@@ -1,3 +1,5 @@
+import { statSync, writeFileSync } from 'node:fs';
+import { extname, resolve } from 'node:path';
 import { UserError } from '../base/errors.ts';
 import { counted, score as scoreText } from '../base/format.ts';
 import { suggestion } from '../base/suggest.ts';
@@ -29,16 +31,32 @@ export interface PredictCommandOptions extends InputOptions {
   readonly format?: string;
   /** A provider; the run's own wish when absent. */
   readonly device?: string;
+  /** A file to write to; stdout when absent. */
+  readonly output?: string;
+  readonly overwrite: boolean;
 }
 
-function formatOf(app: App, text: string | undefined): Format | 'json' {
-  if (app.json) {
-    if (text !== undefined) throw new UserError(`--json and --format ${text} exclude one another`);
-    return 'json';
-  }
-  const chosen = formats.find((each) => each === (text ?? 'table'));
-  if (chosen === undefined) throw new UserError(`there is no format "${text ?? ''}"`, suggestion(text ?? '', formats));
-  return chosen;
+function isFormat(text: string): text is Format {
+  return (formats as readonly string[]).includes(text);
+}
+
+/** What a file's name tells of its format. */
+const formatOfExtension: Readonly<Record<string, Format>> = { '.csv': 'csv', '.jsonl': 'jsonl', '.tsv': 'glue' };
+
+function formatOf(app: App, { format, output }: PredictCommandOptions): Format {
+  if (format === undefined) return output === undefined ? 'table' : (formatOfExtension[extname(output)] ?? 'csv');
+  if (!isFormat(format)) throw new UserError(`there is no format "${format}"`, suggestion(format, formats));
+  if (app.json && output === undefined) throw new UserError(`--json and --format ${format} exclude one another`);
+  return format;
+}
+
+/** @throws UserError where the file may not be written */
+function requireOutput({ output, overwrite }: PredictCommandOptions): void {
+  if (output === undefined) return;
+  const stat = statSync(output, { throwIfNoEntry: false });
+  if (stat?.isDirectory() === true) throw new UserError(`--output: ${output} is a folder`, 'Give the name of a file.');
+  if (stat !== undefined && !overwrite)
+    throw new UserError(`--output: ${output} is there already`, 'Choose another name, or give --overwrite.');
 }
 
 function numberOf(prediction: Prediction): number {
@@ -53,14 +71,15 @@ function scoresPrivateData({ privacy }: Configuration): boolean {
 /** `peft-lab predict RUN FILE`: what a run's model says of examples, and how well where their labels are known. */
 export async function predictCommand(
   app: App,
-  text: string,
+  name: string,
   file: string | undefined,
   options: PredictCommandOptions,
 ): Promise<number> {
-  const format = formatOf(app, options.format);
+  const format = formatOf(app, options);
+  requireOutput(options);
   const tell = (message: string): void => app.terminal.err(`${plainLines(message)}\n`);
   const workspace = readWorkspace(app);
-  const [id = ''] = findRuns(workspace, [text]);
+  const [id = ''] = findRuns(workspace, [name]);
   const run = await openTrainedRun(runFolder(workspace, id), id, options.at);
   const { configuration, checkpoint, values } = run;
   const task = findTask(configuration.task.id);
@@ -85,39 +104,42 @@ export async function predictCommand(
     const prediction = predictions[index];
     return prediction === undefined ? [] : [{ index, example, prediction }];
   });
-  switch (format) {
-    case 'json':
-      printJson(app.terminal, {
-        run: id,
-        task: task.id,
-        checkpoint: { at: run.at, step: run.step },
-        folded,
-        ...(metrics === undefined ? {} : { metrics }),
-        predictions: rows.map((row) => predictionJson(task, row)),
-      });
-      break;
-    case 'jsonl':
-      app.terminal.out(rows.map((row) => jsonText(predictionJson(task, row))).join(''));
-      break;
-    case 'csv':
-      app.terminal.out(predictionCsv(task, rows));
-      break;
-    case 'glue':
-      app.terminal.out(submissionText(task, predictions.map(numberOf)));
-      break;
-    case 'table':
-      app.terminal.out(predictionTable(task, rows, app.terminal.width));
-      break;
-  }
-  if (format !== 'json') {
-    tell(`${id}, ${run.at} checkpoint of step ${run.step}${folded ? `, ${method.id} worked into the encoder` : ''}`);
-    if (metrics !== undefined) {
-      const scores = Object.entries(metrics).map(([metric, value]) => `${metric} ${scoreText(value)}`);
-      tell(`${scores.join(', ')} over ${counted(examples.length, 'labelled example')}`);
+  const isUncovered = metrics !== undefined && split !== undefined && scoresPrivateData(configuration);
+  const text = (): string => {
+    switch (format) {
+      case 'jsonl':
+        return rows.map((row) => jsonText(predictionJson(task, row))).join('');
+      case 'csv':
+        return predictionCsv(task, rows);
+      case 'glue':
+        return submissionText(task, predictions.map(numberOf));
+      case 'table':
+        return predictionTable(task, rows, options.output === undefined ? app.terminal.width : undefined);
     }
-    if (submission !== undefined) tell(`GLUE's server calls this file ${submission}`);
+  };
+  if (options.output !== undefined) writeFileSync(options.output, text());
+  else if (!app.json) app.terminal.out(text());
+  if (app.json) {
+    printJson(app.terminal, {
+      run: id,
+      task: task.id,
+      checkpoint: { at: run.at, step: run.step },
+      folded,
+      examples: examples.length,
+      ...(metrics === undefined ? {} : { metrics }),
+      ...(isUncovered ? { coveredByEpsilon: false } : {}),
+      ...(options.output === undefined
+        ? { predictions: rows.map((row) => predictionJson(task, row)) }
+        : { output: resolve(options.output) }),
+    });
+    return 0;
   }
-  if (metrics !== undefined && split !== undefined && scoresPrivateData(configuration))
-    tell("these scores are of the run's own data, and not covered by epsilon");
+  tell(`${id}, ${run.at} checkpoint of step ${run.step}${folded ? `, ${method.id} worked into the encoder` : ''}`);
+  if (metrics !== undefined) {
+    const scores = Object.entries(metrics).map(([metric, value]) => `${metric} ${scoreText(value)}`);
+    tell(`${scores.join(', ')} over ${counted(examples.length, 'labelled example')}`);
+  }
+  if (submission !== undefined) tell(`GLUE's server calls this file ${submission}`);
+  if (isUncovered) tell("these scores are of the run's own data, and not covered by epsilon");
   return 0;
 }

@@ -22,6 +22,10 @@ function canResume({ state }: RunSummary): boolean {
   return state === 'interrupted' || state === 'stopped' || state === 'failed';
 }
 
+function hasEnded(run: RunSummary): boolean {
+  return !canStop(run);
+}
+
 function isOver(run: RunSummary): boolean {
   return !canStop(run) || run.state === 'queued';
 }
@@ -187,6 +191,24 @@ export function registerCommands(app: ExtensionApp): vscode.Disposable {
     },
     [Command.checkEnvironment]: async () => (await import('./check-environment.ts')).checkEnvironment(app),
     [Command.installCuda]: async () => (await import('./install-cuda.ts')).installCuda(app),
+    [Command.predictRun]: async (...given) => {
+      const run = await one(given, {
+        title: t('Predict'),
+        placeholder: t('The run whose model predicts'),
+        fits: hasEnded,
+        nothing: t('No run has ended yet.'),
+      });
+      if (run !== undefined) await (await import('./predict-run.ts')).predictRun(app, run);
+    },
+    [Command.exportModel]: async (...given) => {
+      const run = await one(given, {
+        title: t('Export Model'),
+        placeholder: t('The run whose model is written'),
+        fits: hasEnded,
+        nothing: t('No run has ended yet.'),
+      });
+      if (run !== undefined) await (await import('./export-model.ts')).exportModel(app, run);
+    },
     [Command.exportComparison]: async () => (await import('./export-comparison.ts')).exportComparison(app),
     [Command.refresh]: async () => {
       await vscode.window.withProgress({ location: { viewId: View.runs } }, () =>

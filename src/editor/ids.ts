@@ -27,6 +27,8 @@ export const Command = {
   checkEnvironment: 'peft.checkEnvironment',
   installCuda: 'peft.installCuda',
   exportComparison: 'peft.exportComparison',
+  predictRun: 'peft.predictRun',
+  exportModel: 'peft.exportModel',
   refresh: 'peft.refresh',
   groupRuns: 'peft.groupRuns',
   filterRuns: 'peft.filterRuns',

@@ -1,25 +1,10 @@
 import * as vscode from 'vscode';
+import { cancellable } from './cancellable.ts';
 import { t } from './core/l10n.ts';
 import type { ExtensionApp } from './extension-app.ts';
 import { forgetProviders } from './providers.ts';
 import { isTrusted } from './report.ts';
 import { programSettings } from './settings.ts';
-import type { CudaInstallation, Operations } from './worker/operations.ts';
-
-async function download(
-  { worker }: ExtensionApp,
-  input: Operations['installCuda']['input'],
-  token: vscode.CancellationToken,
-): Promise<CudaInstallation | 'cancelled'> {
-  const giveUp = new AbortController();
-  token.onCancellationRequested(() => giveUp.abort());
-  try {
-    return await worker.ask('installCuda', input, { signal: giveUp.signal });
-  } catch (problem) {
-    if (giveUp.signal.aborted) return 'cancelled';
-    throw problem;
-  }
-}
 
 /** "PEFT: Install CUDA Runtime": asks, downloads the runtime's CUDA provider, and says where it is. */
 export async function installCuda(app: ExtensionApp): Promise<void> {
@@ -40,11 +25,10 @@ export async function installCuda(app: ExtensionApp): Promise<void> {
   const path = folder?.path ?? app.context.globalStorageUri.fsPath;
   const settings = programSettings(folder?.uri);
   await vscode.workspace.fs.createDirectory(app.context.globalStorageUri);
-  const installed = await vscode.window.withProgress(
-    { location: vscode.ProgressLocation.Notification, title: t('Downloading the CUDA provider…'), cancellable: true },
-    (_, token) => download(app, { folder: path, ...settings }, token),
+  const installed = await cancellable(t('Downloading the CUDA provider…'), (signal) =>
+    app.worker.ask('installCuda', { folder: path, ...settings }, { signal }),
   );
-  if (installed === 'cancelled') return;
+  if (installed === undefined) return;
   forgetProviders();
   const { folder: place, already } = installed;
   const check = t('Check Environment');

@@ -132,6 +132,35 @@ describe('a person with PEFT Lab', () => {
     expect(readFileSync(file, 'utf8').trim()).toBe(stdout.trim());
   });
 
+  it('predicts with a run that has ended: a text, and a split into a file', async () => {
+    await editor.runCommand('PEFT: Predict…');
+    await editor.pick('bitfit').first().click();
+    await editor.pick('A text that you type').click();
+    await until('the question for a text', () => editor.quickInput.isVisible());
+    await editor.page.keyboard.type('The cat sat on the mat.');
+    await editor.page.keyboard.press('Enter');
+    await editor.toast(/acceptable \([\d.]+ %\) – The cat sat on the mat\./).waitFor();
+
+    await editor.runCommand('PEFT: Predict…');
+    await editor.pick('bitfit').first().click();
+    await editor.pick('The dev split').click();
+    await until('the path to write to', async () => (await editor.quickInput.inputValue()).endsWith('-dev.csv'));
+    await editor.page.keyboard.press('Enter');
+    await editor.toast(/mcc -?[\d.]+, accuracy [\d.]+, score -?[\d.]+ over \d+ examples/).waitFor();
+    const file = join(workspace.folder, `predictions-${second.slice(-6)}-dev.csv`);
+    expect(readFileSync(file, 'utf8')).toMatch(/^index,prediction,p\(unacceptable\),p\(acceptable\),label\n/);
+    await editor.page.getByRole('tab', { name: /predictions-.*-dev\.csv/ }).waitFor();
+  });
+
+  it('exports the model of a run for transformers', async () => {
+    await editor.runCommand('PEFT: Export Model…');
+    await editor.pick('bitfit').first().click();
+    await until('the place to write to', async () => /model-\w{6}$/.test(await editor.quickInput.inputValue()));
+    await editor.page.keyboard.press('Enter');
+    await editor.toast(/transformers loads it as BertForSequenceClassification/).waitFor();
+    expect(existsSync(join(workspace.folder, `model-${second.slice(-6)}`, 'model.safetensors'))).toBe(true);
+  });
+
   it('plans a privacy budget, and opens the plan as a configuration', async () => {
     await editor.runCommand('PEFT: Plan Privacy Budget');
     const panel = await editor.webview('Plan Privacy Budget');

@@ -1,5 +1,6 @@
 import { methods } from '../../peft/registry.ts';
 import { listTasks } from '../../tasks/registry.ts';
+import { isPair } from '../../tasks/task.ts';
 import type { Titles } from '../core/titles.ts';
 import type { MethodChoice, TaskChoice } from './operations.ts';
 
@@ -22,6 +23,8 @@ export function taskChoices(): readonly TaskChoice[] {
     description: task.description,
     sample: task.sample === true,
     trainExamples: task.splits.train,
+    pair: isPair(task),
+    splits: Object.keys(task.splits),
   }));
 }
 

@@ -118,6 +118,9 @@ export interface TaskChoice {
   /** Its data comes with the program. */
   readonly sample: boolean;
   readonly trainExamples: number | undefined;
+  /** Its examples are pairs of texts. */
+  readonly pair: boolean;
+  readonly splits: readonly string[];
 }
 
 export interface Catalogue {
@@ -162,6 +165,32 @@ export interface Diagnosis {
 export interface CudaInstallation {
   readonly folder: string;
   readonly already: boolean;
+}
+
+/** What `peft-lab predict --json` prints beside the predictions. */
+export interface Predicted {
+  readonly examples: number;
+  /** Where the true labels are known. */
+  readonly metrics?: Readonly<Record<string, number>>;
+  /** The scores tell of private data. */
+  readonly coveredByEpsilon?: false;
+}
+
+/** What `peft-lab predict --json` prints of texts. */
+export interface PredictedTexts extends Predicted {
+  readonly predictions: readonly {
+    /** A label, a score, or the label of each word; null for a word that was cut off. */
+    readonly prediction: string | number | readonly (string | null)[];
+    readonly probabilities?: Readonly<Record<string, number>>;
+    readonly words?: readonly string[];
+  }[];
+}
+
+/** What `peft-lab export --json` prints. */
+export interface ExportedModel {
+  readonly folder: string;
+  /** The class of `transformers` that loads it with its head; null where the head is none of its. */
+  readonly architecture: string | null;
 }
 
 /** What a run's trainer has told so far. */
@@ -282,6 +311,28 @@ export interface Operations {
   readonly doctor: Operation<In<ProgramSettings>, Diagnosis>;
   /** Brings the runtime's CUDA provider into the user's own folder, which may take many minutes. */
   readonly installCuda: Operation<In<ProgramSettings>, CudaInstallation>;
+  /** What a run's model says of texts: one a line, the second one of a pair behind a tab. */
+  readonly predictTexts: Operation<
+    In<ProgramSettings & { readonly id: string; readonly lines: string }>,
+    PredictedTexts
+  >;
+  /** Predicts a file, or a split of the run's own data, and writes a file. */
+  readonly predictInto: Operation<
+    In<
+      ProgramSettings & {
+        readonly id: string;
+        readonly from:
+          { readonly kind: 'file'; readonly path: string } | { readonly kind: 'split'; readonly name: string };
+        readonly output: string;
+      }
+    >,
+    Predicted
+  >;
+  /** Writes a run's model into a folder that is not there yet, or is empty. */
+  readonly exportModel: Operation<
+    In<ProgramSettings & { readonly id: string; readonly target: string }>,
+    ExportedModel
+  >;
   /** The machine, and what the runs of these folders take of it. */
   readonly machine: Operation<readonly string[], Machine>;
   readonly diskUse: Operation<string, DiskUse>;

@@ -61,9 +61,12 @@ import type {
   ClaimedLook,
   CudaInstallation,
   Diagnosis,
+  ExportedModel,
   Look,
   OperationName,
   Operations,
+  Predicted,
+  PredictedTexts,
   ProgramSettings,
   Reply,
   Request,
@@ -166,6 +169,9 @@ const doctorMs = 300_000;
 /** Some hundred megabytes over a slow line. */
 const downloadMs = 3_600_000;
 
+/** A large set on a slow machine. */
+const inferenceMs = 24 * 3_600_000;
+
 const printedError = z.object({ error: z.object({ message: z.string() }) });
 
 /** What the command line printed, unless it is the error that it ended with. @throws UserError */
@@ -175,25 +181,47 @@ function resultOf(printed: unknown): unknown {
   return printed;
 }
 
+interface CommandOptions {
+  readonly signal: AbortSignal;
+  /** In milliseconds. */
+  readonly timeout?: number;
+  /** What it reads from standard input. */
+  readonly input?: string;
+}
+
+/** The error that the command line told, which is the last line of its stderr; nothing where it told none. */
+function toldError(error: unknown): string | undefined {
+  const stderr = error instanceof Error && 'stderr' in error ? String(error.stderr) : '';
+  try {
+    return printedError.parse(JSON.parse(stderr.trimEnd().split('\n').at(-1) ?? '')).error.message;
+  } catch {
+    return undefined;
+  }
+}
+
 /** Runs the command line in a process of its own and reads the JSON that it prints. @throws UserError */
 async function commandLine(
   { nodePath, libraryFolders }: Pick<ProgramSettings, 'nodePath' | 'libraryFolders'>,
   folder: string,
   args: readonly string[],
-  { signal, timeout = 120_000 }: { readonly signal: AbortSignal; readonly timeout?: number },
+  { signal, timeout = 120_000, input }: CommandOptions,
 ): Promise<unknown> {
   const node = await chooseNode({ configured: nodePath });
   const env = programEnvironment(node, librarySearchPath(libraryFolders));
   // Packages are looked for from the working folder upwards: as trainers of this folder do, not from where the editor was started.
   const options = { cwd: folder, env, windowsHide: true, timeout, signal, maxBuffer: 64 << 20 };
   try {
-    const { stdout } = await execute(node.path, [setting.program, '--folder', folder, '--json', ...args], options);
+    const running = execute(node.path, [setting.program, '--folder', folder, '--json', ...args], options);
+    running.child.stdin?.end(input);
+    const { stdout } = await running;
     return JSON.parse(stdout) as unknown;
   } catch (error) {
     signal.throwIfAborted();
     // Exit code 1 says that something is wrong with what was looked at; what, stands on stdout all the same.
     const printed = error instanceof Error && 'stdout' in error ? String(error.stdout) : '';
     if (printed.trim() !== '') return resultOf(JSON.parse(printed));
+    const told = toldError(error);
+    if (told !== undefined) throw new UserError(told, undefined, { cause: error });
     throw new UserError(`${node.path} cannot run ${setting.program}: ${messageOf(error)}`, undefined, { cause: error });
   }
 }
@@ -378,6 +406,19 @@ const answers: { readonly [N in OperationName]: Answer<N> } = {
       signal,
       timeout: downloadMs,
     })) as CudaInstallation,
+  predictTexts: async ({ folder, id, lines, ...settings }, signal) =>
+    (await commandLine(settings, folder, ['predict', id, '-'], {
+      signal,
+      timeout: inferenceMs,
+      input: lines,
+    })) as PredictedTexts,
+  predictInto: async ({ folder, id, from, output, ...settings }, signal) => {
+    const source = from.kind === 'split' ? [`--split=${from.name}`] : [from.path];
+    const args = ['predict', id, ...source, `--output=${output}`, '--overwrite'];
+    return (await commandLine(settings, folder, args, { signal, timeout: inferenceMs })) as Predicted;
+  },
+  exportModel: async ({ folder, id, target, ...settings }, signal) =>
+    (await commandLine(settings, folder, ['export', id, target], { signal, timeout: inferenceMs })) as ExportedModel,
   machine: async (folders) => {
     const limit = process.constrainedMemory();
     const { gpus, processes } = await readGpuUse();

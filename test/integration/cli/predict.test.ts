@@ -113,6 +113,16 @@ describe('predict', () => {
       `index\tprediction\n${predictions.map(({ index, prediction }) => `${index}\t${prediction === 'positive' ? 1 : 0}\n`).join('')}`,
     );
     expect(glue.err).toContain('SST-2.tsv');
+    const written = await bench.run('--json', 'predict', 'latest', '--split', 'dev', '--output', 'dev.csv');
+    expect(JSON.parse(written.out)).toMatchObject({ metrics, examples: 24, output: join(bench.folder, 'dev.csv') });
+    expect(written.out).not.toContain('predictions');
+    expect(readFileSync(join(bench.folder, 'dev.csv'), 'utf8')).toBe(csv.out);
+    const again = await bench.run('predict', 'latest', '--split', 'dev', '--output', 'dev.csv');
+    expect([again.code, again.out]).toEqual([2, '']);
+    expect(again.err).toContain('dev.csv is there already');
+    const replaced = ['--split', 'dev', '--output', 'dev.csv', '--format', 'glue', '--overwrite'];
+    expect((await bench.run('predict', 'latest', ...replaced)).code).toBe(0);
+    expect(readFileSync(join(bench.folder, 'dev.csv'), 'utf8')).toBe(glue.out);
     const table = await bench.run('predict', 'latest', '--split', 'dev');
     expect(table.out.split('\n')[0]).toMatch(/^ *# +prediction +probability +label +text$/);
     expect(table.out.trimEnd().split('\n')).toHaveLength(predictions.length + 1);

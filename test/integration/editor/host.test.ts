@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { FileError, UserError } from '../../../src/base/errors.ts';
+import { predictedScores, predictedText } from '../../../src/editor/core/predicted.ts';
 import { watchFolder, type Transition, type WatchChange } from '../../../src/editor/core/folder-watch.ts';
 import { workerClient, type WorkerClient } from '../../../src/editor/worker/client.ts';
 import { claimLease, leaseFile } from '../../../src/runs/lease.ts';
@@ -401,4 +402,48 @@ test('the CUDA provider is asked for in a process of its own: it is there, or th
   if (process.platform === 'linux' && process.arch === 'x64')
     expect(await asked).toEqual({ folder: place, already: true });
   else await expect(asked).rejects.toThrow('Linux x64 alone');
+});
+
+test('a run predicts texts, a file and a split of its own data, and is exported, in a process of its own', async () => {
+  const { workspace, worker } = await bench();
+  const { folder } = workspace;
+  const file = join(folder, workspace.configure('first', { training: { steps: 10 } }));
+  const [id = ''] = await worker.ask('submit', { folder, file });
+  await worker.ask('supervise', { folder, ...settings, startsQueued: true });
+  await workspace.waitFor(id, 'finished');
+  const place = { folder, id, ...settings };
+
+  const texts = await worker.ask('predictTexts', { ...place, lines: 'the cat sat\na dog ran' });
+  expect(texts.predictions).toHaveLength(2);
+  for (const each of texts.predictions) expect(predictedText(each)).toMatch(/^(un)?acceptable \([\d.]+ %\)$/);
+  expect(predictedScores(texts)).toBe('2 examples were predicted; their labels are not known.');
+
+  const output = join(folder, 'dev.csv');
+  const dev = await worker.ask('predictInto', { ...place, from: { kind: 'split', name: 'dev' }, output });
+  expect(predictedScores(dev)).toMatch(/^mcc -?[\d.]+, accuracy [\d.]+, score -?[\d.]+ over \d+ examples\.$/);
+  const [header, ...rows] = readFileSync(output, 'utf8').trimEnd().split('\n');
+  expect(header).toBe('index,prediction,p(unacceptable),p(acceptable),label');
+  expect(rows).toHaveLength(dev.examples);
+  writeFileSync(join(folder, 'new.csv'), 'sentence\nthe cat sat\n');
+  const from = { kind: 'file', path: join(folder, 'new.csv') } as const;
+  expect(await worker.ask('predictInto', { ...place, from, output })).toMatchObject({ examples: 1 });
+  expect(readFileSync(output, 'utf8').split('\n')[0]).not.toContain('label');
+
+  const target = join(folder, 'model');
+  const exported = await worker.ask('exportModel', { ...place, target });
+  expect(exported).toMatchObject({ folder: target, architecture: 'BertForSequenceClassification' });
+  const refused = worker.ask('exportModel', { ...place, target });
+  await expect(refused).rejects.toThrow(UserError);
+  await expect(refused).rejects.toThrow(/^.*model is not empty/);
+  const gone = { kind: 'file', path: join(folder, 'gone.csv') } as const;
+  await expect(worker.ask('predictInto', { ...place, from: gone, output })).rejects.toThrow('gone.csv');
+});
+
+test('what a model says is told in a line', () => {
+  expect(predictedText({ prediction: 3.14159 })).toBe('3.14');
+  expect(predictedText({ prediction: 'yes', probabilities: { yes: 0.981, no: 0.019 } })).toBe('yes (98.10 %)');
+  expect(predictedText({ prediction: ['O', null], words: ['The', 'cat'] })).toBe('The/O cat/–');
+  expect(predictedScores({ examples: 3, metrics: { accuracy: 2 / 3 }, coveredByEpsilon: false })).toBe(
+    'accuracy 0.6667 over 3 examples. These scores are not covered by epsilon.',
+  );
 });

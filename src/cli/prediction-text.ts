@@ -77,7 +77,12 @@ export function predictionTable(task: Task, rows: readonly PredictedRow[], width
   );
 }
 
-/** One line an example, or a word where words are labelled. */
+/** What a float32 holds of a number. */
+function sevenDigits(value: number): number {
+  return Number(value.toPrecision(7));
+}
+
+/** One line an example with its texts, under the names of the task's columns; one line a word where words are labelled. */
 export function predictionCsv(task: Task, rows: readonly PredictedRow[]): string {
   const labelled = rows.some(({ example }) => example.label !== unlabelled);
   const line = (fields: readonly (string | number | undefined)[]): string => `${fields.map(csvField).join(',')}\n`;
@@ -98,14 +103,20 @@ export function predictionCsv(task: Task, rows: readonly PredictedRow[]): string
       ),
     ].join('');
   const classes = task.kind === 'classification' ? task.labels.map((name) => `p(${name})`) : [];
+  const {
+    text: [textName = 'text'],
+    pair: [pairName] = [],
+  } = task.columns;
   return [
-    line(['index', 'prediction', ...classes, ...last]),
+    line(['index', 'prediction', ...classes, ...last, textName, ...(pairName === undefined ? [] : [pairName])]),
     ...rows.map((row) =>
       line([
         row.index,
         predictedText(task, row),
-        ...(row.prediction.kind === 'class' ? row.prediction.probabilities : []),
+        ...(row.prediction.kind === 'class' ? row.prediction.probabilities.map(sevenDigits) : []),
         ...(labelled ? [trueText(task, row)] : []),
+        row.example.text,
+        ...(pairName === undefined ? [] : [row.example.pair]),
       ]),
     ),
   ].join('');

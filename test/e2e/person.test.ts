@@ -148,7 +148,7 @@ describe('a person with PEFT Lab', () => {
     await editor.page.keyboard.press('Enter');
     await editor.toast(/mcc -?[\d.]+, accuracy [\d.]+, score -?[\d.]+ over \d+ examples/).waitFor();
     const file = join(workspace.folder, `predictions-${second.slice(-6)}-dev.csv`);
-    expect(readFileSync(file, 'utf8')).toMatch(/^index,prediction,p\(unacceptable\),p\(acceptable\),label\n/);
+    expect(readFileSync(file, 'utf8')).toMatch(/^index,prediction,p\(unacceptable\),p\(acceptable\),label,sentence\n/);
     await editor.page.getByRole('tab', { name: /predictions-.*-dev\.csv/ }).waitFor();
   });
 

@@ -94,11 +94,14 @@ describe('predict', () => {
     const { predictions, metrics } = await answer('latest', '--split', 'dev');
     const csv = await bench.run('predict', 'latest', '--split', 'dev', '--format', 'csv');
     const [header, ...rows] = csv.out.trimEnd().split('\n');
-    expect(header).toBe('index,prediction,p(negative),p(positive),label');
+    expect(header).toBe('index,prediction,p(negative),p(positive),label,sentence');
     expect(rows).toEqual(
-      predictions.map(({ index, prediction, probabilities, label }) =>
-        [index, prediction, probabilities?.['negative'], probabilities?.['positive'], label].join(','),
-      ),
+      predictions.map(({ index, prediction, probabilities = {}, label, text }) => {
+        const [negative, positive] = ['negative', 'positive'].map((name) =>
+          Number(probabilities[name]?.toPrecision(7)),
+        );
+        return [index, prediction, negative, positive, label, text].join(',');
+      }),
     );
     expect(csv.err).toContain(`accuracy ${metrics?.['accuracy']?.toFixed(4)}`);
     const jsonl = await bench.run('predict', 'latest', '--split', 'dev', '--format', 'jsonl');

@@ -422,7 +422,7 @@ test('a run predicts texts, a file and a split of its own data, and is exported,
   const dev = await worker.ask('predictInto', { ...place, from: { kind: 'split', name: 'dev' }, output });
   expect(predictedScores(dev)).toMatch(/^mcc -?[\d.]+, accuracy [\d.]+, score -?[\d.]+ over \d+ examples\.$/);
   const [header, ...rows] = readFileSync(output, 'utf8').trimEnd().split('\n');
-  expect(header).toBe('index,prediction,p(unacceptable),p(acceptable),label');
+  expect(header).toBe('index,prediction,p(unacceptable),p(acceptable),label,sentence');
   expect(rows).toHaveLength(dev.examples);
   writeFileSync(join(folder, 'new.csv'), 'sentence\nthe cat sat\n');
   const from = { kind: 'file', path: join(folder, 'new.csv') } as const;

@@ -13,7 +13,7 @@ import type { Tokenizer } from './tokenizers/tokenizer.ts';
 import type { TrainingSettings, TrainingSetup } from './training-setup.ts';
 import type { Masking } from './pretraining/masking.ts';
 import { maskingOf, packDocuments } from './pretraining/packing.ts';
-import { chooseDevice, type DeviceWish, type Probe, type StepWork } from './device.ts';
+import { chooseDevice, type Device, type DeviceWish, type Probe, type StepWork } from './device.ts';
 import { engineOf } from './engine-of.ts';
 
 /** What a run is asked to do, resolved: paths absolute, defaults filled in. */
@@ -89,6 +89,7 @@ export async function prepareTraining(request: TrainingRequest, shared: SharedWo
   const checkpoint = await openEncoder(folder.path);
   const chosen = await chooseDevice(request.device, stepWork(checkpoint, request), undefined, shared.probe);
   const { backend, device, packages } = await engineOf(chosen.device);
+  const fallback = request.device.provider === 'auto' ? await cpuInPlaceOf(device) : undefined;
   const { vocabularySize } = checkpoint.config;
   const tokenizer = async (): Promise<Tokenizer> => {
     // Only here, because a run whose data are in the cache needs none of it.
@@ -143,6 +144,7 @@ export async function prepareTraining(request: TrainingRequest, shared: SharedWo
       settings: request.settings,
       backend,
       device,
+      ...(fallback === undefined ? {} : { fallback }),
       maskToken: undefined,
       masking,
     };
@@ -174,6 +176,7 @@ export async function prepareTraining(request: TrainingRequest, shared: SharedWo
     settings: request.settings,
     backend,
     device,
+    ...(fallback === undefined ? {} : { fallback }),
     maskToken: data.maskToken,
   };
   return {
@@ -183,6 +186,12 @@ export async function prepareTraining(request: TrainingRequest, shared: SharedWo
     packages,
     files: { model: modelFiles(folder.config, checkpoint), data: data.files.all, train: data.files.train },
   };
+}
+
+/** What trains where a device that was chosen automatically turns out not to take a model; nothing where it is the CPU itself. */
+async function cpuInPlaceOf({ provider, threads }: Device): Promise<TrainingSetup['fallback']> {
+  if (provider === 'cpu') return undefined;
+  return engineOf({ provider: 'cpu', threads, reason: 'automatic' });
 }
 
 /** The files that a model is known by: its configuration and its weights. */

@@ -1,8 +1,8 @@
-import { UserError } from '../base/errors.ts';
+import { messageOf, UserError } from '../base/errors.ts';
 import { counted } from '../base/format.ts';
 import { suggestion } from '../base/suggest.ts';
 import { combineSplits, metricNames } from '../tasks/metrics.ts';
-import type { Executable } from './backends/backend.ts';
+import { OutOfMemoryError, type Executable } from './backends/backend.ts';
 import { unlimitedRoom, type Room } from './batch-parts.ts';
 import { compileOptions } from './compile-options.ts';
 import { batchCount, trainingOrder } from './data/batches.ts';
@@ -108,7 +108,8 @@ interface Session {
 
 /**
  * Trains from the start or from a saved state, to the end, an early stop, or the host's wish. Everything random is a function of the
- * seed and the position, so a continued training equals an unbroken one bit for bit on the CPU.
+ * seed and the position, so a continued training equals an unbroken one bit for bit on the CPU. Where the device was chosen automatically
+ * and fails before its first step, the setup's fallback trains, and says so.
  * @throws DivergedError when loss or gradient stops being finite; UserError for what the user must mend
  */
 export async function train(setup: TrainingSetup, host: TrainingHost, from?: TrainerState): Promise<TrainingResult> {
@@ -118,6 +119,36 @@ export async function train(setup: TrainingSetup, host: TrainingHost, from?: Tra
       'Set training.precision to "float32".',
     );
   requireMetric(setup);
+  const { fallback, ...rest } = setup;
+  if (fallback === undefined) return trainOn(setup, host, from);
+  const seen = { step: false };
+  const emit = (event: TrainingEvent): void => {
+    if (event.type === 'step') seen.step = true;
+    host.emit(event);
+  };
+  try {
+    return await trainOn(setup, { ...host, emit }, from);
+  } catch (error) {
+    // After a step something came of it, and what then goes wrong is for the user to know.
+    if (seen.step || !isOfDevice(error)) throw error;
+    const reason = `${setup.device.provider} does not take this model: ${messageOf(error)}`;
+    host.emit({ type: 'log', level: 'warning', message: `${reason}; ${fallback.device.provider} trains` });
+    const device = { ...fallback.device, reason: `automatic; ${reason}` };
+    return await trainOn({ ...rest, backend: fallback.backend, device }, host, from);
+  }
+}
+
+/** Whether an error may come of the device, rather than of what the user or the data ask for. */
+function isOfDevice(error: unknown): boolean {
+  if (error instanceof UserError) return error.cause instanceof OutOfMemoryError;
+  return !(error instanceof DivergedError);
+}
+
+async function trainOn(
+  setup: TrainingSetup,
+  host: TrainingHost,
+  from: TrainerState | undefined,
+): Promise<TrainingResult> {
   const session = await openSession(setup, host, from);
   const { model, lengths, schedule } = session;
   const { recompute = false } = setup.settings;

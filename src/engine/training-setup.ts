@@ -49,6 +49,8 @@ export interface TrainingSetup {
   readonly settings: TrainingSettings;
   readonly backend: Backend;
   readonly device: Device;
+  /** What computes in the device's place where that was chosen automatically and does not take the model after all. */
+  readonly fallback?: { readonly backend: Backend; readonly device: Device };
   /** The mask token, where the head reads it. */
   readonly maskToken: number | undefined;
   /** How tokens are masked, where masked words are learnt. */

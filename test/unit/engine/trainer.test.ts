@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { UserError } from '../../../src/base/errors.ts';
 import { randomStream } from '../../../src/base/random.ts';
-import type { Backend } from '../../../src/engine/backends/backend.ts';
+import { OutOfMemoryError, type Backend } from '../../../src/engine/backends/backend.ts';
 import { onnxBackend } from '../../../src/engine/backends/onnx/onnx-backend.ts';
 import { tfjsBackend } from '../../../src/engine/backends/tfjs/tfjs-backend.ts';
 import { readCheckpoint, writeCheckpoint } from '../../../src/engine/checkpoint-file.ts';
@@ -135,6 +135,54 @@ async function runTraining(
   const result = await train(setup, host, options.from);
   return { events, result, state: saved };
 }
+
+describe('a device that was chosen automatically', () => {
+  const cpu = { backend: onnxBackend, device: { provider: 'cpu', threads: 2, reason: 'automatic' } };
+  const gpu = { provider: 'webgpu', threads: 2, reason: 'automatic: best' };
+  const run = (name: 'compile' | 'run' | 'later', error: Error): Backend => ({
+    ...onnxBackend,
+    compile: async (outputs, weights, options) => {
+      if (name === 'compile') throw error;
+      const executable = await onnxBackend.compile(outputs, weights, options);
+      let runs = 0;
+      return {
+        ...executable,
+        run: (feeds) => (name === 'later' && ++runs < 5 ? executable.run(feeds) : Promise.reject(error)),
+      };
+    },
+  });
+  const withDevice = (backend: Backend): TrainingSetup => ({
+    ...makeSetup('lora', { accumulation: 1, maxGradNorm: 1 }),
+    backend: { ...backend, compile: (outputs, weights) => backend.compile(outputs, weights, cpu.device) },
+    device: gpu,
+    fallback: cpu,
+  });
+
+  it.each([
+    ['cannot be compiled for', run('compile', new Error('buffer of 3 GiB'))],
+    ['fails in its first step', run('run', new Error('buffer of 3 GiB'))],
+    ['has no room for one example', run('run', new OutOfMemoryError('buffer of 3 GiB'))],
+  ])("is replaced by the CPU where the model %s, with the CPU's own numbers and a warning", async (_, backend) => {
+    const { events, result } = await runTraining(withDevice(backend));
+    const alone = await runTraining(makeSetup('lora', { accumulation: 1, maxGradNorm: 1 }));
+    expect(timeless(events)).toEqual(timeless(alone.events));
+    expect(result.reason).toBe('completed');
+    const warnings = events.flatMap((event) => (event.type === 'log' ? [event.message] : []));
+    expect(warnings.at(-1)).toMatch(/^webgpu does not take this model: .*; cpu trains$/s);
+    const started = events.findLast((event) => event.type === 'started');
+    expect(started?.device.provider).toBe('cpu');
+    expect(started?.device.reason).toContain('webgpu does not take this model');
+  });
+
+  it('is not replaced in the middle, nor for what the user has to mend', async () => {
+    const later = withDevice(run('later', new Error('lost')));
+    await expect(runTraining(later)).rejects.toThrow('lost');
+    const asked = withDevice(run('compile', new UserError('not so')));
+    await expect(runTraining(asked)).rejects.toThrow('not so');
+    const { fallback: _, ...named } = withDevice(run('compile', new Error('buffer of 3 GiB')));
+    await expect(runTraining(named)).rejects.toThrow('buffer of 3 GiB');
+  });
+});
 
 describe('training', () => {
   it.each(['full', 'head', 'bitfit', 'lora', 'slash', 'jr-warp', 'warp', 'pasta', 'prompt-tuning', 'prefix-tuning'])(

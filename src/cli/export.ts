@@ -3,8 +3,9 @@ import { UserError } from '../base/errors.ts';
 import { onnxBackend } from '../engine/backends/onnx/onnx-backend.ts';
 import { prefixedName } from '../engine/encoders/tensor-names.ts';
 import { foldingOf, foldModel } from '../engine/fold.ts';
-import { exportEncoder, requireTarget, type ExportOptions } from '../engine/export-encoder.ts';
+import { exportAdapter, exportEncoder, requireTarget, type ExportOptions } from '../engine/export-encoder.ts';
 import { buildModel } from '../engine/model-graph.ts';
+import { peftAdapter, peftMethods } from '../engine/peft-adapter.ts';
 import { modelPlanOf } from '../engine/training-setup.ts';
 import { transformersHead, type TransformersHead } from '../engine/transformers-head.ts';
 import type { CheckpointKind } from '../runs/checkpoints.ts';
@@ -18,6 +19,11 @@ import { findRuns } from './runs.ts';
 export interface ExportCommandOptions extends Omit<ExportOptions, 'head'> {
   readonly at: CheckpointKind;
 }
+
+const inferenceEngine = { backend: onnxBackend, device: { provider: 'cpu', threads: 0 } } as const;
+
+/** The whole model, or what was trained beside the encoder as Hugging Face PEFT has it. */
+export type ExportFormat = 'model' | 'peft';
 
 /** What {@link exportRun} wrote. */
 export interface ExportedRun {
@@ -75,10 +81,7 @@ async function exportedTensors(
   // What predicts masked words was trained as a part of the encoder.
   if (layout === 'words' && ![...values.keys()].some((name) => name.startsWith('method.')))
     return { encoder: values, head: transformersHead(task, checkpoint.config, layout, values) };
-  const folded = await foldModel(
-    { plan, checkpoint, values, seed: configuration.training.seed },
-    { backend: onnxBackend, device: { provider: 'cpu', threads: 0 } },
-  );
+  const folded = await foldModel({ plan, checkpoint, values, seed: configuration.training.seed }, inferenceEngine);
   return {
     encoder: new Map(
       [...folded.encoder].map(([name, data]) => [`base.${prefixedName(checkpoint.config, name)}`, data] as const),
@@ -87,14 +90,51 @@ async function exportedTensors(
   };
 }
 
+/**
+ * Writes what a run trained beside the encoder, its head included, as an adapter of Hugging Face PEFT; a prefix that a network made as the rows
+ * that come out of it.
+ * @throws UserError as {@link exportRun}, and where PEFT has no such method or computes something else
+ */
+async function exportAsAdapter(
+  app: App,
+  id: string,
+  folder: string,
+  { at, precision, overwrite = false }: ExportCommandOptions,
+): Promise<void> {
+  const { configuration, checkpoint, values } = await openTrainedRun(runFolder(readWorkspace(app), id), id, at);
+  const { id: name, ...options } = configuration.method;
+  const method = { id: name, options };
+  const task = findTask(configuration.task.id);
+  const plan = modelPlanOf({ checkpoint, method, task });
+  const { head: layout } = buildModel(plan, { dropout: 'off' });
+  const { config: encoder } = checkpoint;
+  const isMade = name === 'prefix-tuning' && options['reparametrise'] === true;
+  const trained = { plan, checkpoint, values, seed: configuration.training.seed };
+  const flat = isMade ? (await foldModel(trained, inferenceEngine)).values : values;
+  const head = peftMethods.has(name) ? transformersHead(task, encoder, layout, flat) : undefined;
+  if (peftMethods.has(name) && (head === undefined || layout === 'words'))
+    throw new UserError(
+      `the run ${id} can't be written for Hugging Face PEFT: its head is none of transformers' classifiers`,
+      'Train with the head set to "native".',
+    );
+  const adapter = peftAdapter({ encoder, method, values: flat, head: head ?? { config: {}, tensors: new Map() } });
+  await exportAdapter(resolve(folder), adapter, configuration.model, { precision, overwrite });
+}
+
 /** `peft-lab export RUN FOLDER`: the trained encoder as a model folder in Hugging Face layout. */
 export async function exportCommand(
   app: App,
   run: string,
   folder: string,
-  options: ExportCommandOptions,
+  { format, ...options }: ExportCommandOptions & { readonly format: ExportFormat },
 ): Promise<number> {
   const [id = ''] = findRuns(readWorkspace(app), [run]);
+  if (format === 'peft') {
+    await exportAsAdapter(app, id, folder, options);
+    if (app.json) printJson(app.terminal, { run: id, folder: resolve(folder), architecture: null });
+    else app.terminal.out(`${plain(resolve(folder))}\n`);
+    return 0;
+  }
   const { architecture } = await exportRun(app, id, folder, options);
   if (app.json) printJson(app.terminal, { run: id, folder: resolve(folder), architecture: architecture ?? null });
   else {

@@ -289,6 +289,11 @@ function makeProgram(finish: (code: number) => void, { wrong, missing }: Complai
     .addOption(
       new Option('--precision <kind>', 'how numbers are stored').choices(['float16', 'float32']).default('float32'),
     )
+    .addOption(
+      new Option('--format <kind>', 'the whole model, or an adapter as Hugging Face PEFT has it')
+        .choices(['model', 'peft'])
+        .default('model'),
+    )
     .addOption(new Option('--at <checkpoint>', 'which checkpoint').choices(['best', 'last']).default('last'))
     .option('--overwrite', 'write into a folder that is not empty', false)
     .action(

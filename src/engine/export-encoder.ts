@@ -4,6 +4,7 @@ import { messageOf, UserError } from '../base/errors.ts';
 import type { EncoderCheckpoint } from './encoder-checkpoint.ts';
 import { prefixedName, tensorPrefix, tiedCopies } from './encoders/tensor-names.ts';
 import { toHalf } from './half.ts';
+import type { PeftAdapter } from './peft-adapter.ts';
 import { readTensors, writeSafetensors, type WritableTensor } from './safetensors.ts';
 import { readJson } from './text-files.ts';
 import type { TransformersHead } from './transformers-head.ts';
@@ -112,6 +113,38 @@ export async function requireTarget(
   await requireFree(folder, options);
 }
 
+/** A tensor as it is written in a precision. @throws UserError where that has not its numbers */
+function stored(
+  name: string,
+  { shape, data }: { readonly shape: readonly number[]; readonly data: Float32Array },
+  precision: ExportOptions['precision'],
+): WritableTensor {
+  if (precision === 'float32') return { shape, data };
+  const halves = toHalf(data);
+  if (halves.some((bits, i) => (bits & 0x7fff) === INFINITE_HALF && Number.isFinite(data[i])))
+    throw new UserError(`${name} holds numbers that float16 has not: they exceed 65504`, 'Give --precision float32.');
+  return { shape, data: halves, dtype: 'F16' };
+}
+
+/**
+ * Writes an adapter as Hugging Face PEFT reads it.
+ * @param base what the encoder that it belongs to is called: a folder or an id on the hub
+ * @throws UserError as {@link requireFree} does
+ */
+export async function exportAdapter(
+  folder: string,
+  { config, tensors }: PeftAdapter,
+  base: { readonly id: string; readonly revision?: string | undefined },
+  { precision, overwrite = false }: Omit<ExportOptions, 'head'>,
+): Promise<void> {
+  await requireFree(folder, { overwrite });
+  const written = [...tensors].map(([name, tensor]) => [name, stored(name, tensor, precision)] as const);
+  await makeFolder(folder);
+  const whole = { ...config, base_model_name_or_path: base.id, revision: base.revision ?? null };
+  await writeFile(join(folder, 'adapter_config.json'), `${JSON.stringify(whole, undefined, 2)}\n`);
+  await writeSafetensors(join(folder, 'adapter_model.safetensors'), new Map(written), { format: 'pt' });
+}
+
 /**
  * Writes a trained encoder in Hugging Face layout into a folder that {@link requireTarget} allows: the checkpoint that it began from with the trained tensors in the place of its own, the
  * map onto the vocabulary included where it was trained, its configuration and its tokenizer, and a trained head.
@@ -127,14 +160,7 @@ export async function exportEncoder(
   await requireTarget(folder, checkpoint, { overwrite });
   const tensors = new Map<string, WritableTensor>();
   const put = (name: string, shape: readonly number[], data: Float32Array): void => {
-    if (precision === 'float32') {
-      tensors.set(name, { shape, data });
-      return;
-    }
-    const halves = toHalf(data);
-    if (halves.some((bits, i) => (bits & 0x7fff) === INFINITE_HALF && Number.isFinite(data[i])))
-      throw new UserError(`${name} holds numbers that float16 has not: they exceed 65504`, 'Give --precision float32.');
-    tensors.set(name, { shape, data: halves, dtype: 'F16' });
+    tensors.set(name, stored(name, { shape, data }, precision));
   };
   const shapes = new Map<string, readonly number[]>();
   const prefix = tensorPrefix(checkpoint.config);

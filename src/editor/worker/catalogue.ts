@@ -1,3 +1,4 @@
+import { peftMethods } from '../../engine/peft-adapter.ts';
 import { methods } from '../../peft/registry.ts';
 import { listTasks } from '../../tasks/registry.ts';
 import { isPair } from '../../tasks/task.ts';
@@ -12,6 +13,7 @@ export function methodChoices(): readonly MethodChoice[] {
     description,
     citation,
     needsOptions: !options.safeParse({}).success,
+    peft: peftMethods.has(id),
   }));
 }
 

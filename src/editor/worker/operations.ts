@@ -109,6 +109,8 @@ export interface MethodChoice {
   readonly citation: string;
   /** It has options without defaults, which have to be written. */
   readonly needsOptions: boolean;
+  /** Hugging Face PEFT has it too. */
+  readonly peft: boolean;
 }
 
 export interface TaskChoice {
@@ -328,9 +330,9 @@ export interface Operations {
     >,
     Predicted
   >;
-  /** Writes a run's model into a folder that is not there yet, or is empty. */
+  /** Writes a run's model, or its adapter for Hugging Face PEFT, into a folder that is not there yet, or is empty. */
   readonly exportModel: Operation<
-    In<ProgramSettings & { readonly id: string; readonly target: string }>,
+    In<ProgramSettings & { readonly id: string; readonly target: string; readonly format: 'model' | 'peft' }>,
     ExportedModel
   >;
   /** The machine, and what the runs of these folders take of it. */

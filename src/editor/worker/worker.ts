@@ -417,8 +417,10 @@ const answers: { readonly [N in OperationName]: Answer<N> } = {
     const args = ['predict', id, ...source, `--output=${output}`, '--overwrite'];
     return (await commandLine(settings, folder, args, { signal, timeout: inferenceMs })) as Predicted;
   },
-  exportModel: async ({ folder, id, target, ...settings }, signal) =>
-    (await commandLine(settings, folder, ['export', id, target], { signal, timeout: inferenceMs })) as ExportedModel,
+  exportModel: async ({ folder, id, target, format, ...settings }, signal) => {
+    const args = ['export', id, target, `--format=${format}`];
+    return (await commandLine(settings, folder, args, { signal, timeout: inferenceMs })) as ExportedModel;
+  },
   machine: async (folders) => {
     const limit = process.constrainedMemory();
     const { gpus, processes } = await readGpuUse();

@@ -108,6 +108,117 @@ describe('export', () => {
     expect([...head.keys()].sort()).toEqual(['head.classifier.bias', 'head.classifier.weight']);
   });
 
+  test('writes adapters of Hugging Face PEFT, and a prefix that a network made as flat rows', async () => {
+    const method = [
+      { id: 'lora', rank: 2, alpha: 6, targets: ['query', 'output'], layers: [1] },
+      { id: 'ia3' },
+      { id: 'prefix-tuning', length: 3, reparametrise: true, bottleneck: 8, shiftPositions: true },
+      { id: 'prompt-tuning', length: 3, enter: 'before-embedding', headReads: 'unshifted' },
+    ];
+    const task = { id: 'sst2', data: 'data', maxLength: 24 };
+    expect((await bench.run('run', bench.configure('a', { task, matrix: { method }, training: short }))).code).toBe(0);
+    const configs: Readonly<Record<string, unknown>>[] = [];
+    const tensors: Awaited<ReturnType<typeof readTensors>>[] = [];
+    for (const [index, id] of bench.ids().entries()) {
+      const folder = join(bench.folder, `adapter-${index}`);
+      expect((await bench.run('export', id, folder, '--format', 'peft')).code).toBe(0);
+      const text = readFileSync(join(folder, 'adapter_config.json'), 'utf8');
+      configs.push(JSON.parse(text) as Readonly<Record<string, unknown>>);
+      tensors.push(await readTensors(join(folder, 'adapter_model.safetensors')));
+    }
+    const common = { task_type: 'SEQ_CLS', modules_to_save: ['classifier'], inference_mode: true };
+    const base = join(bench.folder, 'model');
+    expect(configs[0]).toMatchObject({
+      ...{ ...common, peft_type: 'LORA', r: 2, lora_alpha: 6, base_model_name_or_path: base },
+      target_modules: String.raw`.*\bencoder\.layer\.(?:1)\.(?:attention\.self\.query|output\.dense)`,
+    });
+    expect(configs[1]).toMatchObject({ ...common, peft_type: 'IA3' });
+    expect(configs[2]).toMatchObject({ ...common, peft_type: 'PREFIX_TUNING', num_virtual_tokens: 3 });
+    expect(configs[3]).toMatchObject({ ...common, peft_type: 'PROMPT_TUNING', num_virtual_tokens: 3 });
+    const shapes = tensors.map((each) => new Map([...each].map(([name, { shape }]) => [name, shape])));
+    const layer = 'base_model.model.bert.encoder.layer';
+    type Shapes = readonly (readonly [name: string, shape: readonly number[]])[];
+    const headIn = (place: string): Shapes => [
+      [`${place}.classifier.weight`, [2, 16]],
+      [`${place}.classifier.bias`, [2]],
+    ];
+    const rowsOf = (width: number): Shapes => [['prompt_embeddings', [3, width]], ...headIn('base_model')];
+    expect(shapes[0]).toEqual(
+      new Map<string, readonly number[]>([
+        [`${layer}.1.attention.self.query.lora_A.weight`, [2, 16]],
+        [`${layer}.1.attention.self.query.lora_B.weight`, [16, 2]],
+        [`${layer}.1.output.dense.lora_A.weight`, [2, 32]],
+        [`${layer}.1.output.dense.lora_B.weight`, [16, 2]],
+        ...headIn('base_model.model'),
+      ]),
+    );
+    expect(shapes[1]?.get(`${layer}.0.attention.self.key.ia3_l`)).toEqual([16, 1]);
+    expect(shapes[1]?.get(`${layer}.0.output.dense.ia3_l`)).toEqual([1, 32]);
+    expect(shapes[2]).toEqual(new Map(rowsOf(64)));
+    expect(shapes[3]).toEqual(new Map(rowsOf(16)));
+
+    // The rows do by themselves what the network and its rows did.
+    const [, , prefix = ''] = bench.ids();
+    const floats = (name: string): Float32Array => {
+      const data = tensors[2]?.get(name)?.data;
+      if (!(data instanceof Float32Array)) throw new Error(`no ${name}`);
+      return data;
+    };
+    const { predictions } = await predict(
+      {
+        checkpoint: await openEncoder(base),
+        method: { id: 'prefix-tuning', options: { length: 3, shiftPositions: true } },
+        task: findTask('sst2'),
+        values: new Map([
+          ['method.prefix.rows', floats('prompt_embeddings')],
+          ['head.classifier.weight', floats('base_model.classifier.weight')],
+          ['head.classifier.bias', floats('base_model.classifier.bias')],
+        ]),
+        tokenizer: await loadTokenizer(base),
+        maxLength: 32,
+        settings: { batchSize: 8, seed: 0 },
+        backend: onnxBackend,
+        device: { provider: 'cpu', threads: 1, reason: 'asked for' },
+      },
+      [{ text: 'the cat sat', label: -1 }],
+    );
+    const { out } = await bench.run('--json', 'predict', prefix, '--at', 'last', '--text', 'the cat sat');
+    const [own] = (JSON.parse(out) as { predictions: { probabilities: Record<string, number> }[] }).predictions;
+    const [first] = predictions;
+    const probabilities = first?.kind === 'class' ? first.probabilities : [];
+    expect(probabilities[1]).toBeCloseTo(own?.probabilities['positive'] ?? NaN, 5);
+  });
+
+  test('says what Hugging Face PEFT computes otherwise', async () => {
+    const method = [
+      { id: 'prefix-tuning', length: 3 },
+      { id: 'prompt-tuning', length: 3 },
+      { id: 'prompt-tuning', length: 3, enter: 'before-embedding' },
+      { id: 'lora', rank: 2, head: 'linear' },
+      { id: 'ia3', outputs: ['key'], inputs: ['key'] },
+      { id: 'lora', rank: 2, gated: true },
+      'slash',
+    ];
+    const task = { id: 'sst2', data: 'data', maxLength: 24 };
+    const file = bench.configure('a', { task, matrix: { method }, training: { steps: 2, evaluateEvery: 2 } });
+    expect((await bench.run('run', file)).code).toBe(0);
+    const told: string[] = [];
+    for (const id of bench.ids()) {
+      const { code, out, err } = await bench.run('export', id, 'no', '--format', 'peft');
+      expect([code, out]).toEqual([2, '']);
+      told.push(err);
+    }
+    expect(told).toEqual([
+      expect.stringContaining('shiftPositions set to true'),
+      expect.stringContaining('enter set to "before-embedding"'),
+      expect.stringContaining('headReads set to "unshifted"'),
+      expect.stringContaining('head set to "native"'),
+      expect.stringContaining('key has both'),
+      expect.stringContaining('it has no gates'),
+      expect.stringContaining('Hugging Face PEFT has no slash'),
+    ]);
+  });
+
   test('leaves out a head that transformers does not know, and refuses where nothing else was trained', async () => {
     const method = [{ id: 'slash', dimension: 16 }, { id: 'head', head: 'linear' }, { id: 'pasta' }];
     expect((await bench.run('run', bench.configure('a', { matrix: { method }, training: short }))).code).toBe(0);

@@ -430,9 +430,14 @@ test('a run predicts texts, a file and a split of its own data, and is exported,
   expect(readFileSync(output, 'utf8').split('\n')[0]).not.toContain('label');
 
   const target = join(folder, 'model');
-  const exported = await worker.ask('exportModel', { ...place, target });
+  const exported = await worker.ask('exportModel', { ...place, target, format: 'model' });
   expect(exported).toMatchObject({ folder: target, architecture: 'BertForSequenceClassification' });
-  const refused = worker.ask('exportModel', { ...place, target });
+  const adapter = join(folder, 'adapter');
+  expect(await worker.ask('exportModel', { ...place, target: adapter, format: 'peft' })).toMatchObject({
+    folder: adapter,
+  });
+  expect(existsSync(join(adapter, 'adapter_config.json'))).toBe(true);
+  const refused = worker.ask('exportModel', { ...place, target, format: 'model' });
   await expect(refused).rejects.toThrow(UserError);
   await expect(refused).rejects.toThrow(/^.*model is not empty/);
   const gone = { kind: 'file', path: join(folder, 'gone.csv') } as const;

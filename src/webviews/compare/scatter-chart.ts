@@ -64,6 +64,16 @@ export class ScatterChart extends LitElement {
         margin: 0;
         min-width: 0;
       }
+      /* A page of paper is narrower than the window that the chart was measured for. */
+      @media print {
+        figure,
+        .chart {
+          max-width: 100%;
+        }
+        .chart {
+          height: auto;
+        }
+      }
       figcaption {
         padding-left: 60px;
         font-weight: 600;
@@ -305,7 +315,14 @@ export class ScatterChart extends LitElement {
     const order = [...facet.points].sort((a, b) => Number(a.isOnFront) - Number(b.isOnFront));
     return html`<figure>
       ${model.facets.length > 1 ? html`<figcaption>${facetText(facet.key, model.strings)}</figcaption>` : nothing}
-      <svg class="chart" width=${layout.width} height=${layout.height} role="group" aria-label=${model.text}>
+      <svg
+        class="chart"
+        width=${layout.width}
+        height=${layout.height}
+        viewBox="0 0 ${layout.width} ${layout.height}"
+        role="group"
+        aria-label=${model.text}
+      >
         ${this.axes(model, layout)}
         ${corners.length > 1 ? svg`<path class="front" d=${path(corners.map(([x, y]) => [x, y])) ?? ''} />` : nothing}
         ${repeat(

@@ -592,6 +592,25 @@ describe.skipIf('missing' in chromium)('in a browser', () => {
       await page.goto(pathToFileURL(file).href);
       await page.locator('.point').first().waitFor();
       expect(await page.getByRole('heading', { level: 1 }).textContent()).toContain('comparison of');
+      // Paper is narrower than the window, and nothing is measured anew for it.
+      await page.emulateMedia({ media: 'print' });
+      const overhang = await page
+        .locator('peft-scatter-chart')
+        .first()
+        .evaluate((element) => {
+          interface Box {
+            readonly style: Record<string, string>;
+            readonly shadowRoot: { querySelector(selector: string): Box };
+            getBoundingClientRect(): { readonly right: number };
+          }
+          const chart = element as unknown as Box;
+          chart.style['display'] = 'block';
+          chart.style['width'] = '400px';
+          const drawn = chart.shadowRoot.querySelector('svg.chart');
+          return drawn.getBoundingClientRect().right - chart.getBoundingClientRect().right;
+        });
+      expect(overhang).toBeLessThanOrEqual(0.5);
+      await page.emulateMedia({ media: 'screen' });
       await page.getByRole('button', { name: 'Show as Table' }).click();
       await page.getByRole('grid', { name: 'The points of the chart' }).waitFor();
       await expectUnharmed(page);

@@ -265,6 +265,8 @@ beforeEach(async () => {
     'http_proxy',
     'https_proxy',
     'no_proxy',
+    'ALL_PROXY',
+    'all_proxy',
   ])
     vi.stubEnv(name, undefined);
   vi.stubEnv('HF_TOKEN_PATH', join(scratch, 'no-token'));
@@ -441,6 +443,25 @@ describe('a proxy', () => {
     } finally {
       await proxy.stop();
     }
+  });
+
+  it('for all addresses is used where there is none for the kind of address', async () => {
+    const [all, own] = [await startProxy(), await startProxy()];
+    try {
+      vi.stubEnv('ALL_PROXY', all.url);
+      await resolveModel('someone/tiny', options());
+      expect(all.asked.length).toBeGreaterThan(0);
+      all.asked.length = 0;
+      vi.stubEnv('http_proxy', own.url);
+      await resolveModel('someone/tiny', options({ cacheDir: join(scratch, 'proxied') }));
+      expect([all.asked.length, own.asked.length > 0]).toEqual([0, true]);
+    } finally {
+      await all.stop();
+      await own.stop();
+    }
+    vi.stubEnv('http_proxy', undefined);
+    vi.stubEnv('ALL_PROXY', 'nonsense');
+    expect((await failure(resolveModel('someone/other', options()))).message).toContain('ALL_PROXY');
   });
 
   it('that is no address is told', async () => {

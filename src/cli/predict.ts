@@ -1,4 +1,3 @@
-import { statSync, writeFileSync } from 'node:fs';
 import { extname, resolve } from 'node:path';
 import { UserError } from '../base/errors.ts';
 import { counted, score as scoreText } from '../base/format.ts';
@@ -17,6 +16,7 @@ import { findTask } from '../tasks/registry.ts';
 import { submissionName, submissionText } from '../tasks/submission.ts';
 import { readWorkspace, type App } from './app.ts';
 import { jsonText, plainLines, printJson } from './output.ts';
+import { outputFile } from './output-file.ts';
 import { readPredictionInput, type InputOptions } from './prediction-input.ts';
 import { predictionCsv, predictionJson, predictionTable } from './prediction-text.ts';
 import { findRuns } from './runs.ts';
@@ -43,20 +43,20 @@ function isFormat(text: string): text is Format {
 /** What a file's name tells of its format. */
 const formatOfExtension: Readonly<Record<string, Format>> = { '.csv': 'csv', '.jsonl': 'jsonl', '.tsv': 'glue' };
 
+/** @throws UserError where there is no such format, or nothing tells which */
 function formatOf(app: App, { format, output }: PredictCommandOptions): Format {
-  if (format === undefined) return output === undefined ? 'table' : (formatOfExtension[extname(output)] ?? 'csv');
+  if (format === undefined) {
+    if (output === undefined) return 'table';
+    const told = formatOfExtension[extname(output).toLowerCase()];
+    if (told !== undefined) return told;
+    throw new UserError(
+      `--output: the name ${output} does not tell the format`,
+      `It should end in ${Object.keys(formatOfExtension).join(', ')}; or give --format ${formats.join('|')}.`,
+    );
+  }
   if (!isFormat(format)) throw new UserError(`there is no format "${format}"`, suggestion(format, formats));
   if (app.json && output === undefined) throw new UserError(`--json and --format ${format} exclude one another`);
   return format;
-}
-
-/** @throws UserError where the file may not be written */
-function requireOutput({ output, overwrite }: PredictCommandOptions): void {
-  if (output === undefined) return;
-  const stat = statSync(output, { throwIfNoEntry: false });
-  if (stat?.isDirectory() === true) throw new UserError(`--output: ${output} is a folder`, 'Give the name of a file.');
-  if (stat !== undefined && !overwrite)
-    throw new UserError(`--output: ${output} is there already`, 'Choose another name, or give --overwrite.');
 }
 
 function numberOf(prediction: Prediction): number {
@@ -75,8 +75,10 @@ export async function predictCommand(
   file: string | undefined,
   options: PredictCommandOptions,
 ): Promise<number> {
+  const read = file === undefined || file === '-' ? undefined : resolve(file);
+  const { output: outputName, overwrite } = options;
+  const output = outputName === undefined ? undefined : outputFile(outputName, { overwrite, read });
   const format = formatOf(app, options);
-  requireOutput(options);
   const tell = (message: string): void => app.terminal.err(`${plainLines(message)}\n`);
   const workspace = readWorkspace(app);
   const [id = ''] = findRuns(workspace, [name]);
@@ -114,10 +116,10 @@ export async function predictCommand(
       case 'glue':
         return submissionText(task, predictions.map(numberOf));
       case 'table':
-        return predictionTable(task, rows, options.output === undefined ? app.terminal.width : undefined);
+        return predictionTable(task, rows, output === undefined ? app.terminal.width : undefined);
     }
   };
-  if (options.output !== undefined) writeFileSync(options.output, text());
+  if (output !== undefined) output.write(text());
   else if (!app.json) app.terminal.out(text());
   if (app.json) {
     printJson(app.terminal, {
@@ -128,9 +130,9 @@ export async function predictCommand(
       examples: examples.length,
       ...(metrics === undefined ? {} : { metrics }),
       ...(isUncovered ? { coveredByEpsilon: false } : {}),
-      ...(options.output === undefined
+      ...(output === undefined
         ? { predictions: rows.map((row) => predictionJson(task, row)) }
-        : { output: resolve(options.output) }),
+        : { output: output.path }),
     });
     return 0;
   }

@@ -15,7 +15,7 @@ export function submissionName(task: Task, split: SplitName | undefined): string
   if (!glueTasks.includes(task))
     throw new UserError(
       `${task.title} is no task of GLUE, whose server takes predictions of its own tasks`,
-      'Choose the format csv or json.',
+      'Choose the format csv or jsonl.',
     );
   if (task.id !== 'mnli') return `${task.title}.tsv`;
   return split?.endsWith('-mismatched') === true ? 'MNLI-mm.tsv' : 'MNLI-m.tsv';

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { makeBench, program, type Bench } from '../../support/cli.ts';
@@ -126,6 +126,7 @@ describe('predict', () => {
     const replaced = ['--split', 'dev', '--output', 'dev.csv', '--format', 'glue', '--overwrite'];
     expect((await bench.run('predict', 'latest', ...replaced)).code).toBe(0);
     expect(readFileSync(join(bench.folder, 'dev.csv'), 'utf8')).toBe(glue.out);
+    expect(readdirSync(bench.folder).filter((name) => name.endsWith('.tmp'))).toEqual([]);
     const table = await bench.run('predict', 'latest', '--split', 'dev');
     expect(table.out.split('\n')[0]).toMatch(/^ *# +prediction +probability +label +text$/);
     expect(table.out.trimEnd().split('\n')).toHaveLength(predictions.length + 1);
@@ -176,6 +177,21 @@ describe('predict', () => {
     expect(await refused('--text', 'a', '--pair', 'b')).toContain('SST-2 is about single texts');
     expect(await refused('--text', ' ')).toContain('--text: the sentence is empty');
     expect(await refused('--text', 'a', '--format', 'csvs')).toContain('Did you mean "csv"');
+    const text = ['--text', 'a'];
+    expect(await refused(...text, '--output', join('nowhere', 'a.csv'))).toMatch(/there is no folder .*nowhere/);
+    expect(await refused(...text, '--output', '')).toContain('there is no file ""');
+    expect(await refused(...text, '--output', 'data')).toContain('is a folder');
+    expect(await refused(...text, '--output', 'a.json')).toContain('a.json does not tell the format');
+    expect(existsSync(join(bench.folder, 'a.json'))).toBe(false);
+    if (process.platform === 'linux')
+      expect(await refused(...text, '--format', 'csv', '--output', '/dev/full')).toContain(
+        '/dev/full cannot be written',
+      );
+    const train = join('data', 'train.tsv');
+    const before = readFileSync(join(bench.folder, train), 'utf8');
+    const over = ['--format', 'csv', '--output', train, '--overwrite'];
+    expect(await refused(train, ...over)).toContain('is the file that is read');
+    expect(readFileSync(join(bench.folder, train), 'utf8')).toBe(before);
     writeFileSync(join(bench.folder, 'bad.tsv'), 'sentence\nfine\n\t\n');
     expect(await refused('bad.tsv')).toContain('bad.tsv:3: ');
     const model = join(bench.folder, 'model', 'config.json');

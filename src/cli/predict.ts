@@ -5,6 +5,7 @@ import { suggestion } from '../base/suggest.ts';
 import { chooseDevice } from '../engine/device.ts';
 import { engineOf } from '../engine/engine-of.ts';
 import { fitMethod } from '../engine/fit-method.ts';
+import { stepWork } from '../engine/prepare.ts';
 import { predict, scorePredictions, type Prediction } from '../engine/predict.ts';
 import { checkTokenizerFits, loadTokenizer } from '../engine/tokenizers/load.ts';
 import type { CheckpointKind } from '../runs/checkpoints.ts';
@@ -13,6 +14,7 @@ import { runFolder } from '../runs/run-folder.ts';
 import { openTrainedRun } from '../runs/trained-run.ts';
 import { trainingRequest } from '../runs/training-request.ts';
 import { findTask } from '../tasks/registry.ts';
+import type { SplitName } from '../tasks/task.ts';
 import { submissionName, submissionText } from '../tasks/submission.ts';
 import { readWorkspace, type App } from './app.ts';
 import { jsonText, plainLines, printJson } from './output.ts';
@@ -63,9 +65,9 @@ function numberOf(prediction: Prediction): number {
   return prediction.kind === 'class' ? prediction.label : prediction.kind === 'score' ? prediction.score : NaN;
 }
 
-/** Whether a run was private, and its scores are of data that its epsilon covers. */
-function scoresPrivateData({ privacy }: Configuration): boolean {
-  return privacy !== undefined && !privacy.publicEvaluation;
+/** Whether scores of a split of the run's own data tell of what a private run protects: what it trained on, and what was not declared public. */
+function tellsPrivateData({ privacy }: Configuration, split: SplitName): boolean {
+  return privacy !== undefined && (split === 'train' || !privacy.publicEvaluation);
 }
 
 /** `peft-lab predict RUN FILE`: what a run's model says of examples, and how well where their labels are known. */
@@ -89,11 +91,13 @@ export async function predictCommand(
   const submission = format === 'glue' ? submissionName(task, split) : undefined;
   if (warning !== undefined && submission !== undefined)
     throw new UserError(warning, "GLUE's server wants a prediction for every row; mend the file.");
-  const { method, settings, device: wish } = trainingRequest(configuration);
+  const request = trainingRequest(configuration);
+  const { method, settings } = request;
   const { maxLength } = fitMethod({ checkpoint, method, task }, configuration.task.maxLength);
   const tokenizer = await loadTokenizer(run.folder);
   checkTokenizerFits(tokenizer, checkpoint.config.vocabularySize, run.folder.path);
-  const chosen = await chooseDevice({ ...wish, ...(options.device === undefined ? {} : { provider: options.device }) });
+  const wish = { ...request.device, ...(options.device === undefined ? {} : { provider: options.device }) };
+  const chosen = await chooseDevice(wish, stepWork(checkpoint, request));
   const { backend, device } = await engineOf(chosen.device);
   for (const each of [...chosen.warnings, warning]) if (each !== undefined) tell(each);
 
@@ -106,7 +110,7 @@ export async function predictCommand(
     const prediction = predictions[index];
     return prediction === undefined ? [] : [{ index, example, prediction }];
   });
-  const isUncovered = metrics !== undefined && split !== undefined && scoresPrivateData(configuration);
+  const isUncovered = metrics !== undefined && split !== undefined && tellsPrivateData(configuration, split);
   const text = (): string => {
     switch (format) {
       case 'jsonl':

@@ -1,12 +1,15 @@
+import { existsSync, realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { text as readAll } from 'node:stream/consumers';
 import { UserError } from '../base/errors.ts';
 import { counted } from '../base/format.ts';
 import { suggestion } from '../base/suggest.ts';
+import type { TrainingRequest } from '../engine/prepare.ts';
 import type { Configuration } from '../runs/configuration-schema.ts';
 import { trainingRequest } from '../runs/training-request.ts';
 import { toExample } from '../tasks/read/example.ts';
 import { loadFile, loadSplit, skippedWarning } from '../tasks/read/load.ts';
+import { findSplitFiles } from '../tasks/read/source.ts';
 import { isPair, type Example, type SplitName, type Task } from '../tasks/task.ts';
 
 /** Where examples come from; one of them is given. */
@@ -19,8 +22,8 @@ export interface InputOptions {
 /** What is to be predicted. */
 export interface PredictionInput {
   readonly examples: readonly Example[];
-  /** The split of the run's own data. */
-  readonly split?: SplitName;
+  /** The split of the run's own data, asked for by its name or by its file. */
+  readonly split?: SplitName | undefined;
   readonly warning?: string | undefined;
 }
 
@@ -53,8 +56,14 @@ function fromOptions(task: Task, texts: readonly string[], pairs: readonly strin
 function fromLines(task: Task, lines: string): readonly Example[] {
   const examples = lines.split(/\r?\n/u).flatMap((line, index) => {
     if (line.trim() === '') return [];
-    const [text = '', pair] = isPair(task) ? line.split('\t') : [line];
-    return [exampleOf(task, text, pair, `line ${index + 1}`)];
+    const place = `line ${index + 1}`;
+    const [text = '', pair, ...more] = isPair(task) ? line.split('\t') : [line];
+    if (more.length > 0)
+      throw new UserError(
+        `${place}: there are ${more.length + 2} texts where a pair is expected`,
+        'A tab stands between the two and nowhere else.',
+      );
+    return [exampleOf(task, text, pair, place)];
   });
   if (examples.length === 0) throw new UserError('there is no text to read', 'Give one a line.');
   return examples;
@@ -65,6 +74,22 @@ function splitOf(task: Task, name: string): SplitName {
   const split = known.find((each) => each === name);
   if (split === undefined) throw new UserError(`${task.title} has no split "${name}"`, suggestion(name, known));
   return split;
+}
+
+/** The split of the run's own data that a file belongs to; nothing where it is another file. */
+async function splitOfFile(
+  task: Task,
+  data: TrainingRequest['task']['data'],
+  file: string,
+): Promise<SplitName | undefined> {
+  if (!existsSync(file)) return undefined;
+  const real = realpathSync(file);
+  for (const split of Object.keys(task.splits) as SplitName[]) {
+    // Data that are no longer where the run read them are no reason not to predict others.
+    const files = await findSplitFiles(task, data, split).catch(() => undefined);
+    if (files?.some((own) => existsSync(own) && realpathSync(own) === real) === true) return split;
+  }
+  return undefined;
 }
 
 /** Reads what is to be predicted: texts as options, a file, standard input, or a split of the run's own data. @throws UserError */
@@ -80,13 +105,16 @@ export async function readPredictionInput(
       ways === 0 ? 'nothing is given to predict' : 'what to predict is given in more than one way',
       `Give a file, - for lines of standard input, --split ${Object.keys(task.splits).join('|')}, or --text.`,
     );
+  const { task: own } = trainingRequest(configuration);
   if (split !== undefined) {
-    const { task: own } = trainingRequest(configuration);
     const name = splitOf(task, split);
     const loaded = await loadSplit(task, own.data, name, { malformedRows: own.malformedRows ?? 'error' });
     return { examples: loaded.examples, split: name, warning: skippedWarning(loaded) };
   }
   if (file === '-') return { examples: fromLines(task, await readAll(process.stdin)) };
-  if (file !== undefined) return { examples: (await loadFile(task, resolve(file))).examples };
+  if (file !== undefined) {
+    const { examples } = await loadFile(task, resolve(file));
+    return { examples, split: await splitOfFile(task, own.data, resolve(file)) };
+  }
   return { examples: fromOptions(task, text, pair) };
 }

@@ -63,7 +63,10 @@ export interface SharedWork {
 const OPERATIONS_A_LAYER = 160;
 
 /** What a step will ask of a device: two products with each matrix of the layers, forward and backward, over texts of half the length allowed. */
-function stepWork({ config }: EncoderCheckpoint, { settings, task }: TrainingRequest): StepWork {
+export function stepWork(
+  { config }: EncoderCheckpoint,
+  { settings, task }: Pick<TrainingRequest, 'settings' | 'task'>,
+): StepWork {
   const { layers, hiddenSize, intermediateSize } = config;
   const tokens = (settings.batchSize * Math.min(task.maxLength, usablePositions(config))) / 2;
   const weights = layers * (4 * hiddenSize ** 2 + 2 * hiddenSize * intermediateSize);

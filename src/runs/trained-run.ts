@@ -4,7 +4,10 @@ import { UserError } from '../base/errors.ts';
 import { readCheckpoint } from '../engine/checkpoint-file.ts';
 import { openEncoder, type EncoderCheckpoint } from '../engine/encoder-checkpoint.ts';
 import { resolveModel, type ModelFolder } from '../engine/model-folder.ts';
+import { buildModel, type ModelGraph, type ModelPlan } from '../engine/model-graph.ts';
 import { modelFiles } from '../engine/prepare.ts';
+import { modelPlanOf } from '../engine/training-setup.ts';
+import { findTask } from '../tasks/registry.ts';
 import { installedCatalogue } from './catalogue.ts';
 import { checkpointPath, type CheckpointKind } from './checkpoints.ts';
 import type { Configuration } from './configuration-schema.ts';
@@ -24,11 +27,27 @@ export interface TrainedRun {
   readonly step: number;
 }
 
+function methodOf({ method: { id, ...options } }: Configuration): ModelPlan['method'] {
+  return { id, options };
+}
+
+/** @throws UserError where a checkpoint holds something else than the run's configuration trains */
+function requireFitting(file: string, values: TrainedRun['values'], { trained }: ModelGraph): void {
+  for (const { name, shape } of trained) {
+    const [size, found] = [shape.reduce((product, dim) => product * dim, 1), values.get(name)?.length];
+    if (found !== size)
+      throw new UserError(
+        `${file} does not belong to this run: ${name} holds ${found ?? 'no'} numbers instead of ${size}`,
+        'Put config.json of the run and its model back as they were.',
+      );
+  }
+}
+
 /**
  * Opens what a run trained.
  * @param run its folder
  * @param wanted the checkpoint; the best where it has one, else the last, when absent
- * @throws UserError when it still trains, has no such checkpoint, or its model's files are others now
+ * @throws UserError when it still trains, has no such checkpoint, or configuration or model's files are others now
  */
 export async function openTrainedRun(run: string, id: string, wanted?: CheckpointKind): Promise<TrainedRun> {
   const { state } = runState(run);
@@ -60,5 +79,7 @@ export async function openTrainedRun(run: string, id: string, wanted?: Checkpoin
       `the files of ${model.id} are no longer those that the run ${id} was trained with`,
       'Put them back as they were: what was trained beside them fits no others.',
     );
+  const plan = modelPlanOf({ checkpoint, method: methodOf(configuration), task: findTask(configuration.task.id) });
+  requireFitting(fileOf(at), values, buildModel(plan, { dropout: 'off' }));
   return { configuration, folder, checkpoint, values, at, step: progress.step };
 }

@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -161,6 +161,41 @@ describe('predict', () => {
     expect(told.err).toContain('entityF1');
   });
 
+  test('tells which scores epsilon does not cover: those of a private run on its training data, and on what it does not call public', async () => {
+    const file = bench.configure('a', {
+      matrix: { 'privacy.publicEvaluation': [true, false] },
+      privacy: { noiseMultiplier: 1 },
+      training: short,
+    });
+    expect((await bench.run('run', file)).code).toBe(0);
+    const [open = '', closed = ''] = bench.ids();
+    const train = join('data', 'train.tsv');
+    writeFileSync(join(bench.folder, 'other.tsv'), readFileSync(join(bench.folder, train)));
+    expect(await answer(open, '--split', 'train')).toMatchObject({ coveredByEpsilon: false });
+    expect(await answer(open, train)).toMatchObject({ coveredByEpsilon: false });
+    expect(await answer(open, '--split', 'dev')).not.toHaveProperty('coveredByEpsilon');
+    expect(await answer(open, 'other.tsv')).not.toHaveProperty('coveredByEpsilon');
+    expect(await answer(closed, '--split', 'dev')).toMatchObject({ coveredByEpsilon: false });
+  });
+
+  test('reads pairs from lines, and tells the name of the part of MNLI that a file is', async () => {
+    const rows = Array.from({ length: 12 }, (_, i) => `the cat\ta dog ran\t${i % 3}\n`).join('');
+    for (const name of ['train', 'dev_matched', 'dev_mismatched', 'test_mismatched'])
+      writeFileSync(join(bench.folder, `${name}.tsv`), `premise\thypothesis\tlabel\n${rows}`);
+    const mnli = bench.configure('mnli', { task: { id: 'mnli', data: '.' }, training: short });
+    expect((await bench.run('run', mnli)).code).toBe(0);
+    const glue = await bench.run('predict', 'latest', 'test_mismatched.tsv', '--format', 'glue');
+    expect(glue.err).toContain('MNLI-mm.tsv');
+    const lines = (input: string): string =>
+      spawnSync(process.execPath, [program, 'predict', 'latest', '-'], { cwd: bench.folder, input, encoding: 'utf8' })
+        .stderr;
+    expect(lines('the cat\ta dog\n')).toContain('checkpoint of step');
+    expect(lines('the cat\ta dog\nthe cat\ta dog\tran\n')).toContain(
+      'line 2: there are 3 texts where a pair is expected',
+    );
+    expect(lines('the cat\n')).toContain('line 1: the hypothesis is missing');
+  });
+
   test('says what is wrong, and exits with 2', async () => {
     expect((await bench.run('run', bench.configure('a', { training: short }))).code).toBe(0);
     const refused = async (...args: readonly string[]): Promise<string> => {
@@ -194,6 +229,14 @@ describe('predict', () => {
     expect(readFileSync(join(bench.folder, train), 'utf8')).toBe(before);
     writeFileSync(join(bench.folder, 'bad.tsv'), 'sentence\nfine\n\t\n');
     expect(await refused('bad.tsv')).toContain('bad.tsv:3: ');
+    const [id = ''] = bench.ids();
+    const settings = join(bench.runFolder(id), 'config.json');
+    const written = readFileSync(settings, 'utf8');
+    writeFileSync(settings, written.replace('"rank": 8', '"rank": 5'));
+    expect(await refused(...text)).toMatch(
+      /best\.safetensors does not belong to this run: .* 128 numbers instead of 80/,
+    );
+    writeFileSync(settings, written);
     const model = join(bench.folder, 'model', 'config.json');
     const config = readFileSync(model, 'utf8');
     writeFileSync(model, `${config}\n`);

@@ -1,4 +1,4 @@
-import { copyFile, mkdir, readdir, stat, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { messageOf, UserError } from '../base/errors.ts';
 import type { EncoderCheckpoint } from './encoder-checkpoint.ts';
@@ -7,9 +7,10 @@ import { toHalf } from './half.ts';
 import type { PeftAdapter } from './peft-adapter.ts';
 import { readTensors, writeSafetensors, type WritableTensor } from './safetensors.ts';
 import { readJson } from './text-files.ts';
-import type { TransformersHead } from './transformers-head.ts';
+import { encoderClass, type TransformersHead } from './transformers-head.ts';
 
 const weightsName = 'model.safetensors';
+const configName = 'config.json';
 
 /** Files of a model's folder that belong to its tokenizer. */
 const tokenizerNames = [
@@ -23,6 +24,12 @@ const tokenizerNames = [
 ];
 
 const INFINITE_HALF = 0x7c00;
+
+/** Heads of another task that came with the encoder: beside one that was trained further they would load as if they belonged to it. */
+const oldHead = /^((pre_)?classifier|qa_outputs)\./u;
+
+/** What config.json says of such a head. */
+const headKeys = ['id2label', 'label2id', 'num_labels', '_num_labels', 'problem_type'];
 
 /** What trained tensors of the encoder are called in a run. */
 const trainedPrefix = 'base.';
@@ -102,7 +109,7 @@ export async function requireTarget(
   const pairs = [
     [folder, source] as const,
     ...weights.map((file) => [join(folder, weightsName), file] as const),
-    ...['config.json', ...tokenizerNames].map((name) => [join(folder, name), join(source, name)] as const),
+    ...[configName, ...tokenizerNames].map((name) => [join(folder, name), join(source, name)] as const),
   ];
   for (const [target, own] of pairs)
     if (await isSame(target, own))
@@ -146,8 +153,9 @@ export async function exportAdapter(
 }
 
 /**
- * Writes a trained encoder in Hugging Face layout into a folder that {@link requireTarget} allows: the checkpoint that it began from with the trained tensors in the place of its own, the
- * map onto the vocabulary included where it was trained, its configuration and its tokenizer, and a trained head.
+ * Writes a trained encoder in Hugging Face layout into a folder that {@link requireTarget} allows: the checkpoint that it began from with the
+ * trained tensors in the place of its own, the map onto the vocabulary included where it was trained, its configuration and its tokenizer, and
+ * a trained head. A head of another task is left out. The folder gets all of it or, where something goes wrong, keeps what it held.
  * @throws UserError as {@link requireTarget} does
  * @param values the run's trained tensors, row-major; those that are not the encoder's (a head's, a method's) are left out
  */
@@ -164,11 +172,9 @@ export async function exportEncoder(
   };
   const shapes = new Map<string, readonly number[]>();
   const prefix = tensorPrefix(checkpoint.config);
-  // A classifier that came with the encoder belongs to another task.
-  const isOldHead = (name: string): boolean => (head?.tensors.size ?? 0) > 0 && /^(pre_)?classifier\./u.test(name);
   const copies = checkpoint.tiesWords ? tiedCopies[checkpoint.config.family] : [];
   for (const [name, tensor] of checkpoint.tensors) {
-    if (copies.includes(name) || isOldHead(name)) continue;
+    if (copies.includes(name) || oldHead.test(name)) continue;
     const full = tensor.name.startsWith(prefix) ? `${prefix}${name}` : prefixedName(checkpoint.config, name);
     shapes.set(full, tensor.shape);
     if (values.has(trainedPrefix + full)) continue;
@@ -186,16 +192,42 @@ export async function exportEncoder(
     put(full, shape, data);
   }
   await makeFolder(folder);
-  const config = (await readJson(join(checkpoint.folder, 'config.json'))) as Readonly<Record<string, unknown>>;
-  await writeFile(
-    join(folder, 'config.json'),
-    `${JSON.stringify({ ...config, ...head?.config, dtype: precision }, undefined, 2)}\n`,
-  );
-  for (const name of tokenizerNames) {
-    const source = join(checkpoint.folder, name);
-    if (await isThere(source)) await copyFile(source, join(folder, name));
+  const staged = await mkdtemp(join(folder, '.export-'));
+  try {
+    await writeSafetensors(join(staged, weightsName), tensors, { format: 'pt' });
+    await writeFile(
+      join(staged, configName),
+      `${JSON.stringify({ ...(await configOf(checkpoint)), ...head?.config, dtype: precision }, undefined, 2)}\n`,
+    );
+    for (const name of tokenizerNames) {
+      const source = join(checkpoint.folder, name);
+      if (await isThere(source)) await copyFile(source, join(staged, name));
+    }
+    await putInPlace(staged, folder);
+  } finally {
+    await rm(staged, { recursive: true, force: true });
   }
-  await writeSafetensors(join(folder, weightsName), tensors, { format: 'pt' });
+}
+
+/** What the checkpoint's config.json says of the encoder, without what it says of a head for another task. */
+async function configOf({ folder, config: { family }, tensors }: EncoderCheckpoint): Promise<Record<string, unknown>> {
+  const written = (await readJson(join(folder, configName))) as Readonly<Record<string, unknown>>;
+  const kept = Object.fromEntries(Object.entries(written).filter(([key]) => !headKeys.includes(key)));
+  const losesHead = [...tensors.keys()].some((name) => oldHead.test(name));
+  return losesHead ? { ...kept, architectures: [encoderClass(family)] } : kept;
+}
+
+/**
+ * Moves a whole model over what a folder holds. config.json goes first and comes last, so that a folder in which this was interrupted is
+ * taken for no model.
+ */
+async function putInPlace(staged: string, folder: string): Promise<void> {
+  const names = await readdir(staged);
+  // A tokenizer's file of the model that was there would be read in the place of this one's.
+  const stale = tokenizerNames.filter((name) => !names.includes(name));
+  for (const name of [configName, ...stale]) await rm(join(folder, name), { force: true });
+  for (const name of [...names.filter((each) => each !== configName), configName])
+    await rename(join(staged, name), join(folder, name));
 }
 
 /** The shape of a tensor of the map onto the vocabulary that the checkpoint lacked. */

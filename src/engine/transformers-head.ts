@@ -17,6 +17,11 @@ const classes: Readonly<Record<EncoderFamily, string>> = {
   distilbert: 'DistilBert',
 };
 
+/** The class of `transformers` that is a family's encoder alone. */
+export function encoderClass(family: EncoderFamily): string {
+  return `${classes[family]}Model`;
+}
+
 /** The class of `transformers` that computes a layout over a family's encoder; nothing where there is none. */
 function classOf(family: EncoderFamily, layout: HeadLayout): string | undefined {
   if (layout === 'token') return `${classes[family]}ForTokenClassification`;

@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { onnxBackend } from '../../../src/engine/backends/onnx/onnx-backend.ts';
@@ -8,7 +9,7 @@ import { readTensors } from '../../../src/engine/safetensors.ts';
 import { loadTokenizer } from '../../../src/engine/tokenizers/load.ts';
 import { findTask } from '../../../src/tasks/registry.ts';
 import { outputCount } from '../../../src/tasks/task.ts';
-import { makeBench, type Bench } from '../../support/cli.ts';
+import { makeBench, program, type Bench } from '../../support/cli.ts';
 
 let bench: Bench;
 
@@ -217,6 +218,48 @@ describe('export', () => {
       expect.stringContaining('it has no gates'),
       expect.stringContaining('Hugging Face PEFT has no slash'),
     ]);
+  });
+
+  test('leaves nothing of another model where it writes over one: no head, no labels, no tokenizer', async () => {
+    expect((await bench.run('run', bench.configure('a', { method: 'full', training: short }))).code).toBe(0);
+    expect((await bench.run('export', 'latest', 'first')).code).toBe(0);
+    const slash = { id: 'slash', dimension: 16 };
+    const second = bench.configure('b', { model: 'first', method: slash, training: short });
+    expect((await bench.run('run', second)).code).toBe(0);
+    mkdirSync(join(bench.folder, 'out'));
+    for (const name of ['tokenizer.json', 'config.json', 'notes.md'])
+      writeFileSync(join(bench.folder, 'out', name), '{}');
+    const { code, err } = await bench.run('export', 'latest', 'out', '--overwrite');
+    expect(code).toBe(0);
+    expect(err).toContain('without its head');
+    expect((await headOf('out')).size).toBe(0);
+    expect(configOf('out')['architectures']).toEqual(['BertModel']);
+    expect(Object.keys(configOf('out')).filter((key) => /label|problem/u.test(key))).toEqual([]);
+    expect(readdirSync(join(bench.folder, 'out')).sort()).toEqual([
+      'config.json',
+      'model.safetensors',
+      'notes.md',
+      'tokenizer_config.json',
+      'vocab.txt',
+    ]);
+  });
+
+  test.skipIf(process.platform === 'win32')('keeps what a folder held where the model cannot be written', async () => {
+    expect((await bench.run('run', bench.configure('a', { method: 'full', training: short }))).code).toBe(0);
+    expect((await bench.run('export', 'latest', 'out')).code).toBe(0);
+    const names = readdirSync(join(bench.folder, 'out'));
+    const config = readFileSync(join(bench.folder, 'out', 'config.json'), 'utf8');
+    // Files of a kilobyte at most, which the weights exceed.
+    const limited = `trap '' XFSZ; ulimit -f 1; exec "$0" "$1" export latest out --precision float16 --overwrite`;
+    const { status, stderr } = spawnSync('bash', ['-c', limited, process.execPath, program], {
+      cwd: bench.folder,
+      env: { ...process.env, NODE_DISABLE_COMPILE_CACHE: '1' },
+      encoding: 'utf8',
+    });
+    expect(status).toBe(2);
+    expect(stderr).toContain('model.safetensors');
+    expect(readdirSync(join(bench.folder, 'out'))).toEqual(names);
+    expect(readFileSync(join(bench.folder, 'out', 'config.json'), 'utf8')).toBe(config);
   });
 
   test('leaves out a head that transformers does not know, and refuses where nothing else was trained', async () => {

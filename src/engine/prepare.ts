@@ -10,7 +10,7 @@ import { usablePositions } from './encoders/config.ts';
 import { fitMethod } from './fit-method.ts';
 import { resolveModel } from './model-folder.ts';
 import type { Tokenizer } from './tokenizers/tokenizer.ts';
-import type { TrainingSettings, TrainingSetup } from './training-setup.ts';
+import { halfPrecisionWarning, type TrainingSettings, type TrainingSetup } from './training-setup.ts';
 import type { Masking } from './pretraining/masking.ts';
 import { maskingOf, packDocuments } from './pretraining/packing.ts';
 import { chooseDevice, type Device, type DeviceWish, type Probe, type StepWork } from './device.ts';
@@ -113,11 +113,8 @@ export async function prepareTraining(request: TrainingRequest, shared: SharedWo
       `${request.method.id} trains rows at the encoder's input, whose gradients 8-bit products change most; compare a run with training.frozenPrecision "float32"`,
     );
   }
-  if (request.settings.precision === 'float16' && device.provider === 'cpu') {
-    warnings.push(
-      'training.precision is "float16", which the CPU does not compute in: it rounds some numbers to it and is slower than with "float32"',
-    );
-  }
+  const inHalf = halfPrecisionWarning(request.settings, device.provider);
+  if (inHalf !== undefined) warnings.push(inHalf);
   if (task.kind === 'masked-words') {
     if (!checkpoint.tiesWords)
       throw new FileError(

@@ -34,7 +34,7 @@ import { scheduledSteps } from '../privacy/schedule.ts';
 import { createThroughputMeter } from './throughput.ts';
 import { atStart, type Best, type Progress, type TrainerState } from './trainer-state.ts';
 import type { TrainingEvent } from './training-events.ts';
-import { modelPlanOf, type TrainingSettings, type TrainingSetup } from './training-setup.ts';
+import { halfPrecisionWarning, modelPlanOf, type TrainingSettings, type TrainingSetup } from './training-setup.ts';
 import { computeGradient, DivergedError, trainedFeeds, type StepGradient } from './training-step.ts';
 
 /** What a training asks of whoever runs it. */
@@ -121,8 +121,9 @@ export async function train(setup: TrainingSetup, host: TrainingHost, from?: Tra
   requireMetric(setup);
   const { fallback, ...rest } = setup;
   if (fallback === undefined) return trainOn(setup, host, from);
-  const seen = { step: false };
+  const seen = { start: false, step: false };
   const emit = (event: TrainingEvent): void => {
+    if (event.type === 'started') seen.start = true;
     if (event.type === 'step') seen.step = true;
     host.emit(event);
   };
@@ -131,8 +132,14 @@ export async function train(setup: TrainingSetup, host: TrainingHost, from?: Tra
   } catch (error) {
     // After a step something came of it, and what then goes wrong is for the user to know.
     if (seen.step || !isOfDevice(error)) throw error;
-    const reason = `${setup.device.provider} does not take this model: ${messageOf(error)}`;
-    host.emit({ type: 'log', level: 'warning', message: `${reason}; ${fallback.device.provider} trains` });
+    // What a runtime says of a step may hold sizes of the batch, and that which a private training drew may not be told.
+    const isTellable = setup.privacy === undefined || !seen.start;
+    const why = isTellable ? `: ${messageOf(error)}` : ' in its first step';
+    const reason = `${setup.device.provider} does not take this model${why}`;
+    const { provider } = fallback.device;
+    host.emit({ type: 'log', level: 'warning', message: `${reason}; ${provider} trains` });
+    const disappointment = halfPrecisionWarning(setup.settings, provider);
+    if (disappointment !== undefined) host.emit({ type: 'log', level: 'warning', message: disappointment });
     const device = { ...fallback.device, reason: `automatic; ${reason}` };
     return await trainOn({ ...rest, backend: fallback.backend, device }, host, from);
   }

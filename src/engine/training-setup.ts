@@ -59,6 +59,15 @@ export interface TrainingSetup {
   readonly privacy?: PrivateMechanism;
 }
 
+/** What is to be said of half precision on a provider; nothing where there is nothing. */
+export function halfPrecisionWarning(
+  { precision }: Pick<TrainingSettings, 'precision'>,
+  provider: string,
+): string | undefined {
+  if (precision !== 'float16' || provider !== 'cpu') return undefined;
+  return 'training.precision is "float16", which the CPU does not compute in: it rounds some numbers to it and is slower than with "float32"';
+}
+
 /** What a task asks of the head. */
 export function objectiveOf(task: Task): Objective {
   switch (task.kind) {

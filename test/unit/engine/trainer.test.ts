@@ -174,6 +174,27 @@ describe('a device that was chosen automatically', () => {
     expect(started?.device.reason).toContain('webgpu does not take this model');
   });
 
+  it('is not quoted on a step of a private training, whose batch its words may describe', async () => {
+    const told = async (backend: Backend): Promise<string> => {
+      const { events } = await runTraining({ ...withDevice(backend), privacy: noiselessMechanism });
+      const started = events.findLast((event) => event.type === 'started');
+      expect(started?.device.provider).toBe('cpu');
+      return JSON.stringify(events);
+    };
+    const error = new Error('buffer of 12 x 31 tokens');
+    expect(await told(run('run', error))).not.toContain('12 x 31');
+    expect(await told(run('run', error))).toContain('webgpu does not take this model in its first step; cpu trains');
+    // It was compiled before anything was drawn.
+    expect(await told(run('compile', error))).toContain('12 x 31');
+  });
+
+  it('warns of half precision where the CPU takes over', async () => {
+    const setup = withDevice(run('run', new Error('buffer of 3 GiB')));
+    const { events } = await runTraining({ ...setup, settings: { ...setup.settings, precision: 'float16' } });
+    const warnings = events.flatMap((event) => (event.type === 'log' ? [event.message] : []));
+    expect(warnings.join()).toContain('which the CPU does not compute in');
+  });
+
   it('is not replaced in the middle, nor for what the user has to mend', async () => {
     const later = withDevice(run('later', new Error('lost')));
     await expect(runTraining(later)).rejects.toThrow('lost');

@@ -5,8 +5,8 @@ import { suggestion } from '../base/suggest.ts';
 import { chooseDevice } from '../engine/device.ts';
 import { engineOf } from '../engine/engine-of.ts';
 import { fitMethod } from '../engine/fit-method.ts';
-import { stepWork } from '../engine/prepare.ts';
-import { predict, scorePredictions, type Prediction } from '../engine/predict.ts';
+import { cpuInPlaceOf, stepWork } from '../engine/prepare.ts';
+import { predict, requireLabels, scorePredictions, type Prediction } from '../engine/predict.ts';
 import { checkTokenizerFits, loadTokenizer } from '../engine/tokenizers/load.ts';
 import type { CheckpointKind } from '../runs/checkpoints.ts';
 import type { Configuration } from '../runs/configuration-schema.ts';
@@ -87,6 +87,7 @@ export async function predictCommand(
   const run = await openTrainedRun(runFolder(workspace, id), id, options.at);
   const { configuration, checkpoint, values } = run;
   const task = findTask(configuration.task.id);
+  requireLabels(task);
   const { examples, split, warning } = await readPredictionInput(configuration, task, file, options);
   const submission = format === 'glue' ? submissionName(task, split) : undefined;
   if (warning !== undefined && submission !== undefined)
@@ -99,10 +100,11 @@ export async function predictCommand(
   const wish = { ...request.device, ...(options.device === undefined ? {} : { provider: options.device }) };
   const chosen = await chooseDevice(wish, stepWork(checkpoint, request));
   const { backend, device } = await engineOf(chosen.device);
+  const fallback = wish.provider === 'auto' ? await cpuInPlaceOf(device) : undefined;
   for (const each of [...chosen.warnings, warning]) if (each !== undefined) tell(each);
 
   const { predictions, folded } = await predict(
-    { checkpoint, method, task, values, tokenizer, maxLength, settings, backend, device, onNotice: tell },
+    { checkpoint, method, task, values, tokenizer, maxLength, settings, backend, device, fallback, onNotice: tell },
     examples,
   );
   const metrics = scorePredictions(task, predictions, examples);

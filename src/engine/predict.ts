@@ -1,4 +1,4 @@
-import { UserError } from '../base/errors.ts';
+import { messageOf, UserError } from '../base/errors.ts';
 import { IGNORED_LABEL } from '../tasks/losses.ts';
 import { evaluateTask, evaluateWords, greatest } from '../tasks/metrics.ts';
 import { outputCount, unlabelled, type Example, type Task, type WordTask } from '../tasks/task.ts';
@@ -9,6 +9,7 @@ import { evaluationBatches, scatterRows, type Batch } from './data/batches.ts';
 import { encodeDataset, encodeWordDataset, type Dataset } from './data/dataset.ts';
 import { maskEncoder } from './data/mask-text.ts';
 import type { Device } from './device.ts';
+import { isOfDevice } from './device-failure.ts';
 import { frozenWeights, type EncoderCheckpoint } from './encoder-checkpoint.ts';
 import { batchFeeds } from './feeds.ts';
 import { foldedWeights, foldingOf, foldModel } from './fold.ts';
@@ -17,6 +18,8 @@ import { comfortableTokens } from './pass-size.ts';
 import type { Tokenizer } from './tokenizers/tokenizer.ts';
 import { trainedFeeds } from './training-step.ts';
 import { modelPlanOf, type TrainingSettings, type TrainingSetup } from './training-setup.ts';
+
+type LabelledTask = Exclude<Task, { kind: 'masked-words' }>;
 
 /** What a trained model says of an example. */
 export type Prediction =
@@ -38,7 +41,9 @@ export interface PredictionSetup {
   readonly settings: Pick<TrainingSettings, 'batchSize' | 'precision' | 'frozenPrecision' | 'seed'>;
   readonly backend: Backend;
   readonly device: Device;
-  /** Told where the device's memory does not hold a batch. */
+  /** What computes in the device's place where that was chosen automatically and does not take the model after all. */
+  readonly fallback?: TrainingSetup['fallback'];
+  /** Told where the device's memory does not hold a batch, or another device computes. */
   readonly onNotice?: (message: string) => void;
 }
 
@@ -63,12 +68,33 @@ interface Inference {
  * @throws UserError where the task predicts no label, or the head reads a mask token that the tokenizer lacks
  */
 export async function predict(setup: PredictionSetup, examples: readonly Example[]): Promise<Predictions> {
-  const { task } = setup;
+  const { task, fallback, device, onNotice } = setup;
+  requireLabels(task);
+  try {
+    return await predictOn(setup, task, examples);
+  } catch (error) {
+    if (fallback === undefined || !isOfDevice(error)) throw error;
+    onNotice?.(
+      `${device.provider} does not take this model: ${messageOf(error)}; ${fallback.device.provider} predicts`,
+    );
+    return await predictOn({ ...setup, ...fallback }, task, examples);
+  }
+}
+
+/** @throws UserError where the task has no labels to predict */
+export function requireLabels(task: Task): asserts task is LabelledTask {
   if (task.kind === 'masked-words')
     throw new UserError(
       'a run of the task mlm has no head that predicts labels',
       'Export its encoder with "peft-lab export", and train that on a task.',
     );
+}
+
+async function predictOn(
+  setup: PredictionSetup,
+  task: LabelledTask,
+  examples: readonly Example[],
+): Promise<Predictions> {
   const inference = await openInference(setup);
   try {
     const dataset = datasetOf(setup, task, inference.model, examples);
@@ -106,7 +132,7 @@ async function compileLogits(setup: PredictionSetup, model: ModelGraph, weights:
 
 function datasetOf(
   { tokenizer, maxLength }: PredictionSetup,
-  task: Exclude<Task, { kind: 'masked-words' }>,
+  task: LabelledTask,
   { readsMask }: ModelGraph,
   examples: readonly Example[],
 ): Dataset {

@@ -189,7 +189,7 @@ export async function prepareTraining(request: TrainingRequest, shared: SharedWo
 }
 
 /** What trains where a device that was chosen automatically turns out not to take a model; nothing where it is the CPU itself. */
-async function cpuInPlaceOf({ provider, threads }: Device): Promise<TrainingSetup['fallback']> {
+export async function cpuInPlaceOf({ provider, threads }: Device): Promise<TrainingSetup['fallback']> {
   if (provider === 'cpu') return undefined;
   return engineOf({ provider: 'cpu', threads, reason: 'automatic' });
 }

@@ -2,11 +2,12 @@ import { messageOf, UserError } from '../base/errors.ts';
 import { counted } from '../base/format.ts';
 import { suggestion } from '../base/suggest.ts';
 import { combineSplits, metricNames } from '../tasks/metrics.ts';
-import { OutOfMemoryError, type Executable } from './backends/backend.ts';
+import type { Executable } from './backends/backend.ts';
 import { unlimitedRoom, type Room } from './batch-parts.ts';
 import { compileOptions } from './compile-options.ts';
 import { batchCount, trainingOrder } from './data/batches.ts';
 import { lengthsOf } from './data/dataset.ts';
+import { isOfDevice } from './device-failure.ts';
 import { frozenWeights, startValues } from './encoder-checkpoint.ts';
 import { evaluate } from './evaluate.ts';
 import type { NamedTensors } from './feeds.ts';
@@ -143,12 +144,6 @@ export async function train(setup: TrainingSetup, host: TrainingHost, from?: Tra
     const device = { ...fallback.device, reason: `automatic; ${reason}` };
     return await trainOn({ ...rest, backend: fallback.backend, device }, host, from);
   }
-}
-
-/** Whether an error may come of the device, rather than of what the user or the data ask for. */
-function isOfDevice(error: unknown): boolean {
-  if (error instanceof UserError) return error.cause instanceof OutOfMemoryError;
-  return !(error instanceof DivergedError);
 }
 
 async function trainOn(

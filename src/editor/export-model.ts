@@ -2,6 +2,7 @@ import * as vscode from 'vscode';
 import type { RunRef } from './app.ts';
 import { cancellable } from './cancellable.ts';
 import { t } from './core/l10n.ts';
+import { withoutLinks } from './core/text.ts';
 import type { ExtensionApp } from './extension-app.ts';
 import { isTrusted } from './report.ts';
 import { reveal } from './reveal.ts';
@@ -33,7 +34,8 @@ async function askFormat({ worker }: ExtensionApp, method: string | null): Promi
   return chosen?.format;
 }
 
-function told(format: FormatItem['format'], { folder, architecture }: ExportedModel): string {
+function told(format: FormatItem['format'], { folder: path, architecture }: ExportedModel): string {
+  const folder = withoutLinks(path);
   if (format === 'peft') return t('The adapter is in {0}.', folder);
   return architecture === null
     ? t('The encoder is in {0}, without its head: transformers has none like it.', folder)

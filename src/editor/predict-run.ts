@@ -2,7 +2,7 @@ import * as vscode from 'vscode';
 import type { RunRef } from './app.ts';
 import { cancellable } from './cancellable.ts';
 import { t } from './core/l10n.ts';
-import { predictedScores, predictedText } from './core/predicted.ts';
+import { predictedNotice, predictedScores } from './core/predicted.ts';
 import { shortName } from './core/run-item.ts';
 import { oneLine, withoutIcons } from './core/text.ts';
 import type { ExtensionApp } from './extension-app.ts';
@@ -73,8 +73,9 @@ export async function predictRun(app: ExtensionApp, run: RunRef): Promise<void> 
     ),
   );
   if (predicted === undefined) return;
-  await vscode.window.showTextDocument(target, { preview: false });
+  // First, because an editor refuses to open a file that is too large for it.
   void vscode.window.showInformationMessage(predictedScores(predicted));
+  await vscode.window.showTextDocument(target, { preview: false });
 }
 
 async function chooseFile(title: string, folder: WatchedFolder): Promise<From | undefined> {
@@ -105,7 +106,6 @@ async function predictText(
   const [first] = predicted?.predictions ?? [];
   if (first === undefined) return;
   const again = t('Another Text');
-  const told = predictedText(first);
-  const next = await vscode.window.showInformationMessage(`${withoutIcons(told)} – ${oneLine(text)}`, again);
+  const next = await vscode.window.showInformationMessage(predictedNotice(first, text), again);
   if (next === again) await predictText(app, folder, { folder: folder.key, id }, title, task);
 }

@@ -1,6 +1,7 @@
 import { fixed, percent, score } from '../../base/format.ts';
 import type { Predicted, PredictedTexts } from '../worker/operations.ts';
 import { t } from './l10n.ts';
+import { oneLine, withoutLinks } from './text.ts';
 
 /** What a run's model says of one text, in a line: `positive (98.2 %)`, `3.41`, `The/O cat/B-WORD`. */
 export function predictedText({ prediction, probabilities, words }: PredictedTexts['predictions'][number]): string {
@@ -10,6 +11,11 @@ export function predictedText({ prediction, probabilities, words }: PredictedTex
     return probability === undefined ? prediction : `${prediction} (${percent(probability, 1)})`;
   }
   return prediction.map((label, word) => `${words?.[word] ?? ''}/${label ?? '–'}`).join(' ');
+}
+
+/** The same with the text that was asked about, for a notification. */
+export function predictedNotice(predicted: PredictedTexts['predictions'][number], text: string): string {
+  return withoutLinks(oneLine(`${predictedText(predicted)} – ${text}`));
 }
 
 /** How well the examples were predicted, where that is known. */

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { comparisonTitle } from '../../../src/editor/core/comparison-title.ts';
 import { filterFrom, filterText, isFiltering, matcher } from '../../../src/editor/core/filter.ts';
+import { predictedNotice } from '../../../src/editor/core/predicted.ts';
 import { runStates } from '../../../src/runs/run-states.ts';
 import { flagsOf, runItem, runName, runTooltip, tabTitle } from '../../../src/editor/core/run-item.ts';
 import { statusText } from '../../../src/editor/core/status.ts';
@@ -242,5 +243,14 @@ describe('the tab of a comparison', () => {
     expect(title('e', 'a')).not.toMatch(/[\n\u202e]/u);
     expect(title('e', 'a').length).toBeLessThan(100);
     expect(title('e').length).toBeLessThan(100);
+  });
+});
+
+describe('the notice of a prediction', () => {
+  it('is one line in which neither the text nor a word of it is a link', () => {
+    const told = predictedNotice({ prediction: 'yes' }, 'see\n[this](command:workbench.action.quit)');
+    expect(told).toBe('yes – see [this] (command:workbench.action.quit)');
+    const words = { prediction: ['O'], words: ['[a](command:b)'] };
+    expect(predictedNotice(words, 'a')).not.toContain('](');
   });
 });

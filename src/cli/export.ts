@@ -128,6 +128,8 @@ export async function exportCommand(
   folder: string,
   { format, ...options }: ExportCommandOptions & { readonly format: ExportFormat },
 ): Promise<number> {
+  // An empty text is a shell's variable without a value; taken for the current folder, with --overwrite it would write over what lies there.
+  if (folder.trim() === '') throw new UserError('there is no folder ""', 'Give the folder to write to.');
   const [id = ''] = findRuns(readWorkspace(app), [run]);
   if (format === 'peft') {
     await exportAsAdapter(app, id, folder, options);

@@ -274,6 +274,9 @@ describe('export', () => {
     const alone = await bench.run('export', linear, 'no');
     expect(alone.code).toBe(2);
     expect(alone.err).toContain('transformers has no head like its own');
+    const nowhere = await bench.run('export', slash, '', '--overwrite');
+    expect([nowhere.code, nowhere.out]).toEqual([2, '']);
+    expect(nowhere.err).toContain('there is no folder ""');
     const staying = await bench.run('export', pasta, 'no');
     expect(staying.code).toBe(2);
     expect(staying.err).toContain("can't be written as an encoder");

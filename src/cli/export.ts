@@ -121,6 +121,11 @@ async function exportAsAdapter(
   await exportAdapter(resolve(folder), adapter, configuration.model, { precision, overwrite });
 }
 
+/** @throws UserError for an empty text: a shell's variable without a value. It would be the current folder, and with --overwrite what lies there. */
+export function requireNamed(folder: string): void {
+  if (folder.trim() === '') throw new UserError('there is no folder ""', 'Give the folder to write to.');
+}
+
 /** `peft-lab export RUN FOLDER`: the trained encoder as a model folder in Hugging Face layout. */
 export async function exportCommand(
   app: App,
@@ -128,8 +133,7 @@ export async function exportCommand(
   folder: string,
   { format, ...options }: ExportCommandOptions & { readonly format: ExportFormat },
 ): Promise<number> {
-  // An empty text is a shell's variable without a value; taken for the current folder, with --overwrite it would write over what lies there.
-  if (folder.trim() === '') throw new UserError('there is no folder ""', 'Give the folder to write to.');
+  requireNamed(folder);
   const [id = ''] = findRuns(readWorkspace(app), [run]);
   if (format === 'peft') {
     await exportAsAdapter(app, id, folder, options);

@@ -6,7 +6,7 @@ import { realPaths } from '../runs/configuration.ts';
 import { planRuns } from '../runs/plan-runs.ts';
 import { makeStartEncoder, pretrainingConfiguration } from '../runs/pretraining.ts';
 import { makeWorkspace, type App } from './app.ts';
-import { exportRun } from './export.ts';
+import { exportRun, requireNamed } from './export.ts';
 import { startRuns } from './run.ts';
 
 export interface PretrainOptions {
@@ -51,7 +51,10 @@ export async function pretrainCommand(app: App, file: string, options: PretrainO
       'Write the encoder afterwards with: peft-lab export RUN FOLDER.',
     );
   // Better now than after hours of training.
-  if (out !== undefined) await requireFree(resolve(out), { overwrite });
+  if (out !== undefined) {
+    requireNamed(out);
+    await requireFree(resolve(out), { overwrite });
+  }
   const start =
     fromScratch === undefined
       ? inCurrentFolder(model)

@@ -112,6 +112,8 @@ describe('pretrain', () => {
     expect(readFileSync(weights)).toEqual(before);
     const early = await bench.run('pretrain', task, '--out', 'model');
     expect(early.code).toBe(2);
+    const nowhere = await bench.run('pretrain', task, '--out', '', '--overwrite');
+    expect([nowhere.code, nowhere.err.includes('there is no folder ""')]).toEqual([2, true]);
     expect(bench.ids()).toHaveLength(2);
   });
 

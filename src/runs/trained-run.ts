@@ -1,11 +1,12 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { UserError } from '../base/errors.ts';
+import { FileError, UserError } from '../base/errors.ts';
 import { readCheckpoint } from '../engine/checkpoint-file.ts';
 import { openEncoder, type EncoderCheckpoint } from '../engine/encoder-checkpoint.ts';
 import { resolveModel, type ModelFolder } from '../engine/model-folder.ts';
 import { buildModel, type ModelGraph, type ModelPlan } from '../engine/model-graph.ts';
 import { modelFiles } from '../engine/prepare.ts';
+import type { TrainerState } from '../engine/trainer-state.ts';
 import { modelPlanOf } from '../engine/training-setup.ts';
 import { findTask } from '../tasks/registry.ts';
 import { installedCatalogue } from './catalogue.ts';
@@ -43,6 +44,17 @@ function requireFitting(file: string, values: TrainedRun['values'], { trained }:
   }
 }
 
+/** A checkpoint, which nobody has but this run: what is said of files that can be had again does not help. @throws FileError */
+async function readOwn(file: string, advice: string | undefined): Promise<TrainerState> {
+  try {
+    return await readCheckpoint(file);
+  } catch (error) {
+    if (!(error instanceof FileError)) throw error;
+    const [problem = ''] = error.message.split('\n');
+    throw new FileError(file, undefined, problem.replace(`${file}: `, ''), advice, { cause: error });
+  }
+}
+
 /**
  * Opens what a run trained.
  * @param run its folder
@@ -58,16 +70,12 @@ export async function openTrainedRun(run: string, id: string, wanted?: Checkpoin
     );
   const fileOf = (kind: CheckpointKind): string => join(run, checkpointPath(kind));
   const at = wanted ?? (existsSync(fileOf('best')) ? 'best' : 'last');
-  if (!existsSync(fileOf(at))) {
-    const other = at === 'last' ? 'best' : 'last';
-    throw new UserError(
-      `the run ${id} has no checkpoint "${at}"`,
-      existsSync(fileOf(other)) ? `Try --at ${other}.` : undefined,
-    );
-  }
+  const other = at === 'last' ? 'best' : 'last';
+  const advice = existsSync(fileOf(other)) ? `Try --at ${other}.` : undefined;
+  if (!existsSync(fileOf(at))) throw new UserError(`the run ${id} has no checkpoint "${at}"`, advice);
   const configuration = readConfiguration(run, installedCatalogue);
   const { model } = configuration;
-  const { values, progress } = await readCheckpoint(fileOf(at));
+  const { values, progress } = await readOwn(fileOf(at), advice);
   const folder = await resolveModel(model.id, model.revision === undefined ? {} : { revision: model.revision });
   const checkpoint = await openEncoder(folder.path);
   const { digest } = readEnvironment(run).model ?? {};

@@ -237,6 +237,11 @@ describe('predict', () => {
       /best\.safetensors does not belong to this run: .* 128 numbers instead of 80/,
     );
     writeFileSync(settings, written);
+    const best = join(bench.runFolder(id), 'checkpoints', 'best.safetensors');
+    const whole = readFileSync(best);
+    writeFileSync(best, whole.subarray(0, 1000));
+    expect(await refused(...text)).toMatch(/best\.safetensors: is truncated.*\n {2}Try --at last\.\n$/s);
+    writeFileSync(best, whole);
     const model = join(bench.folder, 'model', 'config.json');
     const config = readFileSync(model, 'utf8');
     writeFileSync(model, `${config}\n`);

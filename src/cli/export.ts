@@ -3,7 +3,9 @@ import { UserError } from '../base/errors.ts';
 import { onnxBackend } from '../engine/backends/onnx/onnx-backend.ts';
 import { prefixedName } from '../engine/encoders/tensor-names.ts';
 import { foldingOf, foldModel } from '../engine/fold.ts';
-import { exportAdapter, exportEncoder, requireTarget, type ExportOptions } from '../engine/export-encoder.ts';
+import { exportAdapter } from '../engine/export-adapter.ts';
+import { exportEncoder, requireTarget } from '../engine/export-encoder.ts';
+import type { ExportOptions } from '../engine/export-folder.ts';
 import { buildModel } from '../engine/model-graph.ts';
 import { peftAdapter, peftMethods } from '../engine/peft-adapter.ts';
 import { modelPlanOf } from '../engine/training-setup.ts';
@@ -16,7 +18,7 @@ import { readWorkspace, type App } from './app.ts';
 import { plain, printJson } from './output.ts';
 import { findRuns } from './runs.ts';
 
-export interface ExportCommandOptions extends Omit<ExportOptions, 'head'> {
+export interface ExportCommandOptions extends ExportOptions {
   readonly at: CheckpointKind;
 }
 

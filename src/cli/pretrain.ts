@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { UserError } from '../base/errors.ts';
-import { requireFree } from '../engine/export-encoder.ts';
+import { requireFree } from '../engine/export-folder.ts';
 import { installedCatalogue } from '../runs/catalogue.ts';
 import { realPaths } from '../runs/configuration.ts';
 import { planRuns } from '../runs/plan-runs.ts';

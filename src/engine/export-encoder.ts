@@ -1,10 +1,9 @@
-import { copyFile, mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { messageOf, UserError } from '../base/errors.ts';
+import { copyFile, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { UserError } from '../base/errors.ts';
 import type { EncoderCheckpoint } from './encoder-checkpoint.ts';
 import { prefixedName, tensorPrefix, tiedCopies } from './encoders/tensor-names.ts';
-import { toHalf } from './half.ts';
-import type { PeftAdapter } from './peft-adapter.ts';
+import { isThere, requireFree, stored, writeFolder, type ExportOptions } from './export-folder.ts';
 import { readTensors, writeSafetensors, type WritableTensor } from './safetensors.ts';
 import { readJson } from './text-files.ts';
 import { encoderClass, type TransformersHead } from './transformers-head.ts';
@@ -23,8 +22,6 @@ const tokenizerNames = [
   'merges.txt',
 ];
 
-const INFINITE_HALF = 0x7c00;
-
 /** Heads of another task that came with the encoder: beside one that was trained further they would load as if they belonged to it. */
 const oldHead = /^((pre_)?classifier|qa_outputs)\./u;
 
@@ -34,19 +31,9 @@ const headKeys = ['id2label', 'label2id', 'num_labels', '_num_labels', 'problem_
 /** What trained tensors of the encoder are called in a run. */
 const trainedPrefix = 'base.';
 
-export interface ExportOptions {
-  readonly precision: 'float16' | 'float32';
-  /** Write into a folder that holds something already. */
-  readonly overwrite?: boolean;
+export interface EncoderExportOptions extends ExportOptions {
   /** What stands on the encoder, where `transformers` knows it. */
   readonly head?: TransformersHead | undefined;
-}
-
-async function isThere(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
 }
 
 /** Whether two paths lead to one file or folder, by whatever links. */
@@ -57,43 +44,6 @@ async function isSame(path: string, other: string): Promise<boolean> {
   } catch {
     return false;
   }
-}
-
-/**
- * Makes folders down to this one. Node's own recursive mode never returns where a parent refuses with ENOENT, as below /proc.
- * @throws UserError
- */
-async function makeFolder(folder: string): Promise<void> {
-  if (await isThere(folder)) return;
-  const parent = dirname(folder);
-  if (parent !== folder) await makeFolder(parent);
-  try {
-    await mkdir(folder);
-  } catch (error) {
-    // Someone else may have been quicker.
-    if (await isThere(folder)) return;
-    throw new UserError(`${folder} cannot be made: ${messageOf(error)}`, undefined, { cause: error });
-  }
-}
-
-/**
- * Makes sure that a model may be written to a folder, which need not be there yet.
- * @throws UserError where it is no folder, or holds files of which nobody said that they may go
- */
-export async function requireFree(
-  folder: string,
-  { overwrite = false }: Pick<ExportOptions, 'overwrite'>,
-): Promise<void> {
-  if (!(await isThere(folder))) return;
-  let names: readonly string[];
-  try {
-    names = await readdir(folder);
-  } catch (error) {
-    throw new UserError(`${folder} is no folder to write to: ${messageOf(error)}`, undefined, { cause: error });
-  }
-  const [first] = names;
-  if (first !== undefined && !overwrite)
-    throw new UserError(`${folder} is not empty: it holds ${first}`, 'Choose another folder, or give --overwrite.');
 }
 
 /**
@@ -120,38 +70,6 @@ export async function requireTarget(
   await requireFree(folder, options);
 }
 
-/** A tensor as it is written in a precision. @throws UserError where that has not its numbers */
-function stored(
-  name: string,
-  { shape, data }: { readonly shape: readonly number[]; readonly data: Float32Array },
-  precision: ExportOptions['precision'],
-): WritableTensor {
-  if (precision === 'float32') return { shape, data };
-  const halves = toHalf(data);
-  if (halves.some((bits, i) => (bits & 0x7fff) === INFINITE_HALF && Number.isFinite(data[i])))
-    throw new UserError(`${name} holds numbers that float16 has not: they exceed 65504`, 'Give --precision float32.');
-  return { shape, data: halves, dtype: 'F16' };
-}
-
-/**
- * Writes an adapter as Hugging Face PEFT reads it.
- * @param base what the encoder that it belongs to is called: a folder or an id on the hub
- * @throws UserError as {@link requireFree} does
- */
-export async function exportAdapter(
-  folder: string,
-  { config, tensors }: PeftAdapter,
-  base: { readonly id: string; readonly revision?: string | undefined },
-  { precision, overwrite = false }: Omit<ExportOptions, 'head'>,
-): Promise<void> {
-  await requireFree(folder, { overwrite });
-  const written = [...tensors].map(([name, tensor]) => [name, stored(name, tensor, precision)] as const);
-  await makeFolder(folder);
-  const whole = { ...config, base_model_name_or_path: base.id, revision: base.revision ?? null };
-  await writeFile(join(folder, 'adapter_config.json'), `${JSON.stringify(whole, undefined, 2)}\n`);
-  await writeSafetensors(join(folder, 'adapter_model.safetensors'), new Map(written), { format: 'pt' });
-}
-
 /**
  * Writes a trained encoder in Hugging Face layout into a folder that {@link requireTarget} allows: the checkpoint that it began from with the
  * trained tensors in the place of its own, the map onto the vocabulary included where it was trained, its configuration and its tokenizer, and
@@ -163,7 +81,7 @@ export async function exportEncoder(
   folder: string,
   checkpoint: EncoderCheckpoint,
   values: ReadonlyMap<string, Float32Array>,
-  { precision, overwrite = false, head }: ExportOptions,
+  { precision, overwrite = false, head }: EncoderExportOptions,
 ): Promise<void> {
   await requireTarget(folder, checkpoint, { overwrite });
   const tensors = new Map<string, WritableTensor>();
@@ -191,22 +109,15 @@ export async function exportEncoder(
       (data.length === checkpoint.config.vocabularySize ? [data.length] : squareOrVector(full, data, checkpoint));
     put(full, shape, data);
   }
-  await makeFolder(folder);
-  const staged = await mkdtemp(join(folder, '.export-'));
-  try {
+  const config = { ...(await configOf(checkpoint)), ...head?.config, dtype: precision };
+  await writeFolder(folder, { last: configName, others: tokenizerNames }, async (staged) => {
     await writeSafetensors(join(staged, weightsName), tensors, { format: 'pt' });
-    await writeFile(
-      join(staged, configName),
-      `${JSON.stringify({ ...(await configOf(checkpoint)), ...head?.config, dtype: precision }, undefined, 2)}\n`,
-    );
+    await writeFile(join(staged, configName), `${JSON.stringify(config, undefined, 2)}\n`);
     for (const name of tokenizerNames) {
       const source = join(checkpoint.folder, name);
       if (await isThere(source)) await copyFile(source, join(staged, name));
     }
-    await putInPlace(staged, folder);
-  } finally {
-    await rm(staged, { recursive: true, force: true });
-  }
+  });
 }
 
 /** What the checkpoint's config.json says of the encoder, without what it says of a head for another task. */
@@ -215,19 +126,6 @@ async function configOf({ folder, config: { family }, tensors }: EncoderCheckpoi
   const kept = Object.fromEntries(Object.entries(written).filter(([key]) => !headKeys.includes(key)));
   const losesHead = [...tensors.keys()].some((name) => oldHead.test(name));
   return losesHead ? { ...kept, architectures: [encoderClass(family)] } : kept;
-}
-
-/**
- * Moves a whole model over what a folder holds. config.json goes first and comes last, so that a folder in which this was interrupted is
- * taken for no model.
- */
-async function putInPlace(staged: string, folder: string): Promise<void> {
-  const names = await readdir(staged);
-  // A tokenizer's file of the model that was there would be read in the place of this one's.
-  const stale = tokenizerNames.filter((name) => !names.includes(name));
-  for (const name of [configName, ...stale]) await rm(join(folder, name), { force: true });
-  for (const name of [...names.filter((each) => each !== configName), configName])
-    await rename(join(staged, name), join(folder, name));
 }
 
 /** The shape of a tensor of the map onto the vocabulary that the checkpoint lacked. */

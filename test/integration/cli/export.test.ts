@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { onnxBackend } from '../../../src/engine/backends/onnx/onnx-backend.ts';
@@ -266,9 +266,12 @@ describe('export', () => {
     const method = [{ id: 'slash', dimension: 16 }, { id: 'head', head: 'linear' }, { id: 'pasta' }];
     expect((await bench.run('run', bench.configure('a', { matrix: { method }, training: short }))).code).toBe(0);
     const [slash = '', linear = '', pasta = ''] = bench.ids();
+    // Left by an export that was killed.
+    mkdirSync(join(bench.folder, 'encoder', '.export-killed'), { recursive: true });
     const { code, err } = await bench.run('export', slash, 'encoder');
     expect(code).toBe(0);
     expect(err).toContain('without its head');
+    expect(existsSync(join(bench.folder, 'encoder', '.export-killed'))).toBe(false);
     expect(configOf('encoder')['architectures']).toEqual(configOf('model')['architectures']);
     expect((await headOf('encoder')).size).toBe(0);
     const alone = await bench.run('export', linear, 'no');

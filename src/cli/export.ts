@@ -6,14 +6,11 @@ import { foldingOf, foldModel } from '../engine/fold.ts';
 import { exportAdapter } from '../engine/export-adapter.ts';
 import { exportEncoder, requireTarget } from '../engine/export-encoder.ts';
 import type { ExportOptions } from '../engine/export-folder.ts';
-import { buildModel } from '../engine/model-graph.ts';
-import { peftAdapter, peftMethods } from '../engine/peft-adapter.ts';
-import { modelPlanOf } from '../engine/training-setup.ts';
+import { peftAdapter, requirePeftMethod } from '../engine/peft-adapter.ts';
 import { transformersHead, type TransformersHead } from '../engine/transformers-head.ts';
 import type { CheckpointKind } from '../runs/checkpoints.ts';
 import { runFolder } from '../runs/run-folder.ts';
 import { openTrainedRun, type TrainedRun } from '../runs/trained-run.ts';
-import { findTask } from '../tasks/registry.ts';
 import { readWorkspace, type App } from './app.ts';
 import { plain, printJson } from './output.ts';
 import { findRuns } from './runs.ts';
@@ -55,18 +52,14 @@ export async function exportRun(
       'Runs can be written that train the encoder, use a method that folds into it, or have the head "native".',
     );
   await exportEncoder(resolve(folder), checkpoint, encoder, { precision, overwrite, head });
-  const [architecture] = (head?.config['architectures'] ?? []) as readonly string[];
-  return { architecture };
+  return { architecture: head?.architecture };
 }
 
 /** The encoder's changed tensors with the run's method in them, by the names of trained ones, and the head. */
 async function exportedTensors(
   id: string,
-  { configuration, checkpoint, values }: TrainedRun,
+  { configuration, task, plan, model, checkpoint, values }: TrainedRun,
 ): Promise<{ readonly encoder: ReadonlyMap<string, Float32Array>; readonly head?: TransformersHead | undefined }> {
-  const { id: method, ...options } = configuration.method;
-  const task = findTask(configuration.task.id);
-  const plan = modelPlanOf({ checkpoint, method: { id: method, options }, task });
   const folding = foldingOf(plan);
   const why =
     folding.kind === 'stays'
@@ -76,19 +69,18 @@ async function exportedTensors(
         : 'leaves something beside the encoder';
   if (why !== undefined)
     throw new UserError(
-      `the run ${id} can't be written as an encoder: ${method} ${why}`,
+      `the run ${id} can't be written as an encoder: ${plan.method.id} ${why}`,
       'Methods that fold into the encoder are LoRA, IA3, SLaSh, BitFit and intrinsic SAID, without gates.',
     );
-  const { head: layout } = buildModel(plan, { dropout: 'off' });
   // What predicts masked words was trained as a part of the encoder.
-  if (layout === 'words' && ![...values.keys()].some((name) => name.startsWith('method.')))
-    return { encoder: values, head: transformersHead(task, checkpoint.config, layout, values) };
+  if (model.head === 'words' && ![...values.keys()].some((name) => name.startsWith('method.')))
+    return { encoder: values, head: transformersHead(task, checkpoint.config, model.head, values) };
   const folded = await foldModel({ plan, checkpoint, values, seed: configuration.training.seed }, inferenceEngine);
   return {
     encoder: new Map(
       [...folded.encoder].map(([name, data]) => [`base.${prefixedName(checkpoint.config, name)}`, data] as const),
     ),
-    head: transformersHead(task, checkpoint.config, layout, folded.values),
+    head: transformersHead(task, checkpoint.config, model.head, folded.values),
   };
 }
 
@@ -103,23 +95,20 @@ async function exportAsAdapter(
   folder: string,
   { at, precision, overwrite = false }: ExportCommandOptions,
 ): Promise<void> {
-  const { configuration, checkpoint, values } = await openTrainedRun(runFolder(readWorkspace(app), id), id, at);
-  const { id: name, ...options } = configuration.method;
-  const method = { id: name, options };
-  const task = findTask(configuration.task.id);
-  const plan = modelPlanOf({ checkpoint, method, task });
-  const { head: layout } = buildModel(plan, { dropout: 'off' });
-  const { config: encoder } = checkpoint;
-  const isMade = name === 'prefix-tuning' && options['reparametrise'] === true;
+  const run = await openTrainedRun(runFolder(readWorkspace(app), id), id, at);
+  const { configuration, task, plan, model, checkpoint, values } = run;
+  const { method } = plan;
+  requirePeftMethod(method.id);
+  const isMade = method.id === 'prefix-tuning' && method.options['reparametrise'] === true;
   const trained = { plan, checkpoint, values, seed: configuration.training.seed };
   const flat = isMade ? (await foldModel(trained, inferenceEngine)).values : values;
-  const head = peftMethods.has(name) ? transformersHead(task, encoder, layout, flat) : undefined;
-  if (peftMethods.has(name) && (head === undefined || layout === 'words'))
+  const head = transformersHead(task, checkpoint.config, model.head, flat);
+  if (head === undefined || head.kind === 'words')
     throw new UserError(
       `the run ${id} can't be written for Hugging Face PEFT: its head is none of transformers' classifiers`,
       'Train with the head set to "native".',
     );
-  const adapter = peftAdapter({ encoder, method, values: flat, head: head ?? { config: {}, tensors: new Map() } });
+  const adapter = peftAdapter({ encoder: checkpoint.config, method, values: flat, head });
   await exportAdapter(resolve(folder), adapter, configuration.model, { precision, overwrite });
 }
 

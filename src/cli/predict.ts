@@ -6,15 +6,14 @@ import { chooseDevice } from '../engine/device.ts';
 import { engineOf } from '../engine/engine-of.ts';
 import { fitMethod } from '../engine/fit-method.ts';
 import { cpuInPlaceOf, stepWork } from '../engine/prepare.ts';
-import { predict, requireLabels, scorePredictions, type Prediction } from '../engine/predict.ts';
+import { predict, predictedNumber, requireLabels, scorePredictions } from '../engine/predict.ts';
 import { checkTokenizerFits, loadTokenizer } from '../engine/tokenizers/load.ts';
 import type { CheckpointKind } from '../runs/checkpoints.ts';
 import type { Configuration } from '../runs/configuration-schema.ts';
 import { runFolder } from '../runs/run-folder.ts';
 import { openTrainedRun } from '../runs/trained-run.ts';
 import { trainingRequest } from '../runs/training-request.ts';
-import { findTask } from '../tasks/registry.ts';
-import type { SplitName } from '../tasks/task.ts';
+import type { SplitName, Task } from '../tasks/task.ts';
 import { submissionName, submissionText } from '../tasks/submission.ts';
 import { readWorkspace, type App } from './app.ts';
 import { jsonText, plainLines, printJson } from './output.ts';
@@ -61,10 +60,6 @@ function formatOf(app: App, { format, output }: PredictCommandOptions): Format {
   return format;
 }
 
-function numberOf(prediction: Prediction): number {
-  return prediction.kind === 'class' ? prediction.label : prediction.kind === 'score' ? prediction.score : NaN;
-}
-
 /** Whether scores of a split of the run's own data tell of what a private run protects: what it trained on, and what was not declared public. */
 function tellsPrivateData({ privacy }: Configuration, split: SplitName): boolean {
   return privacy !== undefined && (split === 'train' || !privacy.publicEvaluation);
@@ -86,7 +81,7 @@ export async function predictCommand(
   const [id = ''] = findRuns(workspace, [name]);
   const run = await openTrainedRun(runFolder(workspace, id), id, options.at);
   const { configuration, checkpoint, values } = run;
-  const task = findTask(configuration.task.id);
+  const task: Task = run.task;
   requireLabels(task);
   const { examples, split, warning } = await readPredictionInput(configuration, task, file, options);
   const submission = format === 'glue' ? submissionName(task, split) : undefined;
@@ -120,7 +115,7 @@ export async function predictCommand(
       case 'csv':
         return predictionCsv(task, rows);
       case 'glue':
-        return submissionText(task, predictions.map(numberOf));
+        return submissionText(task, predictions.map(predictedNumber));
       case 'table':
         return predictionTable(task, rows, output === undefined ? app.terminal.width : undefined);
     }

@@ -22,10 +22,6 @@ function canResume({ state }: RunSummary): boolean {
   return state === 'interrupted' || state === 'stopped' || state === 'failed';
 }
 
-function hasEnded(run: RunSummary): boolean {
-  return !canStop(run);
-}
-
 function isOver(run: RunSummary): boolean {
   return !canStop(run) || run.state === 'queued';
 }
@@ -68,6 +64,11 @@ export function registerCommands(app: ExtensionApp): vscode.Disposable {
     if (first !== undefined) return first;
     const { pickRun, noRuns } = await picks();
     return pickRun(app, { nothing: noRuns(), ...target });
+  }
+
+  /** As {@link one}, of the runs that will train no more by themselves. */
+  function ended(given: readonly unknown[], title: string, placeholder: string): Promise<RunRef | undefined> {
+    return one(given, { title, placeholder, fits: (run) => !canStop(run), nothing: t('No run has ended yet.') });
   }
 
   /** As {@link one}, but all that are selected. */
@@ -192,21 +193,11 @@ export function registerCommands(app: ExtensionApp): vscode.Disposable {
     [Command.checkEnvironment]: async () => (await import('./check-environment.ts')).checkEnvironment(app),
     [Command.installCuda]: async () => (await import('./install-cuda.ts')).installCuda(app),
     [Command.predictRun]: async (...given) => {
-      const run = await one(given, {
-        title: t('Predict'),
-        placeholder: t('The run whose model predicts'),
-        fits: hasEnded,
-        nothing: t('No run has ended yet.'),
-      });
+      const run = await ended(given, t('Predict'), t('The run whose model predicts'));
       if (run !== undefined) await (await import('./predict-run.ts')).predictRun(app, run);
     },
     [Command.exportModel]: async (...given) => {
-      const run = await one(given, {
-        title: t('Export Model'),
-        placeholder: t('The run whose model is written'),
-        fits: hasEnded,
-        nothing: t('No run has ended yet.'),
-      });
+      const run = await ended(given, t('Export Model'), t('The run whose model is written'));
       if (run !== undefined) await (await import('./export-model.ts')).exportModel(app, run);
     },
     [Command.exportComparison]: async () => (await import('./export-comparison.ts')).exportComparison(app),

@@ -34,8 +34,17 @@ export interface AdapterSource {
 /** The methods that PEFT has under the same mathematics. */
 export const peftMethods: ReadonlySet<string> = new Set(['lora', 'ia3', 'prefix-tuning', 'prompt-tuning']);
 
+/** @throws UserError where PEFT has no such method */
+export function requirePeftMethod(id: string): void {
+  if (peftMethods.has(id)) return;
+  throw new UserError(
+    `Hugging Face PEFT has no ${id} like ours`,
+    `It loads ${[...peftMethods].join(', ')}. Methods that fold can be exported as a whole model.`,
+  );
+}
+
 /**
- * A trained method in the layout of Hugging Face PEFT.
+ * A trained method in the layout of Hugging Face PEFT; see {@link requirePeftMethod}.
  * @throws UserError where PEFT computes something else, with the option that would make both the same
  */
 export function peftAdapter(source: AdapterSource): PeftAdapter {
@@ -50,10 +59,7 @@ export function peftAdapter(source: AdapterSource): PeftAdapter {
     case 'prompt-tuning':
       return promptAdapter(source, promptTuning.options.parse(method.options));
     default:
-      throw new UserError(
-        `Hugging Face PEFT has no ${method.id} like ours`,
-        `It loads ${[...peftMethods].join(', ')}. Methods that fold can be exported as a whole model.`,
-      );
+      throw new Error(`${method.id} is no method of PEFT`);
   }
 }
 
@@ -72,11 +78,10 @@ function headTensors({ tensors }: TransformersHead, prefix: string): readonly (r
 
 /** Everything that adapter_config.json says whatever the method is. */
 function commonConfig({ head }: AdapterSource, kind: string): Readonly<Record<string, unknown>> {
-  const [architecture = ''] = (head.config['architectures'] ?? []) as readonly string[];
   const modules = new Set([...head.tensors.keys()].map((name) => name.split('.')[0]));
   return {
     peft_type: kind,
-    task_type: architecture.endsWith('ForTokenClassification') ? 'TOKEN_CLS' : 'SEQ_CLS',
+    task_type: head.kind === 'token' ? 'TOKEN_CLS' : 'SEQ_CLS',
     inference_mode: true,
     modules_to_save: [...modules],
   };
@@ -205,8 +210,7 @@ function promptAdapter(source: AdapterSource, { enter, place, headReads, length 
       'its rows enter before the embedding layer, in front of the text',
       'Train with enter set to "before-embedding" and place to "before-text".',
     );
-  const [architecture = ''] = (source.head.config['architectures'] ?? []) as readonly string[];
-  if (architecture.endsWith('ForTokenClassification'))
+  if (source.head.kind === 'token')
     refuse('prompt-tuning', 'it labels its own rows too', 'Choose another method for labelled words.');
   if (headReads !== 'unshifted')
     refuse(

@@ -6,8 +6,8 @@ import type { Backend, Executable, WeightSource } from './backends/backend.ts';
 import { joinExamples, runInParts, sliceExamples, unlimitedRoom, type Room } from './batch-parts.ts';
 import { compileOptions } from './compile-options.ts';
 import { evaluationBatches, scatterRows, type Batch } from './data/batches.ts';
-import { encodeDataset, encodeWordDataset, type Dataset } from './data/dataset.ts';
-import { maskEncoder } from './data/mask-text.ts';
+import type { Dataset } from './data/dataset.ts';
+import { encodeExamples } from './data/encode-examples.ts';
 import type { Device } from './device.ts';
 import { isOfDevice } from './device-failure.ts';
 import { frozenWeights, type EncoderCheckpoint } from './encoder-checkpoint.ts';
@@ -136,16 +136,14 @@ function datasetOf(
   { readsMask }: ModelGraph,
   examples: readonly Example[],
 ): Dataset {
-  if (task.kind !== 'words') {
-    const encode: Tokenizer['encodeFast'] = readsMask ? maskEncoder(tokenizer) : (...of) => tokenizer.encodeFast(...of);
-    return encodeDataset(examples, task.kind, encode, maxLength);
-  }
+  const how = { readsMask, maxLength };
+  if (task.kind !== 'words') return encodeExamples(examples, task.kind, tokenizer, how);
   // In the place of labels, which need not be known, the words' indices: they stand where words begin.
   const marked = examples.map((example) => {
     const texts = example.words?.texts ?? [];
     return { ...example, words: { texts, labels: texts.map((_, word) => word) } };
   });
-  return encodeWordDataset(marked, tokenizer.encodeWords, maxLength);
+  return encodeExamples(marked, task.kind, tokenizer, how);
 }
 
 /** The logits of every batch of a data set, row-major. */
@@ -219,6 +217,11 @@ async function predictWords(
   return labels.map((own) => ({ kind: 'words', labels: own }));
 }
 
+/** What is predicted of an example as metrics and GLUE's server take it: the class's index, or the score. */
+export function predictedNumber(prediction: Prediction): number {
+  return prediction.kind === 'class' ? prediction.label : prediction.kind === 'score' ? prediction.score : NaN;
+}
+
 /**
  * The task's metrics of predictions whose labels are known; where words are labelled, words that were cut off are not scored. Nothing where
  * examples have no labels.
@@ -241,12 +244,9 @@ export function scorePredictions(
     }
     return evaluateWords(task, predicted, known, starts);
   }
-  const outputs = predictions.map((each) =>
-    each.kind === 'class' ? each.label : each.kind === 'score' ? each.score : NaN,
-  );
   return evaluateTask(
     task,
-    outputs,
+    predictions.map(predictedNumber),
     examples.map(({ label }) => label),
   );
 }

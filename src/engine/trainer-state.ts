@@ -46,3 +46,20 @@ export interface TrainerState {
   /** Where it was read, for messages. */
   readonly file?: string;
 }
+
+/** How many numbers each trained tensor has, by name. */
+export function sizesOf(
+  trained: readonly { readonly name: string; readonly shape: readonly number[] }[],
+): ReadonlyMap<string, number> {
+  return new Map(trained.map(({ name, shape }) => [name, shape.reduce((size, dim) => size * dim, 1)]));
+}
+
+/** What tells that tensors are not those of a training, which has these sizes; nothing where they fit. */
+export function misfit(sizes: ReadonlyMap<string, number>, held: ReadonlyMap<string, Floats>): string | undefined {
+  for (const [name, size] of sizes) {
+    const found = held.get(name)?.length;
+    if (found !== size) return `${name} holds ${found ?? 'no'} numbers instead of ${size}`;
+  }
+  const more = [...held.keys()].find((name) => !sizes.has(name));
+  return more === undefined ? undefined : `it holds ${more}, which is not trained here`;
+}

@@ -33,7 +33,7 @@ import {
 } from './private-step.ts';
 import { scheduledSteps } from '../privacy/schedule.ts';
 import { createThroughputMeter } from './throughput.ts';
-import { atStart, type Best, type Progress, type TrainerState } from './trainer-state.ts';
+import { atStart, misfit, sizesOf, type Best, type Progress, type TrainerState } from './trainer-state.ts';
 import type { TrainingEvent } from './training-events.ts';
 import { halfPrecisionWarning, modelPlanOf, type TrainingSettings, type TrainingSetup } from './training-setup.ts';
 import { computeGradient, DivergedError, trainedFeeds, type StepGradient } from './training-step.ts';
@@ -210,18 +210,14 @@ function requireFitting(
   if (step > totalSteps || optimiserStep !== step)
     refuse(`it is of step ${step} (${optimiserStep} of the optimiser), and the run has ${totalSteps}`);
   if (batch >= batchesPerEpoch) refuse(`its next batch is ${batch + 1} of an epoch of ${batchesPerEpoch}`);
-  const sizes = new Map(trained.map(({ name, shape }) => [name, shape.reduce((size, dim) => size * dim, 1)]));
+  const sizes = sizesOf(trained);
   const moments = new Map([...sizes].flatMap(([name, size]) => adamWNames(name).map((moment) => [moment, size])));
   for (const [expected, held] of [
     [sizes, values],
     [moments, optimiser],
   ] as const) {
-    for (const [name, size] of expected) {
-      const found = held.get(name)?.length;
-      if (found !== size) refuse(`${name} holds ${found ?? 'no'} numbers instead of ${size}`);
-    }
-    const [more] = [...held.keys()].filter((name) => !expected.has(name));
-    if (more !== undefined) refuse(`it holds ${more}, which is not trained here`);
+    const problem = misfit(expected, held);
+    if (problem !== undefined) refuse(problem);
   }
 }
 

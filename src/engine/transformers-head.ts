@@ -4,6 +4,10 @@ import type { EncoderFamily } from '../peft/method.ts';
 
 /** A trained head as `transformers` loads it beside its encoder. */
 export interface TransformersHead {
+  /** The class that loads it with its encoder. */
+  readonly architecture: string;
+  /** Of labelled words, of whole texts, or of masked words. */
+  readonly kind: 'token' | 'sequence' | 'words';
   /** What config.json says of it: the class, the labels' names, the kind of the task. */
   readonly config: Readonly<Record<string, unknown>>;
   /** Its tensors by the names that the class gives them, row-major. */
@@ -43,7 +47,8 @@ export function transformersHead(
   const architecture = classOf(family, layout);
   if (architecture === undefined) return undefined;
   // What predicts words stands in the checkpoint with the encoder.
-  if (layout === 'words') return { config: { architectures: [architecture] }, tensors: new Map() };
+  if (layout === 'words')
+    return { architecture, kind: 'words', config: { architectures: [architecture] }, tensors: new Map() };
   const labels = task.kind === 'regression' ? ['score'] : task.labels;
   const tensors = headMaps[layout].flatMap(({ name, final }) => {
     const outputs = final ? labels.length : hiddenSize;
@@ -55,6 +60,8 @@ export function transformersHead(
   });
   const kind = task.kind === 'regression' ? 'regression' : 'single_label_classification';
   return {
+    architecture,
+    kind: layout === 'token' ? 'token' : 'sequence',
     config: {
       architectures: [architecture],
       id2label: Object.fromEntries(labels.map((label, index) => [String(index), label])),

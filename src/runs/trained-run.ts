@@ -6,19 +6,24 @@ import { openEncoder, type EncoderCheckpoint } from '../engine/encoder-checkpoin
 import { resolveModel, type ModelFolder } from '../engine/model-folder.ts';
 import { buildModel, type ModelGraph, type ModelPlan } from '../engine/model-graph.ts';
 import { modelFiles } from '../engine/prepare.ts';
-import type { TrainerState } from '../engine/trainer-state.ts';
+import { misfit, sizesOf, type TrainerState } from '../engine/trainer-state.ts';
 import { modelPlanOf } from '../engine/training-setup.ts';
 import { findTask } from '../tasks/registry.ts';
+import type { Task } from '../tasks/task.ts';
 import { installedCatalogue } from './catalogue.ts';
 import { checkpointPath, type CheckpointKind } from './checkpoints.ts';
 import type { Configuration } from './configuration-schema.ts';
 import { fingerprintFiles } from './fingerprint.ts';
 import { readConfiguration, readEnvironment } from './run-folder.ts';
-import { runState } from './run-state.ts';
+import { hasEnded, runState } from './run-state.ts';
 
 /** What a run trained, with the encoder that it began from. */
 export interface TrainedRun {
   readonly configuration: Configuration;
+  readonly task: Task;
+  readonly plan: ModelPlan;
+  /** The plan's graph, without dropout. */
+  readonly model: ModelGraph;
   readonly folder: ModelFolder;
   readonly checkpoint: EncoderCheckpoint;
   /** The trained tensors by name. */
@@ -34,14 +39,12 @@ function methodOf({ method: { id, ...options } }: Configuration): ModelPlan['met
 
 /** @throws UserError where a checkpoint holds something else than the run's configuration trains */
 function requireFitting(file: string, values: TrainedRun['values'], { trained }: ModelGraph): void {
-  for (const { name, shape } of trained) {
-    const [size, found] = [shape.reduce((product, dim) => product * dim, 1), values.get(name)?.length];
-    if (found !== size)
-      throw new UserError(
-        `${file} does not belong to this run: ${name} holds ${found ?? 'no'} numbers instead of ${size}`,
-        'Put config.json of the run and its model back as they were.',
-      );
-  }
+  const problem = misfit(sizesOf(trained), values);
+  if (problem === undefined) return;
+  throw new UserError(
+    `${file} does not belong to this run: ${problem}`,
+    'Put config.json of the run and its model back as they were.',
+  );
 }
 
 /** A checkpoint, which nobody has but this run: what is said of files that can be had again does not help. @throws FileError */
@@ -63,7 +66,7 @@ async function readOwn(file: string, advice: string | undefined): Promise<Traine
  */
 export async function openTrainedRun(run: string, id: string, wanted?: CheckpointKind): Promise<TrainedRun> {
   const { state } = runState(run);
-  if (state === 'queued' || state === 'starting' || state === 'running')
+  if (!hasEnded({ state }))
     throw new UserError(
       `the run ${id} is ${state}: what it has trained now is not what it ends with`,
       `Wait for it with "peft-lab logs -f ${id.slice(-6)}", or stop it.`,
@@ -87,7 +90,9 @@ export async function openTrainedRun(run: string, id: string, wanted?: Checkpoin
       `the files of ${model.id} are no longer those that the run ${id} was trained with`,
       'Put them back as they were: what was trained beside them fits no others.',
     );
-  const plan = modelPlanOf({ checkpoint, method: methodOf(configuration), task: findTask(configuration.task.id) });
-  requireFitting(fileOf(at), values, buildModel(plan, { dropout: 'off' }));
-  return { configuration, folder, checkpoint, values, at, step: progress.step };
+  const task = findTask(configuration.task.id);
+  const plan = modelPlanOf({ checkpoint, method: methodOf(configuration), task });
+  const built = buildModel(plan, { dropout: 'off' });
+  requireFitting(fileOf(at), values, built);
+  return { configuration, task, plan, model: built, folder, checkpoint, values, at, step: progress.step };
 }

@@ -7,8 +7,8 @@ import type { ModelFolder } from '../model-folder.ts';
 import type { Tokenizer } from '../tokenizers/tokenizer.ts';
 import { readCachedSplit, writeCachedSplit, type CachedSplit, type DataCache } from './data-cache.ts';
 import { splitKey, type SplitIdentity } from './data-key.ts';
-import { encodeDataset, encodeWordDataset, type Dataset } from './dataset.ts';
-import { maskEncoder } from './mask-text.ts';
+import type { Dataset } from './dataset.ts';
+import { encodeExamples } from './encode-examples.ts';
 import { stratifiedSubset } from './subset.ts';
 
 /** What is to be tokenised, and how. */
@@ -81,11 +81,7 @@ export async function tokenisedData(request: DataRequest, cache: DataCache | und
         ? pick(loaded, stratifiedSubset(labels, task.kind, request.examples, request.seed))
         : loaded;
     const known = await (tokenizer ??= request.loadTokenizer());
-    const encode: Tokenizer['encodeFast'] = readsMask ? maskEncoder(known) : (...of) => known.encodeFast(...of);
-    const dataset =
-      task.kind === 'words'
-        ? encodeWordDataset(examples, known.encodeWords, maxLength)
-        : encodeDataset(examples, task.kind, encode, maxLength);
+    const dataset = encodeExamples(examples, task.kind, known, { readsMask, maxLength });
     const made = { dataset, mask: known.specialTokens.mask?.id };
     // Rows that were left out are told of anew each time.
     return { made, complete: loaded.skipped.length === 0 };

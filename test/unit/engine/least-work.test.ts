@@ -19,8 +19,8 @@ function matrixOf({ operation }: Value): string | undefined {
 }
 
 /** The rows of each product that a step computes with each matrix of its layers, the forward pass's first. */
-function productsOf(method: string): ReadonlyMap<string, readonly number[]> {
-  const model = buildModel(planOf(checkpoint, method, smallOptions[method] ?? {}), { dropout: 'model' });
+function productsOf(method: string, options = smallOptions[method] ?? {}): ReadonlyMap<string, readonly number[]> {
+  const model = buildModel(planOf(checkpoint, method, options), { dropout: 'model' });
   const products = new Map<string, readonly number[]>();
   for (const value of topologicalOrder(Object.values({ loss: model.loss, ...gradientsOf(model) }))) {
     for (const operand of value.inputs) {
@@ -64,13 +64,15 @@ describe('a step multiplies with the matrices of the layers', () => {
     },
   );
 
-  it('below the lowest trained tensor forward alone: in the first layer of SLaSh, everywhere of a head', () => {
-    const uses = (method: string) =>
+  it('below the lowest trained tensor forward alone: in the first layer of SLaSh, below the trained layers of full fine-tuning, everywhere of a head', () => {
+    const uses = (method: string, options?: Readonly<Record<string, unknown>>) =>
       Array.from({ length: LAYERS }, (_, layer) =>
-        everyMatrix.map((name) => productsOf(method).get(`${layer} ${name}`)?.length),
+        everyMatrix.map((name) => productsOf(method, options).get(`${layer} ${name}`)?.length),
       );
     const [once, twice] = [everyMatrix.map(() => 1), everyMatrix.map(() => 2)];
     expect(uses('head')).toEqual([once, once, once]);
     expect(uses('slash')).toEqual([once, twice, twice]);
+    expect(uses('full', { layers: [2] }).slice(0, 2)).toEqual([once, once]);
+    expect(uses('full', { embeddings: false }).slice(1)).toEqual([twice, twice]);
   });
 });

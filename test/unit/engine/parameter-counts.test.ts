@@ -178,6 +178,15 @@ describe('trained numbers of a method, head apart, on BERT and RoBERTa of both s
     expect(count(model, { method: 'full', pooler: false }).method).toBe(without);
   });
 
+  it('full fine-tuning of some layers alone: theirs and the pooler, the embeddings where they are asked for', () => {
+    const [embeddings, layer, pooler] = [23_837_184, 7_087_872, 590_592];
+    const method = (options: Options): number => count(bertBase, { method: 'full', options }).method;
+    expect(method({ embeddings: false })).toBe(12 * layer + pooler);
+    expect(method({ layers: [10, 11] })).toBe(2 * layer + pooler);
+    expect(method({ layers: [10, 11], embeddings: true })).toBe(embeddings + 2 * layer + pooler);
+    expect(() => method({ layers: [12] })).toThrow('full: layers names 12, but the encoder has 12 layers');
+  });
+
   it.each([1024, 5000])('SLaSh and JR-WARP of d = %i draw L d h fixed numbers, which are not counted', (dimension) => {
     for (const id of ['slash', 'jr-warp']) {
       for (const model of [...bases, ...larges]) {

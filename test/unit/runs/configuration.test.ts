@@ -372,7 +372,7 @@ describe('mistakes', () => {
     ],
     [
       '{ "model": "m", "task": "sst2", "method": { "id": "full", "rank": 8 } }',
-      'method.rank: unknown key\n  Known here: id, head.',
+      'method.rank: unknown key\n  Known here: id, layers, embeddings, head.',
     ],
     [
       '{ "model": "m", "task": "sst2", "method": { "id": "lora", "rank": 0 } }',

@@ -1,4 +1,4 @@
-import { normalTail, normalUpperQuantile } from './normal.ts';
+import { normalTail, normalUpperQuantile } from '../base/normal.ts';
 
 /**
  * Student's t distribution, through the incomplete beta function (Abramowitz and Stegun 26.7.1). `df` are its degrees of

@@ -1,5 +1,5 @@
 import { checkDelta } from './mechanism.ts';
-import { millsRatio, normalCdf, normalDensity } from './normal.ts';
+import { millsRatio, normalCdf, normalDensity } from '../base/normal.ts';
 
 /** A certified interval of epsilon: the true value lies in it. */
 export interface EpsilonBounds {

@@ -1,5 +1,5 @@
 import { privacyLoss, scaledPositionOfLoss } from './mechanism.ts';
-import { normalCdf } from './normal.ts';
+import { normalCdf } from '../base/normal.ts';
 import { gaussLegendre, type Rule } from './quadrature.ts';
 
 /** Some probability at the points offset + (first + i)·step of privacy loss, and the rest at infinity. */

@@ -1,7 +1,7 @@
 import type { Directions, Range } from './loss-grid.ts';
 import { privacyLoss, type Phase } from './mechanism.ts';
 import { minimisePositive, type Minimum } from './minimise.ts';
-import { normalDensity } from './normal.ts';
+import { normalDensity } from '../base/normal.ts';
 
 /*
  * Where on the axis of the privacy loss numerical composition (prv.ts) has to look, and under which tilt. Nothing here has to be exact: a window

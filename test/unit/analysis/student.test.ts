@@ -1,6 +1,5 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { normalTail, normalUpperQuantile } from '../../../src/analysis/normal.ts';
 import { studentTail, studentUpperQuantile } from '../../../src/analysis/student.ts';
 
 function expectClose(actual: number, expected: number, relative: number): void {
@@ -80,19 +79,5 @@ describe("Student's t", () => {
     expect(() => studentUpperQuantile(1, 3)).toThrow(RangeError);
     expect(() => studentUpperQuantile(0.1, 0)).toThrow(RangeError);
     expect(() => studentTail(1, NaN)).toThrow(RangeError);
-  });
-});
-
-describe('the normal distribution', () => {
-  it.each([
-    [0.5, 0.3085375387259869],
-    [1.96, 0.02499789514822043],
-    [3, 0.001349898031630095],
-    [6, 9.86587645037698e-10],
-    [10, 7.61985302416053e-24],
-  ])('has the tail beyond %d', (z, tail) => {
-    expectClose(normalTail(z), tail, 1e-13);
-    expectClose(normalUpperQuantile(tail), z, 1e-12);
-    expectClose(normalTail(-z), 1 - tail, 1e-15);
   });
 });

@@ -8,45 +8,8 @@ import {
   transform,
   transformError,
 } from '../../../src/privacy/fft.ts';
-import { logNormalCdf, millsRatio, normalCdf } from '../../../src/privacy/normal.ts';
 import { gaussLegendre } from '../../../src/privacy/quadrature.ts';
 import { minimisePositive } from '../../../src/privacy/minimise.ts';
-
-describe('the normal distribution', () => {
-  // mpmath 1.4, 40 digits: log(ncdf(x)).
-  test.each([
-    [-1000, -500007.82669481216],
-    [-40, -804.6084420137538],
-    [-10, -53.23128515051247],
-    [-8, -35.01343715991455],
-    [-5, -15.064998393988725],
-    [-1, -1.8410216450092636],
-    [-0.25, -0.9130617648111351],
-    [0, -0.6931471805599453],
-    [2, -0.02301290932896349],
-    [8, -6.220960574271786e-16],
-  ])('log Φ(%f)', (x, expected) => {
-    expect(Math.abs(logNormalCdf(x) / expected - 1)).toBeLessThan(x > 0 ? 1e-14 : 4e-15);
-  });
-
-  test("Mills' ratio solves its differential equation m′ = x·m − 1 across both of its expansions", () => {
-    fc.assert(
-      fc.property(fc.double({ min: 0.01, max: 30, noNaN: true }), (x) => {
-        const h = 1e-4 * Math.max(1, x);
-        const slope = (millsRatio(x + h) - millsRatio(x - h)) / (2 * h);
-        expect(slope).toBeCloseTo(x * millsRatio(x) - 1, 6);
-      }),
-    );
-  });
-
-  test('Φ(x) and Φ(−x) add up to 1', () => {
-    fc.assert(
-      fc.property(fc.double({ min: -9, max: 9, noNaN: true }), (x) => {
-        expect(Math.abs(normalCdf(x) + normalCdf(-x) - 1)).toBeLessThan(1e-15);
-      }),
-    );
-  });
-});
 
 describe('the transform', () => {
   const signal = (n: number): fc.Arbitrary<Float64Array> =>

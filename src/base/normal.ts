@@ -1,8 +1,8 @@
-/** The normal distribution's tails, to full double precision however far out; JavaScript has no error function of its own. */
+/** The standard normal distribution, to full double precision however far out; JavaScript has no error function of its own. */
 
 const halfLogTwoPi = 0.5 * Math.log(2 * Math.PI);
 
-/** The standard normal density. */
+/** The density φ(x). */
 export function normalDensity(x: number): number {
   return Math.exp(-0.5 * x * x - halfLogTwoPi);
 }
@@ -33,9 +33,26 @@ export function normalCdf(x: number): number {
   return x <= 0 ? normalDensity(x) * millsRatio(-x) : 1 - normalDensity(x) * millsRatio(x);
 }
 
-/** log Φ(x); finite as far as x² is. */
-export function logNormalCdf(x: number): number {
-  return x <= 0
-    ? -0.5 * x * x - halfLogTwoPi + Math.log(millsRatio(-x))
-    : Math.log1p(-normalDensity(x) * millsRatio(x));
+/** The upper tail 1 − Φ(x). */
+export function normalTail(x: number): number {
+  return normalCdf(-x);
+}
+
+/**
+ * The x that is exceeded with probability `tail`, which lies in (0, 1).
+ * @throws RangeError
+ */
+export function normalUpperQuantile(tail: number): number {
+  if (!(tail > 0 && tail < 1)) throw new RangeError(`${tail} is not a probability between 0 and 1`);
+  if (tail > 0.5) return -normalUpperQuantile(1 - tail);
+  // A first guess to three digits (Abramowitz and Stegun 26.2.23), then Newton's method on the logarithm of the tail.
+  const t = Math.sqrt(-2 * Math.log(tail));
+  let x = t - (2.515517 + 0.802853 * t + 0.010328 * t * t) / (1 + 1.432788 * t + 0.189269 * t * t + 0.001308 * t ** 3);
+  for (let i = 0; i < 50; i++) {
+    const value = normalTail(x);
+    const change = (Math.log(value / tail) * value) / normalDensity(x);
+    x += change;
+    if (Math.abs(change) <= 1e-15 * Math.abs(x)) break;
+  }
+  return x;
 }

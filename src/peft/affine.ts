@@ -1,6 +1,5 @@
 import { z } from 'zod';
-import { asRows, linear } from '../engine/graph/functions.ts';
-import { dimAt, gemm, reshape } from '../engine/graph/operations.ts';
+import { linear, multiplyLast } from '../engine/graph/functions.ts';
 import type { Initialiser, ParameterScope } from '../engine/graph/parameters.ts';
 import type { Value } from '../engine/graph/value.ts';
 
@@ -76,11 +75,6 @@ export function matrixLaw({ init, initDeviation, initGain }: MatrixInit, from: n
   }
 }
 
-/** x W + b over the last axis as one product; W `[in, out]`. */
-export function affine(x: Value, matrix: Value, bias: Value | undefined): Value {
-  return reshape(gemm(asRows(x), matrix, { bias }), [...x.shape.slice(0, -1), dimAt(matrix, 1)]);
-}
-
 /** An ordinary linear map: `.weight` `[to, from]`, `.bias` `[to]` from zero. */
 export function denseMap(law: (from: number, to: number) => Initialiser, scope: ParameterScope): AffineMap {
   return (x, name, from, to) => {
@@ -98,6 +92,6 @@ export function lowRankMap(rank: number, init: MatrixInit, scope: ParameterScope
     const left = scope.trained(`${name}.W_left`, [from, rank], matrixLaw(init, from, rank));
     const right = scope.trained(`${name}.W_right`, [rank, to], matrixLaw(init, rank, to));
     const bias = scope.trained(`${name}.b`, [to], { kind: 'zeros' });
-    return affine(affine(x, left, undefined), right, bias);
+    return multiplyLast(multiplyLast(x, left), right, bias);
   };
 }

@@ -1,11 +1,11 @@
 import { z } from 'zod';
 import { UserError } from '../base/errors.ts';
-import { asRows } from '../engine/graph/functions.ts';
+import { asRows, multiplyLast } from '../engine/graph/functions.ts';
 import { add, constant, dimAt, gemm, matmul, multiply, reshape, transpose } from '../engine/graph/operations.ts';
 import { multiplyDims } from '../engine/graph/dims.ts';
 import type { ParameterScope } from '../engine/graph/parameters.ts';
 import type { Value } from '../engine/graph/value.ts';
-import { affine, initOptions, matrixLaw, type AffineMap, type MatrixInit } from './affine.ts';
+import { initOptions, matrixLaw, type AffineMap, type MatrixInit } from './affine.ts';
 
 /** The n matrices of a hypercomplex map: either whole, or products of factors of some rank. */
 export type Blocks =
@@ -32,7 +32,7 @@ function wholeBlocks(blocks: Blocks): Value {
 
 /** x H + b with H = Σ_i A_i ⊗ B_i built once a step; x `[..., n·u]`. */
 export function explicitProduct(x: Value, rule: Value, blocks: Blocks, bias: Value | undefined): Value {
-  return affine(x, kroneckerSum(rule, wholeBlocks(blocks)), bias);
+  return multiplyLast(x, kroneckerSum(rule, wholeBlocks(blocks)), bias);
 }
 
 function identity(size: number): readonly number[] {

@@ -32,9 +32,9 @@ export function linear(x: Value, weight: Value, bias?: Value): Value {
   return reshape(product, [...x.shape.slice(0, -1), dimAt(weight, 0)]);
 }
 
-/** `x W` over the last axis; W `[in, out]`, as the papers write their own matrices. */
-export function multiplyLast(x: Value, matrix: Value): Value {
-  return reshape(gemm(asRows(x), matrix), [...x.shape.slice(0, -1), dimAt(matrix, 1)]);
+/** `x W + bias` over the last axis; W `[in, out]`, as the papers write their own matrices. */
+export function multiplyLast(x: Value, matrix: Value, bias?: Value): Value {
+  return reshape(gemm(asRows(x), matrix, { bias }), [...x.shape.slice(0, -1), dimAt(matrix, 1)]);
 }
 
 /** The tanh form of gelu (`gelu_new`): ½ x (1 + tanh(√(2/π) (x + 0.044715 x³))). */

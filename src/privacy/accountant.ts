@@ -6,8 +6,6 @@ import { rdpEpsilon, type RdpEpsilon } from './rdp.ts';
 /** `rdp`: Rényi divergences of real orders. `prv`: numerical composition of privacy losses; exact for q = 1 and for one step. */
 export type AccountantName = 'rdp' | 'prv';
 
-export const accountantNames: readonly AccountantName[] = ['prv', 'rdp'];
-
 /** What a composition costs at one delta, under add-or-remove-one-record neighbouring and Poisson sampling. */
 export interface PrivacySpent {
   /** The certified value to report; equal to `upper`. */

@@ -48,7 +48,7 @@ export type CommonMessage = z.infer<typeof ready> | z.infer<typeof pull> | z.inf
 
 const step = z.int().check(z.nonnegative());
 
-export const curveQuery = z.strictObject({
+const curveQuery = z.strictObject({
   metric: name,
   fromStep: z.optional(step),
   toStep: z.optional(step),
@@ -56,8 +56,6 @@ export const curveQuery = z.strictObject({
   /** The weight of the past in the moving average. */
   smoothing: z.optional(z.number().check(z.minimum(0), z.lt(1))),
 });
-
-export type CurveQuery = z.infer<typeof curveQuery>;
 
 const question = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('curves'), queries: z.array(curveQuery).check(z.maxLength(200)) }),
@@ -85,8 +83,6 @@ const revealFile = z.strictObject({ type: z.literal('revealFile'), path: z.strin
 
 export const runPanelMessage = z.discriminatedUnion('type', [ready, pull, ask, problem, runCommand, revealFile]);
 
-export type RunPanelMessage = z.infer<typeof runPanelMessage>;
-
 export type RunCommand = (typeof runCommands)[number];
 
 const openRun = z.strictObject({ type: z.literal('openRun'), run: runId });
@@ -104,8 +100,6 @@ export const comparePanelMessage = z.discriminatedUnion('type', [
   viewed,
   exportComparison,
 ]);
-
-export type ComparePanelMessage = z.infer<typeof comparePanelMessage>;
 
 const planned = z.strictObject({ type: z.literal('plan'), inputs: planInputs });
 
@@ -125,8 +119,6 @@ export const planPanelMessage = z.discriminatedUnion('type', [
   openPlan,
   tookAsked,
 ]);
-
-export type PlanPanelMessage = z.infer<typeof planPanelMessage>;
 
 // What a page is made with
 

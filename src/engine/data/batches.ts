@@ -180,31 +180,6 @@ export function assembleBatch(dataset: Dataset, indices: Uint32Array, options: P
   };
 }
 
-export interface PaddingStatistics {
-  readonly tokens: number;
-  /** Positions computed, padding included. */
-  readonly positions: number;
-  /** The share of positions that are padding. */
-  readonly padding: number;
-}
-
-/** How much of a plan's work is padding. */
-export function paddingStatistics(lengths: ArrayLike<number>, plan: BatchPlan, multipleOf = 1): PaddingStatistics {
-  let tokens = 0;
-  let positions = 0;
-  for (let batch = 0; batch < plan.starts.length - 1; batch++) {
-    const indices = batchIndices(plan, batch);
-    let longest = 0;
-    for (const index of indices) {
-      const length = lengths[index] as number;
-      longest = Math.max(longest, length);
-      tokens += length;
-    }
-    positions += indices.length * paddedLength(longest, multipleOf);
-  }
-  return { tokens, positions, padding: positions === 0 ? 0 : 1 - tokens / positions };
-}
-
 /** Evaluation batches with their rows' places in the data set, see {@link planEvaluation} and {@link scatterRows}. */
 export function* evaluationBatches(
   dataset: Dataset,

@@ -302,17 +302,3 @@ function remembering<T>(compute: (key: string) => T): (key: string) => T {
     return value;
   };
 }
-
-/**
- * The positions of offsets in UTF-16 units, which is how JavaScript and the editor count.
- * @param text the text that was encoded
- */
-export function utf16Positions(text: string): (codePoint: number) => number {
-  const positions: number[] = [];
-  let at = 0;
-  for (const character of text) {
-    positions.push(at);
-    at += character.length;
-  }
-  return (codePoint) => positions[codePoint] ?? at;
-}

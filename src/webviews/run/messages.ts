@@ -92,9 +92,6 @@ export const curveNames = z.object({
 
 export type CurveNames = z.infer<typeof curveNames>;
 
-/** Changes with every line. */
-export const logMark = z.string();
-
 /** The run is gone, or the store can't be read. */
 export const trouble = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('gone') }),

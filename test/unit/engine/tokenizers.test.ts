@@ -7,7 +7,6 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FileError, UserError } from '../../../src/base/errors.ts';
 import type { Truncation } from '../../../src/engine/tokenizers/encoding.ts';
 import { checkTokenizerFits, loadTokenizer } from '../../../src/engine/tokenizers/load.ts';
-import { utf16Positions } from '../../../src/engine/tokenizers/tokenizer.ts';
 import type { Tokenizer } from '../../../src/engine/tokenizers/tokenizer.ts';
 
 const fixtures = join(import.meta.dirname, '../../fixtures/tokenizers');
@@ -196,11 +195,6 @@ describe.each([['bert_uncased'], ['bert_cased'], ['roberta_bpe']])('%s', (family
     expect(() => checkTokenizerFits(tokenizer, tokenizer.greatestId, 'model')).toThrow(UserError);
     expect(tokenizer.vocabularySize).toBe(tokenizer.greatestId + 1);
   });
-});
-
-it('turns code points into UTF-16 positions', () => {
-  const text = 'a😀b\ud800c';
-  expect([0, 1, 2, 3, 4, 5].map(utf16Positions(text))).toEqual([0, 1, 3, 4, 5, 6]);
 });
 
 describe('settings', () => {

@@ -46,7 +46,7 @@ export function standardDeviationOf(values: readonly number[]): number | null {
 }
 
 /** The value below which a share `p` of the sorted sample lies, interpolated linearly (type 7 of Hyndman and Fan 1996). */
-export function quantileOf(sorted: ArrayLike<number>, p: number): number {
+function quantileOf(sorted: ArrayLike<number>, p: number): number {
   const place = (sorted.length - 1) * p;
   const below = Math.floor(place);
   const [low, high] = [sorted[below] as number, sorted[Math.min(below + 1, sorted.length - 1)] as number];

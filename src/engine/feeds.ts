@@ -10,7 +10,7 @@ import type { DropoutSite } from './graph/random-mask.ts';
 export type NamedTensors = Record<string, TensorData>;
 
 /** Position ids as the family counts them: from 0, or for RoBERTa from the padding id + 1 with padding at the padding id. */
-export function positionIds(attentionMask: Int32Array, tokens: number, config: EncoderConfig): Int32Array {
+function positionIds(attentionMask: Int32Array, tokens: number, config: EncoderConfig): Int32Array {
   const positions = new Int32Array(attentionMask.length);
   const roberta = config.family === 'roberta';
   for (let row = 0; row < attentionMask.length; row += tokens) {

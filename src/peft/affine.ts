@@ -17,7 +17,7 @@ export function alike(map: AffineMap): BottleneckMaps {
   return { down: map, up: map };
 }
 
-export const initLaws = [
+const initLaws = [
   'normal',
   'truncated-normal',
   'uniform',

@@ -7,7 +7,7 @@ import { headOption } from './head-option.ts';
 import type { EncoderSizes, Method, MethodHooks } from './method.ts';
 
 /** The options of PASTA, wherever it is a part. */
-export const pastaOptions = {
+const pastaOptions = {
   slots: z
     .int()
     .positive()
@@ -43,7 +43,7 @@ export interface PastaChoice {
 }
 
 /** PASTA's shift of the special tokens as a hook; trained: `method.e.l` `[S, h]` of each layer l, `[1, h]` when shared. */
-export function declarePasta(
+function declarePasta(
   { slots, vectors, initScale, dropout }: PastaChoice,
   { hiddenSize: width }: EncoderSizes,
   scope: ParameterScope,

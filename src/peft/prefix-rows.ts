@@ -21,7 +21,7 @@ export interface PrefixChoice {
 export const FLAT_ROWS = 'method.prefix.rows';
 
 /** Of each layer, `[1, p, h]`, in the columns of `rows` `[p, 2 L h]`: keys of layer l at 2 l h, values behind them. */
-export function layerRows(
+function layerRows(
   rows: Value,
   { hiddenSize: width }: EncoderSizes,
   layer: number,

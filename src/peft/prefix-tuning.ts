@@ -7,7 +7,7 @@ import { declarePrefix, FLAT_ROWS, prefixTable } from './prefix-rows.ts';
 import { recordedScope } from './recorded-scope.ts';
 
 /** The options of a prefix, wherever it is a part. */
-export const prefixOptions = {
+const prefixOptions = {
   length: z.int().positive().max(4096).default(10).describe('p: rows before the keys and the values of each layer.'),
   reparametrise: z
     .boolean()

@@ -28,7 +28,7 @@ export interface ProjectionChoice {
 }
 
 /** N(0, scale²/size), a uniform law of the same variance, or what is no law. */
-export function scaledLaw(kind: 'normal' | 'uniform' | 'identity' | 'zeros', size: number, scale: number): Initialiser {
+function scaledLaw(kind: 'normal' | 'uniform' | 'identity' | 'zeros', size: number, scale: number): Initialiser {
   const deviation = scale / Math.sqrt(size);
   if (kind === 'normal') return { kind: 'normal', deviation };
   return kind === 'uniform' ? { kind: 'uniform', bound: Math.sqrt(3) * deviation } : { kind };

@@ -21,7 +21,7 @@ export function gaussianDelta(mu: number, epsilon: number): number {
  * Where a decreasing function of ε ≥ 0 falls to `delta`, by bisection to neighbouring doubles.
  * @returns the two sides, widened by what rounding in the function's value can move them
  */
-export function solveEpsilon(deltaOf: (epsilon: number) => number, delta: number): EpsilonBounds {
+function solveEpsilon(deltaOf: (epsilon: number) => number, delta: number): EpsilonBounds {
   if (deltaOf(0) <= delta) return { lower: 0, upper: 0 };
   let low = 0;
   let high = 1e-12;

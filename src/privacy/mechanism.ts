@@ -20,7 +20,7 @@ export interface Phase {
 }
 
 /** The least rate and delta that are accounted; the square of less would not be a number above 0. */
-export const leastRate = 1e-30;
+const leastRate = 1e-30;
 export const leastDelta = 1e-100;
 
 /** A phase whose values make no sense. Callers check what users give; this is the last line. */

@@ -32,7 +32,7 @@ const mostPoints = 400_000;
  * times what it is on the real one, so the rule's relative error is at most about 2·exp(a²/2σ² − 2πa/h): below 1e-16 for the step h chosen here.
  * @returns Infinity where the quadrature would be too long
  */
-export function logMoment(q: number, sigma: number, theta: number): number {
+function logMoment(q: number, sigma: number, theta: number): number {
   if (q === 0) return 0;
   if (q === 1) return (theta * (1 + theta)) / (2 * sigma * sigma);
   const h = Math.min(sigma / 8, (sigma * sigma) / 2.5);

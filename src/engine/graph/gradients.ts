@@ -35,7 +35,7 @@ import { GraphError, type Operation, type Value } from './value.ts';
 export type InputCotangents = readonly ((() => Value) | undefined)[];
 
 /** Sums a cotangent over the axes along which its value was broadcast. */
-export function sumTo(cotangent: Value, shape: Shape): Value {
+function sumTo(cotangent: Value, shape: Shape): Value {
   if (sameShape(cotangent.shape, shape)) return cotangent;
   const extra = cotangent.shape.length - shape.length;
   const axes = cotangent.shape.flatMap((dim, axis) =>

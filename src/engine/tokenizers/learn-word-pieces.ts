@@ -12,7 +12,7 @@ import { wordPieceModel } from './words.ts';
 export const specialPieces = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]'] as const;
 
 /** How text is normalised before it is cut: lower case, no accents. */
-export const uncasedNormalizer: BertNormalizer = {
+const uncasedNormalizer: BertNormalizer = {
   cleanText: true,
   handleChineseCharacters: true,
   stripAccents: undefined,

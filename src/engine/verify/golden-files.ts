@@ -184,7 +184,7 @@ export async function readInputs({ path }: CaseFolder): Promise<CaseInputs> {
   };
 }
 
-export function sizeOf(shape: readonly number[]): number {
+function sizeOf(shape: readonly number[]): number {
   return shape.reduce((product, dim) => product * dim, 1);
 }
 

@@ -12,7 +12,7 @@ function numberOf(value: unknown): number | undefined {
 }
 
 /** A class index from a label's name or index (in a task of words: of one word), or a gold score from a number; nothing when it is neither. */
-export function parseLabel(task: Task, value: unknown): number | undefined {
+function parseLabel(task: Task, value: unknown): number | undefined {
   if (task.kind === 'regression') {
     const score = numberOf(value);
     return score !== undefined && score >= task.range[0] && score <= task.range[1] ? score : undefined;

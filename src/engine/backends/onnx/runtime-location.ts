@@ -9,7 +9,7 @@ import path from 'node:path';
 export const marker = 'complete.json';
 
 /** Where this program keeps what it downloads for a user. */
-export function dataFolder(environment: NodeJS.ProcessEnv = process.env): string {
+function dataFolder(environment: NodeJS.ProcessEnv = process.env): string {
   const asked = environment['PEFT_LAB_DATA'] ?? '';
   if (asked !== '') return path.resolve(asked);
   const base = environment['XDG_DATA_HOME'] ?? '';

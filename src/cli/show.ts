@@ -2,6 +2,7 @@ import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf, UserError } from '../base/errors.ts';
 import { bytes, counted, duration, grouped, moment, percent, score } from '../base/format.ts';
+import { isRecord } from '../base/is-record.ts';
 import { findRun, readEnvironment, runFolder } from '../runs/run-folder.ts';
 import { runState, type RunStatus } from '../runs/run-state.ts';
 import type { EvaluationRow, SplitMetrics } from '../store/derive.ts';
@@ -90,7 +91,7 @@ function evaluations(run: RunDetail, width: number | undefined): string {
 function settings(config: RunDetail['config']): string {
   const lines: (readonly [string, string])[] = [];
   const visit = (value: unknown, path: string): void => {
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+    if (isRecord(value)) {
       for (const [key, inner] of Object.entries(value)) visit(inner, path === '' ? key : `${path}.${key}`);
     } else lines.push([path, typeof value === 'string' ? value : JSON.stringify(value)]);
   };

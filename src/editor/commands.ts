@@ -1,4 +1,5 @@
 import * as vscode from 'vscode';
+import { isRecord } from '../base/is-record.ts';
 import type { RunSummary } from '../store/summaries.ts';
 import type { ComparisonSelection, RunRef, StartOptions } from './app.ts';
 import { t } from './core/l10n.ts';
@@ -39,8 +40,8 @@ function fileOf(given: unknown): vscode.Uri | undefined {
 
 /** What a caller of "Start Run" says beside the file; the editor itself passes other things on, which mean nothing here. */
 function optionsOf(given: unknown): StartOptions {
-  if (typeof given !== 'object' || given === null) return {};
-  const { overrides, onlyFirst } = given as Readonly<Record<string, unknown>>;
+  if (!isRecord(given)) return {};
+  const { overrides, onlyFirst } = given;
   return {
     ...(Array.isArray(overrides)
       ? { overrides: overrides.filter((each): each is string => typeof each === 'string') }

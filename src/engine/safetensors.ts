@@ -8,6 +8,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { createScanner } from 'jsonc-parser';
 import { FileError, messageOf } from '../base/errors.ts';
+import { isRecord } from '../base/is-record.ts';
 import { widen } from './half.ts';
 import { fileProblem, readJson, systemErrorCode } from './text-files.ts';
 
@@ -132,10 +133,6 @@ async function readExactly(handle: FileHandle, path: string, target: Uint8Array,
     if (bytesRead === 0) throw new FileError(path, undefined, `ends before byte ${position + target.length}`, damaged);
     filled += bytesRead;
   }
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function isCount(value: unknown): value is number {

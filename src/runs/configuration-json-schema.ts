@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isRecord } from '../base/is-record.ts';
 import type { Catalogue } from './catalogue.ts';
 import { configurationSchema, matrixSchema } from './configuration-schema.ts';
 
@@ -95,10 +96,6 @@ export function configurationJsonSchema(catalogue: Catalogue): JsonSchema {
 
 function alternatives(schema: JsonSchema): readonly JsonSchema[] {
   return schema.anyOf === undefined ? [schema] : schema.anyOf.flatMap(alternatives);
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /**

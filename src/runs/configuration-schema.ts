@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { UserError } from '../base/errors.ts';
+import { isRecord } from '../base/is-record.ts';
 import { leastDelta } from '../privacy/mechanism.ts';
 import { longestTag, tagPattern } from './annotations.ts';
 import type { Catalogue } from './catalogue.ts';
-import { isRecord } from './settings.ts';
 
 /**
  * The schema of `*.peft.json`. What it reads is the configuration as a person writes it, short forms and gaps included; what it

@@ -5,6 +5,7 @@ import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { findNodeAtLocation } from 'jsonc-parser';
 import type { Node } from 'jsonc-parser';
 import { FileError } from '../base/errors.ts';
+import { isRecord } from '../base/is-record.ts';
 import { closestName } from '../base/suggest.ts';
 import type { Catalogue } from './catalogue.ts';
 import { configurationJsonSchema, settingPaths } from './configuration-json-schema.ts';
@@ -15,7 +16,7 @@ import type { Configuration, Matrix } from './configuration-schema.ts';
 import { lineAndColumn, parseJsonText } from './json-text.ts';
 import type { PlacedProblem } from './json-text.ts';
 import { firstAssignments, matrixProblems, withinValues, withoutPath } from './matrix.ts';
-import { isRecord, withSetting, withSettings, without } from './settings.ts';
+import { withSetting, withSettings, without } from './settings.ts';
 import type { Settings } from './settings.ts';
 
 /** A configuration file, checked but not yet resolved. */

@@ -1,6 +1,7 @@
+import { isRecord } from '../base/is-record.ts';
 import type { Problem } from './configuration-problems.ts';
 import type { Matrix, MatrixValues } from './configuration-schema.ts';
-import { exclusive, isRecord, settingAt, withSetting } from './settings.ts';
+import { exclusive, settingAt, withSetting } from './settings.ts';
 import type { Settings } from './settings.ts';
 
 /** What one value of an axis sets: dotted paths with their values. */

@@ -1,3 +1,4 @@
+import { isRecord } from '../base/is-record.ts';
 import { privacySpent } from '../privacy/accountant.ts';
 import { parseJson, readIfThere } from './files.ts';
 import { journalChunks } from './journal.ts';
@@ -81,8 +82,8 @@ function isNumber(value: unknown): value is number {
 
 function localStep(line: string): LocalStep | undefined {
   const value = parseJson(line);
-  if (typeof value !== 'object' || value === null) return undefined;
-  const { step, drawn, loss, gradientNorm, clipped, nonFinite } = value as Readonly<Record<string, unknown>>;
+  if (!isRecord(value)) return undefined;
+  const { step, drawn, loss, gradientNorm, clipped, nonFinite } = value;
   if (!isNumber(step) || !isNumber(drawn)) return undefined;
   const known = (number: unknown): number | null => (isNumber(number) ? number : null);
   return {

@@ -1,9 +1,7 @@
+import { isRecord } from '../base/is-record.ts';
+
 /** Settings as a person wrote them: a JSON object with short forms and gaps. */
 export type Settings = Readonly<Record<string, unknown>>;
-
-export function isRecord(value: unknown): value is Settings {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
 
 /** The key that a short form stands for: `"method": "lora"` is `"method": { "id": "lora" }`. */
 const shortForms: Readonly<Record<string, string>> = { model: 'id', task: 'id', method: 'id', device: 'provider' };

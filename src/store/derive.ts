@@ -1,6 +1,7 @@
 import type { StatementSync } from 'node:sqlite';
+import { isRecord } from '../base/is-record.ts';
 import type { RunState } from '../runs/events.ts';
-import { isMembers, metricsOf, number, parse, text, type Mark, type Members, type Metrics } from './records.ts';
+import { metricsOf, number, parse, text, type Mark, type Members, type Metrics } from './records.ts';
 import { every, first, numberOf, numberOrNull, textOf, textOrNull, type Row } from './rows.ts';
 import { configurationFacts, environmentFacts } from './run-folder.ts';
 import type { Database } from './sqlite.ts';
@@ -45,7 +46,7 @@ const selectingSplit = 'dev';
 
 function detailOf(row: Row | undefined): Members {
   const detail = row === undefined ? undefined : parse(textOf(row, 'detail'));
-  return isMembers(detail) ? detail : {};
+  return isRecord(detail) ? detail : {};
 }
 
 /** Rows of `segments` and the horizon that follows from them. */
@@ -76,7 +77,7 @@ export function standingOf(evaluations: readonly EvaluationRow[], ending: Member
   const last = evaluations.findLast((row) => row.split === split) ?? evaluations.at(-1);
   if (chosen !== undefined) return { best: at(chosen.step), last: last === undefined ? null : at(last.step) };
 
-  const best = isMembers(ending.best) ? ending.best : {};
+  const best = isRecord(ending.best) ? ending.best : {};
   const [bestMetrics, bestStep] = [metricsOf(best.metrics), number(best.step)];
   const [lastMetrics, lastStep] = [metricsOf(ending.last), number(ending.step)];
   return {

@@ -1,11 +1,12 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { messageOf } from '../base/errors.ts';
+import { isRecord } from '../base/is-record.ts';
 import { readBytes } from '../runs/files.ts';
 import { refresher } from './derive.ts';
 import { fingerprint, readSlice, withFile, type Line } from './lines.ts';
 import { runTables } from './migrations.ts';
-import { isMembers, isUnreadable, parse, readJournalLine, readMarkLine, type JournalRecord } from './records.ts';
+import { isUnreadable, parse, readJournalLine, readMarkLine, type JournalRecord } from './records.ts';
 import { every, first, numberOf, textOf } from './rows.ts';
 import {
   findSources,
@@ -298,7 +299,7 @@ function ingester(database: Database, runsFolder: string, tally: Tally): Ingeste
     const read = withFile(join(runsFolder, id, file), (opened) => {
       const text = readBytes(opened.descriptor, 0, Math.min(opened.size, longestDocument)).toString('utf8');
       if (opened.size > longestDocument) refuse(run, file, { position: 0, text }, 'too long');
-      else if (!isMembers(parse(text))) refuse(run, file, { position: 0, text }, 'not a JSON object');
+      else if (!isRecord(parse(text))) refuse(run, file, { position: 0, text }, 'not a JSON object');
       know.run(run, file, opened.size, fingerprint(opened, opened.size), opened.size, opened.time);
       return opened.size > longestDocument ? null : text;
     });

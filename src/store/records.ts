@@ -1,3 +1,4 @@
+import { isRecord } from '../base/is-record.ts';
 import type { JournalEvent } from '../runs/events.ts';
 
 /**
@@ -92,11 +93,6 @@ function unreadable(problem: string): Unreadable {
   return { type: 'unreadable', problem };
 }
 
-/** Whether the JSON value is an object. */
-export function isMembers(value: unknown): value is Members {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
 /** A finite number, or null for anything else: JSON has no NaN, and 1e999 parses to infinity. */
 export function number(value: unknown): number | null {
   return typeof value === 'number' && Number.isFinite(value) ? value : null;
@@ -124,7 +120,7 @@ function isName(name: string): boolean {
 
 /** The members of `value` that are numbers, or null where one was NaN or infinite. */
 export function metricsOf(value: unknown): Metrics | null {
-  if (!isMembers(value)) return null;
+  if (!isRecord(value)) return null;
   const entries = Object.entries(value).filter(
     ([name, member]) => isName(name) && (member === null || typeof member === 'number'),
   );
@@ -133,7 +129,7 @@ export function metricsOf(value: unknown): Metrics | null {
 
 /** Trained numbers as `started` counts them, or null unless all three of ours are there. */
 export function countsOf(value: unknown): Counts | null {
-  if (!isMembers(value)) return null;
+  if (!isRecord(value)) return null;
   const [method, head, total] = [count(value.method), count(value.head), count(value.total)];
   if (method === null || head === null || total === null) return null;
   return { method, head, total, frozen: count(value.frozen) };
@@ -156,7 +152,7 @@ function valuesOf(event: Members): NumbersRecord['values'] {
 function readStarted(stamp: Stamp, event: Members): StartedRecord | Unreadable {
   const fromStep = count(event.fromStep);
   if (fromStep === null) return unreadable('"fromStep" is not a step');
-  const device = isMembers(event.device) ? event.device : {};
+  const device = isRecord(event.device) ? event.device : {};
   return {
     ...stamp,
     type: 'started',
@@ -246,13 +242,13 @@ export function parse(line: string): unknown {
 /** The members of a text that is a JSON object, or null for any other text and for none. */
 export function membersOf(document: string | null): Members | null {
   const parsed = document === null ? undefined : parse(document);
-  return isMembers(parsed) ? parsed : null;
+  return isRecord(parsed) ? parsed : null;
 }
 
 /** Reads one line of a journal. Never throws, whatever the line holds. */
 export function readJournalLine(line: string): JournalRecord | Unreadable {
   const event = parse(line);
-  if (!isMembers(event)) return unreadable('not a JSON object');
+  if (!isRecord(event)) return unreadable('not a JSON object');
   const [segment, seq, time, type] = [count(event.segment), count(event.seq), number(event.time), text(event.type)];
   if (segment === null) return unreadable('"segment" is not a count');
   if (seq === null) return unreadable('"seq" is not a count');
@@ -273,7 +269,7 @@ export interface Mark {
 /** Reads one line of `marks.jsonl`. Never throws, whatever the line holds. */
 export function readMarkLine(line: string): Mark | Unreadable {
   const members = parse(line);
-  if (!isMembers(members)) return unreadable('not a JSON object');
+  if (!isRecord(members)) return unreadable('not a JSON object');
   const type = text(members.type);
   if (type === null || !isName(type) || type === 'unreadable') return unreadable('"type" is not a name');
   return { type, time: number(members.time), members };

@@ -1,7 +1,8 @@
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { isRecord } from '../base/is-record.ts';
 import { isMissing } from '../runs/files.ts';
-import { integer, isMembers, parse, text, type Members } from './records.ts';
+import { integer, parse, text, type Members } from './records.ts';
 
 /** The files of a run folder that the database follows. */
 const sourceFiles = ['config.json', 'environment.json', 'journal.jsonl', 'marks.jsonl'] as const;
@@ -26,14 +27,14 @@ export interface ConfigurationFacts {
 
 /** A setting that is written as a name alone or as an object with an `id`. */
 function named(value: unknown): string | null {
-  return text(isMembers(value) ? value.id : value);
+  return text(isRecord(value) ? value.id : value);
 }
 
 /** Reads the facts from the text of a `config.json`; whatever is not there or has another type is left out. */
 export function configurationFacts(document: string | null): ConfigurationFacts {
   const parsed = document === null ? undefined : parse(document);
-  const config = isMembers(parsed) ? parsed : {};
-  const training = isMembers(config.training) ? config.training : {};
+  const config = isRecord(parsed) ? parsed : {};
+  const training = isRecord(config.training) ? config.training : {};
   const tags = Array.isArray(config.tags) ? config.tags.filter((tag): tag is string => typeof tag === 'string') : [];
   return {
     name: text(config.name),
@@ -43,7 +44,7 @@ export function configurationFacts(document: string | null): ConfigurationFacts 
     seed: integer(training.seed),
     tags,
     note: text(config.note) ?? '',
-    insecure: isMembers(config.privacy) && integer(config.privacy.insecureSeed) !== null,
+    insecure: isRecord(config.privacy) && integer(config.privacy.insecureSeed) !== null,
   };
 }
 
@@ -66,12 +67,12 @@ function moment(value: unknown): number | null {
 /** Reads the facts from the text of an `environment.json`. */
 export function environmentFacts(document: string | null): EnvironmentFacts {
   const parsed = document === null ? undefined : parse(document);
-  const environment = isMembers(parsed) ? parsed : {};
-  const machine = isMembers(environment.machine) ? environment.machine : {};
-  const origin = isMembers(environment.origin) ? environment.origin : {};
+  const environment = isRecord(parsed) ? parsed : {};
+  const machine = isRecord(environment.machine) ? environment.machine : {};
+  const origin = isRecord(environment.origin) ? environment.origin : {};
   return {
     sweep: text(origin.sweep),
-    label: isMembers(origin.label) ? origin.label : {},
+    label: isRecord(origin.label) ? origin.label : {},
     host: text(environment.host) ?? text(environment.hostname) ?? text(machine.host) ?? text(machine.hostname),
     createdAt: moment(environment.createdAt ?? environment.created ?? environment.time),
   };

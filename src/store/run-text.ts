@@ -1,11 +1,12 @@
 import { cut, duration, percent } from '../base/format.ts';
+import { isRecord } from '../base/is-record.ts';
 import type { RunStatus } from '../runs/run-state.ts';
 import type { RunSummary } from './summaries.ts';
 
 function valueText(value: unknown): string {
   if (typeof value === 'string') return value;
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return JSON.stringify(value);
-  const { id, ...others } = value as Readonly<Record<string, unknown>>;
+  if (!isRecord(value)) return JSON.stringify(value);
+  const { id, ...others } = value;
   const options = Object.entries(others).map(([key, each]) => `${key}=${valueText(each)}`);
   const name = typeof id === 'string' ? id : '';
   return options.length === 0 && name !== '' ? name : `${name}(${options.join(' ')})`;

@@ -1,3 +1,4 @@
+import { isRecord } from '../../base/is-record.ts';
 import type { RunState } from '../../runs/events.ts';
 import { isRunState } from '../../runs/run-states.ts';
 import type { RunSummary } from '../../store/summaries.ts';
@@ -65,8 +66,8 @@ export function filterText({ text = '', tags = [], states = [], starred }: Explo
 
 /** A filter that was kept from an earlier session, whatever it may be by now. */
 export function filterFrom(value: unknown): ExplorerFilter {
-  if (typeof value !== 'object' || value === null) return noFilter;
-  const { text, tags, states, starred } = value as Readonly<Record<string, unknown>>;
+  if (!isRecord(value)) return noFilter;
+  const { text, tags, states, starred } = value;
   const texts = (list: unknown): readonly string[] =>
     Array.isArray(list) ? list.filter((item): item is string => typeof item === 'string') : [];
   return {

@@ -1,3 +1,4 @@
+import { isRecord } from '../../base/is-record.ts';
 import type { ComparisonSelection, RunRef } from '../app.ts';
 import type { FolderNode, GroupNode, TreeNode } from './run-tree.ts';
 
@@ -8,10 +9,6 @@ import type { FolderNode, GroupNode, TreeNode } from './run-tree.ts';
 
 /** The runs of a group, the newest first. */
 type RunsOf = (node: FolderNode | GroupNode) => readonly RunRef[];
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null;
-}
 
 function refOf(value: unknown): RunRef | undefined {
   if (!isRecord(value)) return undefined;

@@ -1,3 +1,4 @@
+import { isRecord } from '../../base/is-record.ts';
 import { flatten, isJsonObject, type Json } from '../../analysis/json.ts';
 import { settingText } from '../../analysis/comparison.ts';
 import { methodTitle, taskTitle } from '../core/titles.ts';
@@ -19,8 +20,7 @@ function settingsOf(members: unknown): Settings {
 }
 
 function numberAt(value: unknown, key: string): number | null {
-  if (typeof value !== 'object' || value === null || !(key in value)) return null;
-  const found = (value as Readonly<Record<string, unknown>>)[key];
+  const found = isRecord(value) ? value[key] : undefined;
   return typeof found === 'number' ? found : null;
 }
 

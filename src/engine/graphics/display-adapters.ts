@@ -1,3 +1,4 @@
+import { isRecord } from '../../base/is-record.ts';
 import { askProgram } from '../ask-program.ts';
 
 /** The GPUs of Windows and macOS, by what these systems' own tools print. */
@@ -11,10 +12,7 @@ export interface DisplayAdapter {
 
 function members(value: unknown): readonly Readonly<Record<string, unknown>>[] {
   const list: readonly unknown[] = Array.isArray(value) ? value : [value];
-  return list.filter(
-    (each): each is Readonly<Record<string, unknown>> =>
-      typeof each === 'object' && each !== null && !Array.isArray(each),
-  );
+  return list.filter(isRecord);
 }
 
 function parsed(text: string): unknown {

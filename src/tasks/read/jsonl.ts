@@ -1,4 +1,5 @@
 import { FileError, messageOf } from '../../base/errors.ts';
+import { isRecord } from '../../base/is-record.ts';
 import type { Task } from '../task.ts';
 import type { Row } from './columns.ts';
 import { columnsError, matchColumns, missingLabelError } from './columns.ts';
@@ -11,13 +12,7 @@ function parseObject(text: string): Readonly<Record<string, unknown>> | string {
   } catch (thrown) {
     return `the line is not JSON: ${messageOf(thrown)}`;
   }
-  return asObject(value) ?? 'the line is not a JSON object; one object a line is expected';
-}
-
-function asObject(value: unknown): Readonly<Record<string, unknown>> | undefined {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-    ? (value as Readonly<Record<string, unknown>>)
-    : undefined;
+  return isRecord(value) ? value : 'the line is not a JSON object; one object a line is expected';
 }
 
 /** What a `.json` file lists that is one list, as pandas and `json.dump` write it; nothing for one with an object a line. */
@@ -77,11 +72,8 @@ export async function* readJsonl(task: Task, file: string, needsLabel: boolean):
   const list = await listIn(file);
   if (list !== undefined) {
     yield list.map((value, index) => {
-      const object = asObject(value);
       const line = index + 1;
-      return object === undefined
-        ? { kind: 'malformed', line, problem: 'this is not a JSON object' }
-        : rowOf(object, line);
+      return isRecord(value) ? rowOf(value, line) : { kind: 'malformed', line, problem: 'this is not a JSON object' };
     });
     return;
   }

@@ -3,6 +3,7 @@ import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from 'node:zlib'
 import type { AsyncBuffer, Compressors, FileMetaData } from 'hyparquet';
 import { parquetMetadataAsync, parquetRead } from 'hyparquet';
 import { FileError, messageOf } from '../../base/errors.ts';
+import { isRecord } from '../../base/is-record.ts';
 import type { Task } from '../task.ts';
 import type { Row } from './columns.ts';
 import { columnsError, matchColumns, missingLabelError } from './columns.ts';
@@ -34,17 +35,17 @@ function topLevelColumns(metadata: FileMetaData): string[] {
 function classNames(metadata: FileMetaData, column: string): readonly string[] | undefined {
   const stored = metadata.key_value_metadata?.find(({ key }) => key === 'huggingface')?.value;
   if (stored === undefined) return undefined;
-  let info: unknown;
+  let names: unknown;
   try {
-    info = JSON.parse(stored);
+    names = JSON.parse(stored);
   } catch {
     return undefined;
   }
   for (const key of ['info', 'features', column, 'names']) {
-    if (typeof info !== 'object' || info === null || !(key in info)) return undefined;
-    info = (info as Readonly<Record<string, unknown>>)[key];
+    if (!isRecord(names) || !Object.hasOwn(names, key)) return undefined;
+    names = names[key];
   }
-  return Array.isArray(info) && info.every((name) => typeof name === 'string') ? info : undefined;
+  return Array.isArray(names) && names.every((name) => typeof name === 'string') ? names : undefined;
 }
 
 /** A class index by its stored name, so that a file whose classes stand in another order is read rightly; -1 stays. */

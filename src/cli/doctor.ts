@@ -7,7 +7,7 @@ import { availableProviders, onnxBackend } from '../engine/backends/onnx/onnx-ba
 import { installAdvice } from '../engine/backends/tfjs/library.ts';
 import { TFJS } from '../engine/backends/tfjs/tfjs-backend.ts';
 import { findWrongNumber } from '../engine/device-check.ts';
-import { hubCacheFolder, isHubOffline } from '../engine/hub.ts';
+import { hubCacheFolder, isHubOffline } from '../engine/hub/environment.ts';
 import { listLocalModels } from '../engine/model-folder.ts';
 import { runTfjsProbe, type TfjsProbeResult } from '../engine/run-tfjs-probe.ts';
 import { chooseNode } from '../runs/node-binary.ts';

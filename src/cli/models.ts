@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import { bytes } from '../base/format.ts';
 import { knownEncoders } from '../engine/encoders/known-sizes.ts';
-import { hubCacheFolder } from '../engine/hub.ts';
+import { hubCacheFolder } from '../engine/hub/environment.ts';
 import { listLocalModels } from '../engine/model-folder.ts';
 import { UserError } from '../base/errors.ts';
 import type { App } from './app.ts';

@@ -2,8 +2,9 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { FileError, UserError } from '../base/errors.ts';
-import { cachedRepositories, hubCacheFolder, hubSnapshot, isHubId } from './hub.ts';
-import type { HubOptions } from './hub.ts';
+import { cachedRepositories } from './hub/cache.ts';
+import { hubCacheFolder } from './hub/environment.ts';
+import { hubSnapshot, isHubId, type HubOptions } from './hub/snapshot.ts';
 import { shippedModelFolder, shippedModels } from './shipped-models.ts';
 import { fileProblem, readJson, systemErrorCode } from './text-files.ts';
 

@@ -6,7 +6,7 @@ import { openEncoder } from '../engine/encoder-checkpoint.ts';
 import { parseEncoderConfig, type EncoderConfig } from '../engine/encoders/config.ts';
 import { shippedModelFolder, shippedModels } from '../engine/shipped-models.ts';
 import { knownEncoders } from '../engine/encoders/known-sizes.ts';
-import { isHubId } from '../engine/hub.ts';
+import { isHubId } from '../engine/hub/snapshot.ts';
 import { inspectModelFolder, resolveModel } from '../engine/model-folder.ts';
 import {
   buildModel,

@@ -45,25 +45,25 @@ export function createAdamW(trained: readonly Trained[]): AdamWState {
   return { step: 0, moments };
 }
 
+/** What is the same for all elements of a tensor in one step. */
+interface Coefficients extends AdamWOptions {
+  readonly gradientScale: number;
+  /** 1 - lr decay. */
+  readonly kept: number;
+  /** lr / (1 - beta1^t). */
+  readonly stepSize: number;
+  /** 1 / sqrt(1 - beta2^t). */
+  readonly inverseRoot: number;
+}
+
 /**
  * One fused pass over a tensor: for every element, with gradient g, m and v its running means,
  *   m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2;
  *   p = p (1 - lr decay) - lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + epsilon).
  */
-function update(
-  value: Floats,
-  gradient: Floats,
-  mean: Floats,
-  square: Floats,
-  gradientScale: number,
-  beta1: number,
-  beta2: number,
-  kept: number,
-  stepSize: number,
-  inverseRoot: number,
-  epsilon: number,
-): void {
+function update(value: Floats, gradient: Floats, { mean, square }: Moments, coefficients: Coefficients): void {
   const { length } = value;
+  const { beta1, beta2, epsilon, gradientScale, kept, stepSize, inverseRoot } = coefficients;
   const rest1 = 1 - beta1;
   const rest2 = 1 - beta2;
   for (let i = 0; i < length; i++) {
@@ -90,7 +90,6 @@ export function stepAdamW(
   options: AdamWOptions = defaultAdamW,
   gradientScale = 1,
 ): void {
-  const { beta1, beta2, epsilon } = options;
   const work = trained.map(({ name, value, weightDecay }) => {
     const gradient = gradients.get(name);
     const moments = state.moments.get(name);
@@ -101,12 +100,11 @@ export function stepAdamW(
     return { value, gradient, moments, weightDecay };
   });
   state.step++;
-  const stepSize = learningRate / (1 - beta1 ** state.step);
-  const inverseRoot = 1 / Math.sqrt(1 - beta2 ** state.step);
+  const stepSize = learningRate / (1 - options.beta1 ** state.step);
+  const inverseRoot = 1 / Math.sqrt(1 - options.beta2 ** state.step);
   for (const { value, gradient, moments, weightDecay } of work) {
     const kept = 1 - learningRate * weightDecay;
-    const { mean, square } = moments;
-    update(value, gradient, mean, square, gradientScale, beta1, beta2, kept, stepSize, inverseRoot, epsilon);
+    update(value, gradient, moments, { ...options, gradientScale, kept, stepSize, inverseRoot });
   }
 }
 

@@ -5,20 +5,13 @@ import { z } from 'zod';
 import type { Probe } from './device.ts';
 import { readMachine } from './graphics/machine.ts';
 import type { MachineFacts } from './graphics/outlook.ts';
+import { measuredDevice } from './probe-result.ts';
 
 /** What came of trying a device, kept for the other runs of a sweep: trying it again costs each of them a process and a driver's start. */
 
 const REMEMBERED_MS = 3_600_000;
 
-const tried = z.object({
-  time: z.number(),
-  result: z.object({
-    kind: z.literal('works'),
-    rate: z.number(),
-    cpuRate: z.number(),
-    secondsPerOperation: z.number(),
-  }),
-});
+const tried = z.object({ time: z.number(), result: measuredDevice });
 
 const fileSchema = z.object({ machine: z.string(), devices: z.record(z.string(), tried) });
 

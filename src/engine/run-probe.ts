@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { askProgram } from './ask-program.ts';
 import type { Probe, ProbeResult } from './device.ts';
+import { printedProbe } from './probe-result.ts';
 
 /** Long enough for a driver that compiles its first shaders on a busy machine; one that hangs is given up. */
 const PATIENCE_MS = 60_000;
@@ -13,13 +14,7 @@ function probeEntry(): string {
 
 function readResult(stdout: string): ProbeResult | undefined {
   try {
-    const result: unknown = JSON.parse(stdout);
-    if (typeof result !== 'object' || result === null || !('kind' in result)) return undefined;
-    if (result.kind === 'fails' && 'reason' in result) return { kind: 'fails', reason: String(result.reason) };
-    if (result.kind !== 'works') return undefined;
-    const { rate, cpuRate, secondsPerOperation } = { rate: NaN, cpuRate: NaN, secondsPerOperation: NaN, ...result };
-    if (![rate, cpuRate, secondsPerOperation].every(Number.isFinite)) return undefined;
-    return { kind: 'works', rate, cpuRate, secondsPerOperation };
+    return printedProbe.safeParse(JSON.parse(stdout)).data;
   } catch {
     return undefined;
   }

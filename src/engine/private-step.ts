@@ -1,5 +1,5 @@
 import type { Executable } from './backends/backend.ts';
-import { joinExamples, runInParts, sliceExamples, sumParts, unlimitedRoom, type Room } from './batch-parts.ts';
+import { joinExamples, runInParts, sliceExamples, sumParts, unlimitedRoom } from './batch-parts.ts';
 import { assembleBatch } from './data/batches.ts';
 import { contentKeys, exampleAt } from './data/dataset.ts';
 import { batchFeeds, dropoutWordsByExample, type NamedTensors } from './feeds.ts';
@@ -10,7 +10,7 @@ import type { Value } from './graph/value.ts';
 import { BATCH } from './encoders/encoder.ts';
 import { LOSS_SCALE, type BackwardMode, type ModelGraph } from './model-graph.ts';
 import { globalNorm } from './optimisers/clip.ts';
-import { DivergedError, type StepGradient } from './training-step.ts';
+import { DivergedError, type StepComputation, type StepGradient } from './training-step.ts';
 import type { TrainingSetup } from './training-setup.ts';
 
 /** The privacy loss that the steps so far amount to. */
@@ -131,16 +131,10 @@ function chunksOf(setup: TrainingSetup, drawn: Uint32Array): readonly Chunk[] {
 }
 
 /** What private steps are computed with, the same at each. */
-export interface PrivateComputation {
-  readonly setup: TrainingSetup;
+export interface PrivateComputation extends StepComputation {
   readonly mechanism: PrivateMechanism;
-  readonly model: ModelGraph;
   /** Gives the outputs of {@link privateOutputs}. */
   readonly executable: Executable;
-  /** The live values of the trained tensors. */
-  readonly feeds: NamedTensors;
-  /** What is known of the device's memory. */
-  readonly room?: Room;
 }
 
 /** A step, counted from 1, and the norm that it clips to. */

@@ -328,14 +328,14 @@ type ComputeStep = (step: number) => Promise<{
 type StepEvent = Extract<TrainingEvent, { type: 'step' }>;
 
 function orderedSteps(session: Session, executable: Executable): ComputeStep {
-  const { setup, host, model, lengths } = session;
+  const { setup, host, model, lengths, feeds, room } = session;
   const { epoch, batch } = session.progress;
   let told = false;
   const order = trainingOrder(lengthsOf(setup.train), setup.settings, { epoch, batch });
   return async (step) => {
     const batches = Math.min(setup.settings.accumulation, lengths.batchesPerEpoch - session.progress.batch);
     const group = Array.from({ length: batches }, () => order.next().value.indices);
-    const gradient = await computeGradient(setup, model, executable, session.feeds, group, step, session.room);
+    const gradient = await computeGradient({ setup, model, executable, feeds, room }, group, step);
     if (gradient.repeated === true && !told) {
       told = true;
       host.emit({

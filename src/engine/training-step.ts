@@ -148,9 +148,20 @@ function scalarOf(tensor: TensorData | undefined): number {
   return tensor.data[0] ?? NaN;
 }
 
+/** What every step of a training is computed with. */
+export interface StepComputation {
+  readonly setup: TrainingSetup;
+  readonly model: ModelGraph;
+  /** Gives `loss` and each trained tensor's gradient by its name. */
+  readonly executable: Executable;
+  /** The live values of the trained tensors. */
+  readonly feeds: NamedTensors;
+  /** What is known of the device's memory. */
+  readonly room?: Room;
+}
+
 /** The batches of a step, as the graph is fed them. */
-interface StepFeeds {
-  readonly trained: NamedTensors;
+interface StepBatches {
   readonly passes: readonly Pass[];
   /** The examples, or labelled tokens, of all passes. */
   readonly scored: number;
@@ -162,11 +173,8 @@ interface StepFeeds {
  * @throws DivergedError where the loss is not finite, which no scale changes
  */
 async function sumGradients(
-  { settings }: TrainingSetup,
-  model: ModelGraph,
-  executable: Executable,
-  { trained, passes, scored, step }: StepFeeds,
-  room: Room,
+  { setup: { settings }, model, executable, feeds, room = unlimitedRoom() }: StepComputation,
+  { passes, scored, step }: StepBatches,
   scale: number,
 ): Promise<Sums> {
   const gradients = new Map<string, Float32Array>();
@@ -179,7 +187,7 @@ async function sumGradients(
     const [count] = pass.shape;
     await runInParts(pass.shape, room, async (from, to) => {
       const results = await executable.run({
-        ...trained,
+        ...feeds,
         ...words.shared,
         ...sliceExamples(ofExamples, count, from, to),
         [LOSS_SCALE]: factor,
@@ -196,21 +204,16 @@ async function sumGradients(
 /**
  * Computes the gradient of the mean loss over the examples of several batches, one pass a batch; a batch that does not fit into the
  * device's memory is computed in parts, whose sum is the same.
- * @param executable gives `loss` and each trained tensor's gradient by its name
  * @param batches the examples' indices in the training data
  * @param step counted from 1; with the seed it decides the dropout masks
- * @param room what is known of the device's memory
  * @throws DivergedError when loss or gradient is not finite; UserError when one example alone does not fit
  */
 export async function computeGradient(
-  setup: TrainingSetup,
-  model: ModelGraph,
-  executable: Executable,
-  feeds: NamedTensors,
+  computation: StepComputation,
   batches: readonly Uint32Array[],
   step: number,
-  room: Room = unlimitedRoom(),
 ): Promise<StepGradient> {
+  const { setup, model } = computation;
   const { precision } = setup.settings;
   const examples = batches.reduce((sum, indices) => sum + indices.length, 0);
   const passes = batches.map((indices, microBatch) => passOf(setup, model, indices, step, microBatch));
@@ -218,11 +221,10 @@ export async function computeGradient(
     1,
     passes.reduce((sum, pass) => sum + pass.scored, 0),
   );
-  const stepFeeds = { trained: feeds, passes, scored, step };
   // Of the mean's gradient, which has each example's loss divided by their number.
   const scales = precision === 'float16' ? halfPrecisionScales.map((scale) => scale * scored) : [1];
   for (const [tries, scale] of scales.entries()) {
-    const sums = await sumGradients(setup, model, executable, stepFeeds, room, scale);
+    const sums = await sumGradients(computation, { passes, scored, step }, scale);
     if (Number.isFinite(sums.norm)) return { ...sums, examples, repeated: tries > 0 };
   }
   throw new DivergedError(step, 'the gradient', precision);

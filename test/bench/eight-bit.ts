@@ -91,7 +91,7 @@ export async function measureEightBit(
   const gradient = async (options: CompileOptions): Promise<StepGradient> => {
     const executable = await onnxBackend.compile(outputs, weights, options);
     try {
-      return await computeGradient(setup, model, executable, feeds, [batch], 1);
+      return await computeGradient({ setup, model, executable, feeds }, [batch], 1);
     } finally {
       await executable.dispose();
     }

@@ -99,7 +99,7 @@ async function step(): Promise<void> {
   const number = optimiser.step + 1;
   const gradient: StepGradient = plan.private
     ? await computePrivateGradient({ setup, mechanism, model, executable, feeds, room }, number)
-    : await computeGradient(setup, model, executable, feeds, [indices], number, room);
+    : await computeGradient({ setup, model, executable, feeds, room }, [indices], number);
   const scale = plan.private ? 1 : clipFactor(gradient.norm, setup.settings.maxGradNorm);
   stepAdamW(optimiser, trained, gradient.gradients, setup.settings.learningRate, defaultAdamW, scale);
 }

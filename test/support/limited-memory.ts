@@ -28,7 +28,7 @@ try {
   const step = async (batch: Uint32Array) => {
     const executable = await onnxBackend.compile(outputs, weights, setup.device);
     try {
-      return await computeGradient(setup, model, executable, feeds, [batch], 1, room);
+      return await computeGradient({ setup, model, executable, feeds, room }, [batch], 1);
     } finally {
       await executable.dispose();
     }

@@ -115,8 +115,8 @@ describe('a step in parts is the step', () => {
     try {
       const all = Array.from({ length: setup.train.count }, (_, i) => i);
       const batches = [Uint32Array.from(all.slice(0, 3)), Uint32Array.from(all.slice(3))];
-      const whole = await computeGradient(setup, model, executable, feeds, batches, 1);
-      return [whole, await computeGradient(setup, model, executable, feeds, batches, 1, room)];
+      const whole = await computeGradient({ setup, model, executable, feeds }, batches, 1);
+      return [whole, await computeGradient({ setup, model, executable, feeds, room }, batches, 1)];
     } finally {
       await executable.dispose();
     }

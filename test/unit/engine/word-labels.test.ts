@@ -108,7 +108,8 @@ describe('training on labels of words', () => {
     );
     const indices = Uint32Array.from({ length: 24 }, (_, i) => i);
     const feeds = trainedFeeds(model, values);
-    const gradient = (batches: readonly Uint32Array[]) => computeGradient(setup, model, executable, feeds, batches, 1);
+    const gradient = (batches: readonly Uint32Array[]) =>
+      computeGradient({ setup, model, executable, feeds }, batches, 1);
     const one = await gradient([indices]);
     const several = await gradient([indices.subarray(0, 5), indices.subarray(5, 6), indices.subarray(6)]);
     await executable.dispose();

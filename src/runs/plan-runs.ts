@@ -5,6 +5,7 @@ import { applyOverrides, realPaths, type WrittenConfiguration } from './configur
 import type { Configuration } from './configuration-schema.ts';
 import { collectEnvironment, type Environment } from './environment.ts';
 import { findUnfit } from './fitting-methods.ts';
+import { findMissingData } from './missing-data.ts';
 import { packageVersions, programVersion } from './program.ts';
 import type { NewRun } from './run-folder.ts';
 import { labelText, planSweep } from './sweep.ts';
@@ -39,17 +40,17 @@ export async function planRuns(
     version: programVersion(),
     packages: packageVersions(['onnxruntime-node']),
   });
-  const unfit = await findUnfit(plans);
-  if (unfit !== undefined) {
-    const label = labelText(unfit.plan.label);
-    const { message } = unfit.error;
+  for (const { configuration: planned } of plans) refuseUntrainable(file, planned);
+  const wrong = (await findUnfit(plans)) ?? (await findMissingData(plans));
+  if (wrong !== undefined) {
+    const label = labelText(wrong.plan.label);
+    const { message } = wrong.error;
     throw new FileError(file, undefined, label === '' ? message : `${label}: ${message}`, undefined, {
-      cause: unfit.error,
+      cause: wrong.error,
     });
   }
   const sweep = plans.length > 1 ? `${resolve(file)} ${environment.created}` : undefined;
   return plans.map(({ configuration: planned, label }) => {
-    refuseUntrainable(file, planned);
     const origin: Environment['origin'] = {
       file: resolve(file),
       overrides: [...overrides],

@@ -53,14 +53,26 @@ function stemsOf(task: Task, split: SplitName): readonly string[] {
   }
 }
 
-async function listFiles(folder: string): Promise<readonly string[] | undefined> {
+async function listFiles(folder: string): Promise<readonly string[] | 'missing' | 'no folder'> {
   try {
     return await readdir(folder);
   } catch (thrown) {
     const code = thrown instanceof Error && 'code' in thrown ? thrown.code : undefined;
-    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    if (code === 'ENOENT') return 'missing';
+    if (code === 'ENOTDIR') return 'no folder';
     throw readingError(folder, thrown);
   }
+}
+
+/** The error for a data folder that is none. */
+function folderError(folder: string, found: 'missing' | 'no folder'): FileError {
+  if (found === 'missing') return new FileError(folder, undefined, 'there is no such folder');
+  return new FileError(
+    folder,
+    undefined,
+    'this is a file, not a folder',
+    'Give the folder of the splits, or each split\'s file: { "train": "a.csv", "dev": "b.csv" }.',
+  );
 }
 
 /** The parts `stem-00000-of-00003.parquet` and so on, in order, when there are any; older exports of the hub end in 16 digits more. */
@@ -96,8 +108,8 @@ async function findInFolder(
   const looked: string[] = [];
   for (const place of subfolders) {
     const names = await listFiles(place);
-    if (names === undefined) {
-      if (place === folder) throw new FileError(folder, undefined, 'there is no such folder');
+    if (typeof names === 'string') {
+      if (place === folder) throw folderError(folder, names);
       continue;
     }
     looked.push(place);
@@ -145,12 +157,12 @@ export async function requireSplitFiles(task: Task, source: DataSource, split: S
   }
   const { files, looked } = await findInFolder(task, source, split);
   if (files !== undefined) return files;
-  const stems = stemsOf(task, split).join(', ');
+  const stems = stemsOf(task, split).join(' or ');
   throw new FileError(
     source,
     undefined,
     `there is no file for the ${split} split of ${task.title}`,
-    `Looked for ${stems}, each ending in ${dataExtensions.map((e) => `.${e}`).join(', ')} or -00000-of-…, in ${looked.join(', ')}.`,
+    `Looked for ${stems}, ending in ${dataExtensions.map((e) => `.${e}`).join(', ')} or -00000-of-…, in ${looked.join(', ')}.`,
   );
 }
 

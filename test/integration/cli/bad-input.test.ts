@@ -184,7 +184,6 @@ describe('what the trainer finds', () => {
       [/train\.tsv:3: .*7/, 'task.malformedRows'],
     ],
     ['an empty split', (folder) => writeFileSync(data(folder, 'dev'), 'sentence\tlabel\n'), ['dev.tsv', 'empty']],
-    ['a missing split', (folder) => rmSync(data(folder, 'dev')), ['dev']],
   ])('%s', async (name, change, says) => {
     const file = damaged(name.replaceAll(' ', '-'), change);
     const outcome = await bench.run('run', file, '--json');
@@ -192,6 +191,15 @@ describe('what the trainer finds', () => {
     expect(outcome.code).toBe(2);
     expect(outcome.err).not.toMatch(/^\s+at /m);
     expect(JSON.parse(outcome.out)).toMatchObject({ runs: [{ state: 'failed', failure: { kind: 'user' } }] });
+  });
+
+  test('a missing split is told before there is a run', async () => {
+    const file = damaged('a-missing-split', (folder) => rmSync(data(folder, 'dev')));
+    for (const args of [[], ['--dry-run']]) {
+      const { code, out, err } = await bench.run('run', file, ...args);
+      expect([code, out]).toEqual([2, '']);
+      expect(err).toMatch(/a-missing-split.*data: there is no file for the dev split of SST-2/);
+    }
   });
 
   test('malformed rows are left out, and said so, where that is asked for', async () => {

@@ -1,3 +1,4 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FileError } from '../../../src/base/errors.ts';
@@ -6,11 +7,14 @@ import { parseConfiguration } from '../../../src/runs/configuration.ts';
 import { planRuns } from '../../../src/runs/plan-runs.ts';
 import { makeTinyEncoder } from '../../support/tiny-encoder.ts';
 
+const rows = 'sentence\tlabel\na\t1\n';
+
 describe('planning runs', () => {
   let encoder: Awaited<ReturnType<typeof makeTinyEncoder>>;
 
   beforeAll(async () => {
     encoder = await makeTinyEncoder();
+    for (const split of ['train', 'dev']) writeFileSync(join(encoder.folder, `${split}.tsv`), rows);
   });
 
   afterAll(() => encoder.remove());
@@ -54,5 +58,18 @@ describe('planning runs', () => {
     const method = { id: 'compacter', n: 5 };
     expect(await planned({ model: 'some/model-on-the-hub', method })).toHaveLength(1);
     expect(await planned({ model: join(import.meta.dirname, '..'), method })).toHaveLength(1);
+  });
+
+  it('refuses data without a split that training needs, and a file in the place of a folder', async () => {
+    const half = join(encoder.folder, 'half');
+    mkdirSync(half);
+    writeFileSync(join(half, 'train.tsv'), rows);
+    const on = (data: unknown): ReturnType<typeof planRuns> => planned({ method: 'head', task: { id: 'sst2', data } });
+    await expect(on(half)).rejects.toThrow(`a.peft.json: ${half}: there is no file for the dev split of SST-2`);
+    await expect(on(join(half, 'train.tsv'))).rejects.toThrow('train.tsv: this is a file, not a folder');
+    const file = join(half, 'train.tsv');
+    expect(await on({ train: file, dev: file })).toHaveLength(1);
+    const sweep = { method: 'head', task: { id: 'sst2' }, matrix: { 'task.data': [encoder.folder, half] } };
+    await expect(planned(sweep)).rejects.toThrow(/task\.data=.*half: .*there is no file for the dev split/);
   });
 });

@@ -366,7 +366,7 @@ describe('a data folder', () => {
   it('is refused with what was looked for', async () => {
     write('bare/readme.txt', '');
     await expect(loadSplit(findTask('sst2'), join(folder, 'bare'), 'dev')).rejects.toThrow(
-      /bare: there is no file for the dev split of SST-2\n.*Looked for dev, validation, each ending in \.tsv, .*\.parquet.* in .*bare/,
+      /bare: there is no file for the dev split of SST-2\n.*Looked for dev or validation, ending in \.tsv, .*\.parquet.* in .*bare/,
     );
     await expect(loadSplit(findTask('sst2'), join(folder, 'absent'), 'dev')).rejects.toThrow(/there is no such folder/);
     await expect(loadSplit(findTask('sst2'), {}, 'dev')).rejects.toThrow(/task\.data\.dev/);

@@ -1,7 +1,8 @@
 import { stat } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { messageOf } from '../../base/errors.ts';
 import { loadSplit, skippedWarning, type LoadedSplit, type LoadOptions } from '../../tasks/read/load.ts';
-import { evaluationFiles, requireSplitFiles, type DataSource } from '../../tasks/read/source.ts';
+import { evaluationFiles, passedOverFiles, requireSplitFiles, type DataSource } from '../../tasks/read/source.ts';
 import type { SplitName, Task } from '../../tasks/task.ts';
 import type { ModelFolder } from '../model-folder.ts';
 import type { Tokenizer } from '../tokenizers/tokenizer.ts';
@@ -124,7 +125,17 @@ export async function tokenisedData(request: DataRequest, cache: DataCache | und
     return made;
   }
 
+  async function warnOfOthers(split: SplitName, files: readonly string[]): Promise<void> {
+    const others = await passedOverFiles(task, source, split, files);
+    if (others.length === 0) return;
+    const beside = others.map((file) => basename(file)).join(', ');
+    warnings.push(
+      `the ${split} data are ${files.join(', ')}; ${beside} beside ${files.length === 1 ? 'it' : 'them'} ${others.length === 1 ? 'is' : 'are'} not read`,
+    );
+  }
+
   const trainFiles = await requireSplitFiles(task, source, 'train');
+  await warnOfOthers('train', trainFiles);
   const train = await get('train', trainFiles);
   const all = [...trainFiles];
   const evaluations: { split: SplitName; dataset: Dataset }[] = [];
@@ -134,6 +145,7 @@ export async function tokenisedData(request: DataRequest, cache: DataCache | und
       `there is no mismatched part, so the score of ${task.title} is that of ${parts[0]?.files.join(', ')}`,
     );
   for (const { split, files } of parts) {
+    await warnOfOthers(split, files);
     evaluations.push({ split, dataset: (await get(split, files)).dataset });
     all.push(...files);
   }

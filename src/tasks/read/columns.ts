@@ -27,20 +27,39 @@ export interface Layout {
   readonly header: boolean;
 }
 
-function indexOfColumn(names: readonly string[], wanted: ColumnNames): number | undefined {
+/** Where a table names its columns. */
+interface Header {
+  readonly file: string;
+  readonly line: number | undefined;
+  readonly names: readonly string[];
+}
+
+/** @throws FileError where two columns have the name: which of them is meant, nobody can tell */
+function indexOfColumn({ file, line, names }: Header, wanted: ColumnNames): number | undefined {
+  const lowered = names.map((name) => name.trim().toLowerCase());
   for (const name of wanted) {
-    const index = names.indexOf(name.toLowerCase());
-    if (index >= 0) return index;
+    const index = lowered.indexOf(name.toLowerCase());
+    if (index < 0) continue;
+    if (lowered.lastIndexOf(name.toLowerCase()) !== index)
+      throw new FileError(
+        file,
+        line,
+        `two columns are named ${name}, case aside`,
+        'Rename the one that is not meant, or take it out.',
+      );
+    return index;
   }
   return undefined;
 }
 
-/** Finds the task's columns by name, without regard to case or outer blanks; nothing when a text column is missing. */
-export function matchColumns(task: Task, names: readonly string[]): Positions | undefined {
-  const lowered = names.map((name) => name.trim().toLowerCase());
-  const text = indexOfColumn(lowered, task.columns.text);
-  const pair = task.columns.pair === undefined ? undefined : indexOfColumn(lowered, task.columns.pair);
-  const label = indexOfColumn(lowered, task.columns.label);
+/**
+ * Finds the task's columns by name, without regard to case or outer blanks; nothing when a text column is missing.
+ * @throws FileError where one of them is there twice
+ */
+export function matchColumns(task: Task, header: Header): Positions | undefined {
+  const text = indexOfColumn(header, task.columns.text);
+  const pair = task.columns.pair === undefined ? undefined : indexOfColumn(header, task.columns.pair);
+  const label = indexOfColumn(header, task.columns.label);
   if (text === undefined || (task.columns.pair !== undefined && pair === undefined)) return undefined;
   return { text, ...(pair === undefined ? {} : { pair }), ...(label === undefined ? {} : { label }) };
 }
@@ -82,7 +101,7 @@ export function missingLabelError(task: Task, file: string, line: number | undef
  * @throws FileError when it is neither
  */
 export function layoutOf(task: Task, file: string, firstRow: readonly string[]): Layout {
-  const named = matchColumns(task, firstRow);
+  const named = matchColumns(task, { file, line: 1, names: firstRow });
   if (named !== undefined) return { positions: named, cells: [firstRow.length, firstRow.length], header: true };
   const { headerless } = task;
   if (headerless !== undefined && firstRow.length >= headerless.cells[0] && firstRow.length <= headerless.cells[1]) {

@@ -26,6 +26,11 @@ function lineBreaks(cells: readonly string[]): number {
   return count;
 }
 
+/** What the parser says, but for its own count of lines where it means the end of the file. */
+function csvProblem({ code, message }: CsvError): string {
+  return code === 'CSV_QUOTE_NOT_CLOSED' ? 'a quote that opens in this row is not closed before the file ends' : message;
+}
+
 /**
  * Rows of a comma-separated file (RFC 4180: quoted cells may hold commas, quotes and line breaks). A row's line is the one on
  * which it begins.
@@ -80,7 +85,7 @@ export async function* readCsv(task: Task, file: string, needsLabel: boolean): A
   } catch (thrown) {
     if (!(thrown instanceof CsvError)) throw thrown;
     // The record that can't be parsed begins after the last one that could.
-    throw new FileError(file, parsedLines + 1, `not valid CSV: ${thrown.message}`, undefined, { cause: thrown });
+    throw new FileError(file, parsedLines + 1, `not valid CSV: ${csvProblem(thrown)}`, undefined, { cause: thrown });
   }
   yield rows;
 }

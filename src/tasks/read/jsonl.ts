@@ -48,7 +48,7 @@ export async function* readJsonl(task: Task, file: string, needsLabel: boolean):
 
   function keysOf(object: object, line: number): NonNullable<typeof keys> {
     const names = Object.keys(object);
-    const positions = matchColumns(task, names);
+    const positions = matchColumns(task, { file, line, names });
     const text = positions === undefined ? undefined : names[positions.text];
     if (positions === undefined || text === undefined) throw columnsError(task, file, line, names);
     const pair = positions.pair === undefined ? undefined : names[positions.pair];

@@ -83,7 +83,7 @@ export async function* readParquet(task: Task, file: string, needsLabel: boolean
     };
     const metadata = await parquetMetadataAsync(buffer);
     const names = topLevelColumns(metadata);
-    const positions = matchColumns(task, names);
+    const positions = matchColumns(task, { file, line: undefined, names });
     if (positions === undefined) throw columnsError(task, file, undefined, names);
     const nameAt = (index: number | undefined): string | undefined => (index === undefined ? undefined : names[index]);
     const text = nameAt(positions.text);

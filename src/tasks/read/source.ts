@@ -1,5 +1,5 @@
 import { readdir } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { FileError, UserError } from '../../base/errors.ts';
 import type { SplitName, Task } from '../task.ts';
 import { readingError } from './lines.ts';
@@ -99,6 +99,13 @@ function pick(folder: string, names: readonly string[], stems: readonly string[]
   return undefined;
 }
 
+/** Every file of a folder that bears the name of a split, parts included. */
+function namesakes(names: readonly string[], stems: readonly string[]): readonly string[] {
+  const endings = dataExtensions.map((extension) => extension.replaceAll('.', '\\.')).join('|');
+  const named = new RegExp(`^(?:${stems.join('|')})(?:-\\d{5}-of-\\d{5}(?:-[0-9a-f]{16})?)?\\.(?:${endings})$`, 'u');
+  return names.filter((name) => named.test(name));
+}
+
 async function findInFolder(
   task: Task,
   folder: string,
@@ -139,6 +146,28 @@ export async function findSplitFiles(
   if (typeof source === 'string') return (await findInFolder(task, source, split)).files;
   const file = source[fileKey[split]];
   return file === undefined ? undefined : [file];
+}
+
+/**
+ * Files that bear the name of a split too and lie beside those that are read, which come first by their ending: an old `train.tsv` beside a
+ * new `train.csv` is a mistake that no number would show.
+ * @param files those that are read, as {@link findSplitFiles} gives them
+ */
+export async function passedOverFiles(
+  task: Task,
+  source: DataSource,
+  split: SplitName,
+  files: readonly string[],
+): Promise<readonly string[]> {
+  const [first] = files;
+  if (typeof source !== 'string' || first === undefined) return [];
+  const place = dirname(first);
+  const names = await listFiles(place);
+  if (typeof names === 'string') return [];
+  return namesakes(names, stemsOf(task, split))
+    .map((name) => join(place, name))
+    .filter((file) => !files.includes(file))
+    .sort();
 }
 
 /**

@@ -242,7 +242,8 @@ describe('CSV', () => {
   it.each([
     ['after a record of two lines', 'sentence,label\n"a\nb",1\nbad,9\n', 4, /the label "9"/],
     ['after a blank line', 'sentence,label\nok,1\n\nbad,1,2\n', 4, /3 columns where 2/],
-    ['quote never closed', 'sentence,label\nok,1\n"open,0\nmore,1\n', 3, /not valid CSV/],
+    ['quote never closed', 'sentence,label\nok,1\n"open,0\nmore,1\n', 3, /not valid CSV: a quote .* is not closed[^0-9]*$/],
+    ['a column named twice', 'sentence,label,Label \nok,1,0\n', 1, /two columns are named label/],
     ['quote inside', 'sentence,label\nok,1\nmis"placed",0\n', 3, /not valid CSV/],
   ])('%s', async (name, content, line, problem) => {
     const found = await fault('sst2', `${name}.csv`, content);

@@ -306,6 +306,17 @@ function colaFrom(data: string): string {
 describe('evaluation data', () => {
   const pairs = 'premise\thypothesis\tlabel\nthe film\tthe cast\tneutral\n';
 
+  it('and training data have files of their name beside them told that are not read', async () => {
+    const { data } = project({ ...sentences, 'train.csv': 'old', 'validation-00000-of-00001.parquet': 'old' });
+    const { warnings } = await tokenisedData(await requestOf(data), undefined);
+    expect(warnings).toEqual([
+      `the train data are ${join(data, 'train.tsv')}; train.csv beside it is not read`,
+      `the dev data are ${join(data, 'dev.tsv')}; validation-00000-of-00001.parquet beside it is not read`,
+    ]);
+    const named = { train: join(data, 'train.tsv'), dev: join(data, 'dev.tsv') };
+    expect((await tokenisedData(await requestOf(data, { source: named }), undefined)).warnings).toEqual([]);
+  });
+
   it('in the shape of MNLI have one part where they are one’s own, which is told, and two where they bear its names', async () => {
     const task = findTask('mnli');
     const { data } = project({ 'train.tsv': pairs, 'dev.tsv': pairs });

@@ -1,7 +1,8 @@
-import { existsSync, realpathSync } from 'node:fs';
+import { isUtf8 } from 'node:buffer';
+import { existsSync, realpathSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { text as readAll } from 'node:stream/consumers';
-import { UserError } from '../base/errors.ts';
+import { buffer as readAll } from 'node:stream/consumers';
+import { FileError, UserError } from '../base/errors.ts';
 import { counted } from '../base/format.ts';
 import { suggestion } from '../base/suggest.ts';
 import type { TrainingRequest } from '../engine/prepare.ts';
@@ -69,6 +70,26 @@ function fromLines(task: Task, lines: string): readonly Example[] {
   return examples;
 }
 
+/** The text of standard input. @throws UserError where it is in another encoding, whose letters would be lost */
+async function standardInput(): Promise<string> {
+  const bytes = await readAll(process.stdin);
+  if (!isUtf8(bytes)) throw new UserError('standard input is not valid UTF-8', 'Convert it, for example with iconv.');
+  return new TextDecoder().decode(bytes);
+}
+
+/** @throws FileError where there is no file; what is in one is told by who reads it */
+function requireFile(file: string): void {
+  const found = statSync(file, { throwIfNoEntry: false });
+  if (found === undefined) throw new FileError(file, undefined, 'there is no such file');
+  if (found.isDirectory())
+    throw new FileError(
+      file,
+      undefined,
+      'this is a folder, not a file',
+      "Give one file of it, or --split for the run's own data.",
+    );
+}
+
 function splitOf(task: Task, name: string): SplitName {
   const known = Object.keys(task.splits) as SplitName[];
   const split = known.find((each) => each === name);
@@ -111,8 +132,9 @@ export async function readPredictionInput(
     const loaded = await loadSplit(task, own.data, name, { malformedRows: own.malformedRows ?? 'error' });
     return { examples: loaded.examples, split: name, warning: skippedWarning(loaded) };
   }
-  if (file === '-') return { examples: fromLines(task, await readAll(process.stdin)) };
+  if (file === '-') return { examples: fromLines(task, await standardInput()) };
   if (file !== undefined) {
+    requireFile(resolve(file));
     const { examples } = await loadFile(task, resolve(file));
     return { examples, split: await splitOfFile(task, own.data, resolve(file)) };
   }

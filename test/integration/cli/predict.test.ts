@@ -186,7 +186,7 @@ describe('predict', () => {
     expect((await bench.run('run', mnli)).code).toBe(0);
     const glue = await bench.run('predict', 'latest', 'test_mismatched.tsv', '--format', 'glue');
     expect(glue.err).toContain('MNLI-mm.tsv');
-    const lines = (input: string): string =>
+    const lines = (input: string | Buffer): string =>
       spawnSync(process.execPath, [program, 'predict', 'latest', '-'], { cwd: bench.folder, input, encoding: 'utf8' })
         .stderr;
     expect(lines('the cat\ta dog\n')).toContain('checkpoint of step');
@@ -194,6 +194,8 @@ describe('predict', () => {
       'line 2: there are 3 texts where a pair is expected',
     );
     expect(lines('the cat\n')).toContain('line 1: the hypothesis is missing');
+    expect(lines(Buffer.from('the café\ta dog\n', 'latin1'))).toContain('standard input is not valid UTF-8');
+    expect(lines(Buffer.from('\ufeffthe café\ta dog\n'))).toContain('checkpoint of step');
   });
 
   test('says what is wrong, and exits with 2', async () => {
@@ -206,7 +208,9 @@ describe('predict', () => {
     };
     expect(await refused()).toContain('nothing is given to predict');
     expect(await refused('x.csv', '--text', 'a')).toContain('in more than one way');
-    expect(await refused('nowhere.csv')).toContain('nowhere.csv');
+    expect(await refused('nowhere.csv')).toMatch(/nowhere\.csv: there is no such file/);
+    expect(await refused('nowhere')).toMatch(/nowhere: there is no such file/);
+    expect(await refused('data')).toMatch(/data: this is a folder, not a file\n.*--split/);
     expect(await refused('--split', 'tset')).toContain('Did you mean "test"');
     expect(await refused('--split', 'test')).toContain('there is no file for the test split');
     expect(await refused('--text', 'a', '--pair', 'b')).toContain('SST-2 is about single texts');

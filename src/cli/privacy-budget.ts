@@ -1,5 +1,6 @@
+import { existsSync } from 'node:fs';
 import { counted, grouped } from '../base/format.ts';
-import { budgetFileName } from '../runs/budget-file.ts';
+import { budgetFileName, readBudgets } from '../runs/budget-file.ts';
 import { budgetStatements, type BudgetStatement, type StatedRun } from '../runs/budget-statement.ts';
 import { readWorkspace, type App } from './app.ts';
 import { plain, printJson, table } from './output.ts';
@@ -46,7 +47,14 @@ function runsTable(app: App, runs: readonly StatedRun[]): string {
 
 /** `peft-lab privacy budget`: what the project's private runs have spent on each data set, and what its budget leaves. */
 export async function budgetCommand(app: App): Promise<number> {
-  const dataSets = await budgetStatements(readWorkspace(app));
+  const workspace = readWorkspace(app);
+  const dataSets = await budgetStatements(workspace);
+  // A slip of the finger would be a budget that holds for nothing.
+  for (const { data, place } of readBudgets(workspace))
+    if (!existsSync(place))
+      app.terminal.err(
+        `warning: ${budgetFileName} names ${plain(data)}, and there is no ${plain(place)}: only runs that were on it count\n`,
+      );
   if (app.json) {
     printJson(app.terminal, { dataSets });
     return 0;

@@ -59,6 +59,7 @@ export async function runCommand(app: App, files: readonly string[], options: Ru
   const slots = askedSlots(options.slots);
   const planned = await planFiles(files, options.set);
   if (options.dryRun) {
+    await admitRuns(readWorkspace(app), planned, { exceed: options.exceedBudget });
     tellPlanned(app, planned);
     // They may be meant for another machine.
     const missing = findMissingProvider(planned);

@@ -193,7 +193,9 @@ interface FoundData {
 }
 
 async function foundData(workspace: Workspace, files: readonly string[]): Promise<FoundData> {
-  return { trainingData: await dataIds(workspace.peft, files), files: await Promise.all(files.map(realPathOf)) };
+  // Where nothing was run yet, nothing was told apart by its contents, and who only asks makes nothing.
+  const trainingData = existsSync(workspace.peft) ? await dataIds(workspace.peft, files) : [];
+  return { trainingData, files: await Promise.all(files.map(realPathOf)) };
 }
 
 interface Reader {

@@ -47,6 +47,20 @@ function ledgerOf(index: number): Extract<JournalEvent, { type: 'privacy' }> {
 }
 
 describe('a project with a privacy budget', () => {
+  test('refuses what would exceed it in a dry run too, which makes nothing, and tells of data that are not there', async () => {
+    declare(0.1);
+    const file = bench.configure('dear', { training, privacy: { noiseMultiplier: 2 } });
+    const refused = await bench.run('run', file, '--dry-run');
+    expect([refused.code, refused.out]).toEqual([2, '']);
+    expect(refused.err).toContain("the project's budget for data is epsilon 0.1 at delta 0.001");
+    expect((await bench.run('run', file, '--dry-run', '--exceed-budget')).code).toBe(0);
+    expect(existsSync(join(bench.folder, '.peft'))).toBe(false);
+    declare(0.1, 'dta');
+    const { code, err } = await bench.run('privacy', 'budget');
+    expect(code).toBe(0);
+    expect(err).toMatch(/warning: privacy-budget\.json names dta, and there is no .*dta/);
+  });
+
   test('composes its runs, refuses one that would exceed it, and lets it through on the user’s word', async () => {
     // Each of the two is within it by itself (0.44 and 1.51), their composition is not (1.58).
     declare(1.55);

@@ -28,6 +28,27 @@ export type ExportFormat = 'model' | 'peft';
 export interface ExportedRun {
   /** The class of `transformers` that loads encoder and head; nothing where that has none for the run's head. */
   readonly architecture: string | undefined;
+  /** Why the head was left out, where it was. */
+  readonly foreign?: ForeignHead;
+}
+
+/** Why `transformers` has no head like a run's, and what to do for one that it has. */
+interface ForeignHead {
+  readonly why: string;
+  readonly advice: string;
+}
+
+function foreignHead({ plan, checkpoint }: TrainedRun): ForeignHead {
+  const lacksPooler = checkpoint.config.family === 'bert' && !checkpoint.hasPooler;
+  if (lacksPooler && plan.method.options['head'] === 'native')
+    return {
+      why: 'the model that it began from has no pooler, so its head is one linear map on the first token, which transformers has no class for',
+      advice: 'Begin from a model with a pooler, such as bert-base-uncased.',
+    };
+  return {
+    why: `its head is none of transformers' classifiers`,
+    advice: `Train with the head set to "native"${lacksPooler ? ', from a model with a pooler' : ''}.`,
+  };
 }
 
 /**
@@ -52,7 +73,9 @@ export async function exportRun(
       'Runs can be written that train the encoder, use a method that folds into it, or have the head "native".',
     );
   await exportEncoder(resolve(folder), checkpoint, encoder, { precision, overwrite, head });
-  return { architecture: head?.architecture };
+  return head === undefined
+    ? { architecture: undefined, foreign: foreignHead(run) }
+    : { architecture: head.architecture };
 }
 
 /** The encoder's changed tensors with the run's method in them, by the names of trained ones, and the head. */
@@ -103,11 +126,10 @@ async function exportAsAdapter(
   const trained = { plan, checkpoint, values, seed: configuration.training.seed };
   const flat = isMade ? (await foldModel(trained, inferenceEngine)).values : values;
   const head = transformersHead(task, checkpoint.config, model.head, flat);
-  if (head === undefined || head.kind === 'words')
-    throw new UserError(
-      `the run ${id} can't be written for Hugging Face PEFT: its head is none of transformers' classifiers`,
-      'Train with the head set to "native".',
-    );
+  if (head === undefined || head.kind === 'words') {
+    const { why, advice } = foreignHead(run);
+    throw new UserError(`the run ${id} can't be written for Hugging Face PEFT: ${why}`, advice);
+  }
   const adapter = peftAdapter({ encoder: checkpoint.config, method, values: flat, head });
   await exportAdapter(resolve(folder), adapter, configuration.model, { precision, overwrite });
 }
@@ -132,13 +154,13 @@ export async function exportCommand(
     else app.terminal.out(`${plain(resolve(folder))}\n`);
     return 0;
   }
-  const { architecture } = await exportRun(app, id, folder, options);
+  const { architecture, foreign } = await exportRun(app, id, folder, options);
   if (app.json) printJson(app.terminal, { run: id, folder: resolve(folder), architecture: architecture ?? null });
   else {
     app.terminal.out(`${plain(resolve(folder))}\n`);
     app.terminal.err(
       architecture === undefined
-        ? 'the encoder without its head, which transformers has no class for\n'
+        ? `the encoder without its head${foreign === undefined ? '' : `: ${foreign.why}`}\n`
         : `loads as ${architecture}\n`,
     );
   }

@@ -55,6 +55,8 @@ export async function requireFree(
   try {
     names = (await readdir(folder)).filter((name) => !name.startsWith(stagePrefix));
   } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOTDIR')
+      throw new UserError(`${folder} is a file`, 'Give a folder.', { cause: error });
     throw new UserError(`${folder} is no folder to write to: ${messageOf(error)}`, undefined, { cause: error });
   }
   const [first] = names;

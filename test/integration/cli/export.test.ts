@@ -262,6 +262,16 @@ describe('export', () => {
     expect(readFileSync(join(bench.folder, 'out', 'config.json'), 'utf8')).toBe(config);
   });
 
+  test('tells that a model without a pooler leaves no head that transformers knows, whatever was asked for', async () => {
+    const settings = { model: 'peft-lab-mini', method: 'lora', training: { steps: 2 } };
+    expect((await bench.run('run', bench.configure('mini', settings))).code).toBe(0);
+    const whole = await bench.run('export', 'latest', 'mini');
+    expect(whole).toMatchObject({ code: 0, err: expect.stringContaining('has no pooler') as unknown });
+    const adapter = await bench.run('export', 'latest', 'adapter', '--format', 'peft');
+    expect(adapter.code).toBe(2);
+    expect(adapter.err).toMatch(/has no pooler, .*\n.*Begin from a model with a pooler/);
+  });
+
   test('leaves out a head that transformers does not know, and refuses where nothing else was trained', async () => {
     const method = [{ id: 'slash', dimension: 16 }, { id: 'head', head: 'linear' }, { id: 'pasta' }];
     expect((await bench.run('run', bench.configure('a', { matrix: { method }, training: short }))).code).toBe(0);

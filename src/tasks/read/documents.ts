@@ -37,6 +37,13 @@ export async function readDocuments(source: DataSource, task: Task | undefined):
     return checked({ train: await documentsOf(train), heldOut: await documentsOf(dev), files: [train, dev] });
   }
   const all = await documentsOf(source);
+  if (all.length === 1)
+    throw new FileError(
+      source,
+      undefined,
+      'holds one document, and one is held out to evaluate on',
+      'One document a line is expected; give at least two.',
+    );
   const isHeldOut = (text: string): boolean => hashText(text) % oneIn === 0;
   const heldOut = all.filter(isHeldOut);
   // A text of few documents has none by chance: then the last one is held out.

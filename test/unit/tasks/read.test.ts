@@ -242,7 +242,12 @@ describe('CSV', () => {
   it.each([
     ['after a record of two lines', 'sentence,label\n"a\nb",1\nbad,9\n', 4, /the label "9"/],
     ['after a blank line', 'sentence,label\nok,1\n\nbad,1,2\n', 4, /3 columns where 2/],
-    ['quote never closed', 'sentence,label\nok,1\n"open,0\nmore,1\n', 3, /not valid CSV: a quote .* is not closed[^0-9]*$/],
+    [
+      'quote never closed',
+      'sentence,label\nok,1\n"open,0\nmore,1\n',
+      3,
+      /not valid CSV: a quote .* is not closed[^0-9]*$/,
+    ],
     ['a column named twice', 'sentence,label,Label \nok,1,0\n', 1, /two columns are named label/],
     ['quote inside', 'sentence,label\nok,1\nmis"placed",0\n', 3, /not valid CSV/],
   ])('%s', async (name, content, line, problem) => {
@@ -449,6 +454,13 @@ describe('documents', () => {
       undefined,
     );
     expect(read).toMatchObject({ train: ['one', 'two'], heldOut: ['three'] });
+  });
+
+  it('are at least two, of which one is held out', async () => {
+    const of = (name: string, text: string): ReturnType<typeof readDocuments> =>
+      readDocuments(write(name, text), undefined);
+    await expect(of('texts/one.txt', '\none\n')).rejects.toThrow(/holds one document, .*held out/);
+    expect(await of('texts/two.txt', 'one\ntwo\n')).toMatchObject({ train: ['one'], heldOut: ['two'] });
   });
 
   it.each(['corpus.jsonl', 'corpus.json.gz', 'corpus.CSV', 'corpus.parquet'])(

@@ -101,8 +101,8 @@ function existingFolder(path: string): string {
 
 /** Where the command line tells of wrong usage. */
 interface Complaints {
-  /** What was wrong with what was written. */
-  readonly wrong: (message: string) => void;
+  /** What was wrong with what was written, and the help that says how it is written. */
+  readonly wrong: (message: string, help: string) => void;
   /** No command was given, so the help is shown in place of a result. */
   readonly missing: (help: string) => void;
 }
@@ -119,9 +119,18 @@ function showHelp(program: Command, names: readonly string[]): void {
     const next = known.find((each) => each.name() === name);
     if (next !== undefined) return next;
     const words = known.map((each) => each.name());
+    if (words.length === 0)
+      throw new UserError(`${command.name()} has no commands of its own`, `See: peft-lab help ${command.name()}.`);
     throw new UserError(`there is no command "${name}"`, suggestion(name, words));
   }, program);
   described.outputHelp();
+}
+
+/** Has each command tell of wrong usage with the help of its own. */
+function tellWrong(command: Command, path: readonly string[], wrong: Complaints['wrong']): void {
+  const help = path.length === 0 ? 'peft-lab --help' : `peft-lab help ${path.join(' ')}`;
+  command.configureOutput({ outputError: (text) => wrong(text.replace(/^error: /, '').trimEnd(), help) });
+  for (const each of command.commands) tellWrong(each, [...path, each.name()], wrong);
 }
 
 function makeProgram(finish: (code: number) => void, { wrong, missing }: Complaints): Command {
@@ -134,7 +143,7 @@ function makeProgram(finish: (code: number) => void, { wrong, missing }: Complai
         .argParser(existingFolder)
         .default(currentFolder(), 'the current one'),
     )
-    .configureOutput({ outputError: (text) => wrong(text.replace(/^error: /, '').trimEnd()), writeErr: missing })
+    .configureOutput({ writeErr: missing })
     .configureHelp({ showGlobalOptions: true, optionDescription: describedOption })
     .exitOverride();
 
@@ -400,6 +409,7 @@ function makeProgram(finish: (code: number) => void, { wrong, missing }: Complai
     .addOption(slotsOption())
     .option('--adopt', 'start nothing that waits', false)
     .action(action(async (app, command) => (await import('./run.ts')).superviseCommand(app, command.opts())));
+  tellWrong(program, [], wrong);
   return program;
 }
 
@@ -460,7 +470,6 @@ function asksForJson(argv: readonly string[]): boolean {
 /** Runs the command line. @returns the exit code: 0 done, 1 failed, 2 wrong usage or configuration */
 async function main(argv: readonly string[]): Promise<number> {
   const json = asksForJson(argv);
-  const hint = 'See: peft-lab --help';
   let code = 0;
   try {
     const program = makeProgram(
@@ -468,9 +477,9 @@ async function main(argv: readonly string[]): Promise<number> {
         code = result;
       },
       {
-        wrong: (text) => tell({ message: json ? text : `${text}\n${hint}`, kind: 'user' }, json),
+        wrong: (text, help) => tell({ message: json ? text : `${text}\nSee: ${help}`, kind: 'user' }, json),
         missing: (help) => {
-          if (json) tell({ message: `a command is missing\n  ${hint}`, kind: 'user' }, json);
+          if (json) tell({ message: 'a command is missing\n  See: peft-lab --help', kind: 'user' }, json);
           else process.stderr.write(help);
         },
       },

@@ -73,8 +73,8 @@ describe('what is wrong before anything starts', () => {
       bench.run('rm', '../../model'),
     ]);
     expectRefusal(command, 'Did you mean show?');
-    expectRefusal(option, '--state');
-    expectRefusal(nothing, "missing required argument 'run'");
+    expectRefusal(option, '--state', 'See: peft-lab help ls');
+    expectRefusal(nothing, "missing required argument 'run'", 'See: peft-lab help show');
     expectRefusal(setting, 'Did you mean "training.epochs"');
     expectRefusal(run, 'there is no run');
     expectRefusal(path, 'there is no run');
@@ -82,16 +82,18 @@ describe('what is wrong before anything starts', () => {
   });
 
   test('a command that is missing or unknown, as text and as JSON', async () => {
-    const [none, part, help, noneAsJson, notAsked] = await Promise.all([
+    const [none, part, help, leaf, noneAsJson, notAsked] = await Promise.all([
       bench.run(),
       bench.run('privacy'),
       bench.run('help', 'privacy', 'epsilom'),
+      bench.run('help', 'run', 'now'),
       bench.run('--json'),
       bench.run('note', 'nowhere', '--', '--json'),
     ]);
     expectRefusal(none, 'Usage: peft-lab');
     expectRefusal(part, 'calibrate');
     expectRefusal(help, 'there is no command "epsilom"', 'Did you mean "epsilon"');
+    expectRefusal(leaf, 'run has no commands of its own');
     expectRefusal(noneAsJson, /^\{"error":\{"message":"a command is missing.*"kind":"user"\}\}\n$/);
     expectRefusal(notAsked, /^peft-lab: there is no run/);
     const { code, out } = await bench.run('help', 'privacy', 'epsilon');

@@ -1,4 +1,4 @@
-import { bytes, duration, grouped, percent, score } from '../base/format.ts';
+import { bytes, counted, duration, grouped, percent, score } from '../base/format.ts';
 import type { JournalEvent } from './events.ts';
 
 type EventOf<T extends JournalEvent['type']> = Extract<JournalEvent, { type: T }>;
@@ -7,7 +7,7 @@ function startedText(event: EventOf<'started'>): string {
   const { method, head, total, frozen } = event.parameters;
   const from = event.fromStep > 1 ? ` from step ${event.fromStep}` : '';
   const share = frozen === 0 ? '' : `, ${percent(total, frozen)} of the frozen weights`;
-  return `${grouped(event.totalSteps)} steps on ${event.device.provider}${from}; trains ${grouped(method)} parameters (method) + ${grouped(head)} (head)${share}`;
+  return `${counted(event.totalSteps, 'step')} on ${event.device.provider}${from}; trains ${grouped(method)} parameters (method) + ${grouped(head)} (head)${share}`;
 }
 
 function evaluationText(event: EventOf<'evaluation'>): string {

@@ -1,5 +1,5 @@
 import { relative, sep } from 'node:path';
-import { sketchedEpsilon, type AccountantName } from '../privacy/accountant.ts';
+import { privacySpent, type AccountantName } from '../privacy/accountant.ts';
 import type { AccountState } from './privacy-accounts.ts';
 import { dataSetAccounts, phasesOf, spentOn } from './privacy-budget.ts';
 import type { Phase } from '../privacy/mechanism.ts';
@@ -16,7 +16,7 @@ export interface StatedRun {
   readonly steps: number | null;
   readonly samplingRate: number | null;
   readonly noiseMultiplier: number | null;
-  /** What it costs by itself at the data set's delta. */
+  /** What it costs by itself at the data set's delta, as `audit` computes it: a coarser bound would seem to break the run's target. */
   readonly epsilon: number | null;
 }
 
@@ -57,7 +57,7 @@ export async function budgetStatements(workspace: Workspace): Promise<readonly B
   const alone = new Map<string, number>();
   const epsilonOf = (phase: Phase, delta: number): number => {
     const key = JSON.stringify([phase, delta]);
-    const found = alone.get(key) ?? sketchedEpsilon([phase], delta);
+    const found = alone.get(key) ?? privacySpent([phase], delta).epsilon;
     alone.set(key, found);
     return found;
   };

@@ -111,6 +111,16 @@ describe('a run that was cut off', () => {
 });
 
 describe('a data set', () => {
+  it('of one run has spent what the run costs by itself', async () => {
+    // Calibrated to epsilon 8, for which a coarse bound says 8.004.
+    const phase = { samplingRate: 32 / 120, noiseMultiplier: 2.42573, steps: 400 };
+    declare([{ data: 'data', epsilon: 8, delta: 1 / 240 }]);
+    write(0, { place: join(made.root, 'data'), ids: ['k:1'], phase });
+    const [statement] = await budgetStatements(workspaceAt(made.root));
+    expect(statement?.runs[0]?.epsilon).toBe(statement?.spent?.epsilon);
+    expect(statement?.spent?.epsilon).toBeLessThan(8);
+  });
+
   it('has all runs on data in its place or with its contents, and composes them in whatever order', async () => {
     const at = (name: string): string => join(made.root, name);
     // What a run was made with never changes, so each is another one.

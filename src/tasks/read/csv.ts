@@ -28,7 +28,9 @@ function lineBreaks(cells: readonly string[]): number {
 
 /** What the parser says, but for its own count of lines where it means the end of the file. */
 function csvProblem({ code, message }: CsvError): string {
-  return code === 'CSV_QUOTE_NOT_CLOSED' ? 'a quote that opens in this row is not closed before the file ends' : message;
+  return code === 'CSV_QUOTE_NOT_CLOSED'
+    ? 'a quote that opens in this row is not closed before the file ends'
+    : message;
 }
 
 /**

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { oneAtATime } from '../../base/one-at-a-time.ts';
 import type { RunState } from '../../runs/events.ts';
 import type { RunSummary } from '../../store/summaries.ts';
@@ -91,6 +92,19 @@ const emptyStore: RunReader = {
   logs: () => Promise.resolve([]),
 };
 
+const newestFirst = { sort: { by: 'id', descending: true }, limit: rowsTogether } as const;
+
+/** Rows as the database has them, every run's without `ids`. */
+async function* rowsOf(opened: Store, ids?: readonly string[]): AsyncGenerator<RunSummary> {
+  for (let offset = 0; ; offset += rowsTogether) {
+    const some = ids?.slice(offset, offset + rowsTogether);
+    if (some?.length === 0) return;
+    const page = await opened.list(some === undefined ? { ...newestFirst, offset } : { ids: some });
+    yield* page.runs;
+    if (some === undefined && page.runs.length < rowsTogether) return;
+  }
+}
+
 export function watchFolder(options: WatchOptions): FolderWatch {
   const timing: WatchTiming = { busyMs: 500, idleMs: 3000, everythingMs: 60_000, ...options.timing };
   const runs = new Map<string, RunSummary>();
@@ -129,8 +143,6 @@ export function watchFolder(options: WatchOptions): FolderWatch {
     runs.set(run.id, run);
   }
 
-  const newestFirst = { sort: { by: 'id', descending: true }, limit: rowsTogether } as const;
-
   /** The newest runs as the database has them from before: something to look at while the files are read. */
   async function showKnown(opened: Store): Promise<void> {
     const { runs: known } = await opened.list(newestFirst);
@@ -140,32 +152,38 @@ export function watchFolder(options: WatchOptions): FolderWatch {
 
   async function loadEverything(opened: Store): Promise<void> {
     const present_ = new Set<string>();
-    for (let offset = 0; ; offset += rowsTogether) {
-      const page = await opened.list({ ...newestFirst, offset });
-      for (const run of page.runs) {
-        present_.add(run.id);
-        runs.set(run.id, present(run));
-      }
-      if (page.runs.length < rowsTogether) break;
+    for await (const run of rowsOf(opened)) {
+      present_.add(run.id);
+      runs.set(run.id, present(run));
     }
     for (const id of [...runs.keys()]) if (!present_.has(id)) runs.delete(id);
     onChange({ changed: [], removed: [], everything: true });
   }
 
-  async function loadSome(opened: Store, ids: readonly string[], removed: readonly string[]): Promise<void> {
+  /**
+   * Takes the rows of runs from the database. Another window or a command line may have read their files into it, and then this
+   * one's reading finds nothing new: whether a row is news shows by comparing it with the one that was shown.
+   * @param ids undefined for every run
+   * @param isRead what this one read in the files; it is told of even where the row stayed as it was
+   */
+  async function takeRows(
+    opened: Store,
+    ids: readonly string[] | undefined,
+    isRead: ReadonlySet<string>,
+    removed: readonly string[],
+  ): Promise<void> {
     const changed: RunSummary[] = [];
     const transitions: Transition[] = [];
-    for (let from = 0; from < ids.length; from += rowsTogether) {
-      const some = ids.slice(from, from + rowsTogether);
-      for (const run of (await opened.list({ ids: some })).runs) {
-        const shown = present(run);
-        tell(transitions, shown);
-        changed.push(shown);
-      }
+    const listed = new Set<string>();
+    for await (const row of rowsOf(opened, ids)) {
+      listed.add(row.id);
+      const run = present(row);
+      if (!isRead.has(run.id) && isDeepStrictEqual(runs.get(run.id), run)) continue;
+      tell(transitions, run);
+      changed.push(run);
     }
     // A run that is marked as deleted is listed no more, whether or not its folder is there.
-    const listed = new Set(changed.map(({ id }) => id));
-    const gone = [...removed, ...ids.filter((id) => !listed.has(id))].filter((id) => runs.delete(id));
+    const gone = [...removed, ...(ids ?? runs.keys())].filter((id) => !listed.has(id) && runs.delete(id));
     if (changed.length > 0 || gone.length > 0) onChange({ changed, removed: gone, everything: false });
     if (transitions.length > 0) onTransitions(transitions);
   }
@@ -206,7 +224,8 @@ export function watchFolder(options: WatchOptions): FolderWatch {
     if (all) lastEverything = performance.now();
     if (!all && written.length === 0) return;
     const report = await opened.ingest(all ? undefined : written);
-    await loadSome(opened, [...new Set([...report.changed, ...restated])], report.removed);
+    const isRead = new Set([...report.changed, ...restated]);
+    await takeRows(opened, all ? undefined : [...new Set([...isRead, ...written])], isRead, report.removed);
   }
 
   async function lookOnce(): Promise<void> {

@@ -1,3 +1,5 @@
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import {
   watchFolder,
@@ -159,4 +161,39 @@ test('after it was disposed of a watch tells nothing, though its look comes back
   answer();
   await disposed;
   expect(told).toEqual([]);
+});
+
+test('what another process has read into the database is news as well, also of a run that was in no queue that this one saw', async () => {
+  const [ends, stays, goes] = [idOf(1), idOf(2), idOf(3)];
+  for (const id of [ends, stays, goes]) makeRun(id);
+  const told: WatchChange[] = [];
+  const transitions: Transition[] = [];
+  const watch = watchFolder({
+    look: () => Promise.resolve({ exists: true, claimed: [], waiting: [], appeared: [], gone: [], supervised: false }),
+    openStore: open,
+    onChange: (change) => told.push(change),
+    onTransitions: (seen) => transitions.push(...seen),
+    onLook: () => undefined,
+    onProblem: (problem) => {
+      throw problem;
+    },
+    timing: { idleMs: 1e9 },
+  });
+  try {
+    await watch.ready;
+    told.length = 0;
+    makeRun(ends, { type: 'stopped', step: 1 });
+    rmSync(join(workspace.runsFolder, goes), { recursive: true });
+    const other = await open();
+    await other.ingest();
+    await other.close();
+    await watch.refresh({ everything: true });
+    expect(told.map(({ changed, removed }) => [changed.map(({ id }) => id), removed])).toEqual([[[ends], [goes]]]);
+    expect(transitions.map(({ run, before }) => [run.id, before, run.state])).toEqual([
+      [ends, expect.any(String), 'stopped'],
+    ]);
+    expect([...watch.runs.keys()].toSorted()).toEqual([ends, stays]);
+  } finally {
+    await watch.dispose();
+  }
 });

@@ -209,6 +209,20 @@ function shortNames(paths: readonly string[]): ReadonlyMap<string, string> {
   );
 }
 
+/** What tells how private a run is; with it, privacy settings that all private runs have in common are understood. */
+const measuresOfPrivacy: ReadonlySet<string> = new Set(['privacy.epsilon', 'privacy.noiseMultiplier']);
+
+/** The settings in which groups differ, those of privacy that runs without privacy merely lack left out. */
+function differingPaths(groups: readonly Group<ComparedRun>[]): readonly string[] {
+  const paths = [...new Set(groups.flatMap(({ settings }) => [...settings.keys()]))];
+  const privateGroups = groups.filter(({ runs }) => runs.some(hasPrivacy));
+  return paths.filter((path) => {
+    const isUnderstood = liesIn(path, 'privacy') && !measuresOfPrivacy.has(path);
+    const compared = isUnderstood ? privateGroups : groups;
+    return new Set(compared.map(({ settings }) => settingText(settings.get(path)))).size > 1;
+  });
+}
+
 /** What tells the groups apart: the method's name first, then the settings in which they differ. */
 function labelsOf(
   groups: readonly Group<ComparedRun>[],
@@ -226,10 +240,7 @@ function labelsOf(
   const details = new Map<Group<ComparedRun>, readonly string[]>();
   for (const siblings of families.values()) {
     // The method's name says all that its groups agree in; what other methods are set to would only be noise.
-    const paths = [...new Set(siblings.flatMap(({ settings }) => [...settings.keys()]))];
-    const differing = paths.filter(
-      (path) => new Set(siblings.map(({ settings }) => settingText(settings.get(path)))).size > 1,
-    );
+    const differing = differingPaths(siblings);
     const names = shortNames(differing);
     for (const group of siblings)
       details.set(

@@ -255,6 +255,23 @@ describe('a comparison', () => {
     expect(labels(['method.rank', 'training.seed'], undefined)).toEqual(['lora · 8 · seed 0']);
   });
 
+  it('tells a private row from one without privacy by its ε, not by each setting that comes with privacy', () => {
+    const labels = (...privacies: readonly (JsonObject | undefined)[]): readonly string[] =>
+      compareRuns(
+        privacies.map((privacy) => run('sst2', lora8, 0, 0.9, { config: privacy === undefined ? {} : { privacy } })),
+      ).rows.map(({ label }) => label);
+    const three = { epsilon: 3, clipping: 'flat', accountant: 'tightest' };
+    expect(labels(undefined, three)).toEqual(['lora', 'lora epsilon=3']);
+    expect(labels(undefined, { clipping: 'flat', noiseMultiplier: 2 })).toEqual(['lora', 'lora noiseMultiplier=2']);
+    // What private rows differ in is told all the same.
+    expect(labels(undefined, three, { ...three, delta: 1e-5 }, { ...three, clipping: 'automatic' })).toEqual([
+      'lora',
+      'lora epsilon=3 clipping=flat',
+      'lora epsilon=3 clipping=flat delta=0.00001',
+      'lora epsilon=3 clipping=automatic',
+    ]);
+  });
+
   it('calls rows so in the reader’s language too', () => {
     const words = {
       ...englishRowWords,

@@ -51,6 +51,7 @@ export const english = {
   created: 'Created',
   curves: 'Curves',
   device: 'Device',
+  diagnosticOne: '1 line of the run’s files could not be read.',
   diagnostics: '{n} lines of the run’s files could not be read.',
   duration: 'Duration',
   environment: 'Environment',
@@ -70,6 +71,8 @@ export const english = {
   log: 'Log',
   logEmpty: 'The trainer has not logged anything.',
   loss: 'Loss',
+  lossNotCovered:
+    'ε does not cover the training loss, so it is not among the curves: see “Not covered by ε” under Privacy.',
   memory: 'Memory',
   memoryPeak: 'Peak memory',
   message: 'Message',
@@ -112,6 +115,7 @@ export const english = {
   chartNoNumbers: '{title}: no finite number yet.',
   chartSummary: '{title}: {series}.',
   seriesSummary: '{name} {last} at step {step}, lowest {low}, highest {high}, {n} points',
+  seriesSummaryOne: '{name} {last} at step {step}, 1 point',
   chartHelp: 'Left and right arrow keys read the points, Home and End jump.',
   pointRead: '{x}: {values}',
 

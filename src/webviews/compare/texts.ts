@@ -134,7 +134,10 @@ const leftOutTexts = {
 export function notesOf(comparison: Comparison, strings: Strings, formats: Formats): readonly string[] {
   const cells = comparison.rows.flatMap((row) => row.cells).filter((cell) => cell !== null);
   const notes: string[] = [];
-  if (cells.length > 0) notes.push(fill(strings.percentLegend, { metric: comparison.metric }));
+  if (cells.length > 0)
+    notes.push(
+      fill(strings.percentLegend, { metric: comparison.metric === 'score' ? strings.score : comparison.metric }),
+    );
   const interval = cells.find(({ summary }) => summary.interval !== null)?.summary.interval;
   if (interval !== undefined && interval !== null) {
     const level = formats.number(100 * interval.level);

@@ -25,6 +25,8 @@ const titles: Readonly<Record<string, StringKey>> = {
   tokensPerSecond: 'tokensPerSecond',
 };
 
+/** What a private run keeps from its public record: there every step has no loss and no tokens. */
+const withheld: ReadonlySet<string> = new Set(['loss', 'tokensPerSecond']);
 const last: readonly string[] = ['examplesPerSecond', 'tokensPerSecond'];
 /** What is set or added up rather than measured, and has no noise to smooth. */
 const smoothAsTheyAre: ReadonlySet<string> = new Set(['learningRate', 'epsilon', 'residentBytes', 'peakResidentBytes']);
@@ -41,7 +43,7 @@ export function isSmoothed(metric: string): boolean {
 }
 
 /** `clippedFraction` as `Clipped fraction`, `f1` as `F1`. */
-function titleOf(name: string): string {
+export function titleOf(name: string): string {
   if (name.length <= 3) return name.toUpperCase();
   const words = name.replaceAll(/([\p{Ll}\d])(\p{Lu})/gu, (_, before: string, after: string) => {
     return `${before} ${after.toLowerCase()}`;
@@ -52,10 +54,15 @@ function titleOf(name: string): string {
 /**
  * The charts of a run: the loss (of steps and evaluations), each metric with its splits (the score first), learning rate, gradient
  * norm, privacy loss, whatever else a run records, then speed and memory. A curve that this version does not know has its own.
+ * Of a private run there are no charts of what it withholds.
  */
-export function chartsOf(names: readonly string[], strings: Strings): readonly ChartPlan[] {
+export function chartsOf(
+  names: readonly string[],
+  strings: Strings,
+  { isPrivate = false }: { readonly isPrivate?: boolean } = {},
+): readonly ChartPlan[] {
   const charts: ChartPlan[] = [];
-  const own = new Set(names.filter((name) => splitName(name) === undefined));
+  const own = new Set(names.filter((name) => splitName(name) === undefined && !(isPrivate && withheld.has(name))));
   const evaluated = names.flatMap((metric) => {
     const parts = splitName(metric);
     return parts === undefined ? [] : [{ metric, split: parts[0], name: parts[1] }];

@@ -2,6 +2,7 @@ import { html, type TemplateResult } from 'lit';
 import { table, type Column } from '../components/table.ts';
 import type { Formats } from '../format.ts';
 import type { Strings } from '../strings.ts';
+import { titleOf } from './charts.ts';
 import type { Evaluation } from './messages.ts';
 
 /** A run's evaluations, the best one marked. Splits have a column where there are several. */
@@ -38,7 +39,7 @@ export function resultsTable(rows: readonly Evaluation[], strings: Strings, form
       numeric('step', strings.step, ({ step }) => step, formats.integer),
       ...(splits.size > 1 ? [split] : []),
       ...metrics.map((name) => ({
-        ...numeric(`metric ${name}`, name, (row) => row.metrics[name]),
+        ...numeric(`metric ${name}`, titleOf(name), (row) => row.metrics[name]),
         cell: (row: Evaluation) => {
           const text = textOf(row.metrics[name], formats.metric);
           return name === 'score' && row === best

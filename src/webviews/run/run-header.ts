@@ -82,7 +82,8 @@ function notices({ state, failure, diagnostics }: Summary, strings: Strings): re
       ? []
       : [html`<p class="notice ${state === 'failed' ? 'error' : 'warning'}" role="alert">${failure.message}</p>`];
   const places = diagnostics.slice(0, 3).map(({ file, position, problem }) => `${file}:${position}: ${problem}`);
-  const text = [fill(strings.diagnostics, { n: diagnostics.length }), ...places].join('\n');
+  const count = diagnostics.length === 1 ? strings.diagnosticOne : fill(strings.diagnostics, { n: diagnostics.length });
+  const text = [count, ...places].join('\n');
   const damaged = diagnostics.length === 0 ? [] : [html`<p class="notice warning">${text}</p>`];
   return [...ended, ...damaged];
 }

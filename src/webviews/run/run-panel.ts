@@ -164,7 +164,8 @@ export class RunPanel extends LitElement {
     if (summary !== undefined && (names === undefined || names.names.length === 0))
       return html`<p class="empty">${noCurvesText(summary, strings)}</p>`;
     if (names === undefined) return html``;
-    const plans = chartsOf(names.names, strings);
+    const isPrivate = summary?.isPrivate === true;
+    const plans = chartsOf(names.names, strings, { isPrivate });
     const curves = this.zoom?.curves ?? model.curves();
     const extent = extentOf(curves.values(), layout.axis, names.startedAt);
     const smoothing = (event: Event): void => {
@@ -204,6 +205,7 @@ export class RunPanel extends LitElement {
               >`
         }
       </div>
+      ${isPrivate ? html`<p class="quiet">${strings.lossNotCovered}</p>` : nothing}
       <div class="charts">
         ${repeat(
           plans,

@@ -93,10 +93,14 @@ export const runStyle = css`
     white-space: pre-wrap;
     overflow-wrap: anywhere;
   }
+  /* In a narrow panel on several lines: a tab that had to be scrolled to would not be found. */
   [role='tablist'] {
     display: flex;
-    overflow-x: auto;
+    flex-wrap: wrap;
     box-shadow: inset 0 -1px 0 var(--vscode-widget-border, var(--vscode-panel-border, transparent));
+  }
+  [role='tabpanel'] > p.quiet {
+    margin-bottom: 8px;
   }
   [role='tab'] {
     padding: 6px 0;

@@ -158,7 +158,7 @@ export function chartText(
     if (data === undefined || summary === null) return [];
     const number = (value: number): string => chartNumber(value, plan.unit, strings, formats);
     return [
-      fill(strings.seriesSummary, {
+      fill(data.total === 1 ? strings.seriesSummaryOne : strings.seriesSummary, {
         name: label,
         last: number(summary.last),
         step: formats.integer(summary.lastStep),

@@ -436,7 +436,7 @@ describe('what is said', () => {
       run({ method: 'slash', score: 0.8, parameters: 500 }),
     ];
     expect(notesOf(compareRuns(all), english, formats)).toEqual([
-      'score in percent; n counts the runs (seeds).',
+      'Score in percent; n counts the runs (seeds).',
       '± is the half-width of the 95 % interval of the mean (Student’s t).',
       'Bold is the best of a column, italic the second best.',
       'The chart’s GLUE averages are over sst2, rte. Averages over other tasks cannot be held against these, and come last in the table.',

@@ -121,6 +121,13 @@ describe('the charts of a run', () => {
     expect(charts[0]?.series.map(({ label }) => label)).toEqual(['train', 'dev-mismatched', 'dev']);
   });
 
+  it('of a private run leave out what it withholds, rather than call it no finite number', () => {
+    const charts = chartsOf(names, english, { isPrivate: true });
+    expect(charts.map(({ title }) => title)).not.toContain('Tokens per second');
+    expect(charts[0]?.series.map(({ label }) => label)).toEqual(['dev-mismatched', 'dev']);
+    expect(chartsOf(['loss', 'tokensPerSecond'], english, { isPrivate: true })).toEqual([]);
+  });
+
   it('smooth what is noisy, never what was measured at an evaluation or merely set', () => {
     expect(names.filter(isSmoothed)).toEqual([
       'clippedFraction',

@@ -145,6 +145,8 @@ it('a chart without a finite number says so, others say where they end', () => {
   expect(chartText(plan, new Map([['loss', data]]), english, formats)).toBe(
     'Loss: train 0.25 at step 2, lowest 0.25, highest 0.5, 3 points.',
   );
+  const one = { ...data, step: [1], epoch: [0], time: [0], value: [0.5], total: 1 };
+  expect(chartText(plan, new Map([['loss', one]]), english, formats)).toBe('Loss: train 0.5 at step 1, 1 point.');
   expect(chartText(plan, new Map([['loss', { ...data, value: [NaN, NaN, NaN] }]]), english, formats)).toBe(
     'Loss: no finite number yet.',
   );

@@ -87,6 +87,11 @@ export function widthOf(text: string): number {
   return width;
 }
 
+/** The text with a capital to begin with, where it stands by itself: `Finished`. */
+export function capitalised(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
 /** A text cut to a width, with an ellipsis where something is missing. */
 export function cut(text: string, width: number): string {
   if (widthOf(text) <= width) return text;

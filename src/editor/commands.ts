@@ -91,8 +91,10 @@ export function registerCommands(app: ExtensionApp): vscode.Disposable {
 
   async function stop(given: readonly unknown[], force: boolean): Promise<void> {
     const runs = await many(given, {
-      title: force ? t('Force Stop') : t('Stop Run'),
-      placeholder: t('The run that is to write a checkpoint and end'),
+      title: force ? t('Force Stop Run') : t('Stop Run'),
+      placeholder: force
+        ? t('The run that is to end at once, without another checkpoint')
+        : t('The run that is to write a checkpoint and end'),
       fits: canStop,
       nothing: t('No run is under way.'),
     });
@@ -115,7 +117,7 @@ export function registerCommands(app: ExtensionApp): vscode.Disposable {
 
   async function star(given: readonly unknown[], on: boolean): Promise<void> {
     const runs = await many(given, {
-      title: on ? t('Star Run') : t('Remove Star'),
+      title: on ? t('Star Run') : t('Remove Star from Run'),
       placeholder: on ? t('The run to star') : t('The run to take the star off'),
       fits: (run) => run.starred !== on,
       nothing: on ? t('There is no run without a star.') : t('No run is starred.'),
@@ -188,7 +190,7 @@ export function registerCommands(app: ExtensionApp): vscode.Disposable {
     [Command.starRun]: (...given) => star(given, true),
     [Command.unstarRun]: (...given) => star(given, false),
     [Command.copyRunId]: async (...given) => {
-      const run = await one(given, { title: t('Copy Run Id'), placeholder: t('The run whose id is copied') });
+      const run = await one(given, { title: t('Copy Run ID'), placeholder: t('The run whose id is copied') });
       if (run !== undefined) await vscode.env.clipboard.writeText(run.id);
     },
     [Command.checkEnvironment]: async () => (await import('./check-environment.ts')).checkEnvironment(app),

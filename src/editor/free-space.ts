@@ -1,11 +1,22 @@
 import * as vscode from 'vscode';
-import { bytes } from '../base/format.ts';
+import { bytes, grouped } from '../base/format.ts';
 import type { KeptCheckpoints } from '../runs/checkpoints.ts';
 import { t } from './core/l10n.ts';
 import type { ExtensionApp } from './extension-app.ts';
 import { isTrusted } from './report.ts';
 
-/** "PEFT: Free Space": deletes checkpoints of runs that have finished; numbers, logs and configurations stay. */
+/** Asks before trained models are deleted, which only training anew brings back. */
+async function askDeletion(count: number): Promise<boolean> {
+  const yes = t('Delete Checkpoints');
+  const question =
+    count === 1
+      ? t('Delete the checkpoints of the run that has finished?')
+      : t('Delete the checkpoints of all {0} runs that have finished?', grouped(count));
+  const detail = t('Nothing is left then to predict with or to export. This cannot be undone.');
+  return (await vscode.window.showWarningMessage(question, { modal: true, detail }, yes)) === yes;
+}
+
+/** "PEFT: Free Space…": deletes checkpoints of runs that have finished; numbers, logs and configurations stay. */
 export async function freeSpace(app: ExtensionApp): Promise<void> {
   if (!(await isTrusted())) return;
   const use = await Promise.all(app.folders.map(({ path }) => app.worker.ask('diskUse', path)));
@@ -22,14 +33,28 @@ export async function freeSpace(app: ExtensionApp): Promise<void> {
     return;
   }
   const items: readonly (vscode.QuickPickItem & { readonly keep: KeptCheckpoints })[] = [
-    { label: t('Keep the best checkpoint of each run'), description: t('for peft-lab export --at best'), keep: 'best' },
-    { label: t('Delete all checkpoints'), description: t('scores and curves stay'), keep: 'none' },
+    {
+      label: t('Keep the best checkpoint of each run'),
+      description: t('or the last, where there is no best one'),
+      iconPath: new vscode.ThemeIcon('star-empty'),
+      keep: 'best',
+    },
+    {
+      label: t('Delete all checkpoints…'),
+      description: t('scores and curves stay; nothing is left to predict with or to export'),
+      iconPath: new vscode.ThemeIcon('trash'),
+      keep: 'none',
+    },
   ];
   const chosen = await vscode.window.showQuickPick(items, {
     title: t('Free Space'),
-    placeHolder: t('{0} of checkpoints in all; {1} runs have finished', bytes(checkpoints), count),
+    placeHolder:
+      count === 1
+        ? t('{0} of checkpoints in all; 1 run has finished', bytes(checkpoints))
+        : t('{0} of checkpoints in all; {1} runs have finished', bytes(checkpoints), grouped(count)),
   });
   if (chosen === undefined) return;
+  if (chosen.keep === 'none' && !(await askDeletion(count))) return;
   const freed = await vscode.window.withProgress(
     { location: vscode.ProgressLocation.Window, title: t('Deleting checkpoints…') },
     () =>

@@ -1,4 +1,5 @@
 import * as vscode from 'vscode';
+import { capitalised } from '../base/format.ts';
 import { FileError, messageOf, UserError } from '../base/errors.ts';
 import type { App } from './app.ts';
 import { t } from './core/l10n.ts';
@@ -17,8 +18,7 @@ export async function reportProblem(log: App['log'], problem: unknown): Promise<
   log.warn(message);
   const open = t('Open File');
   const offers = problem instanceof FileError ? [open] : [];
-  const sentence = withoutLinks(message);
-  const chosen = await vscode.window.showErrorMessage(sentence.charAt(0).toUpperCase() + sentence.slice(1), ...offers);
+  const chosen = await vscode.window.showErrorMessage(capitalised(withoutLinks(message)), ...offers);
   if (chosen === open && problem instanceof FileError) await openAt(problem.file, problem.line);
 }
 

@@ -14,7 +14,7 @@ export interface Formats {
   readonly share: (fraction: number) => string;
   /** A few characters, for axes: `1.2M`. */
   readonly compact: (value: number) => string;
-  /** As `compact`; small numbers as `1.2E-4`. */
+  /** As `compact`; numbers too small or too great for its letters as `1.2E-4` and `1E15`. */
   readonly compactOrScientific: (value: number) => string;
   /** `1.8 GB`. */
   readonly bytes: (count: number) => string;
@@ -82,7 +82,8 @@ export function formatsOf(locale: string): Formats {
       return `${percent !== 0 && Math.abs(percent) < 0.01 ? significant.format(Number(percent.toPrecision(2))) : withDigits(percent, 2)} %`;
     },
     compact: (value) => compact.format(value),
-    compactOrScientific: (value) => (Math.abs(value) < 1 ? scientific.format(value) : compact.format(value)),
+    compactOrScientific: (value) =>
+      Math.abs(value) < 1 || Math.abs(value) >= 1e15 ? scientific.format(value) : compact.format(value),
     bytes(count) {
       const power = count < 1000 ? 0 : Math.min(byteUnits.length - 1, Math.floor(Math.log10(count) / 3));
       return `${withDigits(count / 1000 ** power, power === 0 ? 0 : 1)} ${byteUnits[power] ?? ''}`;

@@ -45,7 +45,7 @@ export const english = {
   bestMark: 'the best',
   bytes: 'Size',
   checkpoint: 'Checkpoint',
-  clone: 'Clone with Changes…',
+  clone: 'Clone with Changes',
   configuration: 'Configuration',
   configurationFile: 'Open as File',
   created: 'Created',

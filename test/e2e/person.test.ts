@@ -112,7 +112,7 @@ describe('a person with PEFT Lab', () => {
   it('exports the comparison, with the numbers that the command line has', async () => {
     // On a busy machine the panel that has just opened may take the focus, which closes the list.
     await until('the format', async () => {
-      await editor.runCommand('PEFT: Export Comparison');
+      await editor.runCommand('PEFT: Export Comparison…');
       const chosen = editor.pick('Markdown').click({ timeout: 15_000 });
       return chosen.then(
         () => true,

@@ -1,5 +1,5 @@
 import { basename } from 'node:path';
-import { grouped, moment, score } from '../../base/format.ts';
+import { capitalised, grouped, moment, score } from '../../base/format.ts';
 import type { RunSummary } from '../../store/summaries.ts';
 import type { RunRef } from '../app.ts';
 import { noFilter, type ExplorerFilter, matcher } from './filter.ts';
@@ -416,7 +416,7 @@ function groupName(by: GroupNode['by'], value: string | null): string {
   if (value === null) return t('Unknown');
   switch (by) {
     case 'state':
-      return stateText(value);
+      return capitalised(stateText(value));
     case 'method':
       return oneLine(methodTitle(value));
     case 'task':

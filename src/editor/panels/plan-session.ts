@@ -1,3 +1,4 @@
+import { capitalised } from '../../base/format.ts';
 import { messageOf, UserError } from '../../base/errors.ts';
 import { oneAtATime } from '../../base/one-at-a-time.ts';
 import type { Phase } from '../../privacy/mechanism.ts';
@@ -73,7 +74,7 @@ export function writtenPrivacy(inputs: PlanInputs, noiseMultiplier: number): Wri
 function sentence(message: string): string {
   const [first = '', ...others] = message.split(/\n\s*/);
   const text = others.length === 0 || /[.!?]$/.test(first) ? first : `${first}.`;
-  return [text.charAt(0).toUpperCase() + text.slice(1), ...others].join(' ');
+  return [capitalised(text), ...others].join(' ');
 }
 
 /** Makes the session of one panel. */

@@ -1,4 +1,5 @@
 import * as vscode from 'vscode';
+import { capitalised } from '../../base/format.ts';
 import { runStates } from '../../runs/run-states.ts';
 import type { RunRef } from '../app.ts';
 import { knownTags } from '../ask-tags.ts';
@@ -245,7 +246,7 @@ function askForFilter(app: ExtensionApp, before: ExplorerFilter): Promise<Explor
     part: { kind: 'starred' },
   };
   const states = runStates.map((state): FilterItem => ({
-    label: stateText(state),
+    label: capitalised(stateText(state)),
     iconPath: new vscode.ThemeIcon(stateIcon(state).id.replace('~spin', '')),
     part: { kind: 'state', state },
   }));

@@ -242,7 +242,7 @@ export class CurveChart extends LitElement {
           labelFont: font,
           labelSize: 14,
           labelGap: -4,
-          ...(axis === 'time' ? { incrs: timeIncrements } : {}),
+          ...(axis === 'time' ? { incrs: timeIncrements } : axis === 'step' ? { incrs: wholeIncrements } : {}),
           values: (_, splits) => splits.map((value) => this.placeText(value, axis, formats, true)),
         },
         {
@@ -250,7 +250,7 @@ export class CurveChart extends LitElement {
           grid,
           ticks: { show: false },
           font,
-          size: plan.unit === 'bytes' ? 68 : 56,
+          size: (plot, values, index) => widthOf(plot, values, index, plan.unit === 'bytes' ? 68 : 56),
           gap: 6,
           values: (_, splits) =>
             plan.unit === 'bytes' ? splits.map((value) => formats.bytes(value)) : [...tickTexts(splits, formats)],
@@ -487,11 +487,25 @@ customElements.define('peft-curve-chart', CurveChart);
 /** Some room above and below, also for a curve that does not move. */
 function paddedRange(low: number | null, high: number | null): [number, number] {
   if (low === null || high === null || !Number.isFinite(low) || !Number.isFinite(high)) return [0, 1];
-  if (low === high) return low === 0 ? [-1, 1] : [low - Math.abs(low) * 0.1, high + Math.abs(high) * 0.1];
+  if (low === high) return low === 0 ? [0, 1] : [low - Math.abs(low) * 0.1, high + Math.abs(high) * 0.1];
   const room = (high - low) * 0.06;
   // A curve that is never negative has no axis below 0.
   return [low >= 0 ? Math.max(0, low - room) : low - room, high + room];
 }
+
+/** The room that an axis needs for its numbers, and at least so many pixels: charts below one another then mostly begin alike. */
+function widthOf(plot: uPlot, values: readonly string[] | null, index: number, least: number): number {
+  const { font, gap = 0 } = plot.axes[index] ?? {};
+  // uPlot keeps the font as it draws it, scaled to the screen's own pixels.
+  const [drawn] = Array.isArray(font) ? (font as unknown as readonly string[]) : [];
+  if (drawn === undefined) return least;
+  plot.ctx.font = drawn;
+  const widest = Math.max(0, ...(values ?? []).map((value) => plot.ctx.measureText(value).width));
+  return Math.max(least, Math.ceil(widest / devicePixelRatio) + gap + 4);
+}
+
+/** There is nothing between two steps. */
+const wholeIncrements = Array.from({ length: 12 }, (_, power) => [1, 2, 5].map((digit) => digit * 10 ** power)).flat();
 
 /** Round numbers of seconds, minutes and hours, in milliseconds. */
 const timeIncrements = [

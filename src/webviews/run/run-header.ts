@@ -1,6 +1,7 @@
 import '@vscode-elements/elements/dist/vscode-button/index.js';
 import { html, nothing, type TemplateResult } from 'lit';
 import { ref } from 'lit/directives/ref.js';
+import { capitalised } from '../../base/format.ts';
 import { factList } from '../components/facts.ts';
 import { icon } from '../components/icons.ts';
 import type { Formats } from '../format.ts';
@@ -77,10 +78,11 @@ function status(summary: Summary, strings: Strings, formats: Formats): TemplateR
 }
 
 function notices({ state, failure, diagnostics }: Summary, strings: Strings): readonly TemplateResult[] {
+  const level = state === 'failed' ? 'error' : 'warning';
   const ended =
     failure === null || failure.message === null
       ? []
-      : [html`<p class="notice ${state === 'failed' ? 'error' : 'warning'}" role="alert">${failure.message}</p>`];
+      : [html`<p class="notice ${level}" role="alert">${capitalised(failure.message)}</p>`];
   const places = diagnostics.slice(0, 3).map(({ file, position, problem }) => `${file}:${position}: ${problem}`);
   const count = diagnostics.length === 1 ? strings.diagnosticOne : fill(strings.diagnostics, { n: diagnostics.length });
   const text = [count, ...places].join('\n');

@@ -232,7 +232,7 @@ describe('groups', () => {
     ['sweep', 'C:\\work\\ranks.peft.json 2026-11-21T05:10:14.123Z', 'ranks'],
     ['task', 'sst2', 'sst2'],
     ['model', null, 'Unknown'],
-    ['state', 'failed', 'failed'],
+    ['state', 'failed', 'Failed'],
   ])('by %s %s are called %s', (by, value, label) => {
     expect(groupItem(node(by, value), [aRun('a')]).label).toBe(label);
   });

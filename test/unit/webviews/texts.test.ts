@@ -254,6 +254,10 @@ describe('the numbers of an axis', () => {
       [0, 5e-4, 1e-3],
       ['0', '5E-4', '1E-3'],
     ],
+    [
+      [0, 1e29, 2e29],
+      ['0', '1E29', '2E29'],
+    ],
     [[0.9], ['0.9']],
     [[], []],
   ])('%o are written alike: %o', (ticks, texts) => {

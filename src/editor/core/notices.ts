@@ -33,10 +33,11 @@ function finishedNotice(run: RunSummary): Notice {
 function sweepNotice(sweep: string, runs: readonly RunSummary[]): Notice {
   const best = Math.max(...runs.map((run) => run.score ?? -Infinity));
   const name = sweepTitle(sweep).name;
+  const count = runs.length === 1 ? t('1 run') : t('{0} runs', grouped(runs.length));
   const message =
     best === -Infinity
-      ? t('The sweep {0} ended: {1} runs.', name, grouped(runs.length))
-      : t('The sweep {0} ended: {1} runs, the best score is {2}.', name, grouped(runs.length), score(best));
+      ? t('The sweep {0} ended: {1}.', name, count)
+      : t('The sweep {0} ended: {1}, the best score is {2}.', name, count, score(best));
   return { level: 'information', message, runs, offer: 'compare' };
 }
 

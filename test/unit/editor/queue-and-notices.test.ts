@@ -121,6 +121,10 @@ describe('notices', () => {
         runs: [{ id: 'a' }, { id: 'b' }, { id: 'c' }],
       },
     ]);
+    // The others may have been deleted.
+    expect(noticesOf([ended(third)], all(third), 'all')).toMatchObject([
+      { message: 'The sweep ranks ended: 1 run, the best score is 0.2000.' },
+    ]);
   });
 
   it('tell of several at once in one', () => {

@@ -167,7 +167,14 @@ function gapFindings(events: readonly JournalEvent[], unreadable: number): reado
     ...segments.flatMap(([number, own]) => {
       const missing = missingIn(own);
       const end = unrecordedEnd(own);
+      const { fromStep = 1 } = own.find((event) => event.type === 'started') ?? {};
+      const { lastStep } = releasesOf(events.filter(({ segment }) => segment < number));
       return [
+        ...(fromStep > lastStep + 1
+          ? [
+              `segment ${number} goes on from step ${fromStep}, and the journal tells of steps before it only up to ${lastStep}`,
+            ]
+          : []),
         ...(missing > 0 ? [`${countOf(missing, 'event')} of segment ${number} missing from the journal`] : []),
         ...(end === undefined
           ? []

@@ -5,6 +5,7 @@ import { FileError } from '../base/errors.ts';
 import { checkPhase, type Phase } from '../privacy/mechanism.ts';
 import { sampleFolder } from '../tasks/sample-data.ts';
 import { findTask } from '../tasks/registry.ts';
+import { lastCheckpointStep } from './checkpoints.ts';
 import { journalEvent, type JournalEvent, type RunState } from './events.ts';
 import { appendLines, isMissing, parseJson, readIfThere } from './files.ts';
 import { journalFile } from './journal.ts';
@@ -126,12 +127,14 @@ export function placeOfData(task: { readonly id: string; readonly [key: string]:
   }
 }
 
-function accountOf(folder: string, run: string, place: string | undefined): RunAccount {
+async function accountOf(folder: string, run: string, place: string | undefined): Promise<RunAccount> {
+  // Before the journal, which tells of a step before there is a checkpoint of it.
+  const reached = await lastCheckpointStep(folder);
   const events = eventsOf(folder);
   const { state } = runState(folder);
   const ledger = events.findLast((event) => event.type === 'privacy');
   const ended = hasEnded({ state });
-  const released = releasedSteps(releasesOf(events));
+  const released = releasedSteps(releasesOf(events), reached);
   const base = { run, state, place, trainingData: ledger?.trainingData ?? [] };
   if (ledger === undefined)
     return {
@@ -170,11 +173,11 @@ function removedFile({ peft }: Workspace): string {
 }
 
 /** Keeps what a private run has released before its folder is deleted: deleting a record takes nothing back. */
-export function keepAccount(workspace: Workspace, run: string): void {
+export async function keepAccount(workspace: Workspace, run: string): Promise<void> {
   const folder = runFolder(workspace, run);
   const data = dataOf(folder);
   if (!data.isPrivate) return;
-  const { place, trainingData, phase, target, delta } = accountOf(folder, run, data.place);
+  const { place, trainingData, phase, target, delta } = await accountOf(folder, run, data.place);
   if (phase === undefined || phase.steps === 0) return;
   appendLines(removedFile(workspace), [
     { run, place, trainingData, ...phase, delta, ...(target === undefined ? {} : { targetEpsilon: target }) },
@@ -243,14 +246,14 @@ function dataOf(folder: string): RunData {
  * What all runs of a project, deleted ones included, have released or may still release. Nothing bounds a private run whose ledger is damaged.
  * @throws FileError where what was kept of a deleted run is damaged
  */
-export function projectAccounts(workspace: Workspace): ProjectAccounts {
+export async function projectAccounts(workspace: Workspace): Promise<ProjectAccounts> {
   const runs: RunAccount[] = [];
   const open: OpenRun[] = [];
   for (const run of listRuns(workspace)) {
     const folder = runFolder(workspace, run);
     try {
       const data = dataOf(folder);
-      if (data.isPrivate) runs.push(accountOf(folder, run, data.place));
+      if (data.isPrivate) runs.push(await accountOf(folder, run, data.place));
       else if ((statSync(journalFile(folder), { throwIfNoEntry: false })?.size ?? 0) > 0)
         open.push({ run, place: data.place });
     } catch (error) {

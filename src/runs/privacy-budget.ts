@@ -159,7 +159,7 @@ async function declaredBudgets(workspace: Workspace): Promise<readonly Declared[
 
 /** The project's data sets: those with a budget first, in the order of the file, then others that private runs were on. */
 export async function dataSetAccounts(workspace: Workspace): Promise<readonly DataSetAccount[]> {
-  const { runs, open } = projectAccounts(workspace);
+  const { runs, open } = await projectAccounts(workspace);
   return clustersOf(await declaredBudgets(workspace), runs).map((cluster) => ({
     data: cluster.data,
     budget: cluster.budget,
@@ -326,7 +326,7 @@ export async function budgetBreaches(
   const plan = planner(reader(workspace));
   const candidates: Candidate[] = [];
   for (const configuration of configurations) candidates.push(await plan(configuration));
-  const { runs } = projectAccounts(workspace);
+  const { runs } = await projectAccounts(workspace);
   const counted: RunAccount[] = [];
   for (const account of runs.filter(({ run }) => !without.includes(run))) {
     const isUnknown = account.phase === undefined && account.counted === 'planned';
@@ -442,7 +442,7 @@ export async function refuseBeyondBudget(
 ): Promise<void> {
   const budgets = await declaredBudgets(workspace);
   if (budgets.length === 0) return;
-  const { runs } = projectAccounts(workspace);
+  const { runs } = await projectAccounts(workspace);
   const own = runs.find((account) => account.run === run);
   const candidate: Candidate = {
     place,

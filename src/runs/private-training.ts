@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { closeSync, constants, fsyncSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, constants, fsyncSync, mkdirSync, openSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { FileError, UserError } from '../base/errors.ts';
 import type { PrivateMechanism, PrivateStepRecord } from '../engine/private-step.ts';
@@ -227,6 +227,32 @@ function refuseOtherSettings(
 /** The stream of the noise on the count of unclipped examples; no tensor is called so. */
 const COUNT_STREAM = 'clipping count';
 
+/** Whether a run has taken private steps whose record tells nothing that they could be counted by. */
+function hasLostLedger(folder: string, { before, fromStep }: Pick<PrivateStart, 'before' | 'fromStep'>): boolean {
+  const hasLedger = before.some((event) => event.type === 'privacy');
+  const hasSteps = fromStep > 1 || before.some((event) => event.type === 'step');
+  // A step is in this file before it is in the journal.
+  return !hasLedger && (hasSteps || (statSync(privateRecordFile(folder), { throwIfNoEntry: false })?.size ?? 0) > 0);
+}
+
+/**
+ * Refuses to go on where the journal does not tell of all that was released: no epsilon would cover that.
+ * @throws UserError
+ */
+function requireWholeRecord(folder: string, start: Pick<PrivateStart, 'before' | 'fromStep'>): void {
+  const made = start.fromStep - 1;
+  const { lastStep } = releasesOf(start.before);
+  const isCut = lastStep < made;
+  if (!isCut && !hasLostLedger(folder, start)) return;
+  const problem = isCut
+    ? `tells of its steps only up to ${lastStep}, and its checkpoint is of step ${made}`
+    : 'has lost the ledger of the steps that it made';
+  throw new UserError(
+    `the journal of this run ${problem}, so that its epsilon would mean nothing`,
+    'Put its journal.jsonl back as it was, or start a new run; what this one released counts for the data all the same.',
+  );
+}
+
 /**
  * The key of a segment. It is the one of the segment before only where that one's sums come out the same to the last digit: the same noise
  * on other sums would tell what they differ by.
@@ -247,7 +273,8 @@ function openKey(
  * Makes a run's mechanism: calibrates the noise where a target epsilon is given, and opens the key. A segment that finds the key of the
  * one before repeats its draws and noise, so that nothing is released twice; without it, and where it computes otherwise, the steps that it
  * computes again count twice.
- * @throws UserError when the batch is larger than the data, no noise reaches the target, or data or settings are not those of earlier segments
+ * @throws UserError when the batch is larger than the data, no noise reaches the target, data or settings are not those of earlier segments, or
+ * the record of those is damaged
  */
 export function openPrivateTraining(
   folder: string,
@@ -255,6 +282,7 @@ export function openPrivateTraining(
   training: PrivateLengths,
   { examples, trainingData, before, fromStep, arithmetic, computation }: PrivateStart,
 ): PrivateTraining {
+  requireWholeRecord(folder, { before, fromStep });
   const earlier = before.findLast((event) => event.type === 'privacy');
   if (areOtherData(earlier?.trainingData ?? [], trainingData))
     throw new UserError(

@@ -55,6 +55,11 @@ export function stepShownBy(event: JournalEvent): number | undefined {
   }
 }
 
+/** Whether only a segment that has started writes such an event: one that fails before tells of the step it would have gone on from. */
+function showsTraining({ type }: JournalEvent): boolean {
+  return type === 'step' || type === 'evaluation' || type === 'checkpoint' || type === 'resources';
+}
+
 /** How many different steps below `end` the stretches hold. */
 function count(stretches: readonly Stretch[], end = Infinity): number {
   let [sum, reached] = [0, 0];
@@ -71,10 +76,15 @@ export function releasesOf(events: Iterable<JournalEvent>): Releases {
   const byKey = new Map<string, Stretch[]>();
   let lastStep = 0;
   let life = { segment: -1, key: '', from: 1, to: 0 };
+  const add = (key: string, stretch: Stretch): void => {
+    byKey.set(key, [...(byKey.get(key) ?? []), stretch]);
+    lastStep = Math.max(lastStep, stretch.to);
+  };
   const close = (): void => {
-    const { key, from, to } = life;
-    if (to > 0) byKey.set(key, [...(byKey.get(key) ?? []), { from: Math.min(from, to), to }]);
-    lastStep = Math.max(lastStep, to);
+    const { segment, key, from, to } = life;
+    // A run goes on from what it has made, so that steps before it of which nothing tells were made under a key that is lost.
+    if (from < Infinity && from > lastStep + 1) add(`before segment ${segment}`, { from: lastStep + 1, to: from - 1 });
+    if (to > 0) add(key, { from: Math.min(from, to), to });
   };
   for (const event of events) {
     if (event.segment !== life.segment) {
@@ -83,7 +93,8 @@ export function releasesOf(events: Iterable<JournalEvent>): Releases {
     }
     if (event.type === 'privacy') life.key = releaseKey(event);
     else if (event.type === 'started') life.from = event.fromStep;
-    else if (event.type === 'step') life.from = Math.min(life.from, event.step);
+    // Where the line of its start is lost, nothing tells that it did not begin with the run.
+    else if (life.from === Infinity && showsTraining(event)) life.from = 1;
     const step = stepShownBy(event);
     // A segment may tell first what it goes on from.
     if (step !== undefined && step >= life.from) life.to = Math.max(life.to, step);
@@ -92,18 +103,23 @@ export function releasesOf(events: Iterable<JournalEvent>): Releases {
   return { byKey, lastStep };
 }
 
-/** The steps that were released, each as often as it was. */
-export function releasedSteps({ byKey }: Releases): number {
-  return [...byKey.values()].reduce((sum, stretches) => sum + count(stretches), 0);
+/**
+ * The steps that were released, each as often as it was.
+ * @param reached the step of the run's last checkpoint, where there is one: a journal whose end is lost does not tell of all that led to it
+ */
+export function releasedSteps({ byKey, lastStep }: Releases, reached = 0): number {
+  const told = [...byKey.values()].reduce((sum, stretches) => sum + count(stretches), 0);
+  return told + Math.max(0, reached - lastStep);
 }
 
 /**
  * What a segment under a {@link releaseKey} that begins at `fromStep` has to add to its step numbers for its releases and all earlier ones together.
  */
-export function repeatedSteps({ byKey }: Releases, own: string, fromStep: number): number {
-  const before = [...byKey].reduce(
+export function repeatedSteps({ byKey, lastStep }: Releases, own: string, fromStep: number): number {
+  const told = [...byKey].reduce(
     (sum, [key, stretches]) => sum + count(stretches, key === own ? fromStep : Infinity),
     0,
   );
-  return Math.max(0, before - (fromStep - 1));
+  const lost = Math.max(0, fromStep - 1 - lastStep);
+  return Math.max(0, told + lost - (fromStep - 1));
 }

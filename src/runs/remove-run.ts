@@ -38,7 +38,7 @@ export async function removeRun(
     );
   }
   try {
-    keepAccount(workspace, id);
+    await keepAccount(workspace, id);
     appendMarks(folder, [{ type: 'deleted' }]);
     await settle(workspace, [id]);
   } catch (error) {

@@ -264,6 +264,17 @@ describe('an audit', () => {
     expect(auditRun(folder, { reached: 30 }).findings).toEqual([expect.stringContaining('only up to 20')]);
   });
 
+  it('counts the steps that a journal has lost before a later segment, and finds that', () => {
+    const cut = [...segment(0, 1, 20).slice(0, 7), ...segment(1, 15, 20)];
+    expect(auditPrivacy(cut)).toMatchObject({
+      verdict: 'fails',
+      steps: { recorded: 20, repeated: 0 },
+      epsilon: { computed: epsilonAfter(20) },
+      findings: ['segment 1 goes on from step 15, and the journal tells of steps before it only up to 5'],
+    });
+    expect(auditPrivacy(segment(1, 15, 20)).findings).toEqual([expect.stringContaining('only up to 0')]);
+  });
+
   it('says of an ordinary run that it is none', () => {
     expect(auditPrivacy(segment(0, 1, 20).filter(({ type }) => type !== 'privacy')).verdict).toBe('not-private');
   });

@@ -3,10 +3,13 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { FileError } from '../../../src/base/errors.ts';
+import { writeCheckpoint } from '../../../src/engine/checkpoint-file.ts';
+import { atStart } from '../../../src/engine/trainer-state.ts';
 import { privacySpent } from '../../../src/privacy/accountant.ts';
 import type { Phase } from '../../../src/privacy/mechanism.ts';
 import { budgetJsonSchema, readBudgets } from '../../../src/runs/budget-file.ts';
 import { budgetStatements } from '../../../src/runs/budget-statement.ts';
+import { checkpointPath } from '../../../src/runs/checkpoints.ts';
 import { dataIds } from '../../../src/runs/data-id.ts';
 import type { Unstamped } from '../../../src/runs/events.ts';
 import { keepAccount } from '../../../src/runs/privacy-accounts.ts';
@@ -85,9 +88,9 @@ function declare(budgets: readonly Readonly<Record<string, unknown>>[]): void {
   writeFileSync(join(made.root, 'privacy-budget.json'), JSON.stringify({ budgets }));
 }
 
-function removeRuns(...ids: readonly string[]): void {
+async function removeRuns(...ids: readonly string[]): Promise<void> {
   for (const id of ids) {
-    keepAccount(workspaceAt(made.root), id);
+    await keepAccount(workspaceAt(made.root), id);
     rmSync(join(made.runsFolder, id), { recursive: true });
   }
 }
@@ -185,6 +188,24 @@ describe('a data set', () => {
     expect(statement?.runs.map(({ steps }) => steps)).toEqual([7]);
   });
 
+  it('counts the steps that the last checkpoint shows, whatever became of the journal', async () => {
+    const phase = { samplingRate: 0.05, noiseMultiplier: 1, steps: 7 };
+    const id = write(1, { place: '/data', ids: [], phase, finished: false });
+    mkdirSync(made.file(id, 'checkpoints'), { recursive: true });
+    const progress = { ...atStart, step: 7 };
+    const state = { progress, values: new Map(), optimiserStep: 7, optimiser: new Map() };
+    await writeCheckpoint(made.file(id, checkpointPath('last')), state, new Map(), { segment: 0, offset: 0 });
+    const whole = readFileSync(made.file(id, 'journal.jsonl'), 'utf8').split('\n');
+    const toldOf = async (lines: readonly string[]): Promise<unknown> => {
+      made.write(id, 'journal.jsonl', lines.join('\n'));
+      const [statement] = await budgetStatements(workspaceAt(made.root));
+      return statement?.runs[0];
+    };
+    expect(await toldOf(whole)).toMatchObject({ steps: 7, noiseMultiplier: 1 });
+    expect(await toldOf(whole.slice(0, 5))).toMatchObject({ steps: 7, noiseMultiplier: 1 });
+    expect(await toldOf([])).toMatchObject({ steps: 7, noiseMultiplier: 0 });
+  });
+
   it('has no bound where a private run’s ledger is damaged, and counts by the ledger where the configuration is', async () => {
     const phase = { samplingRate: 0.05, noiseMultiplier: 1, steps: 7 };
     const lost = write(1, { place: '/data', ids: ['k:1'], phase });
@@ -195,7 +216,7 @@ describe('a data set', () => {
     const [unbounded, bounded] = await budgetStatements(workspaceAt(made.root));
     expect(unbounded).toMatchObject({ data: '/data', runs: [{ run: lost, steps: 7, noiseMultiplier: 0 }] });
     expect(bounded?.runs).toMatchObject([{ run: unconfigured, steps: 7, noiseMultiplier: 1 }]);
-    removeRuns(lost, unconfigured);
+    await removeRuns(lost, unconfigured);
     expect((await dataSetAccounts(workspaceAt(made.root))).flatMap(({ runs }) => runs)).toMatchObject([
       { run: lost, state: 'deleted', phase: { noiseMultiplier: 0, steps: 7 } },
       { run: unconfigured, state: 'deleted', phase },
@@ -205,7 +226,7 @@ describe('a data set', () => {
   it('refuses to be told without a deleted run whose record is damaged', async () => {
     const phase = { samplingRate: 0.05, noiseMultiplier: 1, steps: 7 };
     const [kept, id] = [write(1, { place: '/data', ids: [], phase }), write(2, { place: '/data', ids: [], phase })];
-    removeRuns(id);
+    await removeRuns(id);
     const file = join(made.root, '.peft', 'removed-private-runs.jsonl');
     const text = readFileSync(file, 'utf8');
     // Of a deletion that was cut off the run is still there.

@@ -11,6 +11,7 @@ import {
   type PrivateTraining,
 } from '../../../src/runs/private-training.ts';
 import type { JournalEvent } from '../../../src/runs/events.ts';
+import { started } from '../store/workspace.ts';
 
 let folder: string;
 
@@ -67,7 +68,7 @@ function after(ledger: PrivateTraining['ledger'], last: number, first = 1, segme
     tokensPerSecond: 0,
   });
   const steps = Array.from({ length: last - first + 1 }, (_, index) => step(first + index));
-  return [{ ...stamp, seq: 0, ...ledger }, ...steps];
+  return [{ ...stamp, seq: 0, ...ledger }, { ...stamp, seq: 1, ...started(first) }, ...steps];
 }
 
 describe('a private training', () => {
@@ -196,6 +197,23 @@ describe('a private training', () => {
     expect(open(after(ledger, 20), 11, {}, ['k:1']).ledger.trainingData).toEqual(['k:1']);
     expect(() => open(after(ledger, 20), 11, {}, ['k:2'])).toThrow('not those that this run began with');
     expect(open(after(ledger, 20), 11, {}, ['other:2']).ledger.trainingData).toEqual(['other:2']);
+  });
+
+  it.each<[string, (whole: readonly JournalEvent[]) => readonly JournalEvent[]]>([
+    ['is gone', () => []],
+    ['is cut before its checkpoint', (whole) => whole.slice(0, 6)],
+    ['has lost its ledger', (whole) => whole.slice(1)],
+  ])('refuses to go on where the journal %s', (_, damage) => {
+    const whole = after(open().ledger, 20);
+    expect(() => open(damage(whole), 21)).toThrow(/the journal of this run .*epsilon would mean nothing/);
+    expect(open(whole, 21).ledger.repeatedSteps).toBe(0);
+  });
+
+  it('refuses to begin again where its own record tells of steps and the journal of no ledger', () => {
+    const first = open();
+    first.record({ step: 1, drawn: 9, loss: 0.5, gradientNorm: 1, clipped: 0, nonFinite: 0 });
+    expect(() => open([], 1)).toThrow('has lost the ledger');
+    expect(open(after(first.ledger, 1), 1).ledger.keyId).toBe(first.ledger.keyId);
   });
 
   it('with a damaged key says what to do, and loses nothing', () => {

@@ -81,6 +81,22 @@ describe('steps that were released', () => {
     );
   });
 
+  it('count also where nothing tells of them but what came after', () => {
+    const whole = segment(0, { keyId: 'a', from: 1, to: 9 });
+    const withoutStart = whole.filter(({ type }) => type !== 'started');
+    // Budgets read only the last step of many.
+    for (const events of [withoutStart, [...withoutStart.slice(0, 1), ...withoutStart.slice(-1)]])
+      expect(releasedSteps(releasesOf(events))).toBe(9);
+    const later = segment(1, { keyId: 'a', from: 8, to: 12 });
+    expect(releasedSteps(releasesOf(later))).toBe(12);
+    expect(releasedSteps(releasesOf([...whole.slice(0, 5), ...later]))).toBe(12);
+    expect(releasedSteps(releasesOf(whole.slice(0, 5)), 9)).toBe(9);
+    expect(releasedSteps(releasesOf(whole), 5)).toBe(9);
+    // 1 to 9 once, 5 to 9 again, and 10 to 14, of which nothing is told: 5 more than the step that it goes on from.
+    const twice = releasesOf([...whole, ...segment(1, { keyId: 'b', from: 5, to: 9 })]);
+    expect(repeatedSteps(twice, 'b', 15)).toBe(5);
+  });
+
   it('of a segment without a ledger count by themselves', () => {
     const bare = segmentOf(1, [started(3), step(3, null), step(4, null)]);
     expect(releasedSteps(releasesOf([...segment(0, { keyId: 'a', from: 1, to: 4 }), ...bare]))).toBe(6);

@@ -494,10 +494,13 @@ async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
-/** A reader that has seen enough (`| head`) is no error. Without anyone to read results, there is nothing left to do. */
+/**
+ * A reader that has seen enough (`| head`) is no error, nor is a terminal that was closed (`EIO`). Without anyone to read results, there is
+ * nothing left to do.
+ */
 function endQuietlyWithoutReader(stream: NodeJS.WriteStream, ends: boolean): void {
   stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
+    if (error.code !== 'EPIPE' && error.code !== 'EIO') throw error;
     if (ends) process.exit(process.exitCode ?? 0);
   });
 }

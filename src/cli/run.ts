@@ -32,6 +32,9 @@ import { findRuns, labelOf, listed } from './runs.ts';
 /** The exit code after Ctrl-C, as shells have it. */
 const INTERRUPTED = 130;
 
+/** The exit code when the terminal was closed, as shells have it. */
+const HUNG_UP = 129;
+
 /** The configurations of files and what they are made from, ready to be runs. @throws FileError for whatever does not fit */
 async function planFiles(files: readonly string[], overrides: readonly string[]): Promise<readonly NewRun[]> {
   const planned: (readonly NewRun[])[] = [];
@@ -150,13 +153,17 @@ export async function resumeCommand(app: App, runs: readonly string[], options: 
 }
 
 /** Starts a process that looks after the queue until it is empty, and leaves it behind. */
-function detach(app: App, workspace: Workspace, ids: readonly string[], slots: DeviceSlots): number {
+function superviseInBackground(workspace: Workspace, slots: DeviceSlots): void {
   const bundled = import.meta.url.endsWith('.js');
   startSupervisor(workspace, {
     node: { path: process.execPath, version: process.versions.node, electron: false },
     entry: fileURLToPath(new URL(bundled ? './cli.js' : './main.ts', import.meta.url)),
     slots,
   });
+}
+
+function detach(app: App, workspace: Workspace, ids: readonly string[], slots: DeviceSlots): number {
+  superviseInBackground(workspace, slots);
   if (app.json) printJson(app.terminal, { runs: ids.map((id) => ({ id, folder: runFolder(workspace, id) })) });
   else app.terminal.out(ids.map((id) => `${id}\n`).join(''));
   return 0;
@@ -226,6 +233,7 @@ async function trainInForeground(
     onHopeless: (problem, run) => (run === undefined ? hopeless : bad.get(run))?.abort(problem),
   });
   const interrupt = stopOnInterrupt(app, supervisor, ids);
+  const hangUp = handOverOnHangUp(app, workspace, slots, interrupt.happened);
   supervisor.start();
   try {
     const telling = ids.length > mostToldWhole ? 'end' : 'everything';
@@ -247,6 +255,7 @@ async function trainInForeground(
     }
   } finally {
     interrupt.dispose();
+    hangUp.dispose();
     await supervisor.close();
   }
   const told = await report(app, workspace, ids);
@@ -325,6 +334,27 @@ function stopOnInterrupt(
       process.off('SIGTERM', onSignal);
     },
   };
+}
+
+/**
+ * When the terminal is closed what runs goes on, and what waits has to be started by somebody. Node does not keep `nohup`'s wish to ignore
+ * that signal, so that it comes in any case.
+ */
+function handOverOnHangUp(
+  app: App,
+  workspace: Workspace,
+  slots: DeviceSlots,
+  isStopping: () => boolean,
+): { readonly dispose: () => void } {
+  const onSignal = (): void => {
+    if (!isStopping()) {
+      superviseInBackground(workspace, slots);
+      app.terminal.err('\nthe terminal was closed; the runs go on in the background\n');
+    }
+    process.exit(HUNG_UP);
+  };
+  process.on('SIGHUP', onSignal);
+  return { dispose: () => process.off('SIGHUP', onSignal) };
 }
 
 /** Whether a run ended for what the user has to mend, by its own files. */

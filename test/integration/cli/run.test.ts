@@ -241,6 +241,18 @@ describe('run', () => {
     expect(runsIn(await bench.run('ls', '--json'))).toEqual([]);
   });
 
+  test('when the terminal is closed all runs go on, those that wait too', async () => {
+    const file = bench.configure('a', { training: { steps: 300 }, matrix: { method: ['head', 'bitfit'] } });
+    const { child, ended } = bench.start('run', file);
+    await bench.wait(0, (each) => each.type === 'started');
+    child.kill('SIGHUP');
+    const { code, err } = await ended;
+    expect(code).toBe(129);
+    expect(err).toContain('go on in the background');
+    await bench.wait(1, (each) => each.type === 'finished');
+    expect(await states('finished')).toHaveLength(2);
+  });
+
   test('detached runs are trained one after the other while nobody watches', async () => {
     const file = bench.configure('a', { training: { steps: 20 }, matrix: { method: ['head', 'bitfit'] } });
     const { code, out } = await bench.run('run', file, '--detach');

@@ -33,6 +33,17 @@ export async function lastCheckpointStep(folder: string): Promise<number | undef
   }
 }
 
+/**
+ * Removes what trainers that were killed while they wrote a checkpoint left beside it, each as large as one. Only the holder of the run's
+ * lease may do this.
+ */
+export function removeUnfinishedCheckpoints(folder: string): void {
+  const place = join(folder, folderName);
+  if (!existsSync(place)) return;
+  for (const name of readdirSync(place))
+    if (name.endsWith('.tmp')) rmSync(join(place, name), { recursive: true, force: true });
+}
+
 /** Bytes of the files below a folder; 0 where there is none. */
 function bytesBelow(folder: string): number {
   let bytes = 0;

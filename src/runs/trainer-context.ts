@@ -137,7 +137,9 @@ export function openTrainerContext(folder: string, options: TrainerContextOption
       if (error instanceof DiskFullError) return;
       throw error;
     }
-    process.stderr.write('this run was given to another process; this one ends without a trace\n');
+    process.stderr.write(
+      'the run was given to another process, or its folder was moved or deleted; this process ends without a trace\n',
+    );
     process.exit(lostLease);
   };
   const beats = setInterval(heartbeat, heartbeatMs).unref();

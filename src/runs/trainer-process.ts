@@ -1,11 +1,8 @@
 import { existsSync, mkdirSync } from 'node:fs';
-import { arch, cpus } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { FileError, messageOf, UserError } from '../base/errors.ts';
-import { counted } from '../base/format.ts';
 import { readCheckpoint, writeCheckpoint } from '../engine/checkpoint-file.ts';
 import { DATA_CACHE_BYTES } from '../engine/data/data-cache.ts';
-import type { Device } from '../engine/device.ts';
 import { prepareTraining, type PreparedTraining, type SharedWork } from '../engine/prepare.ts';
 import { machineKey, remembering } from '../engine/remembered-probe.ts';
 import { runProbe } from '../engine/run-probe.ts';
@@ -13,8 +10,9 @@ import type { TrainerState } from '../engine/trainer-state.ts';
 import type { TrainingSetup } from '../engine/training-setup.ts';
 import { train, type TrainingHost, type TrainingResult } from '../engine/trainer.ts';
 import { DivergedError } from '../engine/training-step.ts';
+import { arithmeticOf } from './arithmetic.ts';
 import { installedCatalogue } from './catalogue.ts';
-import { checkpointPath } from './checkpoints.ts';
+import { checkpointPath, removeUnfinishedCheckpoints } from './checkpoints.ts';
 import { dataIds, peftOfRun } from './data-id.ts';
 import type { Environment } from './environment.ts';
 import { asDiskFull, DiskFullError } from './files.ts';
@@ -183,14 +181,6 @@ function fail(context: TrainerContext, error: unknown, step: number): number {
   return kind === 'user' ? 2 : 1;
 }
 
-/** What the last digits of a sum depend on. GPUs do not even give the same ones twice. */
-function arithmeticOf({ provider, threads }: Device): string | undefined {
-  if (provider !== 'cpu') return undefined;
-  const versions = Object.entries(packageVersions(['onnxruntime-node'])).map((each) => each.join(' '));
-  const processor = cpus()[0]?.model ?? 'unknown processor';
-  return [processor, arch(), counted(threads, 'thread'), `peft-lab ${programVersion()}`, ...versions].join(', ');
-}
-
 /** What makes the run private, told in its journal before anything is released. */
 function openPrivacy(
   context: TrainerContext,
@@ -242,6 +232,7 @@ async function trainRun(context: TrainerContext): Promise<number> {
     if (context.configuration.privacy !== undefined) process.env['NVIDIA_TF32_OVERRIDE'] = '0';
     const asked = trainingRequest(context.configuration);
     const request = { ...asked, device: { ...asked.device, sharers: context.sharers } };
+    removeUnfinishedCheckpoints(context.folder);
     const from = await savedState(context.folder);
     step = from?.progress.step ?? 0;
     const prepared = await prepareTraining(request, sharedWork(context));

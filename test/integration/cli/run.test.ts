@@ -118,6 +118,8 @@ describe('run', () => {
       expect(code).toBe(1);
       expect(err).toContain('SIGKILL');
       expect(await states('interrupted')).toMatchObject([{ id }]);
+      // As large as a checkpoint, where the kill came while one was written.
+      writeFileSync(join(bench.runFolder(id), 'checkpoints', `last.safetensors.${segment}-1f.tmp`), 'half');
       life = bench.start('resume', id.slice(-6));
     }
     expect((await life.ended).code).toBe(0);
@@ -126,6 +128,8 @@ describe('run', () => {
     expect(bench.numbers(id)).toEqual(bench.numbers(idOf(0)));
     expect(bench.events(id).filter(({ type }) => type === 'started')).toHaveLength(3);
     expect(tensorsOf(id)).toEqual(tensorsOf(idOf(0)));
+    const left = readdirSync(join(bench.runFolder(id), 'checkpoints'));
+    expect(left.toSorted()).toEqual(['best.safetensors', 'last.safetensors']);
   });
 
   test('Ctrl-C writes a checkpoint, stops cleanly and ends with 130', async () => {

@@ -16,6 +16,7 @@ import { isMissing } from './files.ts';
 import { projectAccounts, placeOfData, type Ledger, type OpenRun, type RunAccount } from './privacy-accounts.ts';
 import { planPrivateTraining } from './private-training.ts';
 import {
+  readableEnvironment,
   readConfiguration,
   readEnvironment,
   runFolder,
@@ -403,7 +404,7 @@ export async function resumeBreaches(
   workspace: Workspace,
   runs: readonly ResumedRun[],
 ): Promise<readonly BudgetBreach[]> {
-  const asked = runs.filter(({ id }) => readEnvironment(runFolder(workspace, id)).exceedsBudget !== true);
+  const asked = runs.filter(({ id }) => readableEnvironment(runFolder(workspace, id))?.exceedsBudget !== true);
   const configurations = asked.map(({ configuration }) => configuration);
   return budgetBreaches(workspace, configurations, { without: asked.map(({ id }) => id) });
 }

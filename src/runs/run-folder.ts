@@ -147,7 +147,7 @@ export function createRun(workspace: Workspace, run: NewRun): string {
   const unfinished = join(workspace.runs, `.new-${nonce()}`);
   try {
     mkdirSync(join(unfinished, 'checkpoints'), { recursive: true });
-    // Of a run that a power cut took before it began, only what it was to be matters.
+    // Of a run that a power cut took before it began, only what it was to be matters: without the rest it waits and begins all the same.
     writeAtomically(join(unfinished, configFile), `${JSON.stringify(run.configuration, undefined, 2)}\n`);
     writeAtomically(join(unfinished, environmentFile), `${JSON.stringify(run.environment, undefined, 2)}\n`, {
       sync: false,
@@ -199,6 +199,16 @@ export function readConfiguration(folder: string, catalogue: Catalogue): Configu
 /** @throws FileError */
 export function readEnvironment(folder: string): Environment {
   return readJsonFile(join(folder, environmentFile), environmentSchema);
+}
+
+/** As {@link readEnvironment}; nothing where the file is gone or damaged. */
+export function readableEnvironment(folder: string): Environment | undefined {
+  try {
+    return readEnvironment(folder);
+  } catch (error) {
+    if (error instanceof FileError) return undefined;
+    throw error;
+  }
 }
 
 /** Replaces what is known of a run's environment, for facts that only its start brings to light. @throws DiskFullError */

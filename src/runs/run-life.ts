@@ -80,7 +80,9 @@ export function stateOf(life: RunLife, journal: LastSegment | undefined, holder:
   if (isOwn || trainerGone || isInterrupted) return brokenOff;
   // Nobody trained in this life. Called off, it leaves the run as the life before it did.
   if (stopAsked) return { state: journal?.ending ?? 'stopped', brokeOff: false };
+  // A power cut may take the mark of a new run, which is not waited for on the disk; of one that anybody began something else tells.
+  const isNew = !isQueued && !isClaimed && journal === undefined;
   // A supervisor that died before its trainer took over leaves a run that still waits.
-  const waits = isQueued && (!isClaimed || holder !== undefined);
+  const waits = isNew || (isQueued && (!isClaimed || holder !== undefined));
   return waits ? { state: 'queued', brokeOff: false } : brokenOff;
 }

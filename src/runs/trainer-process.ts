@@ -14,7 +14,7 @@ import { arithmeticOf } from './arithmetic.ts';
 import { installedCatalogue } from './catalogue.ts';
 import { checkpointPath, removeUnfinishedCheckpoints } from './checkpoints.ts';
 import { dataIds, peftOfRun } from './data-id.ts';
-import type { Environment } from './environment.ts';
+import { collectEnvironment, type Environment } from './environment.ts';
 import { asDiskFull, DiskFullError } from './files.ts';
 import { fingerprintFiles } from './fingerprint.ts';
 import { journalChunks } from './journal.ts';
@@ -23,7 +23,7 @@ import { placeOfData } from './privacy-accounts.ts';
 import { refuseBeyondBudget } from './privacy-budget.ts';
 import { ownIdentity } from './process-identity.ts';
 import { packageVersions, programVersion } from './program.ts';
-import { readEnvironment, workspaceAt, writeEnvironment } from './run-folder.ts';
+import { readableEnvironment, workspaceAt, writeEnvironment } from './run-folder.ts';
 import { openTrainerContext, type TrainerContext } from './trainer-context.ts';
 import { trainingRequest } from './training-request.ts';
 
@@ -118,6 +118,14 @@ function sharedWork({ folder, configuration }: TrainerContext): SharedWork {
   };
 }
 
+/** The environment of a run whose record of it a power cut took: a record that is lost keeps nobody from what was trained. */
+async function renewedEnvironment({ folder, journal }: TrainerContext): Promise<Environment> {
+  const message =
+    'environment.json of this run is gone or damaged and is written anew: whether model and data are those that it began with is not known';
+  journal.append({ type: 'log', level: 'warning', message });
+  return collectEnvironment({ folder, version: programVersion(), packages: {} });
+}
+
 /**
  * Adds to the run's environment what its model and data were, and what computes, so that a change shows.
  * @param step that the run has come to
@@ -132,7 +140,7 @@ async function recordInputs(
 ): Promise<string> {
   const { model, task, privacy } = context.configuration;
   const fingerprint = await fingerprintFiles(model.id, inputs.model);
-  const environment = readEnvironment(context.folder);
+  const environment = readableEnvironment(context.folder) ?? (await renewedEnvironment(context));
   const found = {
     model: fingerprint,
     // The plain hash and the size of private data would tell whoever has a guess at them whether it is right.
@@ -215,7 +223,7 @@ async function keepToBudget(
   files: readonly string[],
 ): Promise<void> {
   const peft = peftOfRun(folder);
-  if (peft === undefined || readEnvironment(folder).exceedsBudget === true) return;
+  if (peft === undefined || readableEnvironment(folder)?.exceedsBudget === true) return;
   await refuseBeyondBudget(
     workspaceAt(dirname(peft)),
     basename(folder),

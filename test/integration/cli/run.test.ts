@@ -5,6 +5,11 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { randomStream } from '../../../src/base/random.ts';
 import { shareOfThreads } from '../../../src/engine/device.ts';
 import type { JournalEvent } from '../../../src/runs/events.ts';
+import { installedCatalogue } from '../../../src/runs/catalogue.ts';
+import { loadConfiguration } from '../../../src/runs/configuration.ts';
+import { planRuns } from '../../../src/runs/plan-runs.ts';
+import { submitRuns } from '../../../src/runs/queue.ts';
+import { openWorkspace, readEnvironment } from '../../../src/runs/run-folder.ts';
 import { gone, makeBench, type Bench, type Outcome } from '../../support/cli.ts';
 import { tinySentences } from '../../support/tiny-encoder.ts';
 
@@ -255,6 +260,18 @@ describe('run', () => {
     expect(err).toContain('go on in the background');
     await bench.wait(1, (each) => each.type === 'finished');
     expect(await states('finished')).toHaveLength(2);
+  });
+
+  test('a new run of which a power cut left only its configuration waits, and is trained', async () => {
+    const file = bench.configure('a', { training: { steps: 20 } });
+    const planned = await planRuns(loadConfiguration(join(bench.folder, file), installedCatalogue), [], bench.folder);
+    const [id = ''] = await submitRuns(openWorkspace(bench.folder), planned);
+    for (const name of ['marks.jsonl', 'environment.json']) writeFileSync(join(bench.runFolder(id), name), '');
+    expect(await states('queued')).toMatchObject([{ id }]);
+    expect((await bench.run('supervise')).code).toBe(0);
+    expect(bench.events(id).at(-1)?.type).toBe('finished');
+    expect(bench.events(id)).toContainEqual(expect.objectContaining({ type: 'log', level: 'warning' }));
+    expect(readEnvironment(bench.runFolder(id)).model?.digest).toMatch(/^sha256:/);
   });
 
   test('detached runs are trained one after the other while nobody watches', async () => {

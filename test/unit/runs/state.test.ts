@@ -199,6 +199,7 @@ describe('the state of a run', () => {
       'failed',
     ],
     ['was started by hand', { marks: [], journal: journal(0), lease: lease('trainer', 'alive', 0) }, 'running'],
+    ['lost the mark of its making, as in a power cut', { marks: [], journal: undefined, lease: undefined }, 'queued'],
     ['lost its marks', { marks: [], journal: journal(1, 'finished'), lease: undefined }, 'finished'],
   ])('that %s', (_, facts, state) => {
     expect(deriveState(facts).state).toBe(state);

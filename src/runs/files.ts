@@ -123,24 +123,33 @@ export function isMissing(error: unknown): boolean {
   return errorCode(error) === 'ENOENT' || errorCode(error) === 'ENOTDIR';
 }
 
+/** The system's error for reading a folder as a file, which does not say by itself which one. */
+function folderInPlaceOf(file: string): Error {
+  return Object.assign(new Error(`EISDIR: illegal operation on a directory, read '${file}'`), { code: 'EISDIR' });
+}
+
 /** The text of a file, or nothing where there is none. */
 export function readIfThere(file: string): string | undefined {
   try {
     return readFileSync(file, 'utf8');
   } catch (error) {
     if (isMissing(error)) return undefined;
-    throw error;
+    throw errorCode(error) === 'EISDIR' ? folderInPlaceOf(file) : error;
   }
 }
 
 /** A file to be read, or nothing where there is none. */
 export function openIfThere(file: string): number | undefined {
+  let descriptor: number;
   try {
-    return openSync(file, 'r');
+    descriptor = openSync(file, 'r');
   } catch (error) {
     if (isMissing(error)) return undefined;
     throw error;
   }
+  if (!fstatSync(descriptor).isDirectory()) return descriptor;
+  closeSync(descriptor);
+  throw folderInPlaceOf(file);
 }
 
 /** The bytes from `start` on, fewer than `length` where the file has ended meanwhile. */

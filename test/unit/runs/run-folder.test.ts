@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { FileError, UserError } from '../../../src/base/errors.ts';
 import { installedCatalogue } from '../../../src/runs/catalogue.ts';
 import { collectEnvironment, gitState } from '../../../src/runs/environment.ts';
+import { openIfThere, readIfThere } from '../../../src/runs/files.ts';
 import {
   createRun,
   findRun,
@@ -196,5 +197,15 @@ describe('the environment', () => {
     expect(readEnvironment(folder)).toEqual(environment);
     expect(environment).toMatchObject({ created: '1970-01-01T00:00:00.000Z', version: '1.2.3', git: null });
     expect(JSON.stringify(environment)).not.toContain('PATH');
+  });
+});
+
+describe('a folder in the place of a file', () => {
+  it('is named by whoever reads it', () => {
+    const file = join(temporaryFolder(), 'journal.jsonl');
+    mkdirSync(file);
+    const named = `EISDIR: illegal operation on a directory, read '${file}'`;
+    expect(() => readIfThere(file)).toThrow(named);
+    expect(() => openIfThere(file)).toThrow(named);
   });
 });

@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { messageOf, UserError } from '../base/errors.ts';
 import { toHalf } from './half.ts';
+import { insist } from './insistently.ts';
 import type { WritableTensor } from './safetensors.ts';
 
 /** Folders that models and adapters are written to: whole or not at all. */
@@ -114,7 +115,7 @@ export async function writeFolder(
 async function putInPlace(staged: string, folder: string, { last, others }: FolderFiles): Promise<void> {
   const names = await readdir(staged);
   const stale = others.filter((name) => !names.includes(name));
-  for (const name of [last, ...stale]) await rm(join(folder, name), { force: true });
+  for (const name of [last, ...stale]) await insist(() => rm(join(folder, name), { force: true }));
   for (const name of [...names.filter((each) => each !== last), last])
-    await rename(join(staged, name), join(folder, name));
+    await insist(() => rename(join(staged, name), join(folder, name)));
 }

@@ -10,6 +10,7 @@ import { createScanner } from 'jsonc-parser';
 import { FileError, messageOf } from '../base/errors.ts';
 import { isRecord } from '../base/is-record.ts';
 import { widen } from './half.ts';
+import { insist } from './insistently.ts';
 import { fileProblem, readJson, systemErrorCode } from './text-files.ts';
 
 const bytesPerElement = {
@@ -407,7 +408,7 @@ export async function writeSafetensors(
     } finally {
       await handle.close();
     }
-    await rename(beside, path);
+    await insist(() => rename(beside, path));
     await syncFolder(dirname(path));
   } catch (thrown) {
     await rm(beside, { force: true });

@@ -1,7 +1,7 @@
-import { rmSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { parseJson, readIfThere, writeAtomically } from './files.ts';
+import { parseJson, readIfThere, removeFile, writeAtomically } from './files.ts';
 
 /** What others want of a running trainer. It looks between steps. */
 const controlSchema = z.object({
@@ -38,7 +38,7 @@ export function wishCheckpoint(folder: string): void {
 
 /** Forgets the wishes of the run's last life, before its next one begins. */
 export function clearControl(folder: string): void {
-  rmSync(controlFile(folder), { force: true });
+  removeFile(controlFile(folder));
 }
 
 /** A wish as a trainer meets it: `checkpoint` is true once for each wish, `stop` from the wish on. */

@@ -11,6 +11,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { UserError } from '../base/errors.ts';
+import { insistently } from '../engine/insistently.ts';
 
 /** Nothing more can be written: the disk or the user's share of it is full, or a limit on the size of files is reached. */
 export class DiskFullError extends UserError {
@@ -49,20 +50,6 @@ export function nonce(): string {
   return randomBytes(8).toString('hex');
 }
 
-/** Windows refuses to replace a file while someone reads it; that passes. */
-function renameInsistently(from: string, to: string): void {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      renameSync(from, to);
-      return;
-    } catch (error) {
-      const passing = process.platform === 'win32' && ['EPERM', 'EACCES', 'EBUSY'].includes(errorCode(error) ?? '');
-      if (!passing || attempt === 20) throw error;
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5 * attempt);
-    }
-  }
-}
-
 /** A sibling name for what is not yet complete. */
 export function temporaryName(file: string): string {
   return `${file}.${process.pid}-${nonce()}.tmp`;
@@ -82,7 +69,7 @@ export function writeAtomically(file: string, content: string, { sync = true } =
     } finally {
       closeSync(descriptor);
     }
-    renameInsistently(temporary, file);
+    insistently(() => renameSync(temporary, file));
   } catch (error) {
     rmSync(temporary, { force: true });
     throw asDiskFull(error, file);
@@ -106,7 +93,7 @@ export function appendLines(file: string, values: readonly unknown[], { sync = t
   if (values.length === 0) return;
   const lines = values.map((value) => `${JSON.stringify(value)}\n`).join('');
   try {
-    const descriptor = openSync(file, 'a+');
+    const descriptor = insistently(() => openSync(file, 'a+'));
     try {
       writeFully(descriptor, Buffer.from(endsInsideLine(descriptor) ? `\n${lines}` : lines));
       if (sync) fdatasyncSync(descriptor);
@@ -131,18 +118,23 @@ function folderInPlaceOf(file: string): Error {
 /** The text of a file, or nothing where there is none. */
 export function readIfThere(file: string): string | undefined {
   try {
-    return readFileSync(file, 'utf8');
+    return insistently(() => readFileSync(file, 'utf8'));
   } catch (error) {
     if (isMissing(error)) return undefined;
     throw errorCode(error) === 'EISDIR' ? folderInPlaceOf(file) : error;
   }
 }
 
+/** Deletes a file, if it is there. */
+export function removeFile(file: string): void {
+  insistently(() => rmSync(file, { force: true }));
+}
+
 /** A file to be read, or nothing where there is none. */
 export function openIfThere(file: string): number | undefined {
   let descriptor: number;
   try {
-    descriptor = openSync(file, 'r');
+    descriptor = insistently(() => openSync(file, 'r'));
   } catch (error) {
     if (isMissing(error)) return undefined;
     throw error;

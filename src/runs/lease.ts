@@ -1,12 +1,14 @@
-import { closeSync, linkSync, openSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { closeSync, linkSync, openSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { insistently } from '../engine/insistently.ts';
 import {
   asDiskFull,
   errorCode,
   nonce,
   parseJson,
   readIfThere,
+  removeFile,
   temporaryName,
   writeAtomically,
   writeFully,
@@ -114,14 +116,14 @@ function createExclusively(file: string, content: string): boolean {
   } catch (error) {
     throw asDiskFull(error, file);
   } finally {
-    rmSync(temporary, { force: true });
+    removeFile(temporary);
   }
 }
 
 function createDirectly(file: string, content: string): boolean {
   let descriptor: number;
   try {
-    descriptor = openSync(file, 'wx');
+    descriptor = insistently(() => openSync(file, 'wx'));
   } catch (error) {
     if (errorCode(error) === 'EEXIST') return false;
     throw error;
@@ -189,7 +191,7 @@ export function claimLease(file: string, options: ClaimOptions): Claim {
     if (readLease(file)?.nonce !== lease.nonce) return taken(file);
     writeAtomically(file, content);
   } finally {
-    rmSync(will, { force: true });
+    removeFile(will);
   }
   return { kind: 'held', lease, before: before.kind === 'lease' ? before.lease : undefined };
 }
@@ -208,5 +210,5 @@ export function renewLease(file: string, lease: Lease, now: number = Date.now())
 
 /** Gives a lease back. One that another holds by now is left alone. */
 export function releaseLease(file: string, lease: Lease): void {
-  if (readLease(file)?.nonce === lease.nonce) rmSync(file, { force: true });
+  if (readLease(file)?.nonce === lease.nonce) removeFile(file);
 }

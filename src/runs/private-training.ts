@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { closeSync, constants, fsyncSync, mkdirSync, openSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { closeSync, constants, fsyncSync, mkdirSync, openSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { FileError, UserError } from '../base/errors.ts';
 import type { PrivateMechanism, PrivateStepRecord } from '../engine/private-step.ts';
@@ -14,7 +14,7 @@ import { privateStreams } from '../privacy/streams.ts';
 import type { Configuration } from './configuration-schema.ts';
 import type { JournalEvent, Unstamped } from './events.ts';
 import { areOtherData } from './data-id.ts';
-import { appendLines, errorCode, writeFully } from './files.ts';
+import { appendLines, errorCode, removeFile, writeFully } from './files.ts';
 import { releaseKey, releasesOf, repeatedSteps } from './released-steps.ts';
 
 /**
@@ -265,7 +265,7 @@ function openKey(
   const isRepeatable =
     earlier === undefined ||
     (arithmetic !== undefined && earlier.arithmetic === arithmetic && earlier.computation === computation);
-  if (!isRepeatable) rmSync(privateKeyFile(folder), { force: true });
+  if (!isRepeatable) removeFile(privateKeyFile(folder));
   return readKey(folder) ?? createKey(folder);
 }
 
@@ -341,7 +341,7 @@ export function openPrivateTraining(
     ...(computation === undefined ? {} : { computation }),
     insecure: seeded,
   };
-  const forgetKey = (): void => rmSync(privateKeyFile(folder), { force: true });
+  const forgetKey = (): void => removeFile(privateKeyFile(folder));
   return {
     mechanism: { ...mechanismOf(ledger, privateStreams(key)), onUnrepeatable: forgetKey },
     ledger,

@@ -1,6 +1,7 @@
 import { readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '../base/errors.ts';
+import { insistently } from '../engine/insistently.ts';
 import { claimLease, leaseFile, releaseLease } from './lease.ts';
 import { appendMarks } from './marks.ts';
 import { keepAccount } from './privacy-accounts.ts';
@@ -47,7 +48,7 @@ export async function removeRun(
   }
   // Under another name it is gone at once, even where deleting takes long or is cut off.
   const leaving = join(workspace.runs, `.deleted-${id}`);
-  renameSync(folder, leaving);
+  insistently(() => renameSync(folder, leaving));
   rmSync(leaving, { recursive: true, force: true, maxRetries: 3 });
 }
 

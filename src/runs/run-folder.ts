@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path';
 import type { z } from 'zod';
 import { FileError, messageOf, UserError } from '../base/errors.ts';
 import { closestName } from '../base/suggest.ts';
+import { insistently } from '../engine/insistently.ts';
 import type { Catalogue } from './catalogue.ts';
 import { dotted } from './configuration-problems.ts';
 import { recordedConfiguration } from './configuration-schema.ts';
@@ -153,7 +154,7 @@ export function createRun(workspace: Workspace, run: NewRun): string {
       sync: false,
     });
     appendLines(marksFile(unfinished), [{ time: (run.now ?? Date.now)(), type: 'queued' }], { sync: false });
-    renameSync(unfinished, folder);
+    insistently(() => renameSync(unfinished, folder));
   } catch (error) {
     rmSync(unfinished, { recursive: true, force: true });
     if (errorCode(error) === 'ENOTEMPTY' || errorCode(error) === 'EEXIST') throw exists;

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { messageOf } from '../base/errors.ts';
+import { insistently } from '../engine/insistently.ts';
 import { DatabaseError, explain, isDamage, sqliteCode } from './errors.ts';
 import { finish, ingest, type IngestReport } from './ingest.ts';
 import { migrate } from './migrations.ts';
@@ -170,7 +171,7 @@ function rebuild(path: string, runsFolder: string): IngestReport {
       database.close();
     }
     syncFile(file);
-    renameSync(file, path);
+    insistently(() => renameSync(file, path));
     return report;
   } finally {
     rmSync(file, { force: true });

@@ -2,6 +2,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { insist } from '../insistently.ts';
 import type { Dataset } from './dataset.ts';
 
 /**
@@ -181,7 +182,7 @@ export async function writeCachedSplit(
     } finally {
       await handle.close();
     }
-    await rename(beside, file);
+    await insist(() => rename(beside, file));
   } catch (error) {
     await rm(beside, { force: true });
     throw error;

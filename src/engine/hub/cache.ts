@@ -6,6 +6,7 @@
 import { randomUUID } from 'node:crypto';
 import { copyFile, lstat, readdir, readFile, rename, rm, stat, symlink } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
+import { insist } from '../insistently.ts';
 import { fileProblem, systemErrorCode } from '../text-files.ts';
 
 /** A model of the hub on this disk. */
@@ -44,6 +45,12 @@ export async function exists(path: string): Promise<boolean> {
   );
 }
 
+/** Moves a whole file to its place. What another process put there is the same, and in use nothing can replace it on Windows. */
+export async function putInPlace(whole: string, place: string): Promise<void> {
+  if (await exists(place)) await rm(whole, { force: true });
+  else await insist(() => rename(whole, place));
+}
+
 /** A link from the snapshot to the blob, relative so that the cache can be moved; a copy where links are not allowed. */
 export async function link(blob: string, target: string): Promise<void> {
   try {
@@ -54,7 +61,7 @@ export async function link(blob: string, target: string): Promise<void> {
       const beside = `${target}.${process.pid}-${randomUUID().slice(0, 8)}.tmp`;
       try {
         await copyFile(blob, beside);
-        await rename(beside, target);
+        await putInPlace(beside, target);
       } finally {
         await rm(beside, { force: true });
       }

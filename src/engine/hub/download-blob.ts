@@ -1,11 +1,12 @@
 import { createHash, randomUUID } from 'node:crypto';
 import type { Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { open, readdir, rename } from 'node:fs/promises';
+import { open, readdir, rename, truncate } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import { UserError } from '../../base/errors.ts';
 import { systemErrorCode } from '../text-files.ts';
+import { putInPlace } from './cache.ts';
 import type { Fetch } from './client.ts';
 
 /** A file of a model on the hub. */
@@ -46,7 +47,7 @@ export async function downloadBlob(download: BlobDownload, blob: string): Promis
       signal?.throwIfAborted();
       const outcome = await continueDownload(download, partial);
       if (outcome.kind === 'whole') {
-        await rename(partial, blob);
+        await putInPlace(partial, blob);
         return;
       }
       ({ problem } = outcome);
@@ -66,10 +67,12 @@ type Outcome = { readonly kind: 'whole' } | { readonly kind: 'broken'; readonly 
 async function continueDownload(download: BlobDownload, partial: string): Promise<Outcome> {
   const { file } = download;
   const handle = await open(partial, 'a+');
+  // By its name: Windows shortens no file by a handle that was opened for appending.
+  const empty = (): Promise<void> => truncate(partial);
   try {
     let received = (await handle.stat()).size;
     if (received > file.size) {
-      await handle.truncate(0);
+      await empty();
       received = 0;
     }
     let hash = startHash(file);
@@ -82,7 +85,7 @@ async function continueDownload(download: BlobDownload, partial: string): Promis
       );
       if (received > 0 && !(response.headers.get('Content-Range') ?? '').startsWith(`bytes ${received}-`)) {
         // The whole file comes, whatever was asked for.
-        await handle.truncate(0);
+        await empty();
         received = 0;
         hash = startHash(file);
       }
@@ -106,7 +109,7 @@ async function continueDownload(download: BlobDownload, partial: string): Promis
       await handle.sync();
       return { kind: 'whole' };
     }
-    await handle.truncate(0);
+    await empty();
     return { kind: 'broken', problem: 'what came is not the file that the hub promised (its hash differs)' };
   } finally {
     await handle.close();

@@ -76,19 +76,34 @@ function askStartTime(processId: number): string | undefined {
       timeout: 10_000,
       stdio: ['ignore', 'pipe', 'ignore'],
       windowsHide: true,
-      env: { ...process.env, LC_ALL: 'C' },
+      // `ps` writes local time: another zone would make another process of it.
+      env: { ...process.env, LC_ALL: 'C', TZ: 'UTC0' },
     }).trim(),
   );
   return text === '' ? undefined : text;
+}
+
+/** Names the boot of this machine on Linux and macOS; Windows has no such name. */
+function readBootId(): string | undefined {
+  if (process.platform === 'linux')
+    return quietly(() => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim());
+  if (process.platform !== 'darwin') return undefined;
+  const said = quietly(() =>
+    execFileSync('/usr/sbin/sysctl', ['-n', 'kern.bootsessionuuid'], {
+      encoding: 'utf8',
+      timeout: 10_000,
+      stdio: ['ignore', 'pipe', 'ignore'],
+    }).trim(),
+  );
+  return said === '' ? undefined : said;
 }
 
 let machine: Pick<ProcessIdentity, 'host' | 'bootId' | 'namespace'> | undefined;
 
 function thisMachine(): Pick<ProcessIdentity, 'host' | 'bootId' | 'namespace'> {
   if (machine !== undefined) return machine;
-  const linux = process.platform === 'linux';
-  const bootId = linux ? quietly(() => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()) : undefined;
-  const namespace = linux ? quietly(() => readlinkSync('/proc/self/ns/pid')) : undefined;
+  const bootId = readBootId();
+  const namespace = process.platform === 'linux' ? quietly(() => readlinkSync('/proc/self/ns/pid')) : undefined;
   machine = {
     host: hostname(),
     ...(bootId === undefined ? {} : { bootId }),
@@ -129,8 +144,12 @@ export function processExists(processId: number): boolean {
 /** Whether that process still runs. A number that was given to another process since does not count. */
 export function processState(identity: ProcessIdentity): ProcessState {
   const here = thisMachine();
-  if (identity.host !== here.host) return 'other-host';
-  if (identity.bootId !== undefined && here.bootId !== undefined && identity.bootId !== here.bootId) return 'dead';
+  // Of one name may be Windows and the Linux on it (WSL), which see none of each other's processes.
+  if ((identity.bootId === undefined) !== (here.bootId === undefined)) return 'other-host';
+  // A Mac takes another name in every network; its boot is named once.
+  const renamed = process.platform === 'darwin' && identity.bootId === here.bootId && here.bootId !== undefined;
+  if (identity.host !== here.host && !renamed) return 'other-host';
+  if (identity.bootId !== here.bootId) return 'dead';
   if (identity.namespace !== undefined && here.namespace !== undefined && identity.namespace !== here.namespace)
     return 'other-host';
   if (!processExists(identity.processId)) return 'dead';
@@ -152,7 +171,9 @@ function send(target: number, signal: NodeJS.Signals): boolean {
     process.kill(target, signal);
     return true;
   } catch (error) {
-    if (errorCode(error) === 'ESRCH') return false;
+    // macOS says so of a group in which all have ended and one was not collected.
+    const ended = process.platform === 'darwin' && target < 0 && errorCode(error) === 'EPERM';
+    if (ended || errorCode(error) === 'ESRCH') return false;
     throw error;
   }
 }

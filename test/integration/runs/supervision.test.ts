@@ -372,7 +372,7 @@ describe('a supervisor that comes later', () => {
     const workspace = temporaryWorkspace();
     const { id, folder } = await submit(workspace, training);
     const run = await claimNext(workspace, { perDevice: {}, auto: 'cpu' }, 'local');
-    const holder = { ...ownIdentity(), host: 'elsewhere' };
+    const holder = { ...ownIdentity(), host: 'elsewhere', bootId: 'another' };
     claimLease(leaseFile(folder), { role: 'trainer', segment: 0, from: run?.lease.nonce ?? '', holder });
     const supervisor = supervise(workspace, {}, { patience: { terminateAfterMs: 0, killAfterMs: 0 } });
     await requestStop(workspace, id);

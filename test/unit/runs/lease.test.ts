@@ -29,10 +29,17 @@ describe('identity', () => {
     const own = ownIdentity();
     expect(processState(own)).toBe('alive');
     expect(processState({ ...own, startTime: '17' })).toBe('dead');
-    expect(processState({ ...own, bootId: 'an earlier boot' })).toBe(own.bootId === undefined ? 'alive' : 'dead');
-    expect(processState({ ...own, host: 'elsewhere' })).toBe('other-host');
+    const named = own.bootId !== undefined;
+    expect(processState({ ...own, bootId: 'an earlier boot' })).toBe(named ? 'dead' : 'other-host');
+    expect(processState({ ...own, host: 'elsewhere', bootId: 'another' })).toBe('other-host');
     expect(processState({ ...own, namespace: 'pid:[1]' })).toBe(own.namespace === undefined ? 'alive' : 'other-host');
     expect(processState(deadProcess())).toBe('dead');
+  });
+
+  it('does not take Windows and the Linux on it for one machine, although they share its name', () => {
+    const { bootId, ...own } = ownIdentity();
+    const other = bootId === undefined ? { ...own, bootId: 'of Linux' } : own;
+    expect(processState({ ...other, processId: deadProcess().processId })).toBe('other-host');
   });
 
   it.skipIf(process.platform !== 'linux')('knows a process that has ended and was not collected for dead', async () => {
@@ -62,7 +69,7 @@ describe('identity', () => {
     expect(processState(identity)).toBe('dead');
     expect(processState(grandchild)).toBe('alive');
     expect(signalGroup({ ...identity, processId: process.pid, startTime: '17' }, 'kill')).toBe(false);
-    expect(signalGroup({ ...identity, host: 'elsewhere' }, 'kill')).toBe(false);
+    expect(signalGroup({ ...identity, host: 'elsewhere', bootId: 'another' }, 'kill')).toBe(false);
     expect(signalGroup(identity, 'kill')).toBe(true);
     while (processState(grandchild) !== 'dead') await new Promise(setImmediate);
   });

@@ -1,8 +1,9 @@
-import { basename, dirname, relative, sep } from 'node:path';
+import { basename, dirname } from 'node:path';
 import * as vscode from 'vscode';
 import type { BegunRun, RunRef, StartOptions } from './app.ts';
 import { freeConfiguration, openNewConfiguration } from './new-configuration.ts';
 import { askBudget } from './ask-budget.ts';
+import { writtenPath } from './core/clone.ts';
 import { t } from './core/l10n.ts';
 import {
   configurationText,
@@ -115,14 +116,6 @@ function memoryOf(app: ExtensionApp): StartMemory {
   return app.context.workspaceState.get<StartMemory>(memoryKey, {});
 }
 
-/** A path as it should stand in a configuration of that folder. */
-function writtenIn(folder: string): (path: string) => string {
-  return (path) => {
-    const near = relative(folder, path);
-    return near.startsWith('..') || near === '' || /^[A-Za-z]:/.test(near) ? path : `./${near.split(sep).join('/')}`;
-  };
-}
-
 /** Shows what was started: a single run in its panel, several in the explorer. */
 async function show(app: ExtensionApp, runs: readonly RunRef[]): Promise<void> {
   const [first, another] = runs;
@@ -203,7 +196,7 @@ async function finish(app: ExtensionApp, state: StartState): Promise<readonly Ru
     await app.openPlanner({ ...state, ...(examples === undefined ? {} : { examples }) });
     return [];
   }
-  const text = configurationText(state, catalogue, writtenIn(folder.path));
+  const text = configurationText(state, catalogue, (path) => writtenPath(path, folder.path));
   const file = await freeConfiguration(folder.path, `${state.task ?? 'run'}-${state.method ?? 'new'}`);
   if (state.finish === 'open') {
     await openNewConfiguration(file, text);

@@ -1,4 +1,4 @@
-import { relative, sep } from 'node:path';
+import { pathBelow } from '../engine/path-below.ts';
 import { privacySpent, type AccountantName } from '../privacy/accountant.ts';
 import type { AccountState } from './privacy-accounts.ts';
 import { dataSetAccounts, phasesOf, spentOn } from './privacy-budget.ts';
@@ -47,9 +47,7 @@ function finite(value: number): number | null {
 }
 
 function shownPath(folder: string, place: string): string {
-  if (place === '') return '';
-  const near = relative(folder, place);
-  return near === '' || near.startsWith('..') ? place : near.split(sep).join('/');
+  return place === '' ? '' : pathBelow(folder, place) || place;
 }
 
 /** The statement of each data set that has a budget or a private run. @throws FileError for a budget file that cannot be read */

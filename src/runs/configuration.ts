@@ -303,7 +303,8 @@ function looksLikePath(text: string): boolean {
 
 function absolutePath(path: string, folder: string): string {
   if (path === '~' || /^~[/\\]/.test(path)) return join(homedir(), path.slice(1));
-  return resolve(folder, path);
+  // An editor writes Windows' drives in small letters and a shell in capitals; settings of runs are compared as texts.
+  return resolve(folder, path).replace(/^[a-z]:/, (drive) => drive.toUpperCase());
 }
 
 interface Resolved {

@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
 import { readdir, realpath, stat } from 'node:fs/promises';
-import { dirname, join, sep } from 'node:path';
+import { dirname, join } from 'node:path';
 import { UserError } from '../base/errors.ts';
 import { grouped } from '../base/format.ts';
+import { pathBelow } from '../engine/path-below.ts';
 import { privacySpent, type PrivacySpent } from '../privacy/accountant.ts';
 import type { Phase } from '../privacy/mechanism.ts';
 import { loadSplit } from '../tasks/read/load.ts';
@@ -43,7 +44,7 @@ export interface DataSetAccount {
 
 /** Whether a path is a place or lies in it. */
 function isWithin(path: string | undefined, place: string): boolean {
-  return path !== undefined && (path === place || path.startsWith(place.endsWith(sep) ? place : `${place}${sep}`));
+  return path !== undefined && pathBelow(place, path) !== undefined;
 }
 
 function isDataFile(place: string): boolean {

@@ -1,12 +1,10 @@
-import { relative, sep } from 'node:path';
+import { pathBelow } from '../../engine/path-below.ts';
 import type { Configuration } from '../../runs/configuration-schema.ts';
 
 /** A path as it would be written beside a configuration in `base`: relative where that stays inside of it, else as it is. */
-function writtenPath(path: string, base: string): string {
-  const near = relative(base, path);
-  return near === '' || near.startsWith('..') || /^([A-Za-z]:|[\\/])/.test(near)
-    ? path
-    : `./${near.split(sep).join('/')}`;
+export function writtenPath(path: string, base: string): string {
+  const below = pathBelow(base, path);
+  return below === undefined || below === '' ? path : `./${below}`;
 }
 
 /**

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { availableParallelism, cpus, totalmem } from 'node:os';
-import { basename, dirname, relative } from 'node:path';
+import { basename, dirname } from 'node:path';
 import { promisify } from 'node:util';
 import { parentPort, workerData } from 'node:worker_threads';
 import { z } from 'zod';
@@ -15,6 +15,7 @@ import { readGpuUse } from '../../engine/graphics/gpu-use.ts';
 import { readMachine } from '../../engine/graphics/machine.ts';
 import { readProcessMemory } from '../../engine/graphics/process-memory.ts';
 import { listLocalModels } from '../../engine/model-folder.ts';
+import { pathBelow } from '../../engine/path-below.ts';
 import { installedCatalogue } from '../../runs/catalogue.ts';
 import { diskUse, pruneCheckpoints } from '../../runs/checkpoints.ts';
 import {
@@ -362,7 +363,7 @@ const answers: { readonly [N in OperationName]: Answer<N> } = {
     const place = runFolder(workspaceAt(folder), id);
     const { file } = readEnvironment(place).origin ?? {};
     // A file elsewhere, or of a folder that was moved since, is no place to write to.
-    const isNear = file !== undefined && !/^\.\.|^[A-Za-z]:/.test(relative(folder, file));
+    const isNear = file !== undefined && pathBelow(folder, file) !== undefined;
     const home = isNear ? dirname(file) : folder;
     const name = file === undefined ? id.slice(-6) : basename(file).replace(/(\.peft)?\.json$/, '');
     return { text: cloneText(readConfiguration(place, installedCatalogue), home), folder: home, name };

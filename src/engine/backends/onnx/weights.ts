@@ -1,6 +1,7 @@
 import path from 'node:path';
 import type { EightBitPlan, WeightLocation, WeightSource } from '../backend.ts';
 import type { Reading } from '../../graph/frozen-products.ts';
+import { pathBelow } from '../../path-below.ts';
 import { locateWeights } from '../weight-checks.ts';
 import { readRange, readWeight, realFiles } from '../weight-files.ts';
 import { toEightBits, type EightBitMatrices, type RoundedMatrix } from './eight-bit.ts';
@@ -22,12 +23,8 @@ export type FindFolder = (files: readonly string[]) => string | undefined;
 export function commonFolder(files: readonly string[]): string | undefined {
   const [first, ...rest] = files;
   if (first === undefined) return undefined;
-  const holds = (folder: string, file: string): boolean => {
-    const below = path.relative(folder, file);
-    return below !== '..' && !below.startsWith(`..${path.sep}`) && !path.isAbsolute(below);
-  };
   for (let folder = path.dirname(first); ; folder = path.dirname(folder)) {
-    if (rest.every((file) => holds(folder, file))) return folder;
+    if (rest.every((file) => pathBelow(folder, file) !== undefined)) return folder;
     if (folder === path.dirname(folder)) return undefined;
   }
 }

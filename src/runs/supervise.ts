@@ -38,8 +38,12 @@ export interface SuperviseOptions extends SupervisorOptions {
 const renewEveryMs = 5000;
 const lookEveryMs = 1000;
 
-/** Works while `pending` says that there is something to do. */
-async function workUnderLease(options: SuperviseOptions, lease: Lease | undefined, pending: () => boolean) {
+/** Works while `pending` says that there is something to do. @returns whether its place was taken away from it */
+async function workUnderLease(
+  options: SuperviseOptions,
+  lease: Lease | undefined,
+  pending: () => boolean,
+): Promise<boolean> {
   const file = supervisorLease(options.workspace);
   const supervisor = createSupervisor(options);
   let renewed = Date.now();
@@ -51,9 +55,10 @@ async function workUnderLease(options: SuperviseOptions, lease: Lease | undefine
       );
       if (lease !== undefined && Date.now() - renewed > renewEveryMs) {
         renewed = Date.now();
-        if (!renewLease(file, lease)) return;
+        if (!renewLease(file, lease)) return true;
       }
     } while (pending());
+    return false;
   } finally {
     await supervisor.close();
     if (lease !== undefined) releaseLease(file, lease);
@@ -61,8 +66,8 @@ async function workUnderLease(options: SuperviseOptions, lease: Lease | undefine
 }
 
 /**
- * Looks after the queue until nothing waits or runs (with `startsQueued: false`: until nothing runs). While another supervisor of
- * this machine does, it waits for that one's end.
+ * Looks after the queue until nothing waits or runs (with `startsQueued: false`: until nothing runs), or until its lease is taken away. While
+ * another supervisor of this machine does, it waits for that one's end.
  */
 export async function superviseUntilIdle(options: SuperviseOptions): Promise<void> {
   const { workspace, startsQueued = true, signal, entry } = options;
@@ -76,14 +81,17 @@ export async function superviseUntilIdle(options: SuperviseOptions): Promise<voi
     const claim = claimLease(supervisorLease(workspace), { role: 'lock' });
     // Of another machine's nobody here can tell whether it lives.
     if (claim.kind === 'taken' && claim.state !== 'other-host') await delay(lookEveryMs);
-    else await workUnderLease(options, claim.kind === 'held' ? claim.lease : undefined, pending);
+    else if (await workUnderLease(options, claim.kind === 'held' ? claim.lease : undefined, pending)) return;
   }
 }
 
 /** Ends the workspace's detached supervisor, so that another can take its place; what runs goes on. */
 export function endSupervisor(workspace: Workspace): boolean {
   const lease = livingSupervisor(workspace);
-  return lease !== undefined && signalGroup(lease.holder, 'terminate');
+  if (lease === undefined) return false;
+  // Windows has no signal that asks: there it ends when it finds its lease gone.
+  if (!signalGroup(lease.holder, 'terminate')) releaseLease(supervisorLease(workspace), lease);
+  return true;
 }
 
 export interface SupervisorProgram {

@@ -74,6 +74,18 @@ test('one whose trainer was removed by an update makes room for a newer one', as
   expect(existsSync(join(workspace.peft, 'supervisor.json'))).toBe(false);
 });
 
+test('one whose lease was taken away ends, and what runs goes on', async () => {
+  const workspace = temporaryWorkspace();
+  killAllAfterwards(workspace);
+  const { folder } = await submit(workspace, { steps: 1_000_000 });
+  const working = superviseUntilIdle({ workspace, launcher: launcherOf({ stepMs: 20 }), entry: miniTrainer });
+  await trainerOf(folder);
+  rmSync(join(workspace.peft, 'supervisor.json'));
+  await working;
+  expect(livingSupervisor(workspace)).toBeUndefined();
+  expect(runState(folder)).toMatchObject({ state: 'running', holder: 'alive' });
+});
+
 test('a detached one lives by itself, is seen, and ends when it is told to', async () => {
   const workspace = temporaryWorkspace();
   const run = await submit(workspace);

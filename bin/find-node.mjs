@@ -63,11 +63,16 @@ export function become(program, args, options = {}) {
     const child = spawn(program, args, { ...options, stdio: 'inherit' });
     // A terminal sends Ctrl-C to the whole foreground group, so the child has it already; a second one would read as "now".
     const onTerminal = process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY;
-    const interrupted = () => {
-      if (!onTerminal) child.kill('SIGINT');
+    // Windows tells each process of a console by itself, and whatever is sent there only kills.
+    /** @param {NodeJS.Signals} signal */
+    const passOn = (signal) => {
+      if (process.platform !== 'win32') child.kill(signal);
     };
-    const terminated = () => child.kill('SIGTERM');
-    const hungUp = () => child.kill('SIGHUP');
+    const interrupted = () => {
+      if (!onTerminal) passOn('SIGINT');
+    };
+    const terminated = () => passOn('SIGTERM');
+    const hungUp = () => passOn('SIGHUP');
     process.on('SIGINT', interrupted).on('SIGTERM', terminated).on('SIGHUP', hungUp);
     child.on('error', reject);
     child.on('exit', (code, signal) => {

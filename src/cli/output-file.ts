@@ -1,7 +1,7 @@
 import { accessSync, constants, realpathSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { messageOf, UserError } from '../base/errors.ts';
-import { writeAtomically } from '../runs/files.ts';
+import { isSameFile, writeAtomically } from '../runs/files.ts';
 
 /** Where a command writes what it would print otherwise. */
 export interface OutputFile {
@@ -40,9 +40,8 @@ export function outputFile(
   // A pipe or a terminal holds nothing that could be lost, and is not to be replaced by a file.
   if (!stat.isFile()) return { path, write: (text) => write(text, (all) => writeFileSync(path, all)) };
   if (!overwrite) refuse(`${path} is there already`, 'Choose another name, or give --overwrite.');
+  if (read !== undefined && isSameFile(read, path)) refuse(`${path} is the file that is read`, 'Choose another name.');
   const real = realpathSync(path);
-  if (read !== undefined && statSync(read, { throwIfNoEntry: false })?.isFile() === true && realpathSync(read) === real)
-    refuse(`${path} is the file that is read`, 'Choose another name.');
   requireFolder(dirname(real), refuse);
   return { path, write: (text) => write(text, (all) => writeAtomically(real, all)) };
 }

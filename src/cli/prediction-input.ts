@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import { existsSync, realpathSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { buffer as readAll } from 'node:stream/consumers';
 import { FileError, UserError } from '../base/errors.ts';
@@ -7,6 +7,7 @@ import { counted } from '../base/format.ts';
 import { suggestion } from '../base/suggest.ts';
 import type { TrainingRequest } from '../engine/prepare.ts';
 import type { Configuration } from '../runs/configuration-schema.ts';
+import { isSameFile } from '../runs/files.ts';
 import { trainingRequest } from '../runs/training-request.ts';
 import { toExample } from '../tasks/read/example.ts';
 import { loadFile, loadSplit, skippedWarning } from '../tasks/read/load.ts';
@@ -103,12 +104,10 @@ async function splitOfFile(
   data: TrainingRequest['task']['data'],
   file: string,
 ): Promise<SplitName | undefined> {
-  if (!existsSync(file)) return undefined;
-  const real = realpathSync(file);
   for (const split of Object.keys(task.splits) as SplitName[]) {
     // Data that are no longer where the run read them are no reason not to predict others.
     const files = await findSplitFiles(task, data, split).catch(() => undefined);
-    if (files?.some((own) => existsSync(own) && realpathSync(own) === real) === true) return split;
+    if (files?.some((own) => isSameFile(own, file)) === true) return split;
   }
   return undefined;
 }

@@ -6,8 +6,10 @@ import {
   openSync,
   readFileSync,
   readSync,
+  realpathSync,
   renameSync,
   rmSync,
+  statSync,
   writeSync,
 } from 'node:fs';
 import { UserError } from '../base/errors.ts';
@@ -123,6 +125,15 @@ export function readIfThere(file: string): string | undefined {
     if (isMissing(error)) return undefined;
     throw errorCode(error) === 'EISDIR' ? folderInPlaceOf(file) : error;
   }
+}
+
+/** Whether two paths lead to one file: by any link, or written otherwise where names have no case. */
+export function isSameFile(path: string, other: string): boolean {
+  const [one, two] = [path, other].map((each) => statSync(each, { bigint: true, throwIfNoEntry: false }));
+  if (one === undefined || two === undefined) return false;
+  // Some file systems number nothing.
+  if (one.ino !== 0n || two.ino !== 0n) return one.dev === two.dev && one.ino === two.ino;
+  return realpathSync.native(path) === realpathSync.native(other);
 }
 
 /** Deletes a file, if it is there. */

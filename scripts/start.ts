@@ -81,7 +81,7 @@ async function tellWhatNext(): Promise<void> {
   const folder = relative(process.cwd(), workspace);
   process.stdout.write(
     `\nThe comparison with its chart, to be opened in a browser: ${pathToFileURL(reportFile).href}\n` +
-      `One run: node bin/peft-lab.mjs --folder ${folder} show RUN\n` +
+      `One run: node bin/peft-lab.mjs --folder ${quoted(folder)} show RUN\n` +
       `All of it in VS Code: ${await howToOpen()}\n`,
   );
   if (await reachesHub())
@@ -100,7 +100,8 @@ function quoted(path: string): string {
 async function howToOpen(): Promise<string> {
   const target = onPath('code') === undefined ? undefined : ownTarget();
   if (target === undefined) return 'npm start -- --open';
-  return `code --install-extension ${quoted(await packageForThisMachine(target))} --force && code ${quoted(workspace)}`;
+  // A line each: not every shell of Windows knows `&&`.
+  return `\n  code --install-extension ${quoted(await packageForThisMachine(target))} --force\n  code ${quoted(workspace)}`;
 }
 
 /** Runs that a start left. */

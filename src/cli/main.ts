@@ -4,6 +4,7 @@ import { Command, CommanderError, Help, InvalidArgumentError, Option } from 'com
 import { FileError, messageOf, UserError } from '../base/errors.ts';
 import { suggestion } from '../base/suggest.ts';
 import { errorCode } from '../runs/files.ts';
+import { programSearch } from '../runs/library-path.ts';
 import { programVersion } from '../runs/program.ts';
 import type { Phase } from '../privacy/mechanism.ts';
 import type { App } from './app.ts';
@@ -423,6 +424,7 @@ interface Failure {
 /** What a file system refuses that only a person can mend. */
 const refusals: ReadonlySet<string | undefined> = new Set([
   'EACCES',
+  'EBUSY',
   'EEXIST',
   'EIO',
   'EISDIR',
@@ -505,6 +507,7 @@ function endQuietlyWithoutReader(stream: NodeJS.WriteStream, ends: boolean): voi
   });
 }
 
+Object.assign(process.env, programSearch());
 endQuietlyWithoutReader(process.stdout, true);
 // Progress that nobody reads must not end the supervision of what trains.
 endQuietlyWithoutReader(process.stderr, false);

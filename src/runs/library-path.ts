@@ -22,3 +22,11 @@ export function librarySearchPath(
   const before = environment[name] ?? '';
   return { [name]: [...folders, ...(before === '' ? [] : [before])].join(delimiter) };
 }
+
+/**
+ * What keeps Windows from looking for a program in the current folder first, where anybody may have put one that is called git or nvidia-smi.
+ * @returns what to add to the environment of whoever starts programs by their names
+ */
+export function programSearch(platform: NodeJS.Platform = process.platform): Readonly<Record<string, string>> {
+  return platform === 'win32' ? { NoDefaultCurrentDirectoryInExePath: '1' } : {};
+}

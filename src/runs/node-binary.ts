@@ -3,6 +3,7 @@ import { accessSync, constants, statSync } from 'node:fs';
 import { delimiter, isAbsolute, join } from 'node:path';
 import { promisify } from 'node:util';
 import { messageOf, UserError } from '../base/errors.ts';
+import { programSearch } from './library-path.ts';
 import { compileCacheFolder } from './user-cache.ts';
 
 /** A Node that trainers can run on. */
@@ -116,6 +117,7 @@ export function programEnvironment(
   );
   return {
     ...Object.fromEntries(kept),
+    ...programSearch(),
     ...compileCache(node),
     ...given,
     ...(node.electron ? { ELECTRON_RUN_AS_NODE: '1' } : {}),

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { librarySearchPath } from '../../../src/runs/library-path.ts';
+import { librarySearchPath, programSearch } from '../../../src/runs/library-path.ts';
 
 describe('where programs look for shared libraries', () => {
   it('the folders come first, in their order, and what was there stays', () => {
@@ -24,4 +24,9 @@ describe('where programs look for shared libraries', () => {
     expect(librarySearchPath([], { LD_LIBRARY_PATH: '/opt/lib' }, 'linux')).toEqual({});
     expect(librarySearchPath(['/conda/lib'], {}, 'darwin')).toEqual({});
   });
+});
+
+it('programs are looked for in the current folder nowhere', () => {
+  expect(programSearch('win32')).toEqual({ NoDefaultCurrentDirectoryInExePath: '1' });
+  for (const platform of ['linux', 'darwin'] as const) expect(programSearch(platform)).toEqual({});
 });

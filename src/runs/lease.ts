@@ -13,7 +13,7 @@ import {
   writeAtomically,
   writeFully,
 } from './files.ts';
-import { ownIdentity, processIdentity, processState } from './process-identity.ts';
+import { ownIdentity, processIdentity, processState, thisMachine } from './process-identity.ts';
 import type { ProcessIdentity, ProcessState } from './process-identity.ts';
 
 /**
@@ -94,7 +94,7 @@ const silentIsDeadAfterMs = 60_000;
  */
 export function leaseState(lease: Lease, now: number = Date.now()): LeaseState {
   const state = processState(lease.holder);
-  const here = ownIdentity().bootId;
+  const here = thisMachine().bootId;
   const sameMachine = here !== undefined && lease.holder.bootId === here;
   return state === 'other-host' && sameMachine && now - lease.heartbeat > silentIsDeadAfterMs ? 'dead' : state;
 }

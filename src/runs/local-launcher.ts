@@ -7,7 +7,7 @@ import { asDiskFull, readTail } from './files.ts';
 import { leaseVariable, sharersVariable } from './launcher.ts';
 import type { Launcher, LaunchRequest, LaunchStatus } from './launcher.ts';
 import { programEnvironment, type NodeBinary } from './node-binary.ts';
-import { identify, processIdentity, processState, signalGroup } from './process-identity.ts';
+import { identify, processIdentity, processState, signalGroup, thisMachine } from './process-identity.ts';
 
 const localHandle = processIdentity.extend({
   /** Where in stderr.log this life of the run begins. */
@@ -124,6 +124,6 @@ export function localLauncher(options: LocalLauncherOptions): Launcher {
 }
 
 function rebooted({ bootId }: LocalHandle): boolean {
-  const now = identify(process.pid).bootId;
+  const now = thisMachine().bootId;
   return bootId !== undefined && now !== undefined && bootId !== now;
 }

@@ -98,9 +98,12 @@ function readBootId(): string | undefined {
   return said === '' ? undefined : said;
 }
 
-let machine: Pick<ProcessIdentity, 'host' | 'bootId' | 'namespace'> | undefined;
+type Machine = Pick<ProcessIdentity, 'host' | 'bootId' | 'namespace'>;
 
-function thisMachine(): Pick<ProcessIdentity, 'host' | 'bootId' | 'namespace'> {
+let machine: Machine | undefined;
+
+/** What all processes that can be seen from here have in common. */
+export function thisMachine(): Machine {
   if (machine !== undefined) return machine;
   const bootId = readBootId();
   const namespace = process.platform === 'linux' ? quietly(() => readlinkSync('/proc/self/ns/pid')) : undefined;

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { makeBench, type Bench } from '../../support/cli.ts';
+import { hasSignals } from '../../support/signals.ts';
 
 let bench: Bench;
 
@@ -43,7 +44,7 @@ describe('methods that add rows and shifts', () => {
     }
   });
 
-  test('PASTA with dropout on its vectors: stopped, resumed, and as if never stopped', async () => {
+  test.runIf(hasSignals)('PASTA with dropout on its vectors: stopped, resumed, and as if never stopped', async () => {
     const training = { steps: 1200, evaluateEvery: 400, checkpointEvery: 400 };
     const file = bench.configure('a', { task, method: { id: 'pasta', dropout: 0.2 }, training });
     const { child, ended } = bench.start('run', file);

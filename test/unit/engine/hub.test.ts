@@ -712,6 +712,8 @@ describe('the cache folder', () => {
     [{ HOME: '/e', HF_HOME: '~/f' }, '/e/f/hub'],
   ])('with %o', (variables, expected) => {
     for (const [name, value] of Object.entries(variables)) vi.stubEnv(name, value);
+    // Windows' name for it.
+    if (variables['HOME'] !== undefined) vi.stubEnv('USERPROFILE', variables['HOME']);
     expect(hubCacheFolder()).toBe(join(expected));
   });
 });

@@ -1,5 +1,5 @@
 import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
@@ -22,8 +22,8 @@ import { planSweep } from '../../../src/runs/sweep.ts';
 import { temporaryFolder } from '../../support/runs.ts';
 
 const catalogue = installedCatalogue;
-const file = '/project/configs/a.peft.json';
-const everything: PathProbe = { isFolder: (path) => path.startsWith('/project/'), exists: () => true };
+const file = resolve('/project/configs/a.peft.json');
+const everything: PathProbe = { isFolder: (path) => path.startsWith(resolve('/project')), exists: () => true };
 const nothing: PathProbe = { isFolder: () => false, exists: () => false };
 
 const smallest = '{ "model": "bert-base-uncased", "task": "sst2", "method": "lora" }';
@@ -269,17 +269,19 @@ describe('reading a configuration', () => {
       parse(`{ "model": "../model", "task": { "id": "mnli", "data": { "train": "t.tsv", "dev": "/d.tsv", "devMismatched": "./mm.tsv" } },
       "method": "head" }`);
     const resolved = resolveConfiguration(written, catalogue, everything);
-    expect(resolved.model.id).toBe('/project/model');
+    expect(resolved.model.id).toBe(resolve('/project/model'));
     expect(resolved.task.data).toEqual({
-      train: '/project/configs/t.tsv',
-      dev: '/d.tsv',
-      devMismatched: '/project/configs/mm.tsv',
+      train: resolve('/project/configs/t.tsv'),
+      dev: resolve('/d.tsv'),
+      devMismatched: resolve('/project/configs/mm.tsv'),
     });
   });
 
   it('takes a model for a folder when there is one, else for a hub id', () => {
     const written = parse(smallest.replace('bert-base-uncased', 'someone/model'));
-    expect(resolveConfiguration(written, catalogue, everything).model.id).toBe('/project/configs/someone/model');
+    expect(resolveConfiguration(written, catalogue, everything).model.id).toBe(
+      resolve('/project/configs/someone/model'),
+    );
     expect(resolveConfiguration(written, catalogue, nothing).model.id).toBe('someone/model');
   });
 
@@ -502,18 +504,18 @@ describe('overrides', () => {
   it('have their paths start where they were given, and a name that is no folder there stays one', () => {
     const place = {
       folder: '/elsewhere',
-      probe: { ...nothing, isFolder: (path: string) => path === '/elsewhere/own' },
+      probe: { ...nothing, isFolder: (path: string) => path === resolve('/elsewhere/own') },
     };
     const settingsOf = (...overrides: readonly string[]) =>
       applyOverrides(written, overrides, catalogue, place).settings;
-    expect(settingsOf('model=own')['model']).toBe('/elsewhere/own');
-    expect(settingsOf('model=./other')['model']).toBe('/elsewhere/other');
+    expect(settingsOf('model=own')['model']).toBe(resolve('/elsewhere/own'));
+    expect(settingsOf('model=./other')['model']).toBe(resolve('/elsewhere/other'));
     expect(settingsOf('model=roberta-base')['model']).toBe('roberta-base');
-    expect(settingsOf('model.id=own')['model']).toEqual({ id: '/elsewhere/own' });
-    expect(settingsOf('task.data=glue')['task']).toEqual({ id: 'sst2', data: '/elsewhere/glue' });
+    expect(settingsOf('model.id=own')['model']).toEqual({ id: resolve('/elsewhere/own') });
+    expect(settingsOf('task.data=glue')['task']).toEqual({ id: 'sst2', data: resolve('/elsewhere/glue') });
     expect(settingsOf('task={"id":"rte","data":{"train":"a.tsv","dev":"/b.tsv"}}')['task']).toEqual({
       id: 'rte',
-      data: { train: '/elsewhere/a.tsv', dev: '/b.tsv' },
+      data: { train: resolve('/elsewhere/a.tsv'), dev: resolve('/b.tsv') },
     });
   });
 
@@ -666,7 +668,7 @@ describe('what is made from the schema', () => {
 });
 
 describe('what keeps a configuration from being trained here', () => {
-  const there = new Set(['/project/model', '/project/data']);
+  const there = new Set([resolve('/project/model'), resolve('/project/data')]);
   const probe = { isFolder: (path: string) => there.has(path), exists: (path: string) => there.has(path) };
   const problems = (text: string) =>
     startProblems(text, '/project/a.peft.json', installedCatalogue, probe).map(

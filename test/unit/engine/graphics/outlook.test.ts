@@ -43,7 +43,8 @@ const nvidiaFiles = {
     'Model: \t\t NVIDIA GeForce RTX 4090\nIRQ:   \t\t 159\nGPU UUID: \t GPU-0a1b2c3d-0000-1111-2222-333344445555\nVideo BIOS: \t 95.02.18.80.c1\nBus Type: \t PCIe\nDMA Size: \t 47 bits\nDMA Mask: \t 0x7fffffffffff\nBus Location: \t 0000:01:00.0\nDevice Minor: \t 0\n',
 };
 
-describe('what the files of a machine promise of its GPU', () => {
+// Names of PCI addresses hold colons, which Windows' files cannot.
+describe.skipIf(process.platform === 'win32')('what the files of a machine promise of its GPU', () => {
   it('no GPU: nothing, and nothing to install', () => {
     const facts = factsOf(machineFiles({ 'sys/bus/pci/devices/0000:00:02.0/class': '0x018000' }));
     expect(webgpuOutlook(facts)).toEqual({ state: 'unlikely', obstacle: 'no GPU', message: 'there is no GPU' });
@@ -160,7 +161,7 @@ describe('what the files of a machine promise of its GPU', () => {
   });
 });
 
-describe('files of drivers', () => {
+describe.skipIf(process.platform === 'win32')('files of drivers', () => {
   it('the version of NVIDIA, of the closed modules and the open ones', () => {
     expect(
       nvidiaDriverVersion(

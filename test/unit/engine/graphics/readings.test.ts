@@ -148,7 +148,7 @@ describe('the adapters of Windows and macOS', () => {
   });
 });
 
-describe('what a process holds', () => {
+describe.skipIf(process.platform === 'win32')('what a process holds', () => {
   const amdgpu =
     'pos:\t0\nflags:\t02100002\nmnt_id:\t26\nino:\t1287\ndrm-driver:\tamdgpu\ndrm-client-id:\t172\ndrm-pdev:\t0000:03:00.0\n' +
     'pasid:\t32773\ndrm-total-cpu:\t0\ndrm-total-gtt:\t40192 KiB\ndrm-total-vram:\t1536 MiB\n' +

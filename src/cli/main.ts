@@ -188,6 +188,9 @@ function makeProgram(finish: (code: number) => void, { wrong, missing }: Complai
   add('show <run>', 'everything about a run: by its id, the last six characters of it, or "latest"').action(
     action(async (app, command) => (await import('./show.ts')).showCommand(app, command.args[0] ?? '')),
   );
+  add('diff <runs...>', 'in what runs differ: settings, versions, files and device, and what they came to')
+    .option('--all', 'also what they have in common', false)
+    .action(action(async (app, command) => (await import('./diff.ts')).diffCommand(app, command.args, command.opts())));
   add('logs <run>', "what a run's trainer told")
     .option('-f, --follow', 'go on until the run ends', false)
     .option('--steps', 'every step rather than some of them', false)

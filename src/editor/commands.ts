@@ -110,6 +110,20 @@ export function registerCommands(app: ExtensionApp): vscode.Disposable {
     if (asked !== undefined) await app.openComparison(asked);
   }
 
+  async function compareSettings(given: readonly unknown[]): Promise<void> {
+    const meant = refsOf(given, (node) => app.explorer.runsOf(node));
+    const { pickRuns, noRuns } = await picks();
+    const runs =
+      meant.length > 0
+        ? meant
+        : await pickRuns(app, {
+            title: t('Compare Settings'),
+            placeholder: t('Two runs whose settings are shown beside each other'),
+            nothing: noRuns(),
+          });
+    if (runs.length > 0) await (await import('./settings-documents.ts')).compareSettings(app, runs);
+  }
+
   async function askSelection(): Promise<ComparisonSelection | undefined> {
     const { pickSelection } = await import('./export-comparison.ts');
     return pickSelection(app);
@@ -157,6 +171,7 @@ export function registerCommands(app: ExtensionApp): vscode.Disposable {
       if (run !== undefined) await app.actions.clone(run);
     },
     [Command.compareRuns]: (...given) => compare(given),
+    [Command.compareSettings]: (...given) => compareSettings(given),
     [Command.planPrivacyBudget]: () => app.openPlanner(),
     [Command.openRun]: async (...given) => {
       const run = await one(given, { title: t('Open Run'), placeholder: t('The run to look at') });

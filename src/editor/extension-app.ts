@@ -17,6 +17,7 @@ import { watchedFolder, type FolderEvents, type WatchedFolder } from './folders.
 import { ContextKey, Setting } from './ids.ts';
 import { registerLanguage } from './language.ts';
 import { registerLogDocuments } from './log-documents.ts';
+import { registerSettingsDocuments } from './settings-documents.ts';
 import { notifier } from './notifier.ts';
 import { reportProblem } from './report.ts';
 import { concerns, keepCheckpoints } from './settings.ts';
@@ -217,6 +218,7 @@ export function startApp(context: vscode.ExtensionContext): ExtensionApp {
   keep(registerQueueView(app));
   keep(registerLanguage(app));
   keep(registerLogDocuments(app));
+  keep(registerSettingsDocuments(app));
   keep(registerCommands(app));
   keep(vscode.workspace.onDidChangeWorkspaceFolders(() => void syncFolders().catch(report)));
   keep(

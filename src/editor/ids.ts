@@ -13,6 +13,7 @@ export const Command = {
   resumeRun: 'peft.resumeRun',
   cloneRun: 'peft.cloneRun',
   compareRuns: 'peft.compareRuns',
+  compareSettings: 'peft.compareSettings',
   planPrivacyBudget: 'peft.planPrivacyBudget',
   openRun: 'peft.openRun',
   showLogs: 'peft.showLogs',

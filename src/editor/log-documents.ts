@@ -5,6 +5,7 @@ import { messageOf } from '../base/errors.ts';
 import { batch } from './core/batch.ts';
 import { t } from './core/l10n.ts';
 import { logText } from './core/log-text.ts';
+import { runDocument, runOfDocument } from './run-documents.ts';
 
 /** Logs of runs as read-only documents that grow while the run goes on. */
 const scheme = 'peft-log';
@@ -12,23 +13,9 @@ const scheme = 'peft-log';
 /** A log is sent whole, so it follows its run in strides. */
 const strideMs = 2000;
 
-/** The document of a run's log; its tab has the run's name. */
+/** The document of a run's log. */
 export function logUri(run: RunRef, title: string): vscode.Uri {
-  const name = title
-    .replaceAll(/[^\p{L}\p{N}=., ()-]+/gu, ' ')
-    .trim()
-    .slice(0, 80);
-  return vscode.Uri.from({ scheme, path: `/${name} ${run.id.slice(-6)}.log`, query: JSON.stringify(run) });
-}
-
-function runOf(uri: vscode.Uri): RunRef | undefined {
-  try {
-    const value: unknown = JSON.parse(uri.query);
-    if (typeof value !== 'object' || value === null || !('folder' in value) || !('id' in value)) return undefined;
-    return { folder: String(value.folder), id: String(value.id) };
-  } catch {
-    return undefined;
-  }
+  return runDocument(scheme, run, title, 'log');
 }
 
 export function registerLogDocuments(app: ExtensionApp): vscode.Disposable {
@@ -36,7 +23,7 @@ export function registerLogDocuments(app: ExtensionApp): vscode.Disposable {
   const provider: vscode.TextDocumentContentProvider = {
     onDidChange: changed.event,
     async provideTextDocumentContent(uri) {
-      const run = runOf(uri);
+      const run = runOfDocument(uri);
       await app.ready;
       const folder = run === undefined ? undefined : app.folder(run.folder);
       if (run === undefined) return '';
@@ -59,7 +46,7 @@ export function registerLogDocuments(app: ExtensionApp): vscode.Disposable {
     vscode.workspace.registerTextDocumentContentProvider(scheme, provider),
     app.onDidChangeRuns(({ folder, changed: ids, everything }) => {
       for (const { uri } of vscode.workspace.textDocuments) {
-        const run = uri.scheme === scheme ? runOf(uri) : undefined;
+        const run = uri.scheme === scheme ? runOfDocument(uri) : undefined;
         if (run?.folder === folder.key && (everything || ids.includes(run.id))) updates.add(uri);
       }
     }),

@@ -117,6 +117,25 @@ describe('JSON that other programs rely on', () => {
     expect((await bench.run('compare', '--by', 'method,method')).out).toMatch(/^lora {2}/m);
   });
 
+  test('diff: what runs differ in, and what they came to', async () => {
+    const { runs } = (await json('ls')) as { runs: readonly { id: string; score: number }[] };
+    const [head, lora] = runs.map(({ id }) => id.slice(-6));
+    const told = await json('diff', lora ?? '', head ?? '');
+    expect(told).toMatchObject({ runs: [{ id: runs[1]?.id, score: runs[1]?.score }, { id: runs[0]?.id }] });
+    const { settings } = told as { settings: readonly { path: string; values: readonly unknown[] }[] };
+    expect(settings).toContainEqual({ path: 'method.id', values: ['lora', 'head'], differs: true });
+    expect(settings).toContainEqual({ path: 'method.rank', values: [8, null], differs: true });
+    expect(settings.filter(({ path }) => path.startsWith('environment.'))).toEqual([]);
+    const all = await bench.run('diff', 'latest', lora ?? '', '--all');
+    expect(all.out).toMatch(new RegExp(`^ +${head} +${lora}\nmethod.id +head +lora\n`));
+    expect(all.out).toMatch(/^training\.steps +10 +10$/m);
+    expect(all.out).toMatch(/^environment\.modelFiles +sha256:\w+… +sha256:\w+…$/m);
+    expect(all.out).toMatch(/^score +[\d.]+ +[\d.]+\n$/m);
+    const refused = await bench.run('diff', 'latest', head ?? '');
+    expect(refused).toMatchObject({ code: 2, out: '' });
+    expect(refused.err).toContain('one run differs from nothing\n  Name two runs or more.');
+  });
+
   test('methods, tasks, models, schema, reindex', async () => {
     const { methods } = (await json('methods')) as { methods: readonly { id: string; options: readonly object[] }[] };
     expect(methods.find(({ id }) => id === 'lora')?.options[0]).toMatchObject({ name: 'rank', default: 8 });

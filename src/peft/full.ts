@@ -39,6 +39,8 @@ export const full: Method<z.infer<typeof options>> = {
   description: 'Trains every weight of the encoder and the head.',
   options,
   training: { learningRate: 5e-5 },
+  // Li et al. 2022 (arXiv 2110.05679): noise drowns what a smaller rate moves in some hundred steps.
+  privately: { learningRate: 5e-4 },
   build({ layers, embeddings = layers === undefined, head }, encoder) {
     const trained = chosenLayers('full', layers, encoder);
     return {

@@ -301,8 +301,11 @@ function dataStep(facts: StartFacts): Step<StartState> {
 }
 
 function countText({ method, head, total, encoder }: Counted): string {
-  const share = encoder === 0 ? '' : ` · ${percent(total, encoder + head)}`;
-  return `${t('{0} trained', grouped(total))}${share} · ${t('{0} method + {1} head', grouped(method), grouped(head))}`;
+  const trained =
+    encoder === 0
+      ? t('{0} trained', grouped(total))
+      : t('{0} trained, {1} of the encoder', grouped(total), percent(total, encoder));
+  return `${trained} · ${t('{0} method + {1} head', grouped(method), grouped(head))}`;
 }
 
 function methodStep(facts: StartFacts): Step<StartState> {

@@ -75,7 +75,11 @@ export async function openTrainedRun(run: string, id: string, wanted?: Checkpoin
   const at = wanted ?? (existsSync(fileOf('best')) ? 'best' : 'last');
   const other = at === 'last' ? 'best' : 'last';
   const advice = existsSync(fileOf(other)) ? `Try --at ${other}.` : undefined;
-  if (!existsSync(fileOf(at))) throw new UserError(`the run ${id} has no checkpoint "${at}"`, advice);
+  if (!existsSync(fileOf(at)))
+    throw new UserError(
+      `the run ${id} has no checkpoint "${at}"`,
+      advice ?? `It was removed, or the run came to none; "peft-lab show ${id.slice(-6)}" tells how it ended.`,
+    );
   const configuration = readConfiguration(run, installedCatalogue);
   const { model } = configuration;
   const { values, progress } = await readOwn(fileOf(at), advice);

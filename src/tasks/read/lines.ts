@@ -23,19 +23,32 @@ function openBytes(file: string): Readable {
   return pipeline(raw, createGunzip({ chunkSize: chunkBytes }), () => undefined);
 }
 
+/** What is wrong with a file that the system or the decompressor did not read, and what helps, where something does. */
+function readingProblem(thrown: unknown): readonly [problem: string, advice?: string] {
+  switch (thrown instanceof Error && 'code' in thrown ? thrown.code : undefined) {
+    case 'ENOENT':
+      return ['there is no such file'];
+    case 'EISDIR':
+      return ['this is a folder, not a file'];
+    case 'EACCES':
+      return ['no permission to read it'];
+    case 'Z_DATA_ERROR':
+      return [
+        'this is not a gzip file, or a damaged one',
+        'Copy it again; if it never was one, take .gz off its name.',
+      ];
+    case 'Z_BUF_ERROR':
+      return ['the gzip file ends in the middle', 'Copy or download it again.'];
+    default:
+      return [`can't be read: ${messageOf(thrown)}`];
+  }
+}
+
 /** A reading error as the user's error: what the system or the decompressor said of the file. */
 export function readingError(file: string, thrown: unknown): FileError {
   if (thrown instanceof FileError) return thrown;
-  const code = thrown instanceof Error && 'code' in thrown ? thrown.code : undefined;
-  const problem =
-    code === 'ENOENT'
-      ? 'there is no such file'
-      : code === 'EISDIR'
-        ? 'this is a folder, not a file'
-        : code === 'EACCES'
-          ? 'no permission to read it'
-          : `can't be read: ${messageOf(thrown)}`;
-  return new FileError(file, undefined, problem, undefined, { cause: thrown });
+  const [problem, advice] = readingProblem(thrown);
+  return new FileError(file, undefined, problem, advice, { cause: thrown });
 }
 
 function startsWithBom(bytes: Buffer): boolean {

@@ -109,6 +109,17 @@ describe('a person with PEFT Lab', () => {
     for (const method of ['lora', 'bitfit']) await panel.getByRole('row', { name: method }).first().waitFor();
   });
 
+  it('holds the settings of the two against each other', async () => {
+    await editor.runCommand('PEFT: Compare Settings');
+    for (const run of [workspace.nameOf(first) ?? '', 'bitfit']) await editor.pick(run).click();
+    await editor.page.keyboard.press('Enter');
+    await editor.page.getByRole('tab', { name: /^Settings: .* ↔ .*/ }).waitFor();
+    const changed = editor.page.locator('.editor.modified .view-line').filter({ hasText: '"method"' });
+    await changed.first().waitFor();
+    await editor.screenshot(join(root, '.cache', 'e2e', 'settings.png'));
+    await editor.runCommand('View: Close Editor');
+  });
+
   it('exports the comparison, with the numbers that the command line has', async () => {
     // On a busy machine the panel that has just opened may take the focus, which closes the list.
     await until('the format', async () => {

@@ -80,8 +80,13 @@ function extent(values: readonly number[]): readonly [low: number, high: number]
   return values.length === 0 ? null : [Math.min(...values), Math.max(...values)];
 }
 
+/** What reads alike is one place: two runs that were calibrated to the same ε by different versions may differ in its fifth digit. */
+function placeKey(place: Point['place']): string {
+  return place.kind === 'value' ? place.value.toPrecision(3) : 'apart';
+}
+
 function offsetKey(place: Point['place'], label: string): string {
-  return `${place.kind === 'value' ? place.value : 'apart'} ${label}`;
+  return `${placeKey(place)} ${label}`;
 }
 
 /**
@@ -98,7 +103,7 @@ function offsetsOf(
   const labels = new Map<string, { readonly isApart: boolean; readonly labels: Set<string> }>();
   for (const { place, label } of points) {
     if (place.kind === 'value' && axis === 'parameters') continue;
-    const key = place.kind === 'value' ? String(place.value) : 'apart';
+    const key = placeKey(place);
     const found = labels.get(key) ?? { isApart: place.kind === 'apart', labels: new Set() };
     found.labels.add(label);
     labels.set(key, found);

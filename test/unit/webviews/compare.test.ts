@@ -311,6 +311,17 @@ describe('the layout', () => {
     }
   });
 
+  it('puts rows side by side whose losses differ by a rounding alone', () => {
+    const runs = [3.99899, 3.99901, 3.99899, 3.99901].map((epsilon, index) =>
+      run({ method: `m${index}`, parameters: 9, epsilon, score: 0.5 }),
+    );
+    const of = facetsOf(compareRuns(runs), view({ axis: 'epsilon' }))[0]?.points ?? [];
+    const layout = layoutOf(of, { width: 800, height: 300, axis: 'epsilon' });
+    const places = of.map((point) => layout.x(point)).sort((a, b) => a - b);
+    expect(places).toHaveLength(4);
+    for (const [index, place] of places.slice(1).entries()) expect(place - (places[index] ?? 0)).toBeGreaterThan(6);
+  });
+
   it('draws a loss of nothing, which a log scale has no place for, at the left end', () => {
     const losses = (...epsilons: readonly number[]) =>
       facetsOf(

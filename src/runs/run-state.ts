@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { journalEnd } from './journal.ts';
 import type { JournalEnd } from './journal.ts';
 import { leaseFile, leaseState, readLease } from './lease.ts';
@@ -11,6 +12,8 @@ export interface RunFacts {
   readonly journal: JournalEnd | undefined;
   readonly marks: readonly Mark[];
   readonly lease: { readonly lease: Lease; readonly state: LeaseState } | undefined;
+  /** The run's folder was removed. */
+  readonly isGone?: boolean;
 }
 
 export interface RunStatus extends LifeState {
@@ -30,7 +33,16 @@ function interruption(marks: readonly Mark[]): string {
 }
 
 /** The state of a run, from its files alone, by the rule of run-life.ts. */
-export function deriveState({ journal, marks, lease }: RunFacts): RunStatus {
+export function deriveState({ journal, marks, lease, isGone = false }: RunFacts): RunStatus {
+  // Without it a run that was removed would look like one whose marks a power cut took, which waits.
+  if (isGone)
+    return {
+      state: 'interrupted',
+      reason: "the run's folder is gone",
+      brokeOff: true,
+      stopAsked: false,
+      holder: 'none',
+    };
   const life = lifeOf(marks, (mark) => (mark.type === 'claimed' ? mark.segment : undefined));
   const { state, brokeOff } = stateOf(
     life,
@@ -60,10 +72,12 @@ export function runFacts(folder: string): RunFacts {
     // The lease first: a trainer that ends writes its journal before it gives the lease back.
     const lease = readLease(file);
     const state = lease === undefined ? undefined : lease.tidy === true ? 'dead' : leaseState(lease);
+    const marks = readMarks(folder);
     const facts: RunFacts = {
       lease: lease === undefined || state === undefined ? undefined : { lease, state },
       journal: journalEnd(folder),
-      marks: readMarks(folder),
+      marks,
+      ...(marks.length === 0 && !existsSync(folder) ? { isGone: true } : {}),
     };
     // If it changed hands meanwhile, what was read belongs to two different moments.
     if (readLease(file)?.nonce === lease?.nonce || attempt === 5) return facts;

@@ -44,7 +44,6 @@ export const unipeltPrompt: Method<z.infer<typeof options>> = {
   citation: 'Chen, Pang and Yang, Parameter-Efficient Fine-Tuning With Adapters, 2024, arXiv 2405.05493',
   description: 'A gated union of prefixes, adapters and LoRA, with trained rows in every sequence.',
   options,
-  // With a shorter warm-up it may never leave the more frequent label (docs/results.md, CoLA).
-  training: { learningRate: 5e-4, warmup: 0.3 },
+  training: { learningRate: 5e-4 },
   build: ({ head, ...chosen }, encoder, scope) => joinParts(unipeltPromptParts(chosen), head, encoder, scope),
 };

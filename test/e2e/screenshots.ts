@@ -132,7 +132,7 @@ const scenes: readonly Scene[] = [
       await editor.pick('New configuration').click();
       await editor.pick('peft-lab-mini').click();
       await editor.pick('WordNet').click();
-      await until('the counts', async () => (await editor.page.getByText(/of the encoder · /).count()) > 4);
+      await until('the counts', async () => (await editor.page.getByText(/trained · /).count()) > 4);
     },
   },
   {

@@ -301,11 +301,11 @@ function dataStep(facts: StartFacts): Step<StartState> {
 }
 
 function countText({ method, head, total, encoder }: Counted): string {
-  const trained =
-    encoder === 0
-      ? t('{0} trained', grouped(total))
-      : t('{0} trained, {1} of the encoder', grouped(total), percent(total, encoder));
-  return `${trained} · ${t('{0} method + {1} head', grouped(method), grouped(head))}`;
+  const parts =
+    encoder === 0 || method === 0
+      ? t('{0} method + {1} head', grouped(method), grouped(head))
+      : t('{0} method ({1}) + {2} head', grouped(method), percent(method, encoder), grouped(head));
+  return `${t('{0} trained', grouped(total))} · ${parts}`;
 }
 
 function methodStep(facts: StartFacts): Step<StartState> {
@@ -314,7 +314,7 @@ function methodStep(facts: StartFacts): Step<StartState> {
     id: 'method',
     isNeeded: (state) => state.source?.kind === 'new' && state.method === undefined,
     question: () =>
-      pick(t('Method'), t('How it is fine-tuned'), async (state, show, signal) => {
+      pick(t('Method'), t('How it is fine-tuned; percentages are of the encoder'), async (state, show, signal) => {
         const counts = new Map<string, string>();
         const draw = (busy: boolean): void =>
           show({

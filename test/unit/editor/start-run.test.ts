@@ -226,18 +226,18 @@ describe('Start Run', () => {
     const { labels = [], descriptions = [] } = asked.at(-1) ?? {};
     const of = (label: string): string | undefined => descriptions[labels.indexOf(label)];
     // Three labels: 3 · 768 + 3 numbers in the head; LoRA's rank 8 on queries and values of 12 layers.
-    expect(of('LoRA')).toContain('294,912 method + 2,307 head');
+    expect(of('LoRA')).toContain('294,912 method (0.27 %) + 2,307 head');
     expect(of('Head only')).toContain('0 method + 2,307 head');
     expect(labels).toEqual(methods.map(({ title }) => title));
   });
 
   it.each([
     // Special tokens around one text, and around two.
-    [['SST-2', 'SST-2'], 'PASTA', '18,432 method + 1,538 head'],
-    [['MRPC', 'SST-2'], 'PASTA', '27,648 method + 1,538 head'],
+    [['SST-2', 'SST-2'], 'PASTA', '18,432 method (0.02 %) + 1,538 head'],
+    [['MRPC', 'SST-2'], 'PASTA', '27,648 method (0.03 %) + 1,538 head'],
     // One linear map on every word, no pooler; its data ship.
-    [['Usage-tagging'], 'BitFit', '102,144 method + 2,307 head'],
-    [['STS-B', 'SST-2'], 'BitFit', '102,912 method + 769 head'],
+    [['Usage-tagging'], 'BitFit', '102,144 method (0.09 %) + 2,307 head'],
+    [['STS-B', 'SST-2'], 'BitFit', '102,912 method (0.09 %) + 769 head'],
   ])('counts for %s what a run of %s trains', async (taskAndData, method, counted) => {
     const { ask, asked } = person(['New configuration…', 'Hub id…', 'bert-base-uncased', ...taskAndData]);
     await askSteps(startSteps(facts()), {}, ask);

@@ -4,13 +4,13 @@ import { pathBelow } from '../../../src/engine/path-below.ts';
 
 describe('a path below a folder', () => {
   it.each([
-    ['/work', '/work/data/train.tsv', 'data/train.tsv'],
-    ['/work', '/work', ''],
+    ['/study', '/study/data/train.tsv', 'data/train.tsv'],
+    ['/study', '/study', ''],
     ['/', '/data', 'data'],
-    ['/work', '/work/..data', '..data'],
-    ['/work', '/worker/data', undefined],
-    ['/work/a', '/work/b', undefined],
-    ['/work', '/Work/data', undefined],
+    ['/study', '/study/..data', '..data'],
+    ['/study', '/studyer/data', undefined],
+    ['/study/a', '/study/b', undefined],
+    ['/study', '/Work/data', undefined],
   ])('of %s: %s', (folder, file, below) => {
     expect(pathBelow(folder, file, posix)).toBe(below);
   });

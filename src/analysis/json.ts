@@ -1,3 +1,5 @@
+import { isRecord } from '../base/is-record.ts';
+
 /** A value as JSON has it. */
 export type Json = null | boolean | number | string | readonly Json[] | JsonObject;
 
@@ -7,7 +9,7 @@ export interface JsonObject {
 
 /** Whether the value is an object with members. */
 export function isJsonObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+  return isRecord(value);
 }
 
 /** The value as text, with the members of objects in alphabetical order: equal values have equal texts. */

@@ -1,6 +1,6 @@
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { messageOf, UserError } from '../base/errors.ts';
+import { messageOf } from '../base/errors.ts';
 import { bytes, counted, duration, grouped, moment, percent, score } from '../base/format.ts';
 import { isRecord } from '../base/is-record.ts';
 import { findRun, readEnvironment, runFolder } from '../runs/run-folder.ts';
@@ -11,7 +11,7 @@ import { readWorkspace, withStore, type App } from './app.ts';
 import { facts, plainLines, printJson, table } from './output.ts';
 import { withPresentState } from '../store/present-state.ts';
 import { progress, title } from '../store/run-text.ts';
-import { listed, type ListedRun } from './runs.ts';
+import { detailOf, listed, type ListedRun } from './runs.ts';
 
 interface RunFile {
   /** Relative to the run's folder. */
@@ -222,12 +222,7 @@ function holderOf(folder: string): RunStatus['holder'] | null {
 export async function showCommand(app: App, text: string): Promise<number> {
   const workspace = readWorkspace(app);
   const id = findRun(workspace, text);
-  const found = await withStore(app, (store) => store.show(id));
-  if (found === undefined)
-    throw new UserError(
-      `${runFolder(workspace, id)} holds no run`,
-      'It was removed meanwhile, or its files were; an empty folder can be deleted.',
-    );
+  const found = await withStore(app, (store) => detailOf(store, workspace, id));
   const detail = withPresentState(workspace, found);
   const folder = runFolder(workspace, id);
   const all = filesOf(folder);

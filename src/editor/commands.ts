@@ -112,16 +112,17 @@ export function registerCommands(app: ExtensionApp): vscode.Disposable {
 
   async function compareSettings(given: readonly unknown[]): Promise<void> {
     const meant = refsOf(given, (node) => app.explorer.runsOf(node));
-    const { pickRuns, noRuns } = await picks();
-    const runs =
-      meant.length > 0
-        ? meant
-        : await pickRuns(app, {
-            title: t('Compare Settings'),
-            placeholder: t('Two runs whose settings are shown beside each other'),
-            nothing: noRuns(),
-          });
+    const runs = meant.length > 0 ? meant : await askForSettings();
     if (runs.length > 0) await (await import('./settings-documents.ts')).compareSettings(app, runs);
+  }
+
+  async function askForSettings(): Promise<readonly RunRef[]> {
+    const { pickRuns, noRuns } = await picks();
+    return pickRuns(app, {
+      title: t('Compare Settings'),
+      placeholder: t('Two runs whose settings are shown beside each other'),
+      nothing: noRuns(),
+    });
   }
 
   async function askSelection(): Promise<ComparisonSelection | undefined> {

@@ -1,4 +1,5 @@
 import * as vscode from 'vscode';
+import { isRecord } from '../base/is-record.ts';
 import type { RunRef } from './app.ts';
 
 /** Addresses of read-only documents that are made from a run. */
@@ -16,8 +17,8 @@ export function runDocument(scheme: string, run: RunRef, title: string, extensio
 export function runOfDocument(uri: vscode.Uri): RunRef | undefined {
   try {
     const value: unknown = JSON.parse(uri.query);
-    if (typeof value !== 'object' || value === null || !('folder' in value) || !('id' in value)) return undefined;
-    return { folder: String(value.folder), id: String(value.id) };
+    if (!isRecord(value) || typeof value['folder'] !== 'string' || typeof value['id'] !== 'string') return undefined;
+    return { folder: value['folder'], id: value['id'] };
   } catch {
     return undefined;
   }

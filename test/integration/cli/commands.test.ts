@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { cpSync, mkdirSync, readFileSync, realpathSync, renameSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -134,6 +134,17 @@ describe('JSON that other programs rely on', () => {
     const refused = await bench.run('diff', 'latest', head ?? '');
     expect(refused).toMatchObject({ code: 2, out: '' });
     expect(refused.err).toContain('one run differs from nothing\n  Name two runs or more.');
+    const empty = join(bench.folder, '.peft', 'runs', '20200101-000000000-aaaaaa');
+    mkdirSync(empty);
+    try {
+      for (const command of [['show'], ['diff', 'latest']]) {
+        const nothing = await bench.run(...command, 'aaaaaa');
+        expect(nothing).toMatchObject({ code: 2, out: '' });
+        expect(nothing.err).toContain(`${empty} holds no run`);
+      }
+    } finally {
+      rmSync(empty, { recursive: true });
+    }
   });
 
   test('methods, tasks, models, schema, reindex', async () => {

@@ -59,7 +59,7 @@ export function bytes(count: number): string {
 export function percent(part: number, whole: number): string {
   const value = (100 * part) / whole;
   if (!Number.isFinite(value)) return '-';
-  return `${value === 0 || value >= 0.01 ? value.toFixed(2) : value.toPrecision(2)} %`;
+  return `${value === 0 || value >= 0.1 ? value.toFixed(2) : value.toPrecision(2)} %`;
 }
 
 /** Made when it is first needed: that takes milliseconds which the start of a program need not spend. */

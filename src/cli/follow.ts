@@ -1,7 +1,7 @@
 import { cut, duration, score } from '../base/format.ts';
 import type { JournalEvent, RunState } from '../runs/events.ts';
 import { eventText, lossOf } from '../runs/event-text.ts';
-import { followJournal, journalChunks, journalStart, type JournalCursor } from '../runs/journal.ts';
+import { followJournal, journalStart, type JournalCursor } from '../runs/journal.ts';
 import { plain, plainLines, type Terminal } from './output.ts';
 
 type EventOf<T extends JournalEvent['type']> = Extract<JournalEvent, { type: T }>;
@@ -74,11 +74,4 @@ export async function follow(
     if (ended !== undefined) return ended;
   }
   return ended;
-}
-
-/** The end of a journal as it is now: where following a resumed run begins. */
-export function journalCursor(folder: string): JournalCursor {
-  let cursor = journalStart;
-  for (const chunk of journalChunks(folder)) cursor = chunk.cursor;
-  return cursor;
 }

@@ -200,6 +200,9 @@ function makeProgram(finish: (code: number) => void, { wrong, missing }: Complai
         (await import('./logs.ts')).logsCommand(app, command.args[0] ?? '', command.opts()),
       ),
     );
+  add('checkpoint <runs...>', 'have runs write a checkpoint now and go on').action(
+    action(async (app, command) => (await import('./checkpoint.ts')).checkpointCommand(app, command.args)),
+  );
   add('stop <runs...>', 'let runs write a checkpoint and end')
     .option('--force', 'kill them at once', false)
     .action(action(async (app, command) => (await import('./stop.ts')).stopCommand(app, command.args, command.opts())));

@@ -5,7 +5,7 @@ import { suggestion } from '../base/suggest.ts';
 import { installedCatalogue } from '../runs/catalogue.ts';
 import { loadConfiguration } from '../runs/configuration.ts';
 import { providers } from '../runs/configuration-schema.ts';
-import { journalEnd, journalStart, type JournalCursor } from '../runs/journal.ts';
+import { journalCursor, journalEnd, journalStart, type JournalCursor } from '../runs/journal.ts';
 import { readMarks } from '../runs/marks.ts';
 import { findMissingProvider } from '../runs/missing-providers.ts';
 import { planRuns } from '../runs/plan-runs.ts';
@@ -25,7 +25,7 @@ import {
   withStore,
   type App,
 } from './app.ts';
-import { follow, journalCursor, type Telling } from './follow.ts';
+import { follow, type Telling } from './follow.ts';
 import { plain, plainLines, printJson } from './output.ts';
 import { findRuns, labelOf, listed } from './runs.ts';
 

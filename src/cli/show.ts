@@ -127,11 +127,15 @@ function environment(folder: string): string {
   }
 }
 
+function trainedText({ method, head, total, frozen }: NonNullable<RunDetail['parameters']>): string {
+  const share =
+    frozen === null || frozen === 0 || method === 0 ? '' : ` (${percent(method, frozen)} of the frozen weights)`;
+  return `${grouped(total)} parameters\n${grouped(method)} of the method${share}, ${grouped(head)} of the head`;
+}
+
 function head(run: ListedRun & RunDetail): string {
   const { parameters, failure, note } = run;
   const [segment] = run.segmentDetails.slice(-1);
-  const encoder = parameters === null ? 0 : (parameters.frozen ?? 0);
-  const share = (count: number): string => (encoder === 0 ? '' : `, ${percent(count, encoder)} of the frozen weights`);
   const device =
     segment?.provider === undefined || segment.provider === null
       ? undefined
@@ -150,12 +154,7 @@ function head(run: ListedRun & RunDetail): string {
     ['task', run.task ?? '-'],
     ['method', run.method ?? '-'],
     ['seed', run.seed === null ? '-' : String(run.seed)],
-    [
-      'trained',
-      parameters === null
-        ? undefined
-        : `${grouped(parameters.total)} parameters${share(parameters.total)}\n${grouped(parameters.method)} of the method, ${grouped(parameters.head)} of the head`,
-    ],
+    ['trained', parameters === null ? undefined : trainedText(parameters)],
     [
       'score',
       run.score === null

@@ -1,16 +1,12 @@
 import { messageOf, UserError } from '../base/errors.ts';
 import { runFolder, type Workspace } from '../runs/run-folder.ts';
 import { unseenAdvice } from '../runs/queue.ts';
-import { isLongSilent, isUnseen, runState, type RunStatus } from '../runs/run-state.ts';
+import { runState, type RunStatus } from '../runs/run-state.ts';
+import { watchSilence } from '../runs/silence.ts';
 import type { Supervisor } from '../runs/supervisor.ts';
 import { makeSupervisor, readWorkspace, type App } from './app.ts';
 import { plainLines, printJson } from './output.ts';
 import { findRuns } from './runs.ts';
-
-/** A trainer shows every two seconds that it lives; one that cannot be seen and shows nothing for so long is not waited for. */
-const silentAfterMs = 15_000;
-/** One that has shown nothing for many minutes is given a chance to be a trainer on a machine whose clock is off. */
-const lostAfterMs = 5000;
 
 interface End extends Pick<RunStatus, 'state' | 'reason'> {
   /** It has not ended: its trainer cannot be seen from here and shows no life. */
@@ -20,15 +16,7 @@ interface End extends Pick<RunStatus, 'state' | 'reason'> {
 /** Waits until a run has ended, or longer than its trainer can be silent if it lives. */
 async function endOf(supervisor: Supervisor, workspace: Workspace, id: string): Promise<End> {
   const folder = runFolder(workspace, id);
-  const silence = new AbortController();
-  let seen = { heartbeat: runState(folder).heartbeat, at: Date.now() };
-  const watch = setInterval(() => {
-    const status = runState(folder);
-    if (status.heartbeat !== seen.heartbeat || !isUnseen(status))
-      seen = { heartbeat: status.heartbeat, at: Date.now() };
-    else if (Date.now() - seen.at > (isLongSilent(status.heartbeat ?? 0) ? lostAfterMs : silentAfterMs))
-      silence.abort();
-  }, 500);
+  const silence = watchSilence(folder);
   try {
     return { ...(await supervisor.ended(id, silence.signal)), isSilent: false };
   } catch (error) {
@@ -36,7 +24,7 @@ async function endOf(supervisor: Supervisor, workspace: Workspace, id: string): 
     const { state } = runState(folder);
     return { state, reason: `the wish to stop is kept, but nothing answers. ${unseenAdvice(id)}`, isSilent: true };
   } finally {
-    clearInterval(watch);
+    silence.end();
   }
 }
 

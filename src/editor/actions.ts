@@ -1,4 +1,5 @@
 import * as vscode from 'vscode';
+import { grouped } from '../base/format.ts';
 import { UserError } from '../base/errors.ts';
 import type { Untimed } from '../runs/marks.ts';
 import type { RunActions, RunRef, StartOptions } from './app.ts';
@@ -181,6 +182,17 @@ export function runActions(app: ExtensionApp): RunActions {
 
   return {
     start,
+    saveCheckpoint: (runs) =>
+      inEach(runs, async ({ folder, ids }) => {
+        const steps = await vscode.window.withProgress(
+          { location: vscode.ProgressLocation.Window, title: t('Saving a checkpoint…') },
+          () => Promise.all(ids.map((id) => worker.ask('saveCheckpoint', { folder: folder.path, id }))),
+        );
+        const [step = 0] = steps;
+        const told =
+          steps.length === 1 ? t('Checkpoint at step {0}', grouped(step)) : t('{0} checkpoints saved', steps.length);
+        vscode.window.setStatusBarMessage(`$(save) ${told}`, 5000);
+      }),
     stop: (runs, { force = false } = {}) =>
       inEach(runs, ({ folder, ids }) => worker.ask('stop', { folder: folder.path, ids, force })),
     async resume(runs) {

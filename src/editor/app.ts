@@ -113,6 +113,8 @@ export interface StartOptions {
 export interface RunActions {
   /** Starts what a configuration file describes. @returns the new runs */
   start(file: vscode.Uri, options?: StartOptions): Promise<readonly RunRef[]>;
+  /** Has runs write a checkpoint and go on, and waits until they have. */
+  saveCheckpoint(runs: readonly RunRef[]): Promise<boolean>;
   stop(runs: readonly RunRef[], options?: { readonly force?: boolean }): Promise<boolean>;
   resume(runs: readonly RunRef[]): Promise<boolean>;
   /** Opens the run's configuration as a new file beside the one that it came from. */

@@ -101,6 +101,16 @@ export function registerCommands(app: ExtensionApp): vscode.Disposable {
     await app.actions.stop(runs, { force });
   }
 
+  async function saveCheckpoint(given: readonly unknown[]): Promise<void> {
+    const runs = await many(given, {
+      title: t('Save Checkpoint'),
+      placeholder: t('The run that is to write a checkpoint and go on'),
+      fits: ({ state }) => state === 'running',
+      nothing: t('No run trains.'),
+    });
+    await app.actions.saveCheckpoint(runs);
+  }
+
   async function compare(given: readonly unknown[]): Promise<void> {
     const selection = selectionOf(given, (node) => app.explorer.runsOf(node));
     if (selection !== undefined) return app.openComparison(selection);
@@ -152,6 +162,7 @@ export function registerCommands(app: ExtensionApp): vscode.Disposable {
       return file === undefined ? startSweep(app) : startFile(app, file);
     },
     [Command.newConfiguration]: async () => (await import('./start-run.ts')).newConfiguration(app),
+    [Command.saveCheckpoint]: (...given) => saveCheckpoint(given),
     [Command.stopRun]: (...given) => stop(given, false),
     [Command.forceStopRun]: (...given) => stop(given, true),
     [Command.cancelRun]: (...given) => stop(given, false),

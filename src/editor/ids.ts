@@ -7,6 +7,7 @@
 export const Command = {
   startRun: 'peft.startRun',
   startSweep: 'peft.startSweep',
+  saveCheckpoint: 'peft.saveCheckpoint',
   stopRun: 'peft.stopRun',
   forceStopRun: 'peft.forceStopRun',
   cancelRun: 'peft.cancelRun',

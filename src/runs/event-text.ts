@@ -4,10 +4,10 @@ import type { JournalEvent } from './events.ts';
 type EventOf<T extends JournalEvent['type']> = Extract<JournalEvent, { type: T }>;
 
 function startedText(event: EventOf<'started'>): string {
-  const { method, head, total, frozen } = event.parameters;
+  const { method, head, frozen } = event.parameters;
   const from = event.fromStep > 1 ? ` from step ${event.fromStep}` : '';
-  const share = frozen === 0 ? '' : `, ${percent(total, frozen)} of the frozen weights`;
-  return `${counted(event.totalSteps, 'step')} on ${event.device.provider}${from}; trains ${grouped(method)} parameters (method) + ${grouped(head)} (head)${share}`;
+  const share = frozen === 0 || method === 0 ? '' : `, ${percent(method, frozen)} of the frozen weights`;
+  return `${counted(event.totalSteps, 'step')} on ${event.device.provider}${from}; trains ${grouped(method)} parameters (method${share}) + ${grouped(head)} (head)`;
 }
 
 function evaluationText(event: EventOf<'evaluation'>): string {

@@ -118,6 +118,13 @@ export function* journalChunks(
   }
 }
 
+/** The end of a journal as it is now: where following what comes begins. */
+export function journalCursor(folder: string): JournalCursor {
+  let cursor = journalStart;
+  for (const chunk of journalChunks(folder)) cursor = chunk.cursor;
+  return cursor;
+}
+
 /**
  * Yields portions of a journal as they are written, until the consumer ends it, or `signal`: then once more with what was written until
  * then.

@@ -79,7 +79,7 @@ export function formatsOf(locale: string): Formats {
     percent: (fraction, digits = 1) => withDigits(100 * fraction, digits),
     share(fraction) {
       const percent = 100 * fraction;
-      return `${percent !== 0 && Math.abs(percent) < 0.01 ? significant.format(Number(percent.toPrecision(2))) : withDigits(percent, 2)} %`;
+      return `${percent !== 0 && Math.abs(percent) < 0.1 ? significant.format(Number(percent.toPrecision(2))) : withDigits(percent, 2)} %`;
     },
     compact: (value) => compact.format(value),
     compactOrScientific: (value) =>

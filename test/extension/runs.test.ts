@@ -44,13 +44,20 @@ suite('runs in the editor', () => {
   });
 
   test('a run is in a process of its own, which the extension host could leave behind', async () => {
-    const id = await start(configure('detached', { training: { steps: 100_000, batchSize: 16, checkpointEvery: 20 } }));
+    const id = await start(
+      configure('detached', { training: { steps: 100_000, batchSize: 16, checkpointEvery: 90_000 } }),
+    );
     const trainer = await until('the trainer', () => {
       const lease = readLease(leaseFile(runFolder(workspace(), id)));
       return lease?.role === 'trainer' ? lease.holder.processId : undefined;
     });
     assert.notEqual(trainer, process.pid);
     await until('steps', () => steps(id) > 5);
+    const checkpoints = (): number =>
+      readJournal(runFolder(workspace(), id)).events.filter(({ type }) => type === 'checkpoint').length;
+    const before = checkpoints();
+    await vscode.commands.executeCommand('peft.saveCheckpoint', ref(id));
+    assert.ok(checkpoints() > before, 'the command ends when the checkpoint is written');
     // Linux: it leads a process group of its own, so that no signal for the editor reaches it.
     if (process.platform === 'linux') {
       const [, , group] = readFileSync(`/proc/${trainer}/stat`, 'utf8')

@@ -148,8 +148,16 @@ function rate(examplesPerSecond: number | null): string {
 function trainedText({ parameters }: RunSummary): string {
   if (parameters === null) return '';
   const { method, head, total, frozen } = parameters;
-  const counts = t('{0} ({1} method + {2} head)', grouped(total), grouped(method), grouped(head));
-  return frozen === null || frozen === 0 ? counts : t('{0}, {1} of the frozen weights', counts, percent(total, frozen));
+  if (frozen === null || frozen === 0 || method === 0)
+    return t('{0} ({1} method + {2} head)', grouped(total), grouped(method), grouped(head));
+  const share = percent(method, frozen);
+  return t(
+    '{0} ({1} method, {2} of the frozen weights, + {3} head)',
+    grouped(total),
+    grouped(method),
+    share,
+    grouped(head),
+  );
 }
 
 function deviceText({ provider, host }: RunSummary): string {

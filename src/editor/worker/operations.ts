@@ -286,6 +286,8 @@ export interface Operations {
   readonly endSupervisor: Operation<string, boolean>;
   readonly inspect: Operation<{ readonly file: string; readonly text: string }, Inspection>;
   readonly submit: Operation<Submission, readonly string[]>;
+  /** Waits until a run has written a checkpoint, and tells at which step. */
+  readonly saveCheckpoint: Operation<In<{ readonly id: string }>, number>;
   readonly stop: Operation<In<{ readonly ids: readonly string[]; readonly force: boolean }>, undefined>;
   /** The budgets that a submission would exceed; nothing is made. */
   readonly budgetBreaches: Operation<Submission, readonly BudgetBreach[]>;

@@ -49,6 +49,7 @@ import {
   type Workspace,
 } from '../../runs/run-folder.ts';
 import { hasEnded, isUnseen, runState, unseenHolder } from '../../runs/run-state.ts';
+import { saveCheckpoint } from '../../runs/save-checkpoint.ts';
 import { endSupervisor, livingSupervisor, startSupervisor } from '../../runs/supervise.ts';
 import { createSupervisor } from '../../runs/supervisor.ts';
 import { sweepSize } from '../../runs/sweep.ts';
@@ -316,6 +317,7 @@ const answers: { readonly [N in OperationName]: Answer<N> } = {
     const configurations = (await planned(submission)).map(({ configuration }) => configuration);
     return budgetBreaches(openWorkspace(submission.folder), configurations);
   },
+  saveCheckpoint: async ({ folder, id }) => (await saveCheckpoint(workspaceAt(folder), id)).step,
   stop: async ({ folder, ids, force }) => {
     const workspace = workspaceAt(folder);
     const supervisor = createSupervisor({

@@ -30,10 +30,12 @@ function deviceFact({ provider, threads, deviceReason }: Summary, strings: Strin
 function parametersFact({ parameters }: Summary, strings: Strings, formats: Formats): Fact[] {
   if (parameters === null) return [];
   const { method, head, total, frozen } = parameters;
-  const split = fill(strings.parametersSplit, { method: formats.integer(method), head: formats.integer(head) });
-  const share =
-    frozen === null || frozen === 0 ? '' : ` · ${fill(strings.frozenShare, { share: formats.share(total / frozen) })}`;
-  return [{ title: strings.parameters, value: formats.integer(total), detail: split + share }];
+  const counts = { method: formats.integer(method), head: formats.integer(head) };
+  const detail =
+    frozen === null || frozen === 0 || method === 0
+      ? fill(strings.parametersSplit, counts)
+      : fill(strings.parametersSplitOf, { ...counts, share: formats.share(method / frozen) });
+  return [{ title: strings.parameters, value: formats.integer(total), detail }];
 }
 
 function timeFact(summary: Summary, strings: Strings, formats: Formats): Fact[] {

@@ -161,6 +161,36 @@ describe('run', () => {
     expect(bench.numbers(id)).toEqual(bench.numbers(idOf(1)));
   });
 
+  test('saves a checkpoint when it is asked to, from which it goes on when it is killed', async () => {
+    const { ended } = bench.start('run', bench.configure('a', endless));
+    const { id, event } = await bench.wait(0, stepFrom(10));
+    expect(existsSync(join(bench.runFolder(id), 'checkpoints', 'last.safetensors'))).toBe(false);
+    const saved = await bench.run('checkpoint', '--json', id);
+    expect(saved.code).toBe(0);
+    const { runs } = JSON.parse(saved.out) as { runs: { id: string; step: number; path: string; reason: null }[] };
+    const [{ step } = { step: 0 }] = runs;
+    expect(runs).toEqual([{ id, step, path: 'checkpoints/last.safetensors', reason: null }]);
+    expect(step).toBeGreaterThanOrEqual(event.type === 'step' ? event.step : 0);
+    expect(bench.events(id).findLast(({ type }) => type === 'checkpoint')).toMatchObject({ kind: 'last', step });
+    const again = await bench.run('checkpoint', id.slice(-6));
+    expect(again).toMatchObject({ code: 0, out: expect.stringMatching(/checkpoint at step [\d,]+\n$/) as unknown });
+
+    const started = bench.events(id).findLast((one) => one.type === 'started');
+    process.kill(started?.processId ?? 0, 'SIGKILL');
+    expect((await ended).code).toBe(1);
+    const late = await bench.run('checkpoint', id);
+    expect(late).toMatchObject({ code: 2, out: '' });
+    expect(late.err).toContain(`the run ${id} has ended already: it is interrupted`);
+    const last = bench.events(id).findLast((one) => one.type === 'checkpoint');
+    const resumed = bench.start('resume', id);
+    await bench.wait(0, (one) => one.segment === 1 && one.type === 'step');
+    expect(bench.events(id).findLast((one) => one.type === 'started')).toMatchObject({
+      fromStep: (last?.step ?? 0) + 1,
+    });
+    await bench.run('stop', id);
+    await resumed.ended;
+  });
+
   test('goes on with nothing but its own checkpoint, model and data, and says which is another', async () => {
     const { ended } = bench.start('run', bench.configure('a', endless));
     const { id } = await bench.wait(0, stepFrom(10));

@@ -66,7 +66,7 @@ describe('the header of a run', () => {
     ).toEqual([
       'Score: 0.9123 at step 1,200 · last 0.9000',
       'Loss: 0.21',
-      'Trained parameters: 296,450 294,912 method + 1,538 head · 0.27 % of the frozen weights',
+      'Trained parameters: 296,450 294,912 method (0.27 % of the frozen weights) + 1,538 head',
       'ε at δ = 1E-5: 2.5',
       'Remaining: 2 min 05 s',
       'Throughput: 81 examples/s',
@@ -283,7 +283,7 @@ describe('numbers', () => {
       '2 h 05 min',
     ]);
     expect([0, 999, 1_500, 2.4e9].map(formats.bytes)).toEqual(['0 B', '999 B', '1.5 kB', '2.4 GB']);
-    expect([0, 0.00001, 0.0027].map(formats.share)).toEqual(['0.00 %', '0.001 %', '0.27 %']);
+    expect([0, 0.00001, 0.00047, 0.0027].map(formats.share)).toEqual(['0.00 %', '0.001 %', '0.047 %', '0.27 %']);
   });
 
   it('have no sign where they are rounded to nothing', () => {

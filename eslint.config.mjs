@@ -1,6 +1,7 @@
 import js from '@eslint/js';
 import { defineConfig, globalIgnores } from 'eslint/config';
 import tseslint from 'typescript-eslint';
+import { docstringsPlugin } from './scripts/docstrings.mjs';
 import { layersPlugin, pureFiles } from './scripts/layers.mjs';
 
 const syntax = [
@@ -32,8 +33,9 @@ export default defineConfig(
   },
   {
     files: ['src/**/*.ts'],
-    plugins: { layers: layersPlugin },
+    plugins: { docstrings: docstringsPlugin, layers: layersPlugin },
     rules: {
+      'docstrings/functions': 'error',
       'layers/imports': 'error',
       'no-console': 'error',
       'no-restricted-properties': [

@@ -17,6 +17,7 @@ export interface PublicApi {
   readonly ready: Promise<void>;
 }
 
+/** What the editor calls when the extension is first needed. Nothing slow happens here: the rest follows behind `ready`. */
 export function activate(context: vscode.ExtensionContext): PublicApi {
   const begun = performance.now();
   app = startApp(context);
@@ -25,6 +26,7 @@ export function activate(context: vscode.ExtensionContext): PublicApi {
   return { activationMilliseconds: evaluation + activation, ready: app.ready };
 }
 
+/** What the editor calls when the window closes or the extension is updated; runs go on. */
 export async function deactivate(): Promise<void> {
   if (app !== undefined) await stopApp(app);
 }

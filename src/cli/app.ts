@@ -72,6 +72,7 @@ export function supervisorOptions(
   };
 }
 
+/** A supervisor of the workspace's queue that starts trainers as the command line does. */
 export function makeSupervisor(app: App, workspace: Workspace, choices: SupervisorChoices): Supervisor {
   return createSupervisor(supervisorOptions(app, workspace, choices));
 }

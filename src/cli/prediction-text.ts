@@ -36,6 +36,10 @@ function trueText(task: Task, { example: { label, words } }: PredictedRow): stri
     : labelName(task, label);
 }
 
+/**
+ * Predictions as a table, a row an example: its texts, what is predicted, how sure, and the label where one is known. `width` is in
+ * columns of the terminal.
+ */
 export function predictionTable(task: Task, rows: readonly PredictedRow[], width: number | undefined): string {
   const labelled = rows.some(({ example }) => example.label !== unlabelled);
   const entities = ({ prediction, example }: PredictedRow): string =>

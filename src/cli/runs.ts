@@ -20,6 +20,7 @@ export function labelOf(folder: string): RunSummary['label'] {
   }
 }
 
+/** A run of the database with the folder that holds its files. */
 export function listed(workspace: Workspace, run: RunSummary): ListedRun {
   return { ...run, folder: join(workspace.runs, run.id) };
 }

@@ -50,6 +50,7 @@ function optionsOf(given: unknown): StartOptions {
   };
 }
 
+/** Registers a handler for every command of the manifest. */
 export function registerCommands(app: ExtensionApp): vscode.Disposable {
   const picks = () => import('./pick-runs.ts');
 

@@ -35,6 +35,7 @@ function diagnosticOf(
   return diagnostic;
 }
 
+/** Registers what the editor knows of configuration files: problems, lenses, completion and hovers. */
 export function registerLanguage(app: ExtensionApp): vscode.Disposable {
   const problems = vscode.languages.createDiagnosticCollection('peft');
   const lensesChanged = new vscode.EventEmitter<void>();

@@ -18,6 +18,7 @@ export function logUri(run: RunRef, title: string): vscode.Uri {
   return runDocument(scheme, run, title, 'log');
 }
 
+/** Registers the read-only documents that show runs' logs and grow with them. */
 export function registerLogDocuments(app: ExtensionApp): vscode.Disposable {
   const changed = new vscode.EventEmitter<vscode.Uri>();
   const provider: vscode.TextDocumentContentProvider = {

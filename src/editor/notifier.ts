@@ -39,6 +39,7 @@ function refs(folder: WatchedFolder, notice: Pick<Notice, 'runs'>): readonly Run
   return notice.runs.map(({ id }) => ({ folder: folder.key, id }));
 }
 
+/** Tells the user of runs as they end, and once at the start of those that broke off since an earlier session. */
 export function notifier(app: ExtensionApp): Notifier {
   const { workspaceState, subscriptions } = app.context;
   const lastSeen = workspaceState.get(lastSeenKey, Date.now());

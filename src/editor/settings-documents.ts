@@ -26,6 +26,7 @@ async function settingsText(app: ExtensionApp, uri: vscode.Uri): Promise<string>
   }
 }
 
+/** Registers the read-only documents that hold runs' settings, for the editor to compare. */
 export function registerSettingsDocuments(app: ExtensionApp): vscode.Disposable {
   return vscode.workspace.registerTextDocumentContentProvider(scheme, {
     provideTextDocumentContent: (uri) => settingsText(app, uri),

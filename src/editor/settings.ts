@@ -64,27 +64,33 @@ export function modelFolders(folder: vscode.Uri | undefined): readonly string[] 
   return foldersOf(Setting.modelFolders, folder);
 }
 
+/** How the explorer groups runs. */
 export function grouping(): Grouping {
   const value = read(Setting.groupBy);
   return isGrouping(value) ? value : 'sweep';
 }
 
+/** Changes how the explorer groups runs. */
 export function setGrouping(chosen: Grouping): Thenable<void> {
   return write(Setting.groupBy, chosen);
 }
 
+/** Which checkpoints of finished runs a folder keeps. */
 export function keepCheckpoints(folder: vscode.Uri): KeptCheckpoints {
   return oneOf(keptCheckpoints, read(Setting.keepCheckpoints, folder), 'all');
 }
 
+/** Of which runs' ends the user wants to be told. */
 export function noticeLevel(): NoticeLevel {
   return oneOf(noticeLevels, read(Setting.notifications), 'all');
 }
 
+/** Changes of which runs' ends the user is told. */
 export function setNoticeLevel(level: NoticeLevel): Thenable<void> {
   return write(Setting.notifications, level);
 }
 
+/** When the status bar shows the queue. */
 export function statusBarChoice(): StatusBarChoice {
   return oneOf(statusBarChoices, read(Setting.statusBar), 'active');
 }

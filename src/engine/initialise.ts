@@ -4,6 +4,7 @@ import type { FixedInitialiser, Initialiser } from './graph/parameters.ts';
 /** A random law or constant, without the checkpoint's: what can be made from a seed alone. */
 export type DrawnInitialiser = Exclude<Initialiser, { kind: 'checkpoint' | 'wordEmbeddings' }>;
 
+/** Whether a tensor starts from a random law or a constant, and not from other tensors. */
 export function isDrawn(initialiser: FixedInitialiser): initialiser is DrawnInitialiser {
   const { kind } = initialiser;
   return kind !== 'checkpoint' && kind !== 'wordEmbeddings' && kind !== 'permutation';
@@ -68,6 +69,7 @@ export function draw(
 /** What a frozen tensor can be made of from a seed alone. */
 export type DrawnFixedInitialiser = DrawnInitialiser | Extract<FixedInitialiser, { kind: 'permutation' }>;
 
+/** As {@link isDrawn}, for frozen tensors, which may also hold a permutation. */
 export function isDrawnFixed(initialiser: FixedInitialiser): initialiser is DrawnFixedInitialiser {
   return initialiser.kind === 'permutation' || isDrawn(initialiser);
 }

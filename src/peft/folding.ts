@@ -47,6 +47,7 @@ export type Folding =
   /** It depends on the example, or is no linear map. */
   | { readonly kind: 'stays'; readonly reason: string };
 
+/** A method, or part of one, that cannot be folded into the encoder's weights, and why. */
 export function stays(reason: string): Folding {
   return { kind: 'stays', reason };
 }

@@ -107,6 +107,7 @@ export const hypercomplexOptions = {
   ...initOptions({ init: 'glorot-uniform', initDeviation: 0.01, initGain: Math.SQRT2 }),
 };
 
+/** The option for the standard deviation of the n × n rules A_i, whose usual value differs between Compacter's code and PHM layers'. */
 export function ruleDeviationOption(usual: number): z.ZodDefault<z.ZodNumber> {
   return z
     .number()

@@ -14,6 +14,10 @@ export interface RegisteredMethod extends Omit<Method<never>, 'options' | 'build
   ) => MethodPlan;
 }
 
+/**
+ * A method as the registry holds it: its options are parsed from a configuration before it is built.
+ * @throws ZodError from `parse` and `build` for wrong options
+ */
 export function register<Options extends object>(method: Method<Options>): RegisteredMethod {
   return {
     ...method,

@@ -51,6 +51,7 @@ export const methods: readonly RegisteredMethod[] = [
   register(union),
 ];
 
+/** The ids of all methods, in the order in which they are listed. */
 export function methodIds(): readonly string[] {
   return methods.map((method) => method.id);
 }

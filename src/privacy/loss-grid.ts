@@ -32,6 +32,10 @@ function crossing(f: (x: number) => number, low: number, high: number): number {
   return high;
 }
 
+/**
+ * Where one draw lies but for at most `tail` of probability on each side, of Q = N(0, σ²) below and of P = (1 − q)·N(0, σ²) + q·N(1, σ²)
+ * above, with the masses that lie beyond.
+ */
 export function rangeOf(q: number, sigma: number, tail: number): Range {
   const upper = (x: number): number => (1 - q) * normalCdf(-x / sigma) + q * normalCdf((1 - x) / sigma);
   const lower = (x: number): number => normalCdf(x / sigma);

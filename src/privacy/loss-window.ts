@@ -15,6 +15,10 @@ export interface Sketch {
   readonly masses: Float64Array;
 }
 
+/**
+ * A phase's privacy loss on a coarse grid, for both directions of adding and removing an example: enough to see how wide the composed loss
+ * spreads before the fine grid is chosen.
+ */
 export function sketch(
   { samplingRate: q, noiseMultiplier: sigma, steps }: Phase,
   { from, to }: Range,

@@ -57,6 +57,7 @@ export function budgetJsonSchema(): JsonSchema {
   };
 }
 
+/** Where a project declares its privacy budgets. */
 export function budgetFile({ folder }: Pick<Workspace, 'folder'>): string {
   return join(folder, budgetFileName);
 }

@@ -26,6 +26,7 @@ const fullCodes: Readonly<Record<string, string>> = {
   EFBIG: 'the greatest size that files may have here is reached',
 };
 
+/** The system's code of an error, `ENOENT` for one; undefined where it has none. */
 export function errorCode(error: unknown): string | undefined {
   if (!(error instanceof Error) || !('code' in error)) return undefined;
   return typeof error.code === 'string' ? error.code : undefined;

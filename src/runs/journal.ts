@@ -6,6 +6,7 @@ import { journalEvent } from './events.ts';
 import type { JournalEvent, Unstamped } from './events.ts';
 import { asDiskFull, openIfThere, parseJson, readBytes, writeFully } from './files.ts';
 
+/** Where a run's events are, a line each. */
 export function journalFile(folder: string): string {
   return join(folder, 'journal.jsonl');
 }

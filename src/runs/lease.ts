@@ -42,6 +42,7 @@ export type Lease = z.output<typeof leaseSchema>;
 
 export type LeaseState = ProcessState;
 
+/** Where it stands who holds a run. */
 export function leaseFile(folder: string): string {
   return join(folder, 'lease.json');
 }

@@ -55,6 +55,7 @@ export type Mark = z.output<typeof mark>;
 /** A mark before it is given its time. */
 export type Untimed<M extends Mark = Mark> = M extends Mark ? Omit<M, 'time'> : never;
 
+/** Where it stands what people and supervisors did to a run: tags, notes, stars, stops. */
 export function marksFile(folder: string): string {
   return join(folder, 'marks.jsonl');
 }

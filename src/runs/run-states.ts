@@ -11,6 +11,7 @@ export const runStates: readonly RunState[] = [
   'interrupted',
 ];
 
+/** Whether a text from outside names a state of runs. */
 export function isRunState(text: string): text is RunState {
   return (runStates as readonly string[]).includes(text);
 }

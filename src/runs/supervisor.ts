@@ -120,6 +120,10 @@ export async function requestStop(workspace: Workspace, run: string): Promise<vo
   wishStop(folder);
 }
 
+/**
+ * Supervises a workspace's queue: starts what waits as devices have slots, ends what was asked to stop, records what died. Several may do
+ * so at once.
+ */
 export function createSupervisor(options: SupervisorOptions): Supervisor {
   const { workspace, launcher, pollMs = 500, startsQueued = true, onProblem } = options;
   const slots: Slots = { perDevice: {}, auto: 'cpu', ...options.slots };

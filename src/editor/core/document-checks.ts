@@ -31,6 +31,10 @@ export interface DocumentChecksOptions<Document, Found> {
   readonly onProblem: (problem: unknown) => void;
 }
 
+/**
+ * Checks of documents that wait until one has been left alone for `afterMs`; what is found of a version that is no longer shown is
+ * dropped.
+ */
 export function documentChecks<Document extends CheckedDocument, Found>({
   afterMs,
   inspect,

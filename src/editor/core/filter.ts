@@ -18,6 +18,7 @@ export interface ExplorerFilter {
 
 export const noFilter: ExplorerFilter = {};
 
+/** Whether a filter leaves out any run at all. */
 export function isFiltering({ text = '', tags = [], states = [], starred }: ExplorerFilter): boolean {
   return text.trim() !== '' || tags.length > 0 || states.length > 0 || starred === true;
 }

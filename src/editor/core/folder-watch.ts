@@ -105,6 +105,7 @@ async function* rowsOf(opened: Store, ids?: readonly string[]): AsyncGenerator<R
   }
 }
 
+/** Begins to watch the runs of one folder: more often while some are under way, and all of them now and then. */
 export function watchFolder(options: WatchOptions): FolderWatch {
   const timing: WatchTiming = { busyMs: 500, idleMs: 3000, everythingMs: 60_000, ...options.timing };
   const runs = new Map<string, RunSummary>();

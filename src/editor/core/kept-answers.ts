@@ -5,6 +5,7 @@ export interface KeptAnswers<T> {
   forget(): void;
 }
 
+/** Answers by key, none yet. */
 export function keptAnswers<T>(): KeptAnswers<T> {
   const answers = new Map<string, Promise<T>>();
   return {

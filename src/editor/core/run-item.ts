@@ -31,6 +31,7 @@ const icons: Readonly<Record<RunSummary['state'], ItemIcon>> = {
   interrupted: { id: 'warning', color: 'list.warningForeground' },
 };
 
+/** The icon and colour of a state, the same in every view. */
 export function stateIcon(state: RunSummary['state']): ItemIcon {
   return icons[state];
 }
@@ -89,6 +90,7 @@ export function flagsOf(run: Pick<RunSummary, 'state' | 'starred'>, { unseen = f
   return `run+${state}+${ability}${unseen ? '+unseen' : ''}+${starred ? 'starred' : 'unstarred'}`;
 }
 
+/** An epsilon to three digits: `ε 7.98`. */
 export function epsilonText(epsilon: number): string {
   return `ε ${Number(epsilon.toPrecision(3))}`;
 }

@@ -17,6 +17,7 @@ export const groupings = ['sweep', 'task', 'method', 'model', 'state'] as const;
 
 export type Grouping = (typeof groupings)[number];
 
+/** Whether a value from outside names a way to group runs. */
 export function isGrouping(value: unknown): value is Grouping {
   return (groupings as readonly unknown[]).includes(value);
 }
@@ -130,6 +131,7 @@ function place(group: Group, id: string): number {
   return low;
 }
 
+/** A tree without runs. */
 export function runTree(initial: { readonly grouping: Grouping; readonly filter?: ExplorerFilter }): RunTree {
   let { grouping } = initial;
   let filter = initial.filter ?? noFilter;

@@ -25,6 +25,7 @@ export interface Supervision {
 const patienceMs = 15_000;
 const mostAttempts = 3;
 
+/** The decision for one folder, before its first look. */
 export function supervision(): Supervision {
   let startsQueued = false;
   let startedAt = -Infinity;

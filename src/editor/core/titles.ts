@@ -12,14 +12,17 @@ export interface Titles {
 
 let titles: Titles = { methods: {}, tasks: {} };
 
+/** Sets the titles by which views call methods and tasks from now on. */
 export function useTitles(known: Titles): void {
   titles = known;
 }
 
+/** What a method is called; one that is not known goes by its id. */
 export function methodTitle(id: string): string {
   return Object.hasOwn(titles.methods, id) ? (titles.methods[id] ?? id) : id;
 }
 
+/** What a task is called; one that is not known goes by its id. */
 export function taskTitle(id: string): string {
   return Object.hasOwn(titles.tasks, id) ? (titles.tasks[id] ?? id) : id;
 }

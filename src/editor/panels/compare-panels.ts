@@ -39,6 +39,7 @@ function keyOf(selection: ComparisonSelection): string {
   return JSON.stringify(selection.runs.map(({ folder, id }) => `${id} ${folder}`).sort());
 }
 
+/** The comparison panels of a window, one for each selection of runs. */
 export function makeComparePanels(app: App, openRun: (run: RunRef) => void): ComparePanels {
   const entries = new Map<string, Entry>();
 

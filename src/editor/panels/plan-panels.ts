@@ -35,6 +35,7 @@ function inputsFor({ task, examples }: BegunRun): PlanInputs {
   };
 }
 
+/** The planner of privacy budgets, of which a window has one. */
 export function makePlanPanels(app: App): PlanPanels {
   let entry: Entry | undefined;
 

@@ -28,6 +28,7 @@ interface Entry {
 /** Files that the editor itself shows best. */
 const textFiles = /\.(json|jsonl|log|txt|md)$/;
 
+/** The run panels of a window, one for each run. */
 export function makeRunPanels(app: App): RunPanels {
   const entries = new Map<string, Entry>();
   const keyOf = ({ folder, id }: RunRef): string => `${id} ${folder}`;

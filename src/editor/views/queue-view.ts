@@ -13,6 +13,7 @@ import type { Machine } from '../worker/operations.ts';
 const machineEveryMs = 5000;
 const diskEveryMs = 60_000;
 
+/** Registers the view of queues, memory and disks. */
 export function registerQueueView(app: ExtensionApp): vscode.Disposable {
   const changed = new vscode.EventEmitter<ShownNode | ShownNode[] | undefined>();
   const disks = new Map<string, DiskUse>();

@@ -64,6 +64,7 @@ function groupingText(by: Grouping): string {
   }
 }
 
+/** Registers the explorer of runs, and answers what of it commands mean. */
 export function registerRunExplorer(app: ExtensionApp): RunExplorer {
   let filter = filterFrom(app.context.workspaceState.get(filterKey));
   const tree = runTree({ grouping: grouping(), filter });

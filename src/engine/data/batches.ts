@@ -30,6 +30,10 @@ export function batchCount(examples: number, batchSize: number): number {
   return Math.ceil(examples / batchSize);
 }
 
+/**
+ * The examples of one batch of a plan, as indices into the split.
+ * @throws RangeError for a batch that the plan has not
+ */
 export function batchIndices({ order, starts }: BatchPlan, batch: number): Uint32Array {
   if (!Number.isInteger(batch) || batch < 0 || batch >= starts.length - 1)
     throw new RangeError(`batch ${batch} of ${starts.length - 1}`);

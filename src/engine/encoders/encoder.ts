@@ -52,6 +52,7 @@ export interface EncoderInputs {
 export const BATCH = symbol('batch');
 export const SEQUENCE = symbol('sequence');
 
+/** What an encoder reads of a batch, each int32 `[batch, sequence]`. */
 export function encoderInputs(): EncoderInputs {
   const field = (name: string): Value => input(name, 'int32', [BATCH, SEQUENCE]);
   return {

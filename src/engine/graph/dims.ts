@@ -58,14 +58,17 @@ export function symbol(name: string): SymbolicDim {
   return fromTerms([{ coefficient: 1, symbols: [name] }]) as SymbolicDim;
 }
 
+/** `a + b`, in the one form that equal dimensions have. */
 export function addDims(a: Dim, b: Dim): Dim {
   return fromTerms([...termsOf(a), ...termsOf(b)]);
 }
 
+/** `a - b`, in the one form that equal dimensions have. */
 export function subtractDims(a: Dim, b: Dim): Dim {
   return addDims(a, multiplyDims(b, -1));
 }
 
+/** `a · b`, in the one form that equal dimensions have. */
 export function multiplyDims(a: Dim, b: Dim): Dim {
   return fromTerms(
     termsOf(a).flatMap((left) =>
@@ -101,10 +104,12 @@ export function sizeOf(shape: Shape): Dim {
   return shape.reduce<Dim>(multiplyDims, 1);
 }
 
+/** Whether two shapes are equal for all values of their symbols. */
 export function sameShape(a: Shape, b: Shape): boolean {
   return a.length === b.length && a.every((dim, axis) => dim === b[axis]);
 }
 
+/** A shape for people: `[batch, 2·sequence, 384]`. */
 export function formatShape(shape: Shape): string {
   return `[${shape.map((dim) => (typeof dim === 'number' ? String(dim) : dim.text)).join(', ')}]`;
 }
@@ -126,6 +131,7 @@ export function evaluateDim(dim: Dim, bindings: Bindings): number {
   }, 0);
 }
 
+/** The sizes of a shape. @throws Error if a symbol has no binding */
 export function evaluateShape(shape: Shape, bindings: Bindings): number[] {
   return shape.map((dim) => evaluateDim(dim, bindings));
 }

@@ -72,6 +72,7 @@ function broadcastAll(kind: OperationKind, inputs: readonly Value[]): Shape {
 
 // Leaves
 
+/** What every execution is given under `name`. */
 export function input(name: string, dtype: DType, shape: Shape): Value {
   return makeValue({ kind: 'input', name }, dtype, shape);
 }
@@ -86,6 +87,7 @@ export function weight(name: string, shape: readonly number[], dtype: 'float32' 
   return makeValue({ kind: 'weight', name }, dtype, shape);
 }
 
+/** Numbers that are part of the graph, in row-major order. @throws GraphError when they do not fill the shape */
 export function constant(data: readonly number[], shape: readonly number[], dtype: DType = 'float32'): Value {
   const operation: Operation = { kind: 'constant', data };
   const value = makeValue(operation, dtype, shape);
@@ -93,6 +95,7 @@ export function constant(data: readonly number[], shape: readonly number[], dtyp
   return value;
 }
 
+/** One number, of shape `[]`. */
 export function scalar(number: number, dtype: DType = 'float32'): Value {
   return constant([number], [], dtype);
 }
@@ -163,6 +166,7 @@ export function where(condition: Value, a: Operand, b: Operand): Value {
   return makeValue({ kind: 'where' }, yes.dtype, broadcastAll('where', inputs), inputs);
 }
 
+/** `x` as another type; booleans become 0 and 1. */
 export function cast(x: Value, dtype: DType): Value {
   return x.dtype === dtype ? x : makeValue({ kind: 'cast' }, dtype, x.shape, [x]);
 }
@@ -218,6 +222,10 @@ export function reshape(x: Value, shape: Shape): Value {
   return sameShape(source.shape, shape) ? source : makeValue({ kind: 'reshape' }, x.dtype, shape, [source]);
 }
 
+/**
+ * The axes of `x` in another order: axis `i` of the result is axis `permutation[i]` of `x`.
+ * @throws GraphError for what is no permutation
+ */
 export function transpose(x: Value, permutation: readonly number[]): Value {
   const sorted = [...permutation].sort((a, b) => a - b);
   require(permutation.length === x.shape.length &&
@@ -269,6 +277,7 @@ export function slice(x: Value, axis: number, start: Dim, end: Dim): Value {
   return makeValue({ kind: 'slice', axis: at, start, end }, x.dtype, shape, [x]);
 }
 
+/** Values one behind the other along an axis. @throws GraphError when types, or shapes beside the axis, differ */
 export function concat(values: readonly Value[], axis: number): Value {
   const [first, ...rest] = values;
   if (first === undefined) throw new GraphError('concat', 'needs at least one value', []);
@@ -316,14 +325,17 @@ export interface ReduceOptions {
   readonly keepAxes?: boolean;
 }
 
+/** The sum over `axes`, which leave the shape unless they are kept. */
 export function reduceSum(x: Value, axes: readonly number[], options: ReduceOptions = {}): Value {
   return reduce('reduceSum', x, axes, options.keepAxes ?? false);
 }
 
+/** The greatest over `axes`, which leave the shape unless they are kept. */
 export function reduceMax(x: Value, axes: readonly number[], options: ReduceOptions = {}): Value {
   return reduce('reduceMax', x, axes, options.keepAxes ?? false);
 }
 
+/** The mean over `axes`, which leave the shape unless they are kept. */
 export function reduceMean(x: Value, axes: readonly number[], options: ReduceOptions = {}): Value {
   const count = axes.reduce<Dim>((product, axis) => multiplyDims(product, dimAt(x, axis)), 1);
   const sum = reduceSum(x, axes, options);

@@ -42,6 +42,10 @@ export interface DropoutSites {
   readonly sites: readonly DropoutSite[];
 }
 
+/**
+ * Begins the list of a graph's dropout sites. Masks are computed in the graph from the words of {@link keepMask}, so that none is copied
+ * to it.
+ */
 export function createDropoutSites(): DropoutSites {
   const sites: DropoutSite[] = [];
   return {

@@ -107,6 +107,10 @@ const safeBoundary = /[ \t\n\r]+/u;
 const longestRemembered = 128;
 const mostRemembered = 500_000;
 
+/**
+ * A tokenizer from the parts of a `tokenizer.json`: added tokens are found first, then text is normalised, split and cut into pieces, and
+ * the template joins one or two texts.
+ */
 export function createTokenizer(parts: TokenizerParts): Tokenizer {
   const { normalizer, model, addedTokens, template, specialTokens } = parts;
   const written = addedTokenFinder(

@@ -4,7 +4,8 @@ import type { TensorData } from '../backends/backend.ts';
 import type { EncoderConfig } from '../encoders/config.ts';
 import { encoderFeeds, firstPositions, specialPositions, type NamedTensors } from '../feeds.ts';
 import { LOSS_SCALE, type ModelGraph, type Objective } from '../model-graph.ts';
-import { sameShape, type CaseInputs, type InputTensor } from './golden-files.ts';
+import { sameShape } from '../graph/dims.ts';
+import type { CaseInputs, InputTensor } from './golden-files.ts';
 
 /** Batch and sequence sizes. */
 type BatchShape = readonly [examples: number, tokens: number];

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { FileError, UserError } from '../../base/errors.ts';
 import { openEncoder, type EncoderCheckpoint } from '../encoder-checkpoint.ts';
 import { familyOf } from '../encoders/config.ts';
+import { sameShape } from '../graph/dims.ts';
 import { readTensors, type Tensor } from '../safetensors.ts';
 import { fileProblem, readJson, systemErrorCode } from '../text-files.ts';
 
@@ -236,10 +237,6 @@ export function numbersOf({ file, tensors }: Numbers, name: string, shape?: read
     );
   }
   return found.data;
-}
-
-export function sameShape(a: readonly number[], b: readonly number[]): boolean {
-  return a.length === b.length && a.every((dim, axis) => dim === b[axis]);
 }
 
 /**

@@ -46,6 +46,7 @@ export interface MethodMapping {
   readonly map: (facts: CaseFacts) => MappedMethod;
 }
 
+/** Says of a case that nothing here computes what it asks for, and why. */
 export function unsupported(reason: string): { readonly kind: 'unsupported'; readonly reason: string } {
   return { kind: 'unsupported', reason };
 }

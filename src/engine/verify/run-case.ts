@@ -4,6 +4,7 @@ import { frozenWeights, type EncoderCheckpoint } from '../encoder-checkpoint.ts'
 import { BATCH } from '../encoders/encoder.ts';
 import { tensorName } from '../encoders/tensor-names.ts';
 import type { NamedTensors } from '../feeds.ts';
+import { sameShape } from '../graph/dims.ts';
 import { constant, dimAt, input, multiply } from '../graph/operations.ts';
 import type { FixedTensor } from '../graph/parameters.ts';
 import { clippedSums } from '../graph/clipping.ts';
@@ -29,7 +30,6 @@ import {
   readInputs,
   readNumbers,
   readParameters,
-  sameShape,
   sameView,
   type CaseFolder,
   type CaseMeta,

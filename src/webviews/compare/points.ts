@@ -43,6 +43,7 @@ export interface Facet {
 /** Columns that the chart can show. */
 export const averageColumn = 'average';
 
+/** The columns that the chart can show: the tasks, and their average where some row has one. */
 export function columnsOf(comparison: Comparison): readonly string[] {
   const hasAverage = comparison.rows.some(({ average }) => average !== null && average.average !== null);
   return hasAverage ? [...comparison.columns, averageColumn] : comparison.columns;

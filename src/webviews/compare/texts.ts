@@ -24,14 +24,17 @@ export function rangeText(range: Range | null, strings: Strings, formats: Format
   return range.low === range.high ? one(range.low) : `${one(range.low)}–${one(range.high)}`;
 }
 
+/** `1 run`, `3 runs`. */
 export function runsText(n: number, strings: Strings): string {
   return n === 1 ? strings.oneRun : fill(strings.runs, { n });
 }
 
+/** The title of a column: a task's, or the average's. */
 export function columnText(column: string, strings: Strings): string {
   return column === averageColumn ? strings.average : taskTitle(column);
 }
 
+/** The title of a part of the chart: which epsilons it shows, or that it shows runs without privacy. */
 export function facetText(facet: string, strings: Strings): string {
   const limits = facetLimits(facet);
   if (limits === null) return strings.noPrivacy;
@@ -158,6 +161,7 @@ export function notesOf(comparison: Comparison, strings: Strings, formats: Forma
   return notes;
 }
 
+/** Which runs are compared: all, a sweep's, or those that were selected. */
 export function scopeText(scope: Scope | undefined, runs: number, strings: Strings, formats: Formats): string {
   if (scope === undefined) return '';
   if (scope.kind === 'all') return `${strings.allRuns} (${formats.integer(runs)})`;

@@ -17,6 +17,7 @@ const shapes = {
 
 export type IconName = keyof typeof shapes;
 
+/** An icon in the colour of the text around it, `size` pixels wide; screen readers pass over it. */
 export function icon(name: IconName, size = 16): TemplateResult {
   return html`<svg class="icon" width=${size} height=${size} viewBox="0 0 16 16" aria-hidden="true">
     ${shapes[name]}

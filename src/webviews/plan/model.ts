@@ -29,6 +29,7 @@ export interface PlanModel {
 
 const nothing: Curve = { points: [], isWhole: false };
 
+/** What the planner knows: the last answer to each of its questions, as far as it can be understood. */
 export function makePlanModel(): PlanModel {
   let values: ReadonlyMap<string, unknown> = new Map();
   let taken = 0;

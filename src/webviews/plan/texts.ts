@@ -5,10 +5,12 @@ import type { Curve, DataSet, Plan, Size } from './messages.ts';
 
 /** What the planner says in words. */
 
+/** An epsilon, or that there is none, where no noise is added. */
 export function epsilonText(epsilon: number | null, strings: Strings, formats: Formats): string {
   return epsilon === null ? strings.epsilonUnbounded : formats.number(epsilon);
 }
 
+/** What is wrong with a field. */
 export function problemText(problem: FieldProblem, examples: string, strings: Strings): string {
   switch (problem) {
     case 'count':
@@ -22,10 +24,12 @@ export function problemText(problem: FieldProblem, examples: string, strings: St
   }
 }
 
+/** A data set to choose, with its number of examples. */
 export function sizeText({ title, examples, from }: Size, strings: Strings, formats: Formats): string {
   return fill(from === 'run' ? strings.sizeOfRun : strings.sizeOfTask, { title, n: formats.integer(examples) });
 }
 
+/** What has been spent on data, and of which budget. */
 export function dataSetText({ data, budget, spent }: DataSet, strings: Strings, formats: Formats): string {
   const text = epsilonText(spent, strings, formats);
   return budget === null
@@ -60,6 +64,7 @@ export function breachText(
   });
 }
 
+/** What an accountant is called. */
 export function accountantText(name: Plan['accountant'], strings: Strings): string {
   return name === 'prv' ? strings.accountantPrv : strings.accountantRdp;
 }

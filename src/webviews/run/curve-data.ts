@@ -89,6 +89,7 @@ export interface CurveSummary {
   readonly high: number;
 }
 
+/** Lowest, highest and last of a curve's finite values; null where it has none. */
 export function summariseCurve(data: CurveData): CurveSummary | null {
   let [low, high, lastIndex] = [Infinity, -Infinity, -1];
   for (const [index, value] of data.value.entries()) {

@@ -44,6 +44,7 @@ export function localCurve({ step, value, total }: LocalAnswer[number], sampling
   };
 }
 
+/** What the privacy card knows: the public record, the audit that was asked for, and the local record while it is shown. */
 export function makePrivacyModel({ ask, onChange, onProblem }: PrivacyModelOptions): PrivacyModel {
   let record: PrivacyAnswer | undefined;
   let audit: AuditAnswer | undefined;

@@ -173,6 +173,10 @@ function nodeMessage(
   };
 }
 
+/**
+ * Collects inputs, weights, nodes and outputs and writes them as one ONNX model. Nodes that compute the same from the same are written
+ * once.
+ */
 export function createModelWriter(): ModelWriter {
   const inputs: MessageInitShape<typeof ValueInfoProtoSchema>[] = [];
   const outputs: MessageInitShape<typeof ValueInfoProtoSchema>[] = [];

@@ -5,7 +5,7 @@ import type { ExtensionApp } from './extension-app.ts';
 import { forgetProviders } from './providers.ts';
 import { isTrusted } from './report.ts';
 import { programSettings } from './settings.ts';
-import type { Diagnosis } from './worker/operations.ts';
+import type { Diagnosis } from './worker/printed.ts';
 
 const icons = { ok: 'pass', warning: 'warning', problem: 'error' } as const;
 

@@ -7,7 +7,7 @@ import type { ExtensionApp } from './extension-app.ts';
 import { isTrusted } from './report.ts';
 import { reveal } from './reveal.ts';
 import { programSettings } from './settings.ts';
-import type { ExportedModel } from './worker/operations.ts';
+import type { ExportedModel } from './worker/printed.ts';
 
 interface FormatItem extends vscode.QuickPickItem {
   readonly format: 'model' | 'peft';

@@ -1,5 +1,5 @@
 import { fixed, percent, score } from '../../base/format.ts';
-import type { Predicted, PredictedTexts } from '../worker/operations.ts';
+import type { Predicted, PredictedTexts } from '../worker/printed.ts';
 import { t } from './l10n.ts';
 import { oneLine, withoutLinks } from './text.ts';
 

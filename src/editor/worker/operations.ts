@@ -17,6 +17,7 @@ import type { RunState } from '../../runs/events.ts';
 import type { Untimed } from '../../runs/marks.ts';
 import type { UnseenHolder } from '../../runs/run-state.ts';
 import type { Titles } from '../core/titles.ts';
+import type { CudaInstallation, Diagnosis, ExportedModel, Predicted, PredictedTexts } from './printed.ts';
 
 /**
  * What the extension's worker thread can be asked. Everything that reads or writes files of runs, plans sweeps, counts parameters or
@@ -149,50 +150,6 @@ export interface Counted {
   readonly total: number;
   /** The encoder's own weights. */
   readonly encoder: number;
-}
-
-/** What `peft-lab doctor --json` prints. */
-export interface Diagnosis {
-  readonly ok: boolean;
-  readonly checks: readonly {
-    readonly name: string;
-    readonly level: 'ok' | 'warning' | 'problem';
-    readonly message: string;
-    readonly advice: string | null;
-  }[];
-  readonly providers: readonly string[];
-}
-
-/** What `peft-lab doctor --install cuda --json` prints. */
-export interface CudaInstallation {
-  readonly folder: string;
-  readonly already: boolean;
-}
-
-/** What `peft-lab predict --json` prints beside the predictions. */
-export interface Predicted {
-  readonly examples: number;
-  /** Where the true labels are known. */
-  readonly metrics?: Readonly<Record<string, number>>;
-  /** The scores tell of private data. */
-  readonly coveredByEpsilon?: false;
-}
-
-/** What `peft-lab predict --json` prints of texts. */
-export interface PredictedTexts extends Predicted {
-  readonly predictions: readonly {
-    /** A label, a score, or the label of each word; null for a word that was cut off. */
-    readonly prediction: string | number | readonly (string | null)[];
-    readonly probabilities?: Readonly<Record<string, number>>;
-    readonly words?: readonly string[];
-  }[];
-}
-
-/** What `peft-lab export --json` prints. */
-export interface ExportedModel {
-  readonly folder: string;
-  /** The class of `transformers` that loads it with its head; null where the head is none of its. */
-  readonly architecture: string | null;
 }
 
 /** What a run's trainer has told so far. */

@@ -1,14 +1,11 @@
-import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { availableParallelism, cpus, totalmem } from 'node:os';
 import { basename, dirname } from 'node:path';
-import { promisify } from 'node:util';
 import { parentPort, workerData } from 'node:worker_threads';
-import { z } from 'zod';
 import { compareRuns } from '../../analysis/comparison.ts';
 import { isJsonObject } from '../../analysis/json.ts';
 import { renderComparison } from '../../analysis/render.ts';
-import { messageOf, UserError } from '../../base/errors.ts';
+import { UserError } from '../../base/errors.ts';
 import { likelyProvider } from '../../engine/device.ts';
 import { knownEncoders } from '../../engine/encoders/known-sizes.ts';
 import { readGpuUse } from '../../engine/graphics/gpu-use.ts';
@@ -30,8 +27,7 @@ import { leaseFile, leaseState, readLease } from '../../runs/lease.ts';
 import { localLauncher } from '../../runs/local-launcher.ts';
 import { appendMarks } from '../../runs/marks.ts';
 import { findMissingProvider } from '../../runs/missing-providers.ts';
-import { librarySearchPath } from '../../runs/library-path.ts';
-import { chooseNode, programEnvironment } from '../../runs/node-binary.ts';
+import { chooseNode } from '../../runs/node-binary.ts';
 import { countTrained, encoderSize, methodOptions, sizesOf, type SizedModel } from '../../runs/parameter-counts.ts';
 import { planRuns } from '../../runs/plan-runs.ts';
 import { admitResumed, admitRuns, budgetBreaches, resumeBreaches } from '../../runs/privacy-budget.ts';
@@ -59,17 +55,12 @@ import { findTask } from '../../tasks/registry.ts';
 import { cloneText } from '../core/clone.ts';
 import { keptAnswers } from '../core/kept-answers.ts';
 import { methodChoices, taskChoices, titles } from './catalogue.ts';
+import { commandLine } from './command-line.ts';
 import type {
   ClaimedLook,
-  CudaInstallation,
-  Diagnosis,
-  ExportedModel,
   Look,
   OperationName,
   Operations,
-  Predicted,
-  PredictedTexts,
-  ProgramSettings,
   Reply,
   Request,
   RunUse,
@@ -77,6 +68,7 @@ import type {
   UnseenRun,
   WorkerSetting,
 } from './operations.ts';
+import { cudaInstallation, diagnosis, exportedModel, predicted, predictedTexts } from './printed.ts';
 import { privacyAnswers } from './privacy.ts';
 import { runLogs } from './run-log.ts';
 
@@ -163,8 +155,6 @@ function usesOf(
   });
 }
 
-const execute = promisify(execFile);
-
 /** Two providers are tried twice, each for a minute where its driver hangs. */
 const doctorMs = 300_000;
 
@@ -173,60 +163,6 @@ const downloadMs = 3_600_000;
 
 /** A large set on a slow machine. */
 const inferenceMs = 24 * 3_600_000;
-
-const printedError = z.object({ error: z.object({ message: z.string() }) });
-
-/** What the command line printed, unless it is the error that it ended with. @throws UserError */
-function resultOf(printed: unknown): unknown {
-  const failed = printedError.safeParse(printed);
-  if (failed.success) throw new UserError(failed.data.error.message);
-  return printed;
-}
-
-interface CommandOptions {
-  readonly signal: AbortSignal;
-  /** In milliseconds. */
-  readonly timeout?: number;
-  /** What it reads from standard input. */
-  readonly input?: string;
-}
-
-/** The error that the command line told, which is the last line of its stderr; nothing where it told none. */
-function toldError(error: unknown): string | undefined {
-  const stderr = error instanceof Error && 'stderr' in error ? String(error.stderr) : '';
-  try {
-    return printedError.parse(JSON.parse(stderr.trimEnd().split('\n').at(-1) ?? '')).error.message;
-  } catch {
-    return undefined;
-  }
-}
-
-/** Runs the command line in a process of its own and reads the JSON that it prints. @throws UserError */
-async function commandLine(
-  { nodePath, libraryFolders }: Pick<ProgramSettings, 'nodePath' | 'libraryFolders'>,
-  folder: string,
-  args: readonly string[],
-  { signal, timeout = 120_000, input }: CommandOptions,
-): Promise<unknown> {
-  const node = await chooseNode({ configured: nodePath });
-  const env = programEnvironment(node, librarySearchPath(libraryFolders));
-  // Packages are looked for from the working folder upwards: as trainers of this folder do, not from where the editor was started.
-  const options = { cwd: folder, env, windowsHide: true, timeout, signal, maxBuffer: 64 << 20 };
-  try {
-    const running = execute(node.path, [setting.program, '--folder', folder, '--json', ...args], options);
-    running.child.stdin?.end(input);
-    const { stdout } = await running;
-    return JSON.parse(stdout) as unknown;
-  } catch (error) {
-    signal.throwIfAborted();
-    // Exit code 1 says that something is wrong with what was looked at; what, stands on stdout all the same.
-    const printed = error instanceof Error && 'stdout' in error ? String(error.stdout) : '';
-    if (printed.trim() !== '') return resultOf(JSON.parse(printed));
-    const told = toldError(error);
-    if (told !== undefined) throw new UserError(told, undefined, { cause: error });
-    throw new UserError(`${node.path} cannot run ${setting.program}: ${messageOf(error)}`, undefined, { cause: error });
-  }
-}
 
 /** The sizes of models; kept, because every method of a list asks for them. */
 const sizes = keptAnswers<SizedModel>();
@@ -277,6 +213,8 @@ function mayForce(workspace: Workspace, ids: readonly string[], givenUp: readonl
 }
 
 const logOf = runLogs();
+
+const ask = commandLine(setting.program);
 
 const answers: { readonly [N in OperationName]: Answer<N> } = {
   locate: ({ folder, trusted }) => {
@@ -402,27 +340,20 @@ const answers: { readonly [N in OperationName]: Answer<N> } = {
     });
     return { method: own, head, total, encoder: encoderSize(sized) };
   },
-  doctor: async ({ folder, ...settings }, signal) =>
-    (await commandLine(settings, folder, ['doctor'], { signal, timeout: doctorMs })) as Diagnosis,
-  installCuda: async ({ folder, ...settings }, signal) =>
-    (await commandLine(settings, folder, ['doctor', '--install', 'cuda'], {
-      signal,
-      timeout: downloadMs,
-    })) as CudaInstallation,
-  predictTexts: async ({ folder, id, lines, ...settings }, signal) =>
-    (await commandLine(settings, folder, ['predict', id, '-'], {
-      signal,
-      timeout: inferenceMs,
-      input: lines,
-    })) as PredictedTexts,
-  predictInto: async ({ folder, id, from, output, ...settings }, signal) => {
+  doctor: ({ folder, ...settings }, signal) =>
+    ask(diagnosis, { ...settings, folder }, ['doctor'], { signal, timeout: doctorMs }),
+  installCuda: ({ folder, ...settings }, signal) =>
+    ask(cudaInstallation, { ...settings, folder }, ['doctor', '--install', 'cuda'], { signal, timeout: downloadMs }),
+  predictTexts: ({ folder, id, lines, ...settings }, signal) =>
+    ask(predictedTexts, { ...settings, folder }, ['predict', id, '-'], { signal, timeout: inferenceMs, input: lines }),
+  predictInto: ({ folder, id, from, output, ...settings }, signal) => {
     const source = from.kind === 'split' ? [`--split=${from.name}`] : [from.path];
     const args = ['predict', id, ...source, `--output=${output}`, '--overwrite'];
-    return (await commandLine(settings, folder, args, { signal, timeout: inferenceMs })) as Predicted;
+    return ask(predicted, { ...settings, folder }, args, { signal, timeout: inferenceMs });
   },
-  exportModel: async ({ folder, id, target, format, ...settings }, signal) => {
+  exportModel: ({ folder, id, target, format, ...settings }, signal) => {
     const args = ['export', id, target, `--format=${format}`];
-    return (await commandLine(settings, folder, args, { signal, timeout: inferenceMs })) as ExportedModel;
+    return ask(exportedModel, { ...settings, folder }, args, { signal, timeout: inferenceMs });
   },
   machine: async (folders) => {
     const limit = process.constrainedMemory();

@@ -93,6 +93,12 @@ describe('JSON that other programs rely on', () => {
     expect(markdown.out).toMatch(/^\| method \| method parameters \| sst2 \| seconds \|\n/);
   });
 
+  test('compare writes a page that calls tasks by their titles, as the editor does', async () => {
+    const { code, out } = await bench.run('compare', '--format', 'html');
+    expect(code).toBe(0);
+    expect(out).toMatch(/"tasks":\{[^}]*"sst2":"SST-2"/);
+  });
+
   test('compare with differences from a row; what it can not do is wrong usage', async () => {
     expect(await json('compare', '--against', 'head')).toMatchObject({
       against: { row: 'head', differences: [{ row: 'lora', column: 'sst2', n: 1, reason: 'too-few-pairs' }] },

@@ -84,12 +84,7 @@ async function exportedTensors(
   { configuration, task, plan, model, checkpoint, values }: TrainedRun,
 ): Promise<{ readonly encoder: ReadonlyMap<string, Float32Array>; readonly head?: TransformersHead | undefined }> {
   const folding = foldingOf(plan);
-  const why =
-    folding.kind === 'stays'
-      ? folding.reason
-      : folding.remainder === undefined
-        ? undefined
-        : 'leaves something beside the encoder';
+  const why = folding.kind === 'stays' ? folding.reason : folding.remainder?.reason;
   if (why !== undefined)
     throw new UserError(
       `the run ${id} can't be written as an encoder: ${plan.method.id} ${why}`,

@@ -9,6 +9,8 @@ export interface Remainder {
   readonly method: { readonly id: string; readonly options: Readonly<Record<string, unknown>> };
   /** Every trained tensor of the simpler method, by its name there. */
   readonly tensors: () => ReadonlyMap<string, Value>;
+  /** Why it is left, as said of what stays. */
+  readonly reason: string;
 }
 
 /**
@@ -44,7 +46,7 @@ export type Folding =
       /** Nothing but the head where absent. */
       readonly remainder?: Remainder;
     }
-  /** It depends on the example, or is no linear map. */
+  /** It depends on the example, or is no linear map. The reason goes on after the method's name: "has …". */
   | { readonly kind: 'stays'; readonly reason: string };
 
 /** A method, or part of one, that cannot be folded into the encoder's weights, and why. */

@@ -175,19 +175,27 @@ interface Leftover {
   readonly id: string;
   readonly options: Readonly<Record<string, unknown>>;
   readonly tensors: () => ReadonlyMap<string, Value>;
+  readonly reason: string;
+}
+
+/** Why parts are left, of the union that they are parts of. */
+function whyLeft(reasons: readonly string[]): string {
+  return `has parts that stay: ${reasons.join('; ')}`;
 }
 
 /** A union folds what can leave its place among the others; the parts that are left are a smaller union. */
 function joinFoldings(parts: readonly BuiltPart[], head: HeadKind): Folding {
   const staying = stayingParts(parts);
   if (staying.size === parts.length) {
-    return stays(parts.map((part) => `${part.name} ${staying.get(part) ?? ''}`).join('; '));
+    return stays(whyLeft(parts.map((part) => `${part.name} ${staying.get(part) ?? ''}`)));
   }
   const leftovers = parts.flatMap((part): readonly Leftover[] => {
-    const { method, options, plan, declared } = part;
-    if (staying.has(part)) return [{ id: method.id, options, tensors: () => declared }];
+    const { method, name, options, plan, declared } = part;
+    const why = staying.get(part);
+    if (why !== undefined) return [{ id: method.id, options, tensors: () => declared, reason: `${name} ${why}` }];
     const remainder = plan.folding.kind === 'folds' ? plan.folding.remainder : undefined;
-    return remainder === undefined ? [] : [{ ...remainder.method, tensors: remainder.tensors }];
+    if (remainder === undefined) return [];
+    return [{ ...remainder.method, tensors: remainder.tensors, reason: `${name} ${remainder.reason}` }];
   });
   const names = partNames(leftovers.map(({ id }) => id));
   const remainder: Remainder = {
@@ -198,6 +206,7 @@ function joinFoldings(parts: readonly BuiltPart[], head: HeadKind): Folding {
           [...tensors()].map(([name, value]) => [ownName(names[index] ?? '', name), value] as const),
         ),
       ),
+    reason: whyLeft(leftovers.map(({ reason }) => reason)),
   };
   return {
     kind: 'folds',

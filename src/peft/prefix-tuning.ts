@@ -64,6 +64,7 @@ export const prefixTuning: Method<z.infer<typeof options>> = {
                 options: { ...choice, shiftPositions, head, reparametrise: false },
               },
               tensors: () => new Map([...gates.declared, [FLAT_ROWS, prefixTable(choice, encoder, scope)]]),
+              reason: 'has rows before the keys and values',
             },
           }
         : stays('has plain rows before the keys and values already'),

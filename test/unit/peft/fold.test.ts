@@ -223,6 +223,15 @@ describe('folding', () => {
     expect(folding.kind === 'folds' && folding.remainder?.method.id).toBe(into);
   });
 
+  it('says what is left of a union and why', () => {
+    const { folding } = buildModel(planOf(checkpoint, 'unipelt', { reparametrise: true, gated: false }), {
+      dropout: 'off',
+    }).method;
+    expect(folding.kind === 'folds' && folding.remainder?.reason).toBe(
+      'has parts that stay: prefix-tuning has rows before the keys and values; adapter-pfeiffer has a non-linearity between its maps',
+    );
+  });
+
   it('is answered by every method, and refused with the reason where it is impossible', async () => {
     const staying = methodIds().flatMap((id) => {
       const folding = foldingOf(planOf(checkpoint, id, smallOptions[id] ?? {}));
@@ -232,7 +241,7 @@ describe('folding', () => {
       pasta: 'shifts the special tokens alone',
       'prefix-tuning': 'has plain rows before the keys and values already',
       compacter: 'has a non-linearity between its maps',
-      union: 'pasta shifts the special tokens alone; lora has gates, which depend on the example',
+      union: 'has parts that stay: pasta shifts the special tokens alone; lora has gates, which depend on the example',
     });
     const plan = planOf(checkpoint, 'compacter', smallOptions['compacter'] ?? {});
     const values = await noisyValues(buildModel(plan, { dropout: 'off' }), checkpoint, 0);

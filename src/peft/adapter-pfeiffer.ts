@@ -14,8 +14,9 @@ const options = z.strictObject({
 /**
  * Pfeiffer's adapters: one a layer, after the feed-forward block. In the order of the authors' library the adapter reads
  * u = LayerNorm(X + O), its result is added to O itself, and the pretrained norm is used a second time on the sum:
- * Y = LayerNorm(X + O + W_up relu(W_down u + b_down) + b_up). Karimi Mahabadi et al. call by this name one adapter after the attention
- * block that reads O: `positions: ["attention"]`, `reads: "output"`.
+ * Y = LayerNorm(X + O + W_up relu(W_down u + b_down) + b_up) (equation 1 of the authors' MAD-X, 2020, arXiv 2005.00052, which writes it
+ * down). Karimi Mahabadi et al. call by this name one adapter after the attention block that reads O: `positions: ["attention"]`,
+ * `reads: "output"`.
  */
 export const adapterPfeiffer: Method<z.infer<typeof options>> = {
   id: 'adapter-pfeiffer',

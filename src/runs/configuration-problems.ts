@@ -124,9 +124,10 @@ function keyHint(schema: JsonSchema, path: KeyPath, key: string, value: unknown)
   const known = keysAt(schema, path, value);
   const closest = closestName(key, known);
   if (closest !== undefined) return didYouMean(closest);
-  const elsewhere = settingPaths(schema).find(
-    (candidate) => candidate.endsWith(`.${key}`) && candidate !== dotted([...path, key]),
-  );
+  // Of forms that exclude one another, as methods, only the one that was chosen counts.
+  const belongsAt = (candidate: string): boolean =>
+    keysAt(schema, candidate.split('.').slice(0, -1), value).includes(key);
+  const elsewhere = settingPaths(schema).find((candidate) => candidate.endsWith(`.${key}`) && belongsAt(candidate));
   if (elsewhere !== undefined) return didYouMean(elsewhere);
   return known.length === 0 ? {} : { hint: `Known here: ${known.join(', ')}.` };
 }

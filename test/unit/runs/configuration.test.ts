@@ -377,6 +377,14 @@ describe('mistakes', () => {
       'method.rank: unknown key\n  Known here: id, layers, embeddings, head.',
     ],
     [
+      '{ "model": "m", "task": "sst2", "method": { "id": "union", "parts": [{ "id": "bitfit", "gated": true }] } }',
+      'method.parts[0].gated: unknown key\n  Known here: id, classifier.',
+    ],
+    [
+      '{ "model": "m", "task": "sst2", "method": { "id": "union", "parts": [{ "id": "bitfit", "head": "mask" }] } }',
+      'method.parts[0].head: unknown key\n  Did you mean "method.head"?',
+    ],
+    [
       '{ "model": "m", "task": "sst2", "method": { "id": "lora", "rank": 0 } }',
       'method.rank: expected a number above 0, found 0',
     ],

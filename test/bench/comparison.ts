@@ -10,14 +10,17 @@ export interface Measured {
   readonly aside?: boolean;
 }
 
-/** A measurement of ours beside the strongest peer's. Less is better in every unit. */
+/**
+ * A measurement of ours beside the strongest peer's: what every line of `--json` is. Less is better in every unit but of a cosine, which is
+ * best at 1.
+ */
 export interface Comparison {
   readonly name: string;
-  readonly unit: 'seconds' | 'bytes';
+  readonly unit: 'seconds' | 'bytes' | 'cosine';
   readonly ours: number;
   /** The strongest peer's; null where there is none. */
   readonly peer: number | null;
-  /** peer / ours: above 1 we are faster, or smaller. */
+  /** peer / ours: above 1 we are faster, or smaller. Of a cosine, ours / peer. */
   readonly ratio: number | null;
   /** The least and greatest of the ratios of single rounds. */
   readonly ratioRange?: readonly [number, number];
@@ -38,7 +41,7 @@ export function median(values: readonly number[]): number {
   return ((low ?? NaN) + (high ?? NaN)) / 2;
 }
 
-/** Puts ours beside peers measured in the same rounds; the headline is the ratio to the strongest. */
+/** Puts ours beside peers measured in the same rounds, in a unit of which less is better; the headline is the ratio to the strongest. */
 export function compare(
   name: string,
   unit: Comparison['unit'],
@@ -73,6 +76,7 @@ export function compare(
 function formatValue(value: number | null, unit: Comparison['unit']): string {
   if (value === null) return '-';
   if (unit === 'bytes') return mebibytes(value);
+  if (unit === 'cosine') return value.toFixed(4);
   if (value < 0.1) return milliseconds(value);
   return `${value.toFixed(value < 10 ? 2 : 1)} s`;
 }

@@ -11,7 +11,10 @@ import { writeStart } from './step-plan.ts';
 /** A step whose compilation is timed: from the model's sizes to a session that can run. */
 export const compileCases: readonly StepCase[] = stepCases
   .filter(({ encoder, method, dropout }) => encoder === 'bert-base' && (dropout !== 0 || method === 'slash'))
-  .map((step) => ({ ...step, name: `compile/${step.encoder}/${step.method}` }));
+  .map((step) => ({
+    ...step,
+    name: [`compile/${step.encoder}/${step.method}`, ...(step.frozenPrecision === 'int8' ? ['int8'] : [])].join('/'),
+  }));
 
 const described = z.object({ compileSeconds: z.number() });
 const stepped = z.object({ seconds: z.number() });

@@ -9,6 +9,7 @@ import { prepareTraining } from '../../src/engine/prepare.ts';
 import { modelPlanOf, type TrainingSetup } from '../../src/engine/training-setup.ts';
 import { computeGradient, trainedFeeds, type StepGradient } from '../../src/engine/training-step.ts';
 import { defaultAdamW } from '../../src/engine/optimisers/adamw.ts';
+import type { Comparison } from './comparison.ts';
 import { methodCases, type MethodCase } from './methods.ts';
 import type { BenchOptions } from './options.ts';
 
@@ -37,6 +38,16 @@ export const eightBitHeader =
 export function formatAgreement({ method, cosine, methodCosine, loss, float32Loss }: EightBitAgreement): string {
   const numbers = [cosine.toFixed(4), methodCosine.toFixed(4).padStart(14), loss.toFixed(4).padStart(16)];
   return `${method.padEnd(40)}${[...numbers, float32Loss.toFixed(4).padStart(12)].join(' ')}`;
+}
+
+/** The cosines beside that of float32 with itself: over all trained tensors, and without the head's. */
+export function compareAgreement({ name, cosine, methodCosine, ...details }: EightBitAgreement): readonly Comparison[] {
+  const beside = (of: string, ours: number): Comparison => {
+    const [peerName, peer] = ['float32', 1];
+    const peers = [{ name: peerName, value: peer, ratio: ours / peer }];
+    return { name: of, unit: 'cosine', ours, peer, ratio: ours / peer, peerName, peers, ...details };
+  };
+  return [beside(name, cosine), beside(`${name}/method-alone`, methodCosine)];
 }
 
 function cosine(a: StepGradient, b: StepGradient, names: readonly string[]): number {

@@ -5,13 +5,13 @@ import { join } from 'node:path';
 import { UserError } from '../../src/base/errors.ts';
 import { compileCases, measureCompilation } from './compile.ts';
 import { formatComparison, type Comparison } from './comparison.ts';
-import { eightBitCases, eightBitHeader, formatAgreement, measureEightBit } from './eight-bit.ts';
+import { compareAgreement, eightBitCases, eightBitHeader, formatAgreement, measureEightBit } from './eight-bit.ts';
 import { endToEndName, findSst2, measureEndToEnd } from './end-to-end.ts';
-import { formatMethod, measureMethods, methodCases, methodHeader } from './methods.ts';
+import { compareMethod, formatMethod, measureMethods, methodCases, methodHeader } from './methods.ts';
 import { parseOptions } from './options.ts';
 import { measurePasses, passesCases } from './passes.ts';
-import { formatPrivacy, measurePrivacy, privacyCases, privacyHeader } from './privacy.ts';
-import { formatProfile, measureProfile, profileCases, profileHeader, scaleCases } from './profile.ts';
+import { comparePrivacy, formatPrivacy, measurePrivacy, privacyCases, privacyHeader } from './privacy.ts';
+import { compareProfile, formatProfile, measureProfile, profileCases, profileHeader, scaleCases } from './profile.ts';
 import { findPython, type Python } from './python.ts';
 import { encoders, writeRandomBert } from './random-checkpoint.ts';
 import { measureRecomputation, recomputeCases } from './recompute.ts';
@@ -33,19 +33,25 @@ async function main(args: readonly string[]): Promise<void> {
   const profiled = [...profileCases, ...scaleCases].filter(({ name }) => wanted(name));
   const rounded = eightBitCases.filter(({ name }) => wanted(name));
   const endToEnd = wanted(endToEndName);
+  const names = [
+    ...compilations,
+    ...steps,
+    ...compared,
+    ...privately,
+    ...recomputed,
+    ...starts,
+    ...profiled,
+    ...rounded,
+    ...inPasses,
+    ...(endToEnd ? [{ name: endToEndName }] : []),
+  ].map(({ name }) => name);
+  if (names.length === 0)
+    throw new UserError(
+      `no comparison's name holds ${options.only.join(' or ')}`,
+      'See them with: npm run bench -- --list',
+    );
   if (options.list) {
-    const names = [
-      ...compilations,
-      ...steps,
-      ...compared,
-      ...privately,
-      ...recomputed,
-      ...starts,
-      ...profiled,
-      ...rounded,
-      ...inPasses,
-    ].map(({ name }) => name);
-    process.stdout.write(`${[...names, ...(endToEnd ? [endToEndName] : [])].join('\n')}\n`);
+    process.stdout.write(`${names.join('\n')}\n`);
     return;
   }
   const found = findPython(options.python);
@@ -68,9 +74,14 @@ async function main(args: readonly string[]): Promise<void> {
         .join(', ')}\n`,
     );
   }
-  const tell = (comparison: Comparison): void => {
-    const line = options.json ? JSON.stringify({ ...comparison, ...context }) : formatComparison(comparison);
-    process.stdout.write(`${line}\n`);
+  /** @param text for people; each comparison is a line of its own without it */
+  const tell = (comparisons: readonly Comparison[], text?: string): void => {
+    const lines = options.json
+      ? comparisons.map((comparison) => JSON.stringify({ ...comparison, ...context }))
+      : text === undefined
+        ? comparisons.map(formatComparison)
+        : [text];
+    process.stdout.write(lines.map((line) => `${line}\n`).join(''));
   };
   const folder = await mkdtemp(join(tmpdir(), 'peft-lab-bench-'));
   try {
@@ -81,19 +92,19 @@ async function main(args: readonly string[]): Promise<void> {
     }
     for (const step of compilations) {
       note(step.name);
-      tell(await measureCompilation(step, folder, options, python));
+      tell([await measureCompilation(step, folder, options, python)]);
     }
     for (const step of steps) {
       note(step.name);
-      for (const comparison of await measureStep(step, folder, options, python)) tell(comparison);
+      tell(await measureStep(step, folder, options, python));
     }
     for (const each of recomputed) {
       note(each.name);
-      for (const comparison of await measureRecomputation(each, folder, options)) tell(comparison);
+      tell(await measureRecomputation(each, folder, options));
     }
     for (const each of inPasses) {
       note(each.name);
-      for (const comparison of await measurePasses(each, folder, options)) tell(comparison);
+      tell(await measurePasses(each, folder, options));
     }
     for (const each of starts) {
       note(each.name);
@@ -101,25 +112,20 @@ async function main(args: readonly string[]): Promise<void> {
       else {
         const measured = await measureStart(each, folder, options, findSst2(options.sst2));
         if (measured.length === 0) note(`${each.name} is left out: name the data with --sst2`);
-        for (const comparison of measured) tell(comparison);
+        tell(measured);
       }
     }
     if (compared.length > 0) {
       if (!options.json) process.stdout.write(`${methodHeader}\n`);
-      for await (const measured of measureMethods(compared, folder, options, note)) {
-        process.stdout.write(
-          `${options.json ? JSON.stringify({ ...measured, ...context }) : formatMethod(measured)}\n`,
-        );
-      }
+      for await (const measured of measureMethods(compared, folder, options, note))
+        tell(compareMethod(measured), formatMethod(measured));
     }
     if (privately.length > 0) {
       if (!options.json) process.stdout.write(`${privacyHeader}\n`);
       for (const each of privately) {
         note(each.name);
         const measured = await measurePrivacy(each, folder, options);
-        process.stdout.write(
-          `${options.json ? JSON.stringify({ ...measured, ...context }) : formatPrivacy(measured)}\n`,
-        );
+        tell(comparePrivacy(measured), formatPrivacy(measured));
       }
     }
     if (profiled.length > 0) {
@@ -127,10 +133,7 @@ async function main(args: readonly string[]): Promise<void> {
       for (const each of profiled) {
         note(each.name);
         const measured = await measureProfile(each, folder, options);
-        const line = options.json
-          ? JSON.stringify({ ...measured, ...context })
-          : formatProfile(measured, profileCases.includes(each));
-        process.stdout.write(`${line}\n`);
+        tell([compareProfile(measured)], formatProfile(measured, profileCases.includes(each)));
       }
     }
     const { encoder } = options;
@@ -143,10 +146,7 @@ async function main(args: readonly string[]): Promise<void> {
         for (const each of rounded) {
           const measured = await measureEightBit(each, { sst2, encoder }, options);
           if (measured === undefined) note(`${each.name} leaves no matrix frozen`);
-          else
-            process.stdout.write(
-              `${options.json ? JSON.stringify({ ...measured, ...context }) : formatAgreement(measured)}\n`,
-            );
+          else tell(compareAgreement(measured), formatAgreement(measured));
         }
       }
     }
@@ -155,7 +155,7 @@ async function main(args: readonly string[]): Promise<void> {
       else if (encoder === undefined) note(`${endToEndName} is left out: name a pretrained encoder with --encoder`);
       else {
         note(endToEndName);
-        for (const comparison of await measureEndToEnd({ sst2, encoder }, folder, options, python)) tell(comparison);
+        tell(await measureEndToEnd({ sst2, encoder }, folder, options, python));
       }
     }
   } finally {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { z } from 'zod';
 import { startChild, type Child } from './child.ts';
-import { median } from './comparison.ts';
+import { compare, median, type Comparison } from './comparison.ts';
 import type { InferenceTimes } from './inference.ts';
 import type { BenchOptions } from './options.ts';
 import { encoders } from './random-checkpoint.ts';
@@ -64,7 +64,6 @@ export const methodCases: readonly MethodCase[] = forms.map(([label, method, opt
 }));
 
 export interface MeasuredMethod extends MethodCase {
-  readonly unit: 'seconds';
   /** Median seconds of a step. */
   readonly ours: number;
   /** A LoRA step's in the same rounds. */
@@ -173,7 +172,6 @@ async function describe(
   const { bytes } = remembered.parse(await child.ask({ do: 'memory' }));
   return {
     ...each,
-    unit: 'seconds',
     ours: median(seconds),
     lora: median(lora.seconds),
     toLora: median(ratios),
@@ -185,6 +183,21 @@ async function describe(
     batch: shape.batch,
     tokens: shape.tokens,
   };
+}
+
+/** A method's step beside LoRA's, and its pass in inference, folded where it folds, beside that of an encoder without a method. */
+export function compareMethod({ name, ours, lora, inference, ...details }: MeasuredMethod): readonly Comparison[] {
+  const pass = inference.folded ?? inference.trained;
+  return [
+    compare(name, 'seconds', { name: 'ours', value: ours }, [{ name: 'a LoRA step', value: lora }], details),
+    compare(
+      `${name}/inference`,
+      'seconds',
+      { name: 'ours', value: pass },
+      [{ name: 'a plain pass', value: inference.plain }],
+      { method: details.method, ...inference },
+    ),
+  ];
 }
 
 const columns: readonly Column[] = [

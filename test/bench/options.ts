@@ -21,7 +21,7 @@ export interface BenchOptions {
 }
 
 export const usage = `npm run bench [-- OPTION...]
-  --json            one JSON object a line for each comparison
+  --json            one JSON object a line for each comparison: name, unit, ours, peer and ratio (null where there is no peer), and details
   --only TEXT       only comparisons whose names hold TEXT; may be repeated. step/ is the comparison with PyTorch, methods/ the table of all
                     methods, privacy/ that of private steps, profile/ where a step's time goes, scale/ how it grows, start/ how soon
                     a run begins, recompute/ what training.recompute saves and costs, passes/ what it is worth to cut a batch, eight-bit/ how near

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { z } from 'zod';
 import { startChild, type Child } from './child.ts';
-import { median } from './comparison.ts';
+import { compare, median, type Comparison } from './comparison.ts';
 import type { BenchOptions } from './options.ts';
 import type { PrivacyPlan } from './privacy-plan.ts';
 import type { encoders } from './random-checkpoint.ts';
@@ -111,6 +111,20 @@ export async function measurePrivacy(
   } finally {
     await Promise.all([plain, hidden].map(({ child }) => child.end()));
   }
+}
+
+/** A private step beside the ordinary one: its time, and its memory. */
+export function comparePrivacy({
+  name,
+  plain,
+  plainBytes,
+  privateBytes,
+  ...details
+}: MeasuredPrivacy): readonly Comparison[] {
+  const { private: seconds, ...rest } = details;
+  const beside = (of: string, unit: 'seconds' | 'bytes', own: number, other: number): Comparison =>
+    compare(of, unit, { name: 'private', value: own }, [{ name: 'the ordinary step', value: other }], rest);
+  return [beside(name, 'seconds', seconds, plain), beside(`${name}/memory`, 'bytes', privateBytes, plainBytes)];
 }
 
 const columns: readonly Column[] = [

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { EncoderConfig } from '../../src/engine/encoders/config.ts';
 import { startChild } from './child.ts';
+import { compare, type Comparison } from './comparison.ts';
 import type { BenchOptions } from './options.ts';
 import { encoders, writeRandomBert } from './random-checkpoint.ts';
 import { filesOf, methodOptions, writeStart, type StepPlan } from './step-plan.ts';
@@ -103,6 +104,13 @@ export async function measureProfile(
   } finally {
     await child.end();
   }
+}
+
+/** A step beside the time that its matrix products alone would take at the rate of a large one. */
+export function compareProfile({ name, seconds, ...details }: MeasuredProfile): Comparison {
+  const value = details.productOperations / details.largeRate;
+  const peer = { name: "its products at a large product's rate", value };
+  return compare(name, 'seconds', { name: 'ours', value: seconds }, [peer], details);
 }
 
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;

@@ -16,7 +16,6 @@ describe('the table of all methods', () => {
     if (pasta === undefined) throw new Error('PASTA is not measured');
     const measured: MeasuredMethod = {
       ...pasta,
-      unit: 'seconds',
       ours: 0.6,
       lora: 0.5,
       toLora: 1.2,

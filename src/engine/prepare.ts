@@ -3,7 +3,7 @@ import type { LoadOptions } from '../tasks/read/load.ts';
 import { readDocuments } from '../tasks/read/documents.ts';
 import type { DataSource } from '../tasks/read/source.ts';
 import { findTask } from '../tasks/registry.ts';
-import type { DataCache } from './data/data-cache.ts';
+import type { FileCache } from './checked-cache.ts';
 import { tokenisedData } from './data/tokenised-data.ts';
 import { openEncoder, type EncoderCheckpoint } from './encoder-checkpoint.ts';
 import { usablePositions } from './encoders/config.ts';
@@ -54,7 +54,7 @@ export interface PreparedTraining {
 /** Work that runs need not do twice. */
 export interface SharedWork {
   /** Where tokenised data are kept for the next run; none where no copy of them is wanted. */
-  readonly data?: DataCache | undefined;
+  readonly data?: FileCache | undefined;
   /** Tries a device, or knows what came of it. */
   readonly probe?: Probe | undefined;
 }

@@ -6,7 +6,8 @@ import { evaluationFiles, passedOverFiles, requireSplitFiles, type DataSource } 
 import type { SplitName, Task } from '../../tasks/task.ts';
 import type { ModelFolder } from '../model-folder.ts';
 import type { Tokenizer } from '../tokenizers/tokenizer.ts';
-import { readCachedSplit, writeCachedSplit, type CachedSplit, type DataCache } from './data-cache.ts';
+import type { FileCache } from '../checked-cache.ts';
+import { readCachedSplit, writeCachedSplit, type CachedSplit } from './data-cache.ts';
 import { splitKey, type SplitIdentity } from './data-key.ts';
 import type { Dataset } from './dataset.ts';
 import { encodeExamples } from './encode-examples.ts';
@@ -65,7 +66,7 @@ function tokenizerPaths(files: ModelFolder['tokenizer']): readonly string[] {
  * @param cache none for data of which no copy is wanted
  * @throws UserError, FileError for data or a tokenizer that the user must mend
  */
-export async function tokenisedData(request: DataRequest, cache: DataCache | undefined): Promise<TokenisedData> {
+export async function tokenisedData(request: DataRequest, cache: FileCache | undefined): Promise<TokenisedData> {
   const { task, source, malformedRows, maxLength, readsMask, vocabularySize } = request;
   const warnings: string[] = [];
   const notes: string[] = [];

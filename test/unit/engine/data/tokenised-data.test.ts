@@ -6,7 +6,8 @@ import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { UserError } from '../../../../src/base/errors.ts';
 import { assembleBatch, trainingOrder } from '../../../../src/engine/data/batches.ts';
-import { DATA_CACHE_BYTES, type DataCache } from '../../../../src/engine/data/data-cache.ts';
+import type { FileCache } from '../../../../src/engine/checked-cache.ts';
+import { DATA_CACHE_BYTES } from '../../../../src/engine/data/data-cache.ts';
 import { lengthsOf, type Dataset } from '../../../../src/engine/data/dataset.ts';
 import { tokenisedData, type DataRequest, type TokenisedData } from '../../../../src/engine/data/tokenised-data.ts';
 import { resolveModel } from '../../../../src/engine/model-folder.ts';
@@ -23,7 +24,7 @@ beforeAll(async () => {
 afterAll(() => encoder.remove());
 
 /** A project's folder with data and a cache. */
-function project(files: Readonly<Record<string, string>>): { readonly data: string; readonly cache: DataCache } {
+function project(files: Readonly<Record<string, string>>): { readonly data: string; readonly cache: FileCache } {
   const folder = temporaryFolder();
   const data = join(folder, 'data');
   mkdirSync(data);
@@ -79,7 +80,7 @@ function expectSame(cached: TokenisedData, made: TokenisedData): void {
   expect(cached.files).toEqual(made.files);
 }
 
-function cachedFiles({ folder }: DataCache): readonly string[] {
+function cachedFiles({ folder }: FileCache): readonly string[] {
   return existsSync(folder) ? readdirSync(folder).sort() : [];
 }
 
@@ -234,7 +235,7 @@ describe('tokenised data from the cache', () => {
     const request = await requestOf(data);
     await tokenisedData(request, cache);
     const sizeOfAll = cachedFiles(cache).reduce((sum, name) => sum + statSync(join(cache.folder, name)).size, 0);
-    const tight: DataCache = { ...cache, limitBytes: 2 * sizeOfAll };
+    const tight: FileCache = { ...cache, limitBytes: 2 * sizeOfAll };
     const longAgo = (hours: number) => {
       const time = new Date(Date.now() - hours * 3_600_000);
       for (const name of cachedFiles(cache))
@@ -253,7 +254,7 @@ describe('tokenised data from the cache', () => {
     expect(cachedFiles(cache).every((name) => name.endsWith('.tokens'))).toBe(true);
     expect(isReused(await tokenisedData(request, tight))).toBe(true);
     expect(isReused(await tokenisedData({ ...request, maxLength: 15 }, tight))).toBe(false);
-    const none: DataCache = { folder: join(cache.folder, 'none'), limitBytes: 100 };
+    const none: FileCache = { folder: join(cache.folder, 'none'), limitBytes: 100 };
     expect((await tokenisedData(request, none)).notes).toEqual([]);
     expect(cachedFiles(none)).toEqual([]);
   });

@@ -7,7 +7,7 @@ import type { ModelGraph } from './model-graph.ts';
 import type { TrainingSettings, TrainingSetup } from './training-setup.ts';
 
 /** The part of a training that decides how its graphs are compiled. */
-export interface CompileSetup extends Pick<TrainingSetup, 'device' | 'method' | 'checkpoint'> {
+export interface CompileSetup extends Pick<TrainingSetup, 'device' | 'method' | 'checkpoint' | 'graphs'> {
   readonly settings: Pick<TrainingSettings, 'precision' | 'frozenPrecision'>;
 }
 
@@ -16,11 +16,16 @@ export interface CompileSetup extends Pick<TrainingSetup, 'device' | 'method' | 
  * @throws UserError where 8-bit products are asked for and the method leaves none to compute so
  */
 export async function compileOptions(
-  { device, settings, method, checkpoint }: CompileSetup,
+  { device, settings, method, checkpoint, graphs }: CompileSetup,
   model: ModelGraph,
   outputs: Readonly<Record<string, Value>>,
 ): Promise<CompileOptions> {
-  const options = { ...device, precision: settings.precision ?? 'float32', wide: model.wide };
+  const options = {
+    ...device,
+    precision: settings.precision ?? 'float32',
+    wide: model.wide,
+    ...(graphs === undefined ? {} : { graphs }),
+  };
   if (settings.frozenPrecision !== 'int8') return options;
   const eightBit = await eightBitPlan(model, checkpoint);
   if (frozenProducts(Object.values(outputs), eightBit).size === 0)

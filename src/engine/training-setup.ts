@@ -1,5 +1,5 @@
 import { isPair, type Task } from '../tasks/task.ts';
-import type { Backend } from './backends/backend.ts';
+import type { Backend, GraphCache } from './backends/backend.ts';
 import type { Dataset } from './data/dataset.ts';
 import type { Device } from './device.ts';
 import type { EncoderCheckpoint } from './encoder-checkpoint.ts';
@@ -51,6 +51,8 @@ export interface TrainingSetup {
   readonly device: Device;
   /** What computes in the device's place where that was chosen automatically and does not take the model after all. */
   readonly fallback?: { readonly backend: Backend; readonly device: Device };
+  /** Where compiled graphs are kept for other trainings; none where nothing is to be kept. */
+  readonly graphs?: GraphCache;
   /** The mask token, where the head reads it. */
   readonly maskToken: number | undefined;
   /** How tokens are masked, where masked words are learnt. */

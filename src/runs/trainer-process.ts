@@ -2,6 +2,7 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { FileError, messageOf, UserError } from '../base/errors.ts';
 import { readCheckpoint, writeCheckpoint } from '../engine/checkpoint-file.ts';
+import type { GraphCache } from '../engine/backends/backend.ts';
 import { DATA_CACHE_BYTES } from '../engine/data/data-cache.ts';
 import { prepareTraining, type PreparedTraining, type SharedWork } from '../engine/prepare.ts';
 import { machineKey, remembering } from '../engine/remembered-probe.ts';
@@ -116,6 +117,20 @@ function sharedWork({ folder, configuration }: TrainerContext): SharedWork {
       ? { probe: remembering(runProbe, join(cache, 'devices.json'), machineKey(versions)) }
       : {}),
   };
+}
+
+/** Enough for the graphs of some hundred methods, each a training step and an evaluation. */
+const GRAPH_CACHE_BYTES = 64 << 20;
+
+/**
+ * Where the project keeps compiled graphs; nowhere outside of one. A private run compiles its own: its guarantee rests on what its graph
+ * computes, and on no file that others may write.
+ * @param weights a hash of the model's files
+ */
+function sharedGraphs({ folder, configuration }: TrainerContext, weights: string): GraphCache | undefined {
+  const peft = peftOfRun(folder);
+  if (peft === undefined || configuration.privacy !== undefined) return undefined;
+  return { folder: join(peft, 'cache', 'graphs'), limitBytes: GRAPH_CACHE_BYTES, weights };
 }
 
 /** The environment of a run whose record of it a power cut took: a record that is lost keeps nobody from what was trained. */
@@ -261,8 +276,13 @@ async function trainRun(context: TrainerContext): Promise<number> {
       },
       ...(privacy === undefined ? {} : { recordPrivate: privacy.record }),
     };
+    const graphs = sharedGraphs(context, model);
     const result = await train(
-      privacy === undefined ? setup : { ...setup, privacy: privacy.mechanism },
+      {
+        ...setup,
+        ...(graphs === undefined ? {} : { graphs }),
+        ...(privacy === undefined ? {} : { privacy: privacy.mechanism }),
+      },
       counting,
       from,
     );

@@ -1,6 +1,7 @@
 import { UserError } from '../../base/errors.ts';
 import type { Precision } from '../graph/float-types.ts';
 import type { Value } from '../graph/value.ts';
+import type { FileCache } from '../checked-cache.ts';
 
 /** A tensor outside a graph: row-major elements. Booleans are bytes of 0 and 1. */
 export type TensorData =
@@ -31,6 +32,12 @@ export type WeightSource = ReadonlyMap<string, WeightLocation>;
  */
 export type EightBitPlan = ReadonlyMap<string, Float32Array | undefined>;
 
+/** Where compiled graphs are kept for those who compile the same again. */
+export interface GraphCache extends FileCache {
+  /** Another for every content of the files that frozen weights lie in. */
+  readonly weights: string;
+}
+
 export interface CompileOptions {
   /** What computes: `cpu`, or another of the backend's providers. */
   readonly provider: string;
@@ -44,6 +51,8 @@ export interface CompileOptions {
   readonly eightBit?: EightBitPlan;
   /** float32 when absent. TensorFlow.js has no other; a GPU may have no arithmetic in 16 bits, which shows when the graph runs. */
   readonly precision?: Precision;
+  /** Used by the ONNX backend on the CPU, for graphs whose frozen weights lie in files as float32; nothing is kept without it. */
+  readonly graphs?: GraphCache;
   /** Values that are computed in float32 whatever the precision, as is what follows from them. */
   readonly wide?: readonly Value[];
   /**

@@ -102,6 +102,8 @@ describe('run', () => {
       .map((id) => bench.events(id).flatMap((event) => (event.type === 'log' ? event.message : [])));
     expect(told[0]?.join()).not.toContain('the cache');
     for (const later of told.slice(1)) expect(later).toContain('tokenised data taken from the cache: train, dev');
+    // A training step and an evaluation, compiled by the first run for all.
+    expect(readdirSync(join(bench.folder, '.peft', 'cache', 'graphs'))).toHaveLength(2);
     const listed = await bench.run('ls', '--json', '--reverse');
     expect(runsIn(listed).map(({ label }) => label)).toEqual([{ 'training.seed': 0 }, { 'training.seed': 1 }, {}]);
     const compared = await bench.run('compare');

@@ -18,6 +18,7 @@ import { bindFeeds, type Feeds } from '../feeds.ts';
 import { isOutOfMemory, modelTooLarge } from '../out-of-memory.ts';
 import { weightNames } from '../weight-checks.ts';
 import { EIGHT_BITS, SEVEN_BITS, type EightBitMatrices } from './eight-bit.ts';
+import { graphKey, isSmall, keepGraph, readGraph } from './graph-cache.ts';
 import { lower, type LoweredGraph } from './lower.ts';
 import { loaderProblem } from './loader-problem.ts';
 import { createModelWriter } from './model-writer.ts';
@@ -84,18 +85,26 @@ function executionProviders({ provider, index }: CompileOptions): InferenceSessi
   }
 }
 
+/** A model, and whether the runtime is to rewrite it, and where it then writes what came of that. */
+interface ModelToOpen {
+  readonly bytes: Uint8Array;
+  readonly isRewritten?: boolean;
+  readonly writeTo?: string | undefined;
+}
+
 async function createSession(
   runtime: Runtime,
-  graph: LoweredGraph,
+  { bytes, isRewritten = false, writeTo }: ModelToOpen,
   weights: PlacedWeights,
   options: CompileOptions,
 ): Promise<InferenceSession> {
-  return runtime.InferenceSession.create(serialiseModel(graph.model), {
+  return runtime.InferenceSession.create(bytes, {
     executionProviders: executionProviders(options),
     intraOpNumThreads: options.threads,
     interOpNumThreads: 1,
     executionMode: 'sequential',
-    graphOptimizationLevel: 'all',
+    graphOptimizationLevel: isRewritten ? 'disabled' : 'all',
+    ...(writeTo === undefined ? {} : { optimizedModelFilePath: writeTo }),
     enableMemPattern: options.memoryPattern ?? false,
     logSeverityLevel: 3,
     ...(options.profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: options.profile }),
@@ -112,6 +121,37 @@ async function createSession(
         : { optimization: { disable_specified_optimizers: harmfulFusions[options.provider] } }),
     },
   });
+}
+
+/**
+ * Where a rewritten graph may be kept. Other providers compile parts of a graph into what no file holds, and weights that are widened or
+ * handed over in memory would be written into it.
+ */
+function cacheFor(
+  { weights, bytes }: PlacedWeights,
+  { provider, profile, graphs }: CompileOptions,
+): CompileOptions['graphs'] {
+  const isWidened = [...weights.values()].some(({ dtype }) => dtype === 'F16' || dtype === 'BF16');
+  return provider !== 'cpu' || profile !== undefined || isWidened || bytes.length > 0 ? undefined : graphs;
+}
+
+/** A session for a graph: of what another run has kept of the same one, where there is that. */
+async function openSession(
+  runtime: Runtime,
+  graph: LoweredGraph,
+  weights: PlacedWeights,
+  options: CompileOptions,
+): Promise<InferenceSession> {
+  const bytes = serialiseModel(graph.model);
+  const cache = cacheFor(weights, options);
+  if (cache === undefined || !isSmall(bytes)) return createSession(runtime, { bytes }, weights, options);
+  const key = graphKey(bytes, cache, runtime.env.versions.node ?? '');
+  const kept = await readGraph(cache, key);
+  const known =
+    kept === undefined
+      ? undefined
+      : await createSession(runtime, { bytes: kept, isRewritten: true }, weights, options).catch(() => undefined);
+  return known ?? keepGraph(cache, key, (writeTo) => createSession(runtime, { bytes, writeTo }, weights, options));
 }
 
 function toTensor(runtime: Runtime, feed: TensorData): Tensor {
@@ -256,7 +296,7 @@ export async function compileGraph(
     const weights = await placeWeights(weightNames(Object.values(outputs)), source, findFolder);
     const eightBit = await eightBitMatrices(runtime, outputs, source, options);
     const graph = lower(outputs, weights.weights, { ...options, eightBit });
-    const session = await createSession(runtime, graph, weights, options).catch((cause: unknown) => {
+    const session = await openSession(runtime, graph, weights, options).catch((cause: unknown) => {
       throw startProblem(provider, cause);
     });
     return makeExecutable(runtime, session, graph, options.profile !== undefined);

@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import { closestName } from '../base/suggest.ts';
 import { keysAt, settingPaths } from './configuration-json-schema.ts';
 import type { JsonSchema } from './configuration-json-schema.ts';
+import { indexedProviders } from './configuration-schema.ts';
 
 export type KeyPath = readonly (string | number)[];
 
@@ -119,6 +120,33 @@ function didYouMean(closest: string | undefined): { readonly hint?: string } {
   return closest === undefined ? {} : { hint: `Did you mean "${closest}"?` };
 }
 
+/** What other programs call a device, by what computes on it here. */
+const foreignDevices: Readonly<Record<string, string>> = {
+  gpu: 'auto',
+  mps: 'webgpu',
+  metal: 'webgpu',
+  vulkan: 'webgpu',
+  rocm: 'webgpu',
+  hip: 'webgpu',
+  xpu: 'webgpu',
+  directml: 'dml',
+  tensorflow: 'tfjs',
+};
+
+/** The hint for a text in the place of one of several: for a device, what people know from PyTorch means, `cuda:1` too. */
+function valueHint(path: KeyPath, found: string, known: readonly string[]): { readonly hint?: string } {
+  const isDevice = path.findLast((key) => typeof key === 'string') === 'device';
+  if (!isDevice && path.at(-1) !== 'provider') return didYouMean(closestName(found, known));
+  const [, name = '', index] = /^(.*?)(?::(\d+))?$/s.exec(found.toLowerCase()) ?? [];
+  const provider = foreignDevices[name] ?? closestName(name, known);
+  if (index === undefined || provider === undefined || !known.includes(provider)) return didYouMean(provider);
+  return indexedProviders.includes(provider)
+    ? {
+        hint: `For one of several GPUs write ${isDevice ? '"device": ' : ''}{ "provider": "${provider}", "index": ${index} }.`,
+      }
+    : { hint: `Did you mean "${provider}"? It lets no GPU be chosen.` };
+}
+
 /** The hint for a key that does not exist: the nearest of its neighbours, or the same key where it does belong. */
 function keyHint(schema: JsonSchema, path: KeyPath, key: string, value: unknown): { readonly hint?: string } {
   const known = keysAt(schema, path, value);
@@ -151,7 +179,7 @@ export function problemsOf(issues: readonly Issue[], value: unknown, schema: Jso
         path,
         at: 'value',
         message: `expected ${expectation(issue)}, found ${show(found)}`,
-        ...(typeof found === 'string' ? didYouMean(closestName(found, knownValues(issue))) : {}),
+        ...(typeof found === 'string' ? valueHint(path, found, knownValues(issue)) : {}),
       },
     ];
   });

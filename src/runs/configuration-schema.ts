@@ -14,7 +14,8 @@ import type { Catalogue } from './catalogue.ts';
 export const providers = ['auto', 'cpu', 'webgpu', 'cuda', 'tensorrt', 'dml', 'coreml', 'tfjs'] as const;
 
 /** Those that let one of several GPUs be chosen. */
-const indexedProviders: readonly string[] = ['cuda', 'tensorrt', 'dml'];
+/** Those that take one of several GPUs by its number. */
+export const indexedProviders: readonly string[] = ['cuda', 'tensorrt', 'dml'];
 
 const text = (longest: number) => z.string().trim().min(1).max(longest);
 const path = text(4096);

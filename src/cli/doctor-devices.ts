@@ -1,8 +1,8 @@
 import { availableParallelism } from 'node:os';
 import { bytes } from '../base/format.ts';
 import { startAdvice } from '../engine/backends/onnx/providers.ts';
-import { readDisplayAdapters, type DisplayAdapter } from '../engine/graphics/display-adapters.ts';
-import { readGpuUse, type GpuUse } from '../engine/graphics/gpu-use.ts';
+import type { DisplayAdapter } from '../engine/graphics/display-adapters.ts';
+import { knownAdapters, readGpuUse, type GpuUse } from '../engine/graphics/gpu-use.ts';
 import { readMachine } from '../engine/graphics/machine.ts';
 import { cudaOutlook, webgpuOutlook, type MachineFacts, type Outlook } from '../engine/graphics/outlook.ts';
 import { LEAST_GAIN, shareOfThreads, type ProbeResult } from '../engine/device.ts';
@@ -22,22 +22,18 @@ function gpuText({ name, driverVersion, memoryBytes, usedBytes, utilisation }: G
   return parts.length === 0 ? name : `${name} (${parts.join(', ')})`;
 }
 
-/** The GPUs by name, with drivers, memory and use as far as anything tells them. */
+/** The GPUs by name, with drivers, memory and use as far as anything tells them, and what draws in place of one. */
 export function checkGpus(
   facts: MachineFacts,
   gpus: readonly GpuUse[],
   adapters: readonly DisplayAdapter[],
 ): readonly Check[] {
-  const named = adapters.map(({ name, driverVersion, software }) =>
-    [name, ...(driverVersion === undefined ? [] : [`driver ${driverVersion}`]), ...(software ? ['no GPU'] : [])].join(
-      ', ',
-    ),
-  );
+  const standIns = adapters.filter(({ software }) => software).map(({ name }) => `${name}, no GPU`);
   const driven = facts.gpus?.gpus ?? [];
   const kernels = driven.map(
     ({ name, driver }) => `${name}: ${driver === undefined ? 'no driver of the kernel' : `kernel driver ${driver}`}`,
   );
-  const checks = [good('GPU', [...gpus.map(gpuText), ...named].join('; ') || 'none')];
+  const checks = [good('GPU', [...gpus.map(gpuText), ...standIns].join('; ') || 'none')];
   if (kernels.length > 0) checks.push(good('GPU drivers', kernels.join('; ')));
   const drivers = facts.vulkan?.drivers ?? [];
   if (facts.vulkan !== undefined && (driven.length > 0 || drivers.length > 0)) {
@@ -91,7 +87,7 @@ async function tried(provider: string, on: string): Promise<Check> {
 export async function checkDevices(): Promise<readonly Check[]> {
   const facts = readMachine();
   const { gpus } = await readGpuUse();
-  const adapters = await readDisplayAdapters();
+  const adapters = await knownAdapters();
   const checks = [...checkGpus(facts, gpus, adapters)];
   for (const [provider, outlook] of [
     ['webgpu', webgpuOutlook(facts)],

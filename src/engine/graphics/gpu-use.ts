@@ -1,3 +1,4 @@
+import { readDisplayAdapters, type DisplayAdapter } from './display-adapters.ts';
 import { readGpus, type Gpu } from './gpus.ts';
 import { readNvidia, type NvidiaReading } from './nvidia-smi.ts';
 
@@ -19,8 +20,12 @@ export interface GpuUseReading {
   readonly processes: ReadonlyMap<number, number>;
 }
 
-/** What the kernel's files tell and what NVIDIA's tool tells, each of its own GPUs. */
-export function joinReadings(gpus: readonly Gpu[], nvidia: NvidiaReading | undefined): GpuUseReading {
+/** What the kernel's files tell, what NVIDIA's tool tells, and what other systems call their adapters: each GPU once. */
+export function joinReadings(
+  gpus: readonly Gpu[],
+  nvidia: NvidiaReading | undefined,
+  adapters: readonly DisplayAdapter[] = [],
+): GpuUseReading {
   const told = nvidia?.gpus ?? [];
   // Of a GPU that Windows lends, the kernel tells no more than that it is there.
   const others = gpus.filter(
@@ -37,9 +42,21 @@ export function joinReadings(gpus: readonly Gpu[], nvidia: NvidiaReading | undef
       ...others.map(({ name, driverVersion, memoryBytes, usedBytes, utilisation }) => {
         return { name, driverVersion, memoryBytes, usedBytes, utilisation };
       }),
+      ...adapters
+        .filter(({ name, software }) => !software && told.every((gpu) => gpu.name !== name))
+        .map(({ name, driverVersion }) => {
+          return { name, driverVersion, memoryBytes: undefined, usedBytes: undefined, utilisation: undefined };
+        }),
     ],
     processes,
   };
+}
+
+let adapters: Promise<readonly DisplayAdapter[]> | undefined;
+
+/** The adapters as they were at first: the tools that tell of them take a second, and a view asks every few. */
+export function knownAdapters(): Promise<readonly DisplayAdapter[]> {
+  return (adapters ??= readDisplayAdapters());
 }
 
 /** Reads it anew. Programs are asked only where their GPU may be; one that is absent or hangs leaves its numbers out. */
@@ -47,5 +64,5 @@ export async function readGpuUse(): Promise<GpuUseReading> {
   const gpus = process.platform === 'linux' ? readGpus().gpus : [];
   const mayBeNvidia =
     process.platform === 'win32' || gpus.some(({ vendor, driver }) => vendor === 'nvidia' || driver === 'dxgkrnl');
-  return joinReadings(gpus, mayBeNvidia ? await readNvidia() : undefined);
+  return joinReadings(gpus, mayBeNvidia ? await readNvidia() : undefined, await knownAdapters());
 }

@@ -87,27 +87,33 @@ const usualPatience: Patience = { milliseconds: 4000 };
 /** Programs that were given up and have not ended: another would hang beside them, and a view asks every few seconds. */
 const hanging = new Set<string>();
 
-async function ask(program: string, args: readonly string[], patience: Patience): Promise<string | undefined> {
-  if (hanging.has(program)) return undefined;
+/** What it prints, also where it then fails: with one of several GPUs lost, or a damaged one, it does so after it has told of the others. */
+async function ask(
+  program: string,
+  args: readonly string[],
+  patience: Patience,
+): Promise<{ readonly text: string; readonly failed: boolean }> {
+  const nothing = { text: '', failed: true };
+  if (hanging.has(program)) return nothing;
   const answer = await askProgram(program, [...args, '--format=csv,noheader,nounits'], patience);
-  if (answer.kind === 'silent') {
-    hanging.add(program);
-    void answer.ended.then(() => hanging.delete(program));
-  }
-  return answer.kind === 'answered' ? answer.stdout : undefined;
+  if (answer.kind !== 'silent') return { text: answer.stdout, failed: answer.kind === 'failed' };
+  hanging.add(program);
+  void answer.ended.then(() => hanging.delete(program));
+  return nothing;
 }
 
 /**
  * Asks nvidia-smi.
  * @param program another one in tests
- * @returns nothing where it is absent, fails or hangs
+ * @returns nothing where it is absent, hangs, or fails without a GPU
  */
 export async function readNvidia(
   program = 'nvidia-smi',
   patience: Patience = usualPatience,
 ): Promise<NvidiaReading | undefined> {
-  const gpus = await ask(program, [`--query-gpu=${gpuFields.join()}`], patience);
-  if (gpus === undefined) return undefined;
+  const { text, failed } = await ask(program, [`--query-gpu=${gpuFields.join()}`], patience);
+  const gpus = parseGpus(text);
+  if (failed && gpus.length === 0) return undefined;
   const processes = await ask(program, [`--query-compute-apps=${processFields.join()}`], patience);
-  return { gpus: parseGpus(gpus), processes: parseProcesses(processes ?? '') };
+  return { gpus, processes: parseProcesses(processes.text) };
 }

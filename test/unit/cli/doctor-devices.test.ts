@@ -14,6 +14,17 @@ describe('what doctor says of GPUs', () => {
     expect(checkGpus(facts, [], [])).toEqual([{ name: 'GPU', level: 'ok', message: 'none', advice: null }]);
   });
 
+  it('an adapter of the system that draws on the CPU is told apart', () => {
+    const adapters = [
+      { name: 'NVIDIA H200', driverVersion: '32.0.15.7086', software: false },
+      { name: 'Microsoft Basic Display Adapter', driverVersion: undefined, software: true },
+    ];
+    const use = { name: 'NVIDIA H200', driverVersion: '570.86', memoryBytes: 1e9, usedBytes: 5e8, utilisation: 0 };
+    expect(checkGpus({ ...bare, platform: 'win32' }, [use], adapters)[0]?.message).toBe(
+      'NVIDIA H200 (driver 570.86, 500.0 MB of 1.0 GB used, 0 % busy); Microsoft Basic Display Adapter, no GPU',
+    );
+  });
+
   it('names, versions, memory and use, and the drivers of kernel and Vulkan', () => {
     const facts: MachineFacts = {
       ...bare,

@@ -75,6 +75,16 @@ describe("NVIDIA's tool", () => {
     expect(joinReadings([lent], nvidia).gpus.map(({ name }) => name)).toEqual(['NVIDIA H200', 'NVIDIA H200']);
     expect(joinReadings([lent], undefined).gpus).toHaveLength(1);
     expect(joinReadings(kernel, undefined).gpus.map(({ name }) => name)).toEqual(['x', 'Radeon']);
+    // Windows names those again that NVIDIA's tool has told of, and what is none.
+    const adapters = [
+      { name: 'NVIDIA H200', driverVersion: '32.0.15.7086', software: false },
+      { name: 'Intel(R) UHD Graphics 770', driverVersion: '31.0.101.4502', software: false },
+      { name: 'Microsoft Basic Display Adapter', driverVersion: undefined, software: true },
+    ];
+    expect(
+      joinReadings([], nvidia, adapters).gpus.map(({ name, driverVersion }) => `${name} ${driverVersion}`),
+    ).toEqual(['NVIDIA H200 570.86.10', 'NVIDIA H200 570.86.10', 'Intel(R) UHD Graphics 770 31.0.101.4502']);
+    expect(joinReadings([], undefined, adapters).gpus).toHaveLength(2);
   });
 
   const program = (script: string): string => {
@@ -98,6 +108,10 @@ describe("NVIDIA's tool", () => {
       expect([reading?.gpus.length, reading?.processes.length]).toEqual([2, 3]);
       expect(await readNvidia('/nowhere/nvidia-smi')).toBeUndefined();
       expect(await readNvidia(program('echo "No devices were found"; exit 6'))).toBeUndefined();
+      // As it warns of a damaged GPU beside one that works, with 14.
+      const warning = 'WARNING: infoROM is corrupted at gpu 0000:41:00.0';
+      const damaged = await readNvidia(program(`printf '${twoGpus}${warning}\\n'; exit 14`));
+      expect(damaged?.gpus.map(({ usedBytes }) => usedBytes)).toEqual([12_034 * MiB, 4 * MiB]);
     },
   );
 

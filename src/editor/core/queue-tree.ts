@@ -1,5 +1,6 @@
 import { bytes, grouped } from '../../base/format.ts';
 import type { GpuUse } from '../../engine/graphics/gpu-use.ts';
+import type { Hindrance } from '../../engine/graphics/outlook.ts';
 import type { DiskUse } from '../../runs/checkpoints.ts';
 import type { RunSummary } from '../../store/summaries.ts';
 import type { RunRef } from '../app.ts';
@@ -26,6 +27,8 @@ export interface QueueNode {
   readonly id: string;
   readonly label: string;
   readonly description: string;
+  /** What more there is to say of it. */
+  readonly tooltip?: string;
   readonly icon: ItemIcon;
   readonly contextValue: string;
   readonly ref?: RunRef;
@@ -135,14 +138,15 @@ function folderNodes(folder: QueueFolder, machine: Machine | undefined): readonl
   return [...[...devices].map((device) => deviceNode(folder, device, machine)), waiting, ...disk];
 }
 
-/** A GPU with its memory and use; what nothing tells is left out. */
-function gpuNode({ name, memoryBytes, usedBytes, utilisation }: GpuUse, index: number): QueueNode {
+/** A GPU with its memory, use and driver; what nothing tells is left out. */
+function gpuNode({ name, driverVersion, memoryBytes, usedBytes, utilisation }: GpuUse, index: number): QueueNode {
   const used = usedBytes === undefined ? undefined : bytes(usedBytes);
   const parts = [
     ...(memoryBytes === undefined
       ? []
       : [used === undefined ? bytes(memoryBytes) : t('{0} of {1} used', used, bytes(memoryBytes))]),
     ...(utilisation === undefined ? [] : [t('{0} % busy', Math.round(100 * utilisation))]),
+    ...(driverVersion === undefined ? [] : [t('driver {0}', driverVersion)]),
   ];
   return {
     id: `gpu ${index}`,
@@ -150,6 +154,19 @@ function gpuNode({ name, memoryBytes, usedBytes, utilisation }: GpuUse, index: n
     description: parts.join(', '),
     icon: { id: 'chip' },
     contextValue: 'gpu',
+    children: [],
+  };
+}
+
+/** What keeps a provider from the GPUs that are there; how to mend that is shown beside it. */
+function hindranceNode({ provider, message, advice }: Hindrance): QueueNode {
+  return {
+    id: `hindrance ${provider}`,
+    label: t('No {0}', provider),
+    description: message,
+    tooltip: `${message}\n${advice}`,
+    icon: { id: 'info' },
+    contextValue: 'hindrance',
     children: [],
   };
 }
@@ -184,6 +201,7 @@ export function queueNodes(folders: readonly QueueFolder[], machine: Machine | u
       children: [],
     },
     ...machine.gpus.map(gpuNode),
+    ...machine.hindrances.map(hindranceNode),
   ];
 }
 
@@ -212,6 +230,7 @@ function sameFace(a: QueueNode, b: QueueNode): boolean {
   return (
     a.label === b.label &&
     a.description === b.description &&
+    a.tooltip === b.tooltip &&
     a.icon.id === b.icon.id &&
     a.icon.color === b.icon.color &&
     a.contextValue === b.contextValue

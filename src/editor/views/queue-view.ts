@@ -64,7 +64,7 @@ export function registerQueueView(app: ExtensionApp): vscode.Disposable {
       onDidChangeTreeData: changed.event,
       getChildren: (node) => [...(node === undefined ? tree.roots : node.children)],
       getTreeItem: ({ id, node }) => {
-        const { label, description, icon, contextValue, children, expanded } = node;
+        const { label, description, tooltip, icon, contextValue, children, expanded } = node;
         const item = new vscode.TreeItem(
           label,
           children.length === 0
@@ -80,7 +80,10 @@ export function registerQueueView(app: ExtensionApp): vscode.Disposable {
           icon.color === undefined ? undefined : new vscode.ThemeColor(icon.color),
         );
         item.contextValue = contextValue;
-        item.accessibilityInformation = { label: [label, description].filter((part) => part !== '').join(', ') };
+        if (tooltip !== undefined) item.tooltip = tooltip;
+        item.accessibilityInformation = {
+          label: [label, tooltip ?? description].filter((part) => part !== '').join(', '),
+        };
         if (node.ref !== undefined)
           item.command = { command: Command.openRun, title: t('Open Run'), arguments: [node.ref, fromTree] };
         return item;

@@ -4,6 +4,7 @@ import type { PortableError } from '../../store/operations.ts';
 import type { ComparisonOptions } from '../../analysis/comparison.ts';
 import type { ComparisonFormat, RenderOptions } from '../../analysis/render.ts';
 import type { GpuUse } from '../../engine/graphics/gpu-use.ts';
+import type { Hindrance } from '../../engine/graphics/outlook.ts';
 import type { AccountantName } from '../../privacy/accountant.ts';
 import type { Phase } from '../../privacy/mechanism.ts';
 import type { PrivateSchedule } from '../../privacy/schedule.ts';
@@ -172,6 +173,8 @@ export interface Machine {
   /** What `auto` most probably comes to. */
   readonly auto: string;
   readonly gpus: readonly GpuUse[];
+  /** What keeps them from being used. */
+  readonly hindrances: readonly Hindrance[];
   /** What the trainers that run hold, by their runs, where the system tells. */
   readonly runs: Readonly<Record<string, RunUse>>;
 }

@@ -10,6 +10,7 @@ import { likelyProvider } from '../../engine/device.ts';
 import { knownEncoders } from '../../engine/encoders/known-sizes.ts';
 import { readGpuUse } from '../../engine/graphics/gpu-use.ts';
 import { readMachine } from '../../engine/graphics/machine.ts';
+import { hindrances } from '../../engine/graphics/outlook.ts';
 import { readProcessMemory } from '../../engine/graphics/process-memory.ts';
 import { listLocalModels } from '../../engine/model-folder.ts';
 import { pathBelow } from '../../engine/path-below.ts';
@@ -358,13 +359,15 @@ const answers: { readonly [N in OperationName]: Answer<N> } = {
   machine: async (folders) => {
     const limit = process.constrainedMemory();
     const { gpus, processes } = await readGpuUse();
+    const facts = readMachine();
     return {
       cpu: cpus()[0]?.model.trim() ?? '',
       threads: availableParallelism(),
       memoryBytes: limit > 0 && limit < totalmem() ? limit : totalmem(),
       freeBytes: process.availableMemory(),
-      auto: likelyProvider(readMachine()),
+      auto: likelyProvider(facts),
       gpus,
+      hindrances: hindrances(facts),
       runs: Object.fromEntries(folders.flatMap((folder) => usesOf(workspaceAt(folder), processes))),
     };
   },

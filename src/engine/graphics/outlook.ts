@@ -137,6 +137,27 @@ export function cudaOutlook({ platform, arch, providers, gpus }: MachineFacts): 
     : { state: 'likely', on: proper.map(({ name }) => name).join(', ') };
 }
 
+/** A provider that could compute on a GPU of this machine, were it not for something that a person can mend. */
+export interface Hindrance {
+  readonly provider: 'webgpu' | 'cuda';
+  readonly message: string;
+  readonly advice: string;
+}
+
+/** What keeps the GPUs that are there from being used, and what to do about it. */
+export function hindrances(facts: MachineFacts): readonly Hindrance[] {
+  if ((facts.gpus?.gpus.length ?? 0) === 0) return [];
+  const outlooks = [
+    ['webgpu', webgpuOutlook(facts)],
+    ['cuda', cudaOutlook(facts)],
+  ] as const;
+  return outlooks.flatMap(([provider, outlook]) =>
+    outlook.state === 'likely' || outlook.advice === undefined
+      ? []
+      : [{ provider, message: outlook.message, advice: outlook.advice }],
+  );
+}
+
 /** A provider that `auto` may take, in the order in which it tries them. */
 export interface Candidate {
   readonly provider: 'cuda' | 'webgpu';

@@ -214,7 +214,7 @@ describe('the queue and the devices', () => {
           disk: { runs: 3, bytes: 2.5e9, checkpointBytes: 2e9 },
         }),
       ],
-      { cpu: 'x', threads: 2, memoryBytes: 16e9, freeBytes: 4e9, auto: 'cpu', gpus: [], runs: {} },
+      { cpu: 'x', threads: 2, memoryBytes: 16e9, freeBytes: 4e9, auto: 'cpu', gpus: [], hindrances: [], runs: {} },
     );
     expect(drawn(nodes)).toEqual([
       ...[
@@ -268,6 +268,7 @@ describe('the queue and the devices', () => {
             utilisation: undefined,
           },
         ],
+        hindrances: [{ provider: 'webgpu', message: 'there is no Vulkan driver for H200', advice: 'Install it.' }],
         runs: { a: { residentBytes: 1.2e9, gpuBytes: 11e9 }, b: { residentBytes: 9e8, gpuBytes: undefined } },
       },
     );
@@ -278,10 +279,12 @@ describe('the queue and the devices', () => {
       ' Run b: 900.0 MB',
       'Queue: empty',
       'Memory: 4.0 GB of 16.0 GB free',
-      'H200: 12.0 GB of 150.0 GB used, 93 % busy',
+      'H200: 12.0 GB of 150.0 GB used, 93 % busy, driver 570.86.10',
       'AMD GPU: 8.0 GB',
       `${hostile}: `,
+      'No webgpu: there is no Vulkan driver for H200',
     ]);
+    expect(nodes.at(-1)?.tooltip).toBe('there is no Vulkan driver for H200\nInstall it.');
   });
 
   it('say that nobody starts what waits, and never list thousands', () => {
@@ -338,7 +341,7 @@ describe('the queue and the devices', () => {
     ]);
     expect(
       queueNodes([], {
-        ...{ cpu: '', threads: 1, memoryBytes: 1, freeBytes: 1, auto: 'cpu', gpus: [], runs: {} },
+        ...{ cpu: '', threads: 1, memoryBytes: 1, freeBytes: 1, auto: 'cpu', gpus: [], hindrances: [], runs: {} },
       }),
     ).toEqual([]);
   });

@@ -5,6 +5,7 @@ import { nvidiaDriverVersion, nvidiaModel, readGpus } from '../../../../src/engi
 import {
   candidates,
   cudaOutlook,
+  hindrances,
   webgpuOutlook,
   type MachineFacts,
   type Outlook,
@@ -59,6 +60,27 @@ describe.skipIf(process.platform === 'win32')('what the files of a machine promi
     const asked = webgpuOutlook(factsOf(swift, { VK_DRIVER_FILES: join(swift, 'opt/swift.json') }));
     expect(asked).toMatchObject({ obstacle: 'only software' });
     expect(asked.state === 'unlikely' && asked.message).toContain('VK_DRIVER_FILES');
+  });
+
+  it('what keeps a GPU from being used is told with its remedy, and nothing where there is none', () => {
+    const own = { 'usr/share/vulkan/icd.d/nvidia_icd.json': manifest('libGLX_nvidia.so.0') };
+    const bus = cardFiles({ '0000:01:00.0': geforce });
+    const files = { ...bus.files, ...loader, ...nvidiaFiles, 'dev/nvidiactl': '' };
+    const without = { ...factsOf(machineFiles(files, bus.links)), arch: 'x64', providers: ['cpu', 'webgpu'] };
+    expect(hindrances(without)).toEqual([
+      {
+        provider: 'webgpu',
+        message: 'there is no Vulkan driver for NVIDIA GeForce RTX 4090',
+        advice: expect.stringContaining('Vulkan part') as string,
+      },
+      {
+        provider: 'cuda',
+        message: "onnxruntime's CUDA provider is not installed",
+        advice: expect.stringContaining('doctor --install cuda') as string,
+      },
+    ]);
+    expect(hindrances(factsOf(machineFiles({ ...files, ...own }, bus.links)))).toEqual([]);
+    expect(hindrances(factsOf(machineFiles(lavapipe)))).toEqual([]);
   });
 
   it('a console of a server or a virtual machine is no GPU', () => {

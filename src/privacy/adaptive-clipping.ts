@@ -17,6 +17,9 @@ export interface AdaptiveClipping {
   readonly countDeviation: number;
 }
 
+/** Quantile and rate where none are asked for. */
+export const usualAdaptation: Pick<AdaptiveClipping, 'quantile' | 'rate'> = { quantile: 0.5, rate: 0.2 };
+
 /** σ_b where none is asked for: a twentieth of the expected batch, as the paper has it, or what leaves the gradients nearly all of the noise multiplier. */
 export function usualCountDeviation(expectedBatchSize: number, noiseMultiplier: number): number {
   return Math.max(expectedBatchSize / 20, 2 * noiseMultiplier);

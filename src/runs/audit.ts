@@ -4,7 +4,10 @@ import { z } from 'zod';
 import { FileError, messageOf } from '../base/errors.ts';
 import { counted as countOf } from '../base/format.ts';
 import { privacySpent } from '../privacy/accountant.ts';
-import { composedNoiseMultiplier } from '../privacy/adaptive-clipping.ts';
+import { composedNoiseMultiplier, usualAdaptation } from '../privacy/adaptive-clipping.ts';
+import { calibrateNoise } from '../privacy/calibrate.ts';
+import { defaultDelta } from '../privacy/delta.ts';
+import { scheduledSteps } from '../privacy/schedule.ts';
 import { generatorName } from '../privacy/streams.ts';
 import type { RecordedConfiguration } from './configuration-schema.ts';
 import { checkDelta, checkPhase } from '../privacy/mechanism.ts';
@@ -84,6 +87,7 @@ const TOLERANCE = 1e-6;
 interface Segment {
   readonly number: number;
   readonly ledger: Ledger | undefined;
+  readonly started: EventOf<'started'> | undefined;
   /** What it has to add to its step numbers for what was released again before it. */
   readonly repeated: number;
   readonly steps: readonly EventOf<'step'>[];
@@ -96,10 +100,12 @@ function segmentsOf(events: readonly JournalEvent[]): readonly Segment[] {
     const before = releasesOf(events.filter(({ segment }) => segment < number));
     const steps = own.filter((event) => event.type === 'step');
     const ledger = own.find((event) => event.type === 'privacy');
-    const fromStep = own.find((event) => event.type === 'started')?.fromStep ?? before.lastStep + 1;
+    const started = own.find((event) => event.type === 'started');
+    const fromStep = started?.fromStep ?? before.lastStep + 1;
     return {
       number,
       ledger,
+      started,
       repeated: ledger === undefined ? 0 : repeatedSteps(before, releaseKey(ledger), fromStep),
       steps,
     };
@@ -127,6 +133,45 @@ function ledgerFindings(segments: readonly Segment[], first: Ledger): readonly s
       ? [`the expected batch of ${first.expectedBatchSize} is not the sampling rate times the examples, ${expected}`]
       : []),
   ];
+}
+
+/** What the starts of a run say otherwise than its ledger, which counts examples and steps as the trainer does. */
+function startFindings(
+  segments: readonly Segment[],
+  { examples, samplingRate, plannedSteps }: Ledger,
+): readonly string[] {
+  const { stepsPerEpoch } = scheduledSteps(samplingRate, { kind: 'steps', steps: plannedSteps });
+  return segments.flatMap(({ number, started }) => {
+    if (started === undefined) return [];
+    const pairs = [
+      ['training examples', started.trainExamples, examples],
+      ['planned steps', started.totalSteps, plannedSteps],
+      ['steps an epoch', started.stepsPerEpoch, stepsPerEpoch],
+    ] as const;
+    return pairs
+      .filter(([, told, says]) => told !== says)
+      .map(([name, told, says]) => `segment ${number} began with ${told} ${name}, and the ledger makes it ${says}`);
+  });
+}
+
+/** What epsilon of the planned steps may lie below its target before the noise is looked for anew. */
+const CALIBRATED_WITHIN = 0.02;
+
+/** Whether the noise is what the ledger's target asks for. */
+function targetFindings(
+  { targetEpsilon, noiseMultiplier, plannedSteps: steps, samplingRate, delta }: Ledger,
+  { planned, accountant }: { readonly planned: number; readonly accountant: 'rdp' | 'prv' | undefined },
+): readonly string[] {
+  if (targetEpsilon === undefined) return [];
+  if (!(planned <= targetEpsilon * (1 + TOLERANCE)))
+    return [
+      `the planned steps amount to an epsilon of ${planned}, and the noise was to keep it within ${targetEpsilon}`,
+    ];
+  if (planned >= targetEpsilon * (1 - CALIBRATED_WITHIN)) return [];
+  const asked = calibrateNoise({ epsilon: targetEpsilon, delta, samplingRate, steps, accountant }).noiseMultiplier;
+  return noiseMultiplier <= asked * (1 + CALIBRATED_WITHIN)
+    ? []
+    : [`an epsilon of ${targetEpsilon} asks for noise multiplier ${asked}, the ledger says ${noiseMultiplier}`];
 }
 
 function releaseFindings(events: readonly JournalEvent[], publicEvaluation: boolean): readonly string[] {
@@ -160,6 +205,20 @@ function unrecordedEnd(
   return shown > recorded ? { shown, recorded } : undefined;
 }
 
+/** The step that a segment says to have ended at, where it has told of later ones. */
+function earlyEnd(own: readonly JournalEvent[]): { readonly ended: number; readonly recorded: number } | undefined {
+  const ended = own.find((event) => event.type === 'finished')?.step;
+  const recorded = own.reduce((last, event) => (event.type === 'step' ? Math.max(last, event.step) : last), 0);
+  return ended !== undefined && ended < recorded ? { ended, recorded } : undefined;
+}
+
+/** Whether the steps of a segment follow one another from its first on, each told once or more. */
+function stepsFollow(own: readonly JournalEvent[]): boolean {
+  const steps = [...new Set(own.flatMap((event) => (event.type === 'step' ? event.step : [])))].sort((a, b) => a - b);
+  const first = own.find((event) => event.type === 'started')?.fromStep ?? steps[0] ?? 1;
+  return steps.every((step, index) => step === first + index);
+}
+
 /** What is missing from the record. */
 function gapFindings(events: readonly JournalEvent[], unreadable: number): readonly string[] {
   const segments = [...Map.groupBy(events, ({ segment }) => segment)].sort(([a], [b]) => a - b);
@@ -167,6 +226,7 @@ function gapFindings(events: readonly JournalEvent[], unreadable: number): reado
     ...segments.flatMap(([number, own]) => {
       const missing = missingIn(own);
       const end = unrecordedEnd(own);
+      const early = earlyEnd(own);
       const { fromStep = 1 } = own.find((event) => event.type === 'started') ?? {};
       const { lastStep } = releasesOf(events.filter(({ segment }) => segment < number));
       return [
@@ -176,6 +236,12 @@ function gapFindings(events: readonly JournalEvent[], unreadable: number): reado
             ]
           : []),
         ...(missing > 0 ? [`${countOf(missing, 'event')} of segment ${number} missing from the journal`] : []),
+        ...(missing === 0 && !stepsFollow(own) ? [`the steps of segment ${number} do not follow one another`] : []),
+        ...(early === undefined
+          ? []
+          : [
+              `segment ${number} ended at step ${early.ended}, and the journal tells its steps up to ${early.recorded}`,
+            ]),
         ...(end === undefined
           ? []
           : [
@@ -204,9 +270,19 @@ const recordedPrivacy = z.looseObject({
   accountant: z.string().optional(),
   publicEvaluation: z.boolean().optional(),
   insecureSeed: z.number().optional(),
+  adaptive: z.looseObject({ quantile: z.number(), rate: z.number() }).optional(),
 });
 
 const recordedBatch = z.looseObject({ batchSize: z.number(), accumulation: z.number() });
+
+const recordedLength = z.looseObject({ epochs: z.number().optional(), steps: z.number().optional() });
+
+/** The steps that a configuration asks for, under the ledger's rate. */
+function stepsAsked(training: unknown, samplingRate: number): number | undefined {
+  const { steps, epochs } = recordedLength.safeParse(training).data ?? {};
+  if (steps !== undefined) return steps;
+  return epochs === undefined ? undefined : scheduledSteps(samplingRate, { kind: 'epochs', epochs }).totalSteps;
+}
 
 /** What the configuration that a run was made from says otherwise than its ledger. */
 function configurationFindings({ privacy, training }: RecordedConfiguration, ledger: Ledger): readonly string[] {
@@ -219,7 +295,7 @@ function configurationFindings({ privacy, training }: RecordedConfiguration, led
   const pairs: readonly (readonly [string, Told, Told])[] = [
     ['privacy.epsilon', epsilon, ledger.targetEpsilon],
     ['privacy.noiseMultiplier', asked.noiseMultiplier, ledger.noiseMultiplier],
-    ['privacy.delta', asked.delta, ledger.delta],
+    ['privacy.delta', asked.delta ?? defaultDelta(ledger.examples), ledger.delta],
     ['privacy.maxGradNorm', asked.maxGradNorm, ledger.maxGradNorm],
     ['privacy.clipping', asked.clipping, ledger.clipping],
     ['privacy.accountant', asked.accountant, ledger.accountant],
@@ -234,6 +310,14 @@ function configurationFindings({ privacy, training }: RecordedConfiguration, led
       batch.success ? batch.data.batchSize * batch.data.accumulation : undefined,
       ledger.expectedBatchSize,
     ],
+    ['training.batchSize', batch.data?.batchSize, ledger.chunkSize],
+    ['the number of steps', stepsAsked(training, ledger.samplingRate), ledger.plannedSteps],
+    ...(ledger.adaptive === undefined
+      ? []
+      : ([
+          ['privacy.adaptive.quantile', asked.adaptive?.quantile ?? usualAdaptation.quantile, ledger.adaptive.quantile],
+          ['privacy.adaptive.rate', asked.adaptive?.rate ?? usualAdaptation.rate, ledger.adaptive.rate],
+        ] as const)),
   ];
   return pairs
     .filter(([, asks, says]) => asks !== undefined && asks !== says)
@@ -309,21 +393,27 @@ export function auditPrivacy(
   const noiseMultiplier = noiseOf(first);
   const publicEvaluation = privacy.every((ledger) => ledger.publicEvaluation === true);
   const accountant = first.accountant === 'tightest' ? undefined : first.accountant;
-  const spentAfter = (count: number): ReturnType<typeof privacySpent> =>
-    privacySpent([{ samplingRate, noiseMultiplier, steps: count }], delta, accountant);
+  const known = new Map<number, ReturnType<typeof privacySpent>>();
+  const spentAfter = (count: number): ReturnType<typeof privacySpent> => {
+    const found =
+      known.get(count) ?? privacySpent([{ samplingRate, noiseMultiplier, steps: count }], delta, accountant);
+    known.set(count, found);
+    return found;
+  };
   const spent = spentAfter(released);
   const recorded = steps.findLast(({ epsilon }) => epsilon !== undefined);
   const counting = segments.findLast(({ ledger }) => ledger !== undefined);
   const counted = counting?.ledger?.repeatedSteps ?? 0;
   const shown = counting?.repeated ?? 0;
-  const before = segments.find(({ number }) => number === recorded?.segment)?.repeated ?? 0;
   const findings = [
     ...ledgerFindings(segments, first),
+    ...startFindings(segments, first),
+    ...targetFindings(first, { planned: spentAfter(first.plannedSteps).epsilon, accountant }),
     ...releaseFindings(events, publicEvaluation),
     ...(counted === shown
       ? []
       : [`the ledger counts ${counted} repeated steps; the journal shows that ${shown} were released again`]),
-    ...recordedFindings(recorded, spentAfter, before),
+    ...recordedFindings(segments, spentAfter),
     ...(releases.lastStep > first.plannedSteps
       ? [`the run came to step ${releases.lastStep}, and its ledger plans ${first.plannedSteps}`]
       : []),
@@ -364,14 +454,35 @@ function impossibleIn(ledger: Ledger): readonly string[] {
   }
 }
 
+/**
+ * Holds every epsilon that the run has told against the record, those of segments that were replaced since too, and misses those that a
+ * trainer tells: after each epoch, and after the last step.
+ */
 function recordedFindings(
-  recorded: EventOf<'step'> | undefined,
+  segments: readonly Segment[],
   spentAfter: (steps: number) => { readonly epsilon: number },
-  repeated: number,
 ): readonly string[] {
-  if (recorded === undefined) return [];
-  const computed = spentAfter(recorded.step + repeated).epsilon;
-  const told = recorded.epsilon ?? Infinity;
-  if (told === computed || (computed < Infinity && Math.abs(told - computed) <= TOLERANCE * computed)) return [];
-  return [`epsilon after step ${recorded.step} is recorded as ${told}; the record amounts to ${computed}`];
+  const wrong: string[] = [];
+  let silent = 0;
+  for (const { steps, repeated, started } of segments)
+    for (const { step, epsilon } of steps) {
+      if (epsilon === undefined) {
+        if (started !== undefined && (step % started.stepsPerEpoch === 0 || step === started.totalSteps)) silent += 1;
+        continue;
+      }
+      const told = epsilon ?? Infinity;
+      const computed = spentAfter(step + repeated).epsilon;
+      if (told === computed || (computed < Infinity && Math.abs(told - computed) <= TOLERANCE * computed)) continue;
+      wrong.push(`epsilon after step ${step} is recorded as ${told}; the record amounts to ${computed}`);
+    }
+  const others = wrong.length - 1;
+  return [
+    // The last tells most; where the ledger was edited all are wrong.
+    ...wrong
+      .slice(-1)
+      .map((text) =>
+        others === 0 ? text : `${text}, and ${others} told before it ${others === 1 ? 'is' : 'are'} wrong too`,
+      ),
+    ...(silent === 0 ? [] : [`the journal does not tell the epsilon of ${countOf(silent, 'epoch')} that ended`]),
+  ];
 }

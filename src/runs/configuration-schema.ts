@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { UserError } from '../base/errors.ts';
 import { isRecord } from '../base/is-record.ts';
+import { usualAdaptation } from '../privacy/adaptive-clipping.ts';
 import { leastDelta } from '../privacy/mechanism.ts';
 import { longestTag, tagPattern } from './annotations.ts';
 import type { Catalogue } from './catalogue.ts';
@@ -277,9 +278,13 @@ const privacy = z
           .number()
           .positive()
           .lt(1)
-          .default(0.5)
+          .default(usualAdaptation.quantile)
           .describe('The share of the examples whose gradients shall stay unclipped.'),
-        rate: z.number().positive().default(0.2).describe('How fast the norm follows: the exponent of a step.'),
+        rate: z
+          .number()
+          .positive()
+          .default(usualAdaptation.rate)
+          .describe('How fast the norm follows: the exponent of a step.'),
         countNoise: z
           .number()
           .positive()

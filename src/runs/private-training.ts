@@ -5,7 +5,12 @@ import { FileError, UserError } from '../base/errors.ts';
 import type { PrivateMechanism, PrivateStepRecord } from '../engine/private-step.ts';
 import type { TrainingSettings } from '../engine/training-setup.ts';
 import { privacySpent } from '../privacy/accountant.ts';
-import { gradientNoiseMultiplier, nextClippingNorm, usualCountDeviation } from '../privacy/adaptive-clipping.ts';
+import {
+  gradientNoiseMultiplier,
+  nextClippingNorm,
+  usualAdaptation,
+  usualCountDeviation,
+} from '../privacy/adaptive-clipping.ts';
 import { calibrateNoise } from '../privacy/calibrate.ts';
 import { deltaIsWeak } from '../privacy/delta.ts';
 import { privateSchedule, type PrivateSchedule } from '../privacy/schedule.ts';
@@ -167,7 +172,7 @@ function adaptiveOf(
   expectedBatchSize: number,
 ): PrivacyLedger['adaptive'] {
   if (clipping !== 'adaptive') return undefined;
-  const { quantile = 0.5, rate = 0.2, countNoise } = adaptive ?? {};
+  const { quantile, rate, countNoise } = { ...usualAdaptation, ...adaptive };
   const countDeviation = countNoise ?? usualCountDeviation(expectedBatchSize, noiseMultiplier);
   if (2 * countDeviation <= noiseMultiplier) {
     throw new UserError(

@@ -81,13 +81,20 @@ function epsilonAfter(
   return privacySpent([{ samplingRate: 1 / perEpoch, noiseMultiplier, steps: step }], delta).epsilon;
 }
 
+/** Steps of an epoch, and those that were planned: a run that has no ending was to take more than it has. */
+function lengthsOf({ steps = 60, ending = 'finished' }: MadeRun): {
+  readonly perEpoch: number;
+  readonly totalSteps: number;
+} {
+  return { perEpoch: Math.ceil(steps / 3), totalSteps: ending === 'none' ? Math.round(steps * 1.6) : steps };
+}
+
 /** Curves like those of a real run: a loss that falls with noise, a warmed-up and then falling rate. */
 function eventsOf(run: MadeRun): readonly JournalEvent[] {
   const { steps = 60, seed = 0, score = 0.8, epsilon, ending = 'finished', logs = [], every = 1, mechanism } = run;
   const random = randomStream(seed, run.id);
   const { method, head } = run.parameters ?? { method: 73_728, head: 770 };
-  const perEpoch = Math.ceil(steps / 3);
-  const totalSteps = ending === 'none' ? Math.round(steps * 1.6) : steps;
+  const { perEpoch, totalSteps } = lengthsOf(run);
   const events: Unstamped[] = [
     ...(mechanism === undefined ? [] : [ledgerOf(mechanism, perEpoch, totalSteps)]),
     {
@@ -154,12 +161,13 @@ function eventsOf(run: MadeRun): readonly JournalEvent[] {
 export function writeRun(workspace: Workspace, run: MadeRun): void {
   const { id, task = 'sst2', method = { id: 'lora', rank: 8 }, seed = 0, name, tags, note, epsilon, model } = run;
   const { mechanism } = run;
+  const { perEpoch, totalSteps } = lengthsOf(run);
   workspace.write(id, 'config.json', {
     ...(name === undefined ? {} : { name }),
     model: { id: model ?? 'sentence-transformers/all-MiniLM-L6-v2' },
     task: { id: task, maxLength: 128 },
     method,
-    training: { epochs: 3, batchSize: 32, learningRate: 1e-3, seed },
+    training: { epochs: mechanism === undefined ? 3 : totalSteps / perEpoch, batchSize: 32, learningRate: 1e-3, seed },
     ...(epsilon === undefined ? {} : { privacy: { epsilon, delta } }),
     ...(mechanism === undefined
       ? {}

@@ -7,6 +7,7 @@ import { makePlanSession, type FinishedPlan, type PlanSession } from '../../../s
 import { makeRunSession, type RunSession } from '../../../src/editor/panels/run-session.ts';
 import { privacyAnswers } from '../../../src/editor/worker/privacy.ts';
 import { privacySpent } from '../../../src/privacy/accountant.ts';
+import { calibrateNoise } from '../../../src/privacy/calibrate.ts';
 import type { BudgetStatement } from '../../../src/runs/budget-statement.ts';
 import { readLocalRecord } from '../../../src/runs/run-privacy.ts';
 import { openStore, type Store } from '../../../src/store/store.ts';
@@ -442,10 +443,12 @@ describe('a comparison', () => {
 
 describe('the privacy of a run panel', () => {
   const run = idOf(40);
+  const planned = { epsilon: 9, delta: 1e-5, samplingRate: 1 / 14, steps: 64 };
+  const { noiseMultiplier } = calibrateNoise(planned);
   const made = {
     id: run,
     steps: 40,
-    mechanism: { noiseMultiplier: 0.9, targetEpsilon: 9 },
+    mechanism: { noiseMultiplier, targetEpsilon: planned.epsilon },
     ending: 'none',
   } as const;
 
@@ -467,7 +470,7 @@ describe('the privacy of a run panel', () => {
     model.privacy.look('1');
     await eventually(() => model.privacy.record()?.released).toBe(40);
     const record = model.privacy.record();
-    const phase = { samplingRate: 1 / 14, noiseMultiplier: 0.9 };
+    const phase = { samplingRate: planned.samplingRate, noiseMultiplier };
     expect(record).toMatchObject({
       ledger: { relation: 'add-or-remove-one', plannedSteps: 64, targetEpsilon: 9 },
       repeated: 0,

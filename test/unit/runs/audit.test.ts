@@ -35,6 +35,14 @@ function epsilonAfter(steps: number): number {
   return privacySpent([{ samplingRate: 0.02, noiseMultiplier: 0.9, steps }], 1 / 8000).epsilon;
 }
 
+/** A run of two epochs, each of whose ends tells epsilon. */
+function twoEpochs(): readonly JournalEvent[] {
+  return segment(0, 1, 100, { ledger: { plannedSteps: 100 } }).map((event) => {
+    if (event.type === 'started') return { ...event, totalSteps: 100 };
+    return event.type === 'step' && event.step === 50 ? { ...event, epsilon: epsilonAfter(50) } : event;
+  });
+}
+
 /** A segment that opens with a ledger, starts at a step and goes to another, telling epsilon at its end. */
 function segment(
   number: number,
@@ -51,7 +59,8 @@ function segment(
     processId: 1,
     fromStep: from,
     totalSteps: 20,
-    stepsPerEpoch: 10,
+    // 1/q, rounded.
+    stepsPerEpoch: 50,
     trainExamples: 4000,
     parameters,
     device: { provider: 'cpu', reason: 'test' },
@@ -64,7 +73,7 @@ function segment(
       seq: 2 + index,
       type: 'step',
       step,
-      epoch: step / 10,
+      epoch: step / 50,
       loss: null,
       learningRate: 1e-3,
       gradientNorm: 0.1,
@@ -87,6 +96,11 @@ function writeConfiguration(folder: string, changes: object): void {
 }
 
 describe('an audit', () => {
+  const finishedAt = (step: number, seq: number): JournalEvent => ({
+    ...{ segment: 0, seq, time: 0, type: 'finished', step, reason: 'completed', last: {} },
+    ...{ trainSeconds: 1, peakResidentBytes: 1 },
+  });
+
   it('finds that an honest record holds, whole or continued with its key', () => {
     const whole = auditPrivacy(segment(0, 1, 20));
     expect(whole).toMatchObject({ verdict: 'holds', findings: [], steps: { recorded: 20, repeated: 0 } });
@@ -130,6 +144,67 @@ describe('an audit', () => {
     expect(audit.findings.join()).toContain(finding);
   });
 
+  it.each<[string, (event: JournalEvent) => object, string]>([
+    [
+      'a smaller epsilon of an earlier epoch',
+      (event) => (event.type === 'step' && event.step === 50 ? { epsilon: 0.1 } : {}),
+      'epsilon after step 50 is recorded as 0.1',
+    ],
+    [
+      'an epoch whose epsilon is not told',
+      (event) => (event.type === 'step' && event.step === 50 ? { epsilon: undefined } : {}),
+      'does not tell the epsilon of 1 epoch',
+    ],
+    [
+      'other examples at its start',
+      (event) => (event.type === 'started' ? { trainExamples: 8000 } : {}),
+      'began with 8000 training examples, and the ledger makes it 4000',
+    ],
+    [
+      'other steps at its start',
+      (event) => (event.type === 'privacy' ? { plannedSteps: 200 } : {}),
+      'began with 100 planned steps, and the ledger makes it 200',
+    ],
+    [
+      'an epoch of other length at its start',
+      (event) => (event.type === 'started' ? { stepsPerEpoch: 25 } : {}),
+      'began with 25 steps an epoch, and the ledger makes it 50',
+    ],
+    [
+      'a step under another number',
+      (event) => (event.type === 'step' && event.step === 7 ? { step: 8 } : {}),
+      'steps of segment 0 do not follow one another',
+    ],
+    [
+      'noise that is too little for the target',
+      (event) => (event.type === 'privacy' ? { targetEpsilon: epsilonAfter(100) / 2 } : {}),
+      'was to keep it within',
+    ],
+    [
+      'more noise than the target asks for',
+      (event) => (event.type === 'privacy' ? { targetEpsilon: epsilonAfter(100) * 2 } : {}),
+      'the ledger says 0.9',
+    ],
+  ])('finds %s', (_, change, finding) => {
+    expect(auditPrivacy(twoEpochs())).toMatchObject({ verdict: 'holds', findings: [] });
+    const audit = auditPrivacy(twoEpochs().map((event) => ({ ...event, ...change(event) })));
+    expect(audit.verdict).toBe('fails');
+    expect(audit.findings.join()).toContain(finding);
+  });
+
+  it('says once where every epsilon that was told is wrong', () => {
+    const edited = twoEpochs().map((event) => (event.type === 'privacy' ? { ...event, noiseMultiplier: 1.8 } : event));
+    expect(auditPrivacy(edited).findings).toEqual([
+      expect.stringMatching(/^epsilon after step 100 .*, and 1 told before it is wrong too$/),
+    ]);
+  });
+
+  it('finds an end at a step that the run has passed', () => {
+    expect(auditPrivacy([...segment(0, 1, 20), finishedAt(12, 22)]).findings).toEqual([
+      'segment 0 ended at step 12, and the journal tells its steps up to 20',
+    ]);
+  });
+
   it('takes the noise of adaptive clipping from its parts, and finds a ledger that claims more', () => {
     // z = 0.9 of gradients with 0.95 and a count with σ_b: (1/0.9² − 1/0.95²)^−½/2.
     const countDeviation = 0.5 / Math.sqrt(0.9 ** -2 - 0.95 ** -2);
@@ -157,11 +232,6 @@ describe('an audit', () => {
     const declared = auditPrivacy(chosen({ publicEvaluation: true }));
     expect(declared.verdict).toBe('holds');
     expect(declared.assumptions.join()).toContain('as the user declared');
-  });
-
-  const finishedAt = (step: number, seq: number): JournalEvent => ({
-    ...{ segment: 0, seq, time: 0, type: 'finished', step, reason: 'completed', last: {} },
-    ...{ trainSeconds: 1, peakResidentBytes: 1 },
   });
 
   it.each<[string, JournalEvent]>([
@@ -229,10 +299,45 @@ describe('an audit', () => {
     writeRecord(folder, segment(0, 1, 20));
     writeConfiguration(folder, { privacy: {}, training: { seed: 0, batchSize: 16, accumulation: 2 } });
     expect(auditRun(folder).findings).toEqual([expect.stringContaining('is 32 in the configuration and 80')]);
+    writeConfiguration(folder, { privacy: {}, training: { seed: 0, batchSize: 20, accumulation: 4 } });
+    expect(auditRun(folder).findings).toEqual([
+      expect.stringContaining('training.batchSize is 20 in the configuration'),
+    ]);
+    for (const length of [{ epochs: 2 }, { steps: 100 }]) {
+      writeConfiguration(folder, { privacy: {}, training: { seed: 0, ...length } });
+      expect(auditRun(folder).findings).toEqual([
+        expect.stringContaining('number of steps is 100 in the configuration'),
+      ]);
+    }
     writeConfiguration(folder, {});
     expect(auditRun(folder).findings).toEqual([expect.stringContaining('asks for no privacy')]);
     writeFileSync(join(folder, 'config.json'), '{');
     expect(auditRun(folder).findings).toEqual([expect.stringContaining('not JSON')]);
+  });
+
+  it('knows what a configuration that is silent asks for: delta, and how the norm adapts', () => {
+    const folder = temporaryFolder();
+    const countDeviation = 0.5 / Math.sqrt(0.9 ** -2 - 0.95 ** -2);
+    const adaptive = { quantile: 0.5, rate: 0.2, countDeviation, gradientNoiseMultiplier: 0.95 };
+    const audited = (changes: Partial<Ledger>): readonly string[] => {
+      writeRecord(
+        folder,
+        segment(0, 1, 20, {
+          ledger: { clipping: 'adaptive', adaptive, ...changes },
+          last: { epsilon: undefined },
+        }).slice(0, -1),
+      );
+      writeConfiguration(folder, { privacy: { clipping: 'adaptive' } });
+      return auditRun(folder).findings;
+    };
+    expect(audited({})).toEqual([]);
+    expect(audited({ delta: 1e-3 })).toEqual([expect.stringContaining('privacy.delta is 0.000125')]);
+    expect(audited({ adaptive: { ...adaptive, quantile: 0.9 } })).toEqual([
+      expect.stringContaining('privacy.adaptive.quantile is 0.5'),
+    ]);
+    expect(audited({ adaptive: { ...adaptive, rate: 1 } })).toEqual([
+      expect.stringContaining('privacy.adaptive.rate is 0.2'),
+    ]);
   });
 
   it.each([{ samplingRate: 2 }, { noiseMultiplier: -1 }, { delta: 0 }])(

@@ -90,13 +90,14 @@ function endsInsideLine(descriptor: number): boolean {
 /**
  * Appends values to a file of JSON lines that several processes may write: in one write, and on a new line even where another's last
  * line broke off. Readers have to pass over empty lines.
+ * @param options `mode`: the permissions of a file that is made
  * @throws DiskFullError
  */
-export function appendLines(file: string, values: readonly unknown[], { sync = true } = {}): void {
+export function appendLines(file: string, values: readonly unknown[], { sync = true, mode = 0o666 } = {}): void {
   if (values.length === 0) return;
   const lines = values.map((value) => `${JSON.stringify(value)}\n`).join('');
   try {
-    const descriptor = insistently(() => openSync(file, 'a+'));
+    const descriptor = insistently(() => openSync(file, 'a+', mode));
     try {
       writeFully(descriptor, Buffer.from(endsInsideLine(descriptor) ? `\n${lines}` : lines));
       if (sync) fdatasyncSync(descriptor);

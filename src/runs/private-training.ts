@@ -353,7 +353,7 @@ export function openPrivateTraining(
     warnings: warningsOf(delta, examples, isNewKey, seeded),
     record: (record) => {
       mkdirSync(join(folder, FOLDER), { recursive: true, mode: 0o700 });
-      appendLines(privateRecordFile(folder), [record], { sync: false });
+      appendLines(privateRecordFile(folder), [record], { sync: false, mode: 0o600 });
     },
     finish: forgetKey,
   };

@@ -108,9 +108,13 @@ export function shortName(run: RunSummary): string {
 
 const longestTabTitle = 60;
 
-/** What the tab of a run's panel is called; empty while nothing is known to call it by. */
-export function tabTitle(run: Pick<RunSummary, 'name' | 'method' | 'task'>): string {
-  return cut(oneLine(run.name ?? '') || oneLine(deedOf(run)), longestTabTitle);
+/**
+ * What the tab of a run's panel is called; empty while nothing is known to call it by. What tells it from the others of its sweep comes
+ * first: the end of a tab is the first thing to be cut.
+ */
+export function tabTitle(run: Pick<RunSummary, 'name' | 'label' | 'method' | 'task'>): string {
+  const own = [labelLine(run.label), run.name ?? ''].map(oneLine).filter((part) => part !== '');
+  return cut(own.join(' · ') || oneLine(deedOf(run)), longestTabTitle);
 }
 
 function describe(run: RunSummary): string {

@@ -3,6 +3,7 @@ import { flatten, isJsonObject, type Json } from '../../analysis/json.ts';
 import { settingText } from '../../analysis/comparison.ts';
 import { methodTitle, taskTitle } from '../core/titles.ts';
 import type { RunDetail } from '../../store/run-detail.ts';
+import { title } from '../../store/run-text.ts';
 import type { Artifact, CurveNames, Evaluation, Settings, Summary } from '../../webviews/run/messages.ts';
 
 /** A run as the run panel's feed holds it. */
@@ -37,7 +38,7 @@ function summaryOf(run: RunDetail, { canStart, isUnseen }: RunSurroundings): Sum
   return {
     id: run.id,
     state: run.state,
-    name: run.name,
+    name: title(run) || null,
     model: run.model,
     task: run.task === null ? null : taskTitle(run.task),
     method: run.method === null ? null : methodTitle(run.method),

@@ -12,6 +12,7 @@ const metrics = z.record(z.string(), z.nullable(z.number()));
 export const summary = z.object({
   id: z.string(),
   state: z.enum(runStates),
+  /** With what tells it from the others of its sweep. */
   name: text,
   model: text,
   task: text,

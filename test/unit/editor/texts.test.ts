@@ -72,6 +72,9 @@ describe('a run in the tree', () => {
     expect(title).not.toMatch(/[\n\u202e]/u);
     expect(title.length).toBeLessThanOrEqual(60);
     expect(tabTitle(aRun('a', { name: ' ' }))).toBe('lora · sst2');
+    // Of a sweep the runs have one name: their tabs are told apart by what comes first.
+    const ofSweep = aRun('a', { name: 'Ranks '.repeat(20), label: { method: 'lora', 'training.seed': 1 } });
+    expect(tabTitle(ofSweep)).toMatch(/^lora seed=1 · Ranks/);
   });
 
   it('is called by its name and what its sweep set', () => {

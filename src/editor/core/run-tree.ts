@@ -387,6 +387,8 @@ export interface GroupItem {
   readonly icon: string;
   readonly contextValue: string;
   readonly tooltip: string;
+  /** What screen readers say of it: without, the tooltip, which for a sweep is a path. */
+  readonly spoken: string;
 }
 
 /** `/project/a.peft.json 2026-11-21T05:10:14.123Z`, which a sweep goes by, as its file's name and the moment. */
@@ -435,14 +437,15 @@ export function groupItem({ by, value }: GroupNode, runs: readonly RunSummary[])
     null,
   );
   const count = runs.length === 1 ? t('1 run') : t('{0} runs', grouped(runs.length));
-  const description = [count, best === null ? '' : t('best {0}', score(best))];
+  const facts = [count, best === null ? '' : t('best {0}', score(best))].filter((part) => part !== '');
   const sweep = by === 'sweep' && value !== null ? sweepTitle(value) : undefined;
   const label = sweep?.name ?? groupName(by, value);
   return {
     label,
-    description: description.filter((part) => part !== '').join(' · '),
+    description: facts.join(' · '),
     icon: by === 'sweep' && value === null ? 'list-unordered' : groupIcons[by],
     contextValue: by === 'sweep' && value !== null ? 'group+sweep' : `group+${by}`,
     tooltip: sweep === undefined ? label : `${sweep.file}\n${sweep.made}`,
+    spoken: [label, ...facts].join(', '),
   };
 }

@@ -83,7 +83,7 @@ export function registerRunExplorer(app: ExtensionApp): RunExplorer {
         return result;
       }
       case 'group': {
-        const { label, description, icon, contextValue, tooltip } = groupItem(node, tree.runsOf(node));
+        const { label, description, icon, contextValue, tooltip, spoken } = groupItem(node, tree.runsOf(node));
         const isOpen = node.by === 'running' || node.by === 'queued' || tree.rootCount() <= 3;
         const result = new vscode.TreeItem(
           label,
@@ -94,6 +94,7 @@ export function registerRunExplorer(app: ExtensionApp): RunExplorer {
         result.iconPath = new vscode.ThemeIcon(icon);
         result.contextValue = contextValue;
         result.tooltip = tooltip;
+        result.accessibilityInformation = { label: spoken };
         return result;
       }
       case 'more': {

@@ -237,6 +237,11 @@ describe('groups', () => {
     expect(groupItem(node(by, value), [aRun('a')]).label).toBe(label);
   });
 
+  it('are spoken of by what they show, not by the path in their tooltip', () => {
+    const sweep = node('sweep', '/project/ranks.peft.json 2026-11-21T05:10:14.123Z');
+    expect(groupItem(sweep, [aRun('a', { score: 0.5 }), aRun('b')]).spoken).toBe('ranks, 2 runs, best 0.7500');
+  });
+
   it('say how many runs they hold and the best score', () => {
     const runs = [aRun('a', { score: null }), aRun('b', { score: -0.25 }), aRun('c', { score: 0.5 })];
     expect(groupItem(node('task', 'sst2'), runs).description).toBe('3 runs · best 0.5000');

@@ -98,8 +98,19 @@ function check(value: unknown, catalogue: Catalogue): Checked {
   return { settings, matrix, problems };
 }
 
-/** The node that a problem is about: the key, the value, the matrix axis that gave the value, or the nearest parent that exists. */
-function nodeFor(root: Node, { path, at }: Problem): Node {
+type Span = Pick<Node, 'offset' | 'length'>;
+
+/** Where an object says what it is, in whose text something is missing: its key, or its opening brace. */
+function nameOf(object: Node): Span {
+  const key = object.parent?.type === 'property' ? object.parent.children?.[0] : undefined;
+  return key ?? { offset: object.offset, length: Math.min(1, object.length) };
+}
+
+/**
+ * What a problem is about: the key, the value, the matrix axis that gave the value, or what the nearest parent that exists is called.
+ * An editor that underlined all of a parent would hide in it every other problem.
+ */
+function spanFor(root: Node, { path, at }: Problem): Span {
   const exact = findNodeAtLocation(root, [...path]);
   if (exact !== undefined) return at === 'key' ? (exact.parent?.children?.[0] ?? exact) : exact;
   for (let length = path.length; length > 0; length--) {
@@ -108,14 +119,14 @@ function nodeFor(root: Node, { path, at }: Problem): Node {
   }
   for (let length = path.length - 1; length > 0; length--) {
     const parent = findNodeAtLocation(root, path.slice(0, length));
-    if (parent !== undefined) return parent;
+    if (parent !== undefined) return nameOf(parent);
   }
-  return root;
+  return nameOf(root);
 }
 
-/** A problem at the node that it is about. */
+/** A problem at the part of the text that it is about. */
 function placed(root: Node, problem: Problem): PlacedProblem {
-  const { offset, length } = nodeFor(root, problem);
+  const { offset, length } = spanFor(root, problem);
   return { ...problem, offset, length };
 }
 

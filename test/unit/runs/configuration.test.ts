@@ -431,6 +431,13 @@ describe('mistakes', () => {
     ]);
   });
 
+  it('tells of what is missing at the key or the brace of what lacks it, and leaves the rest to other problems', () => {
+    const places = (text: string): readonly string[] =>
+      configurationProblems(text, catalogue).map(({ offset, length }) => text.slice(offset, offset + length));
+    expect(places('{\n  "model": "m",\n  "method": "lora"\n}')).toEqual(['{']);
+    expect(places('{ "model": "m", "task": "sst2", "method": { "rank": 8 } }')).toEqual(['"method"']);
+  });
+
   it.each(['[', '{"a":'])('a text that nests %s without end is refused, by editors too', (opening) => {
     const text = opening.repeat(20_000);
     expect(thrown(() => parse(text)).message).toContain('more than 100 brackets within one another');

@@ -1,3 +1,4 @@
+import { forcedColours } from '../base/forced-colours.ts';
 import { embeddedJson, escapeHtml } from '../base/html.ts';
 import { handedRun, type RecordedRun } from './compared-run.ts';
 import type { ComparisonOptions } from './comparison.ts';
@@ -90,6 +91,7 @@ const style = [
   // Paper is light, whatever the screen is.
   `@media screen and (prefers-color-scheme:dark){:root{color-scheme:dark;${variables(dark)}}}`,
   'body{margin:0;background:var(--vscode-editor-background);color:var(--vscode-foreground);font-family:var(--vscode-font-family);font-size:var(--vscode-font-size)}',
+  forcedColours,
 ].join('\n');
 
 /** The source expression that allows exactly this text. */

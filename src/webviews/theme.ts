@@ -7,11 +7,16 @@ export function themeColour(name: string, fallback = '--vscode-foreground'): str
   return value === '' ? style.getPropertyValue(fallback).trim() || 'currentColor' : value;
 }
 
-/** Calls back when the editor changes its theme. @returns a function that ends it */
+/** Calls back when the editor changes its theme, or the system begins or ends to decide on colours. @returns a function that ends it */
 export function onThemeChange(callback: () => void): () => void {
   // The editor sets its variables on the root element and its kind as classes of the body.
   const observer = new MutationObserver(callback);
   observer.observe(document.documentElement, { attributes: true, attributeFilter: ['style', 'class'] });
   observer.observe(document.body, { attributes: true, attributeFilter: ['class', 'style'] });
-  return () => observer.disconnect();
+  const forced = matchMedia('(forced-colors: active)');
+  forced.addEventListener('change', callback);
+  return () => {
+    observer.disconnect();
+    forced.removeEventListener('change', callback);
+  };
 }

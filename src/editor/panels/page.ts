@@ -1,3 +1,4 @@
+import { forcedColours } from '../../base/forced-colours.ts';
 import { embeddedJson, escapeHtml } from '../../base/html.ts';
 import type { PageSetup } from '../../webviews/protocol.ts';
 
@@ -25,7 +26,8 @@ export function contentSecurityPolicy(nonce: string): string {
 }
 
 const style = `html { scrollbar-color: var(--vscode-scrollbarSlider-background) transparent; }
-body { margin: 0; padding: 0; background: var(--vscode-editor-background); color: var(--vscode-foreground); font-family: var(--vscode-font-family); font-size: var(--vscode-font-size); }`;
+body { margin: 0; padding: 0; background: var(--vscode-editor-background); color: var(--vscode-foreground); font-family: var(--vscode-font-family); font-size: var(--vscode-font-size); }
+${forcedColours}`;
 
 /** The page of a panel. */
 export function pageHtml({ title, nonce, script, setup }: PageOptions): string {

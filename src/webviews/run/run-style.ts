@@ -113,6 +113,12 @@ export const runStyle = css`
     white-space: nowrap;
     cursor: pointer;
   }
+  /* There the border that cannot be seen would be drawn, as if every tab were chosen. */
+  @media (forced-colors: active) {
+    [role='tab'] {
+      border-bottom-color: Canvas;
+    }
+  }
   [role='tab'][aria-selected='true'] {
     border-bottom-color: var(--vscode-panelTitle-activeBorder, var(--vscode-focusBorder));
     color: var(--vscode-panelTitle-activeForeground, var(--vscode-foreground));

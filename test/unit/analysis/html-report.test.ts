@@ -49,7 +49,10 @@ it('allows exactly the script and the style that it holds', () => {
 
 it('is printed in light colours, also from a dark screen', () => {
   const style = between('<style>', '</style>');
-  expect(style.match(/@media[^{]*/g)).toEqual(['@media screen and (prefers-color-scheme:dark)']);
+  expect(style.match(/@media[^{]*/g)).toEqual([
+    '@media screen and (prefers-color-scheme:dark)',
+    '@media (forced-colors: active) ',
+  ]);
 });
 
 it('holds the runs without what a comparison does not need, and names that open no element', () => {

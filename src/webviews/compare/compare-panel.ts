@@ -3,6 +3,7 @@ import { html, LitElement, nothing, type TemplateResult } from 'lit';
 import type { Comparison } from '../../analysis/comparison.ts';
 import { withoutUnseen } from '../../base/plain-text.ts';
 import { select, tableToggle, type Choice } from '../components/controls.ts';
+import { keepFocus } from '../components/kept-focus.ts';
 import { base, panel } from '../components/styles.ts';
 import type { Formats } from '../format.ts';
 import { fill, type Strings } from '../strings.ts';
@@ -67,6 +68,7 @@ export class ComparePanel extends LitElement {
     this.properties = undefined;
     this.revision = 0;
     this.chosen = undefined;
+    keepFocus(this);
     this.addEventListener('peft-open-point', (event) => {
       if (event instanceof OpenPointEvent) this.openPoint(event.point);
     });

@@ -2,6 +2,7 @@ import { line } from 'd3-shape';
 import { css, html, LitElement, nothing, svg, type PropertyValues, type TemplateResult } from 'lit';
 import { repeat } from 'lit/directives/repeat.js';
 import { axes, axesStyle } from '../components/axes.ts';
+import { keepFocus } from '../components/kept-focus.ts';
 import { base } from '../components/styles.ts';
 import { measuredWidth } from '../components/width.ts';
 import type { Formats } from '../format.ts';
@@ -158,6 +159,7 @@ export class ScatterChart extends LitElement {
     this.model = undefined;
     this.current = undefined;
     this.shown = undefined;
+    keepFocus(this);
   }
 
   protected override willUpdate(_: PropertyValues): void {

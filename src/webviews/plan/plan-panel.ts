@@ -2,6 +2,7 @@ import '@vscode-elements/elements/dist/vscode-button/index.js';
 import { css, html, LitElement, nothing, type TemplateResult } from 'lit';
 import { select, type Choice } from '../components/controls.ts';
 import { factList, factsStyle, type Fact } from '../components/facts.ts';
+import { keepFocus } from '../components/kept-focus.ts';
 import { base, panel } from '../components/styles.ts';
 import type { Formats } from '../format.ts';
 import { fill, type Strings } from '../strings.ts';
@@ -133,6 +134,7 @@ export class PlanPanel extends LitElement {
     this.properties = undefined;
     this.revision = 0;
     this.fields = undefined;
+    keepFocus(this);
   }
 
   /** Shows these inputs in place of what is written. */

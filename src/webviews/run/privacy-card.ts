@@ -1,6 +1,7 @@
 import '@vscode-elements/elements/dist/vscode-button/index.js';
 import { css, html, LitElement, nothing, type TemplateResult } from 'lit';
 import { factList, factsStyle, type Fact } from '../components/facts.ts';
+import { keepFocus } from '../components/kept-focus.ts';
 import { base } from '../components/styles.ts';
 import type { Formats } from '../format.ts';
 import '../plan/line-chart.ts';
@@ -150,6 +151,7 @@ export class PrivacyCard extends LitElement {
   constructor() {
     super();
     this.model = undefined;
+    keepFocus(this);
   }
 
   private epsilons(record: PrivacyAnswer, model: PrivacyCardModel): TemplateResult {
@@ -205,7 +207,7 @@ export class PrivacyCard extends LitElement {
     return html`<section aria-label=${strings.auditTitle}>
       <h2>${strings.auditTitle}</h2>
       <p class="quiet">${strings.auditAbout}</p>
-      <vscode-button secondary ?disabled=${privacy.isAuditing()} @click=${privacy.askAudit}
+      <vscode-button secondary @click=${privacy.askAudit}
         >${privacy.isAuditing() ? strings.computing : strings.audit}</vscode-button
       >
       ${

@@ -4,6 +4,7 @@ import { ref } from 'lit/directives/ref.js';
 import { repeat } from 'lit/directives/repeat.js';
 import { select } from '../components/controls.ts';
 import { factsStyle } from '../components/facts.ts';
+import { keepFocus } from '../components/kept-focus.ts';
 import { base, panel } from '../components/styles.ts';
 import type { Formats } from '../format.ts';
 import type { RunCommand } from '../protocol.ts';
@@ -71,6 +72,7 @@ export class RunPanel extends LitElement {
     this.revision = 0;
     this.zoom = null;
     this.follows = true;
+    keepFocus(this);
     this.addEventListener('peft-zoom', (event) => {
       if (event instanceof ZoomEvent) void this.lookCloser(event.steps);
     });

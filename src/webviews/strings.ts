@@ -117,6 +117,7 @@ export const english = {
   seriesSummary: '{name} {last} at step {step}, lowest {low}, highest {high}, {n} points',
   seriesSummaryOne: '{name} {last} at step {step}, 1 point',
   chartHelp: 'Left and right arrow keys read the points, Home and End jump.',
+  chartZoomHelp: 'Plus looks closer at what is around the point, minus shows all again.',
   pointRead: '{x}: {values}',
 
   // Run panel: privacy

@@ -9,6 +9,8 @@ export type ChartContent =
       readonly kind: 'plot';
       readonly plot: unknown;
       readonly onKeyDown: (event: KeyboardEvent) => void;
+      /** Which keys there are. */
+      readonly help: string;
       /** What stands below, for the eye. */
       readonly readings: unknown;
       /** What is said of the place that the keyboard is at; '' while it is at none. */
@@ -61,7 +63,10 @@ export const chartFrameStyle = css`
   }
 `;
 
-/** A chart with its title, its text for screen readers and the button that turns it into a table. */
+/**
+ * A chart with its title, its text for screen readers and the button that turns it into a table. What is drawn is an `application`:
+ * within anything else a screen reader keeps the arrow keys to itself.
+ */
 export function chartFrame({ title, text, content, onAsTable, strings }: ChartFrame): TemplateResult {
   return html`<header>
       <h2>${title}</h2>
@@ -74,9 +79,9 @@ export function chartFrame({ title, text, content, onAsTable, strings }: ChartFr
         : html`<div
               class="plot"
               tabindex="0"
-              role="group"
+              role="application"
               aria-roledescription=${strings.curves}
-              aria-label="${text} ${strings.chartHelp}"
+              aria-label="${text} ${content.help}"
               @keydown=${content.onKeyDown}
             >
               ${content.plot}

@@ -240,6 +240,7 @@ export class LineChart extends LitElement {
             kind: 'plot',
             plot: this.width() === 0 ? nothing : this.chart(model),
             onKeyDown: (event) => this.onKeyDown(event),
+            help: strings.chartHelp,
             readings: html`${read === '' ? nothing : html`<b>${read}</b>`}
             ${curve.isWhole ? nothing : html`<span>${strings.computing}</span>`}`,
             spoken: this.matches(':focus-within') ? read : '',

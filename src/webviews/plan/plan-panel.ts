@@ -384,7 +384,7 @@ export class PlanPanel extends LitElement {
       <div class=${isStale ? 'stale' : ''}>${factList(this.facts(plan, properties))}</div>
       <p class="hidden-visually" role="status">${isStale ? strings.computing : planText(plan, strings, formats)}</p>
       ${this.notices(plan, properties)}
-      <div class="buttons" role="toolbar" aria-label=${strings.actions}>
+      <div class="buttons" role="group" aria-label=${strings.actions}>
         <vscode-button ?disabled=${isWrong} @click=${settled(onOpen)}>${strings.openConfiguration}</vscode-button>
         <vscode-button secondary ?disabled=${isWrong} @click=${settled(onCopy)}
           >${strings.copyConfiguration}</vscode-button

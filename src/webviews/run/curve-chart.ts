@@ -24,11 +24,11 @@ export interface ChartModel {
   readonly asTable: boolean;
   /** The part of the horizontal axis that all charts of the run show. */
   readonly extent: readonly [low: number, high: number] | null;
-  /** The steps that are looked at, where not all are. */
-  readonly zoom: { readonly from: number; readonly to: number } | null;
+  /** Whether a part of it can be looked at closer. */
+  readonly canZoom: boolean;
 }
 
-/** The user has dragged over a part of the horizontal axis: the steps in it, or null to see all again. */
+/** The user wants to see a part of the horizontal axis: the steps in it, or null to see all again. */
 export class ZoomEvent extends Event {
   readonly steps: { readonly from: number; readonly to: number } | null;
   constructor(steps: ZoomEvent['steps']) {
@@ -91,8 +91,10 @@ export class CurveChart extends LitElement {
   ];
 
   declare model: ChartModel | undefined;
-  /** The place on the joined horizontal axis that the cursor is at. */
+  /** The index in `places` that the cursor is at. */
   declare private cursor: number | null;
+  /** The place that the keyboard has read, which the cursor keeps until the pointer takes it. */
+  private reading: number | null = null;
   private plot: uPlot | undefined;
   private target: HTMLElement | undefined;
   private observer: ResizeObserver | undefined;
@@ -149,6 +151,8 @@ export class CurveChart extends LitElement {
   protected override willUpdate(changed: PropertyValues): void {
     const { model } = this;
     if (model === undefined || !changed.has('model')) return;
+    const before = changed.get('model') as ChartModel | undefined;
+    if (before !== undefined && before.axis !== model.axis) this.forgetCursor();
     this.drawn = model.plan.series.flatMap((series, index) => {
       const data = model.curves.get(series.metric);
       if (data === undefined || data.value.length === 0) return [];
@@ -179,6 +183,14 @@ export class CurveChart extends LitElement {
     } else {
       this.plot.setData(data, true);
     }
+    const { plot } = this;
+    // uPlot sets its scales in a microtask of its own.
+    queueMicrotask(() => this.followReading(plot));
+  }
+
+  private forgetCursor(): void {
+    this.cursor = null;
+    this.reading = null;
   }
 
   /** The curves over one axis; with a smoothed line each gives two, the raw one first. */
@@ -195,8 +207,26 @@ export class CurveChart extends LitElement {
     return joined;
   }
 
+  /** Puts the cursor back to where it was read: other points are there now, and the axis may have other ends. */
+  private followReading(plot: uPlot): void {
+    const { reading } = this;
+    if (reading === null || this.plot !== plot) return;
+    this.showCursor(
+      plot,
+      Math.max(
+        0,
+        this.places.findLastIndex((place) => place <= reading),
+      ),
+    );
+  }
+
+  private showCursor(plot: uPlot, index: number): void {
+    this.cursor = index;
+    plot.setCursor({ left: plot.valToPos(this.places[index] ?? 0, 'x'), top: height / 3 });
+  }
+
   private options(model: ChartModel, width: number): uPlot.Options {
-    const { formats, strings, plan, axis } = model;
+    const { formats, plan, axis } = model;
     const font = `11px ${themeColour('--vscode-font-family')}`;
     const grid = {
       stroke: () => `color-mix(in srgb, ${themeColour('--vscode-foreground')} 14%, transparent)`,
@@ -222,7 +252,7 @@ export class CurveChart extends LitElement {
       legend: { show: false },
       cursor: {
         sync: { key: together.key, setSeries: false },
-        drag: { x: true, y: false, setScale: false },
+        drag: { x: model.canZoom, y: false, setScale: false },
         points: { size: 6 },
       },
       scales: {
@@ -260,7 +290,7 @@ export class CurveChart extends LitElement {
       hooks: {
         setCursor: [
           (plot) => {
-            this.cursor = plot.cursor.idx ?? null;
+            if (this.reading === null) this.cursor = plot.cursor.idx ?? null;
           },
         ],
         setSelect: [
@@ -274,9 +304,10 @@ export class CurveChart extends LitElement {
         ],
         ready: [
           (plot) => {
-            plot.over.addEventListener('dblclick', () => this.dispatchEvent(new ZoomEvent(null)));
-            plot.root.setAttribute('role', 'presentation');
-            plot.root.setAttribute('aria-label', strings.curves);
+            plot.over.addEventListener('pointermove', () => {
+              this.reading = null;
+            });
+            if (model.canZoom) plot.over.addEventListener('dblclick', () => this.dispatchEvent(new ZoomEvent(null)));
           },
         ],
       },
@@ -380,15 +411,31 @@ export class CurveChart extends LitElement {
     else if (event.key === 'Home') next = 0;
     else if (event.key === 'End') next = most;
     else if (event.key === 'Escape') {
-      this.cursor = null;
+      this.forgetCursor();
       plot.setCursor({ left: -10, top: -10 });
+      return;
+    } else if (event.key === '+' || event.key === '-') {
+      event.preventDefault();
+      this.zoomByKey(event.key === '+');
       return;
     } else return;
     event.preventDefault();
     const index = Math.max(0, Math.min(most, next));
-    const left = plot.valToPos(this.places[index] ?? 0, 'x');
-    plot.setCursor({ left, top: height / 3 });
-    this.cursor = index;
+    this.reading = this.places[index] ?? null;
+    this.showCursor(plot, index);
+  }
+
+  /** Shows the half of the horizontal axis that is around the cursor, or all of it. */
+  private zoomByKey(isCloser: boolean): void {
+    const { model, places } = this;
+    if (model?.canZoom !== true) return;
+    const [low, high] = model.extent ?? [places[0] ?? 0, places.at(-1) ?? 0];
+    const around = (this.cursor === null ? undefined : places[this.cursor]) ?? (low + high) / 2;
+    const reach = (high - low) / 4;
+    // At an end of the axis the half lies to one side.
+    const centre = Math.max(low + reach, Math.min(high - reach, around));
+    const steps = isCloser ? this.stepsBetween(centre - reach, centre + reach) : null;
+    if (!isCloser || steps !== null) this.dispatchEvent(new ZoomEvent(steps));
   }
 
   private twin(model: ChartModel): TemplateResult {
@@ -475,6 +522,7 @@ export class CurveChart extends LitElement {
             kind: 'plot',
             plot: html`<div ${ref(this.takeTarget)}></div>`,
             onKeyDown: (event) => this.onKeyDown(event),
+            help: model.canZoom ? `${strings.chartHelp} ${strings.chartZoomHelp}` : strings.chartHelp,
             readings: this.legend(model),
             spoken: this.matches(':focus-within') ? this.spoken(model) : '',
           },

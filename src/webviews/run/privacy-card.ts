@@ -240,7 +240,7 @@ export class PrivacyCard extends LitElement {
       strings,
       formats,
       asTable: tables.includes(plan.id),
-      zoom: null,
+      canZoom: false,
     };
     return html`<peft-curve-chart .model=${chart}></peft-curve-chart>`;
   }

@@ -18,7 +18,7 @@ function buttons(summary: Summary, strings: Strings, onCommand: OnCommand): Temp
   const canResume = state === 'stopped' || state === 'interrupted' || state === 'failed';
   const button = (command: RunCommand, label: string, isPrimary = false): TemplateResult =>
     html`<vscode-button ?secondary=${!isPrimary} @click=${() => onCommand(command)}>${label}</vscode-button>`;
-  return html`<div class="buttons" role="toolbar" aria-label=${strings.actions}>
+  return html`<div class="buttons" role="group" aria-label=${strings.actions}>
     ${isActive ? button('stop', strings.stop) : nothing}
     ${(canResume || (isUnseen && isActive)) && canStart ? button('resume', strings.resume, canResume) : nothing}
     ${canStart ? button('clone', strings.clone) : nothing} ${button('reveal', strings.reveal)}

@@ -222,7 +222,7 @@ export class RunPanel extends LitElement {
               strings,
               formats,
               asTable: layout.tables.includes(plan.id),
-              zoom: this.zoom,
+              canZoom: true,
             };
             return html`<peft-curve-chart .model=${chart}></peft-curve-chart>`;
           },
@@ -251,7 +251,7 @@ export class RunPanel extends LitElement {
     return html`${
         lines.length === 0
           ? html`<p class="empty">${strings.logEmpty}</p>`
-          : html`<ol
+          : html`<div
               class="log"
               tabindex="0"
               role="log"
@@ -259,16 +259,18 @@ export class RunPanel extends LitElement {
               ${ref(this.keepLog)}
               @scroll=${scroll}
             >
-              ${repeat(
-                lines,
-                ({ segment, seq }) => `${segment} ${seq}`,
-                (line: LogLine) =>
-                  html`<li class=${line.level === 'error' || line.level === 'warning' ? line.level : 'info'}>
-                    <time>${formats.clock(line.time)}</time>
-                    <span><b>${levelText(line.level, strings)}</b>${line.message}</span>
-                  </li>`,
-              )}
-            </ol>`
+              <ol>
+                ${repeat(
+                  lines,
+                  ({ segment, seq }) => `${segment} ${seq}`,
+                  (line: LogLine) =>
+                    html`<li class=${line.level === 'error' || line.level === 'warning' ? line.level : 'info'}>
+                      <time>${formats.clock(line.time)}</time>
+                      <span><b>${levelText(line.level, strings)}</b>${line.message}</span>
+                    </li>`,
+                )}
+              </ol>
+            </div>`
       }
       <div class="below">
         <button class="link" @click=${() => onCommand('logs')}>${strings.showLogs}</button>

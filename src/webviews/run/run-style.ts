@@ -157,6 +157,10 @@ export const runStyle = css`
     border-radius: 4px;
     font-family: var(--vscode-editor-font-family);
     font-size: var(--vscode-editor-font-size);
+  }
+  .log ol {
+    margin: 0;
+    padding: 0;
     list-style: none;
   }
   .log li {

@@ -30,6 +30,8 @@ const recorded = '20261121-053220069-5kzrkh';
 const running = idOf(900);
 const attacked = idOf(901);
 const secret = idOf(904);
+const growing = idOf(905);
+const stopped = idOf(906);
 
 /** As `expect`, of what becomes true sooner or later. */
 const eventually = <T>(value: () => T | Promise<T>) => expect.poll(value, { timeout: 30_000 });
@@ -48,6 +50,8 @@ describe.skipIf('missing' in chromium)('in a browser', () => {
       buildPages(),
       storeOf([
         { id: running, name: 'a run', steps: 40, ending: 'none' },
+        { id: growing, name: 'a run', steps: 40, ending: 'none' },
+        { id: stopped, name: 'a run', steps: 40, ending: 'none' },
         hostileRun(attacked),
         { ...hostileRun(idOf(902)), ending: 'finished' },
         { id: secret, name: 'a private run', steps: 30, mechanism: { noiseMultiplier: 0.9 } },
@@ -112,7 +116,7 @@ describe.skipIf('missing' in chromium)('in a browser', () => {
         },
       }),
       async (panel) => {
-        const plot = chart(panel, 'Loss').getByRole('group');
+        const plot = chart(panel, 'Loss').getByRole('application');
         await eventually(() => plot.getAttribute('aria-label')).toContain('at step 40');
         const asked = panel.asked.length;
         const events = segmentOf(
@@ -134,7 +138,7 @@ describe.skipIf('missing' in chromium)('in a browser', () => {
       const { page } = panel;
       const loss = chart(panel, 'Loss');
       await loss.locator('canvas').waitFor();
-      await loss.getByRole('group').focus();
+      await loss.getByRole('application').focus();
       await page.keyboard.press('Home');
       await eventually(() => loss.locator('[aria-live]').textContent()).toMatch(/^\s*Step 1: train 0\.6925/);
       await page.keyboard.press('ArrowRight');
@@ -159,11 +163,117 @@ describe.skipIf('missing' in chromium)('in a browser', () => {
       await page.mouse.move(box.x + box.width * 0.5, box.y + 60, { steps: 4 });
       await page.mouse.up();
       await page.getByRole('button', { name: 'Reset Zoom' }).waitFor();
-      const label = (): Promise<string | null> => chart(panel, 'Loss').getByRole('group').getAttribute('aria-label');
+      const label = (): Promise<string | null> =>
+        chart(panel, 'Loss').getByRole('application').getAttribute('aria-label');
       // A quarter of the sixty steps, give or take where the pointer was seen last.
       await eventually(label).toMatch(/highest 0.\d+, (\d|1\d) points/);
       await page.getByRole('button', { name: 'Reset Zoom' }).click();
       await eventually(label).toMatch(/, 60 points/);
+    }));
+
+  it('a part of a curve is looked at closer by keyboard, and the point that was read stays the one that is read', async () => {
+    let session: RunSession | undefined;
+    const onSession = (made: RunSession): void => {
+      session = made;
+    };
+    await during(runPanel(growing, runs.store, { onSession }), async (panel) => {
+      const { page } = panel;
+      const loss = chart(panel, 'Loss');
+      const spoken = (): Promise<string | null> => loss.locator('[aria-live]').textContent();
+      const label = (): Promise<string | null> => loss.getByRole('application').getAttribute('aria-label');
+      await loss.locator('canvas').waitFor();
+      await loss.getByRole('application').focus();
+      await page.keyboard.press('Home');
+      for (let step = 2; step <= 5; step++) await page.keyboard.press('ArrowRight');
+      await eventually(spoken).toMatch(/^\s*Step 5: /);
+      await page.keyboard.press('+');
+      await eventually(label).toMatch(/, 20 points/);
+      expect(await spoken()).toMatch(/^\s*Step 5: /);
+      // The line of the cursor stands where step 5 of 1 to 20 is now.
+      const across = async (): Promise<number> => {
+        const [line, over] = await Promise.all([
+          loss.locator('.u-cursor-x').boundingBox(),
+          loss.locator('.u-over').boundingBox(),
+        ]);
+        return ((line?.x ?? 0) - (over?.x ?? 0)) / (over?.width ?? 1);
+      };
+      await eventually(across).toBeCloseTo(4 / 19, 1);
+      await page.keyboard.press('-');
+      await eventually(label).toMatch(/, 40 points/);
+      await eventually(across).toBeCloseTo(4 / 39, 1);
+      const events = Array.from({ length: 400 }, (_, index) => step(index));
+      runs.workspace.append(growing, 'journal.jsonl', segmentOf(0, events).slice(-350, -340).map(line).join(''));
+      await runs.store.ingest([growing]);
+      await session?.refresh();
+      await eventually(label).toContain('at step 59');
+      expect(await spoken()).toMatch(/^\s*Step 5: /);
+      await eventually(across).toBeCloseTo(4 / 58, 1);
+      await page.keyboard.press('Escape');
+      expect((await spoken())?.trim()).toBe('');
+    });
+  });
+
+  it('the keyboard keeps its place when the button that it is at goes', async () => {
+    let session: RunSession | undefined;
+    const onSession = (made: RunSession): void => {
+      session = made;
+    };
+    /** The class and the text of what has the focus, in whatever part of the page that is. */
+    const focused = (page: Page): Promise<readonly [className: string, text: string]> =>
+      page.evaluate(() => {
+        interface Focusable {
+          readonly shadowRoot: { readonly activeElement: Focusable | null } | null;
+          readonly className: string;
+          readonly textContent: string;
+        }
+        let found = (globalThis as unknown as { document: { activeElement: Focusable } }).document.activeElement;
+        while (found.shadowRoot?.activeElement) found = found.shadowRoot.activeElement;
+        return [found.className, found.textContent.trim()] as const;
+      });
+    await during(runPanel(stopped, runs.store, { onSession }), async ({ page }) => {
+      await page.getByRole('button', { name: 'Stop' }).focus();
+      const last = segmentOf(0, [
+        ...Array.from({ length: 500 }, (_, index) => step(index)),
+        { type: 'stopped', step: 40 },
+      ]);
+      runs.workspace.append(stopped, 'journal.jsonl', last.slice(-1).map(line).join(''));
+      await runs.store.ingest([stopped]);
+      await session?.refresh();
+      await page.getByRole('button', { name: 'Resume' }).waitFor();
+      expect(await page.getByRole('button', { name: 'Stop' }).count()).toBe(0);
+      // Not the button that came in its place: a key that is pressed twice starts nothing.
+      await eventually(async () => (await focused(page))[0]).toBe('buttons');
+      await page.keyboard.press('Tab');
+      expect(await focused(page)).toEqual(['', 'Resume']);
+    });
+    const privacy = { folder: runs.workspace.root, state: { layout: { ...firstLayout, tab: 'privacy' } } };
+    await during(runPanel(secret, runs.store, privacy), async ({ page }) => {
+      await page.getByRole('button', { name: 'Audit' }).press('Enter');
+      await page.getByRole('alert').filter({ hasText: 'The recorded ε holds.' }).waitFor();
+      expect(await focused(page)).toEqual(['', 'Audit']);
+      await page.getByRole('button', { name: 'Show Local Data' }).press('Enter');
+      await page.getByRole('heading', { name: 'Training loss' }).waitFor();
+      await eventually(async () => (await focused(page))[0]).toBe('uncovered');
+    });
+  });
+
+  it('with forced colours the chosen tab, the progress and what is drawn can be seen', () =>
+    during(runPanel(running), async ({ page }) => {
+      await page.emulateMedia({ forcedColors: 'active', colorScheme: 'dark' });
+      await page.locator('canvas').first().waitFor();
+      const colour = (of: Locator, property: string): Promise<string> =>
+        of.evaluate((element, name) => {
+          interface Style {
+            getPropertyValue(name: string): string;
+          }
+          const page = globalThis as unknown as { getComputedStyle(of: unknown): Style };
+          return page.getComputedStyle(element).getPropertyValue(name);
+        }, property);
+      const canvas = await colour(page.locator('body'), 'background-color');
+      expect(await colour(page.getByRole('tab', { name: 'Results' }), 'border-bottom-color')).toBe(canvas);
+      expect(await colour(page.getByRole('tab', { name: 'Curves' }), 'border-bottom-color')).not.toBe(canvas);
+      expect(await colour(page.getByRole('progressbar').locator('div'), 'background-color')).not.toBe(canvas);
+      expect(await colour(page.locator('body'), '--vscode-descriptionForeground')).toBe('CanvasText');
     }));
 
   it('tabs work by arrow keys and are kept with nothing but the identity', () =>
@@ -192,7 +302,7 @@ describe.skipIf('missing' in chromium)('in a browser', () => {
 
   it('a run that a lost machine may hold can be stopped and resumed: the host asks', () =>
     during(runPanel(running, runs.store, { isUnseen: true }), async ({ page, asked }) => {
-      const actions = page.getByRole('toolbar', { name: 'Actions' });
+      const actions = page.getByRole('group', { name: 'Actions' });
       await actions.getByText('Stop').waitFor();
       await actions.getByText('Resume').click();
       await eventually(() => asked).toContainEqual({ type: 'command', command: 'resume' });
@@ -227,6 +337,20 @@ describe.skipIf('missing' in chromium)('in a browser', () => {
         expect(await uncovered.locator('canvas').count()).toBe(0);
         await uncovered.getByRole('button', { name: 'Show Local Data' }).click();
         await uncovered.getByRole('heading', { name: 'Training loss' }).waitFor();
+        // The curves of the other tab are not what is dragged over here.
+        const over = uncovered.locator('.u-over').first();
+        await over.waitFor();
+        await over.scrollIntoViewIfNeeded();
+        const box = await over.boundingBox();
+        if (box === null) throw new Error('the chart has no place');
+        await page.mouse.move(box.x + box.width * 0.25, box.y + 40);
+        await page.mouse.down();
+        await page.mouse.move(box.x + box.width * 0.75, box.y + 60, { steps: 4 });
+        await page.mouse.up();
+        await page.getByRole('tab', { name: 'Curves' }).click();
+        await page.locator('peft-curve-chart canvas').first().waitFor();
+        expect(await page.getByRole('button', { name: 'Reset Zoom' }).count()).toBe(0);
+        await page.getByRole('tab', { name: 'Privacy' }).click();
         const whole = page.locator('peft-line-chart');
         await whole.getByRole('button', { name: 'Show as Table' }).click();
         expect(await whole.getByRole('row').count()).toBe(4);
@@ -271,7 +395,7 @@ describe.skipIf('missing' in chromium)('in a browser', () => {
         expect(await value('Sampling rate').textContent()).toBe('0.1');
         expect(await value('Steps').textContent()).toBe('30');
         const noise = page.locator('peft-line-chart').first();
-        await noise.getByRole('group').focus();
+        await noise.getByRole('application').focus();
         await page.keyboard.press('End');
         await eventually(() => noise.locator('[aria-live]').textContent()).toMatch(
           /^Noise multiplier \d\.\d+: ε 0\.\d+$/,

@@ -1,7 +1,7 @@
 import { scaleLinear, scaleLog } from 'd3-scale';
 import { medianOf } from '../../analysis/sample.ts';
 import { digitsOf } from '../format.ts';
-import type { Point } from './points.ts';
+import { distinctLoss, type Point } from './points.ts';
 
 /** Where the points of the chart go, in pixels. The panels of one chart share their scales, so that they can be compared. */
 
@@ -80,9 +80,9 @@ function extent(values: readonly number[]): readonly [low: number, high: number]
   return values.length === 0 ? null : [Math.min(...values), Math.max(...values)];
 }
 
-/** What reads alike is one place: two runs that were calibrated to the same ε by different versions may differ in its fifth digit. */
+/** What reads alike is one place. */
 function placeKey(place: Point['place']): string {
-  return place.kind === 'value' ? place.value.toPrecision(3) : 'apart';
+  return place.kind === 'value' ? String(distinctLoss(place.value)) : 'apart';
 }
 
 function offsetKey(place: Point['place'], label: string): string {

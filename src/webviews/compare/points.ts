@@ -179,9 +179,14 @@ function averagePoint(row: ComparisonRow, tasks: string, view: View): readonly B
   ];
 }
 
+/** A privacy loss to the digits that tell losses apart: runs calibrated to the same ε by different versions may differ in its fifth. */
+export function distinctLoss(epsilon: number): number {
+  return Number(epsilon.toPrecision(3));
+}
+
 /** What a point costs: the fewer parameters, or the smaller privacy loss, the better; no privacy costs most. */
 function costOf(place: Place, axis: View['axis']): number {
-  if (place.kind === 'value') return place.value;
+  if (place.kind === 'value') return axis === 'epsilon' ? distinctLoss(place.value) : place.value;
   return axis === 'epsilon' ? Infinity : 0;
 }
 

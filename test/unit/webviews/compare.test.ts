@@ -322,6 +322,15 @@ describe('the layout', () => {
     for (const [index, place] of places.slice(1).entries()) expect(place - (places[index] ?? 0)).toBeGreaterThan(6);
   });
 
+  it('leaves a row off the front whose loss is smaller by a rounding alone', () => {
+    const runs = [
+      run({ method: 'full', parameters: 9, epsilon: 0.99968, score: 0.35 }),
+      run({ method: 'slash', parameters: 9, epsilon: 0.9997, score: 0.6 }),
+    ];
+    const [facet] = facetsOf(compareRuns(runs), view({ axis: 'epsilon' }));
+    expect(facet?.front.map(({ label }) => label)).toEqual(['slash']);
+  });
+
   it('draws a loss of nothing, which a log scale has no place for, at the left end', () => {
     const losses = (...epsilons: readonly number[]) =>
       facetsOf(

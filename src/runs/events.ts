@@ -119,6 +119,8 @@ export const privacyEvent = z.object({
   targetEpsilon: z.number().optional(),
   /** What draws and noise come from. */
   generator: z.string(),
+  /** The version of this program that drew and accounted. Absent in runs of earlier versions. */
+  version: z.string().optional(),
   /** Tells keys apart without telling them: the beginning of the key's SHA-256. */
   keyId: z.string(),
   /**

@@ -20,6 +20,7 @@ import type { Configuration } from './configuration-schema.ts';
 import type { JournalEvent, Unstamped } from './events.ts';
 import { areOtherData } from './data-id.ts';
 import { appendLines, errorCode, removeFile, writeFully } from './files.ts';
+import { programVersion } from './program.ts';
 import { releaseKey, releasesOf, repeatedSteps } from './released-steps.ts';
 
 /**
@@ -341,6 +342,7 @@ export function openPrivateTraining(
     repeatedSteps: repeated,
     ...(targetEpsilon === undefined ? {} : { targetEpsilon }),
     generator: generatorName,
+    version: programVersion(),
     keyId,
     ...(arithmetic === undefined ? {} : { arithmetic }),
     ...(computation === undefined ? {} : { computation }),

@@ -9,7 +9,7 @@ import { runFolder, workspaceAt } from '../../runs/run-folder.ts';
 import { readLocalRecord, readRunPrivacy, type LocalStep } from '../../runs/run-privacy.ts';
 import { thin } from '../../store/downsample.ts';
 
-/** Answers of the worker about privacy: plans, curves, budgets, audits. Each takes a second at most, so that others get their turn. */
+/** Answers of the worker about privacy: plans, curves, budgets, audits. Each takes a second at most, an audit of a hundred epochs two. */
 
 /** So many ends of epochs are worth a point. */
 const mostEpochs = 24;

@@ -76,6 +76,7 @@ describe('a private training', () => {
     const { ledger, mechanism } = open();
     expect(ledger).toMatchObject({ samplingRate: 0.032, expectedBatchSize: 128, plannedSteps: 155, targetEpsilon: 3 });
     expect(ledger.delta).toBe(1 / 8000);
+    expect(ledger.version).toMatch(/^\d+\.\d+\.\d+/);
     const spent = mechanism.spent(ledger.plannedSteps).epsilon;
     expect(spent).toBeLessThanOrEqual(3);
     expect(spent).toBeGreaterThan(2.98);

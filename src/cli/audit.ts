@@ -38,6 +38,7 @@ function auditText({ verdict, epsilon, ledger, steps, findings, assumptions }: P
             `${grouped(steps.recorded)}${steps.repeated === 0 ? '' : ` and ${grouped(steps.repeated)} released again`}`,
           ],
           ['generator', ledger.generator],
+          ['version', ledger.version],
         ])}`;
   return `${verdicts[verdict]}\n${known}${list('Findings', findings)}${list('Assumed, not shown by the record', assumptions)}`;
 }

@@ -11,7 +11,7 @@ import { programVersion } from '../runs/program.ts';
 import { installedCatalogue } from '../runs/catalogue.ts';
 import { branchPaths, configurationJsonSchema, settingPaths } from '../runs/configuration-json-schema.ts';
 import type { ComparisonRow } from '../store/comparison-rows.ts';
-import { listTasks } from '../tasks/registry.ts';
+import { taskTitles } from '../tasks/registry.ts';
 import { hasWorkspace, readWorkspace, withStore, type App } from './app.ts';
 import { filterOf, type FilterOptions } from './ls.ts';
 import { plainLines, safeJson } from './output.ts';
@@ -124,7 +124,7 @@ export async function compareCommand(app: App, texts: readonly string[], options
         at,
         interval,
         parameters,
-        tasks: Object.fromEntries(listTasks().map(({ id, title }) => [id, title])),
+        tasks: taskTitles(),
         version: programVersion(),
         made: new Date(),
       }),

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { messageOf } from '../base/errors.ts';
 import { bytes, counted, duration, grouped, moment, percent, score } from '../base/format.ts';
 import { isRecord } from '../base/is-record.ts';
+import { methodShare } from '../base/method-share.ts';
 import { findRun, readEnvironment, runFolder } from '../runs/run-folder.ts';
 import { runState, type RunStatus } from '../runs/run-state.ts';
 import type { EvaluationRow, SplitMetrics } from '../store/derive.ts';
@@ -127,10 +128,11 @@ function environment(folder: string): string {
   }
 }
 
-function trainedText({ method, head, total, frozen }: NonNullable<RunDetail['parameters']>): string {
-  const share =
-    frozen === null || frozen === 0 || method === 0 ? '' : ` (${percent(method, frozen)} of the frozen weights)`;
-  return `${grouped(total)} parameters\n${grouped(method)} of the method${share}, ${grouped(head)} of the head`;
+function trainedText(parameters: NonNullable<RunDetail['parameters']>): string {
+  const { method, head, total } = parameters;
+  const share = methodShare(parameters);
+  const ofFrozen = share === undefined ? '' : ` (${percent(share, 1)} of the frozen weights)`;
+  return `${grouped(total)} parameters\n${grouped(method)} of the method${ofFrozen}, ${grouped(head)} of the head`;
 }
 
 function head(run: ListedRun & RunDetail): string {

@@ -1,6 +1,6 @@
 import * as vscode from 'vscode';
-import { grouped } from '../base/format.ts';
 import { UserError } from '../base/errors.ts';
+import { grouped } from '../base/format.ts';
 import type { Untimed } from '../runs/marks.ts';
 import type { RunActions, RunRef, StartOptions } from './app.ts';
 import { t } from './core/l10n.ts';

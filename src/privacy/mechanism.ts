@@ -32,7 +32,7 @@ export function checkPhase({ samplingRate, noiseMultiplier, steps }: Phase): voi
   if (!Number.isSafeInteger(steps) || steps < 0) throw new RangeError(`steps ${steps} is not a whole number from 0`);
 }
 
-/** @throws RangeError when delta is not a probability that doubles can tell from 0 */
+/** Refuses a delta that is no probability, or that doubles cannot tell from 0. @throws RangeError */
 export function checkDelta(delta: number): void {
   if (!(delta >= leastDelta && delta < 1)) throw new RangeError(`delta ${delta} is not in [${leastDelta}, 1)`);
 }

@@ -14,7 +14,6 @@ import type { Catalogue } from './catalogue.ts';
 /** What computes: `auto` picks the best that works and says why; `tfjs` is whichever TensorFlow.js the user has installed. */
 export const providers = ['auto', 'cpu', 'webgpu', 'cuda', 'tensorrt', 'dml', 'coreml', 'tfjs'] as const;
 
-/** Those that let one of several GPUs be chosen. */
 /** Those that take one of several GPUs by its number. */
 export const indexedProviders: readonly string[] = ['cuda', 'tensorrt', 'dml'];
 

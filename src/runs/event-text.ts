@@ -1,13 +1,15 @@
 import { bytes, counted, duration, grouped, percent, score } from '../base/format.ts';
+import { methodShare } from '../base/method-share.ts';
 import type { JournalEvent } from './events.ts';
 
 type EventOf<T extends JournalEvent['type']> = Extract<JournalEvent, { type: T }>;
 
 function startedText(event: EventOf<'started'>): string {
-  const { method, head, frozen } = event.parameters;
+  const { method, head } = event.parameters;
   const from = event.fromStep > 1 ? ` from step ${event.fromStep}` : '';
-  const share = frozen === 0 || method === 0 ? '' : `, ${percent(method, frozen)} of the frozen weights`;
-  return `${counted(event.totalSteps, 'step')} on ${event.device.provider}${from}; trains ${grouped(method)} parameters (method${share}) + ${grouped(head)} (head)`;
+  const share = methodShare(event.parameters);
+  const ofFrozen = share === undefined ? '' : `, ${percent(share, 1)} of the frozen weights`;
+  return `${counted(event.totalSteps, 'step')} on ${event.device.provider}${from}; trains ${grouped(method)} parameters (method${ofFrozen}) + ${grouped(head)} (head)`;
 }
 
 function evaluationText(event: EventOf<'evaluation'>): string {

@@ -119,11 +119,26 @@ export function* journalChunks(
   }
 }
 
-/** The end of a journal as it is now: where following what comes begins. */
+/** Behind the last whole line of a journal as it is now: where following what comes begins. What the lines say is not read. */
 export function journalCursor(folder: string): JournalCursor {
-  let cursor = journalStart;
-  for (const chunk of journalChunks(folder)) cursor = chunk.cursor;
-  return cursor;
+  const descriptor = openIfThere(journalFile(folder));
+  if (descriptor === undefined) return journalStart;
+  try {
+    let { offset, line } = journalStart;
+    const { size } = fstatSync(descriptor);
+    for (let at = 0; at < size;) {
+      const bytes = readBytes(descriptor, at, Math.min(size - at, 4 << 20));
+      if (bytes.length === 0) break;
+      for (let end = bytes.indexOf(newline); end >= 0; end = bytes.indexOf(newline, end + 1)) {
+        offset = at + end + 1;
+        line++;
+      }
+      at += bytes.length;
+    }
+    return { offset, line };
+  } finally {
+    closeSync(descriptor);
+  }
 }
 
 /**

@@ -18,6 +18,11 @@ export function listTasks(): readonly Task[] {
   return tasks;
 }
 
+/** What tasks are called, by id. */
+export function taskTitles(): Readonly<Record<string, string>> {
+  return Object.fromEntries(tasks.map(({ id, title }) => [id, title]));
+}
+
 /**
  * The task called `name`: its id, or the literature's spelling of it (`SST-2`, `sts_b`).
  * @throws UserError with a suggestion when there is none

@@ -1,4 +1,5 @@
 import { cut, duration, grouped, moment, percent, score } from '../../base/format.ts';
+import { methodShare } from '../../base/method-share.ts';
 import type { RunSummary } from '../../store/summaries.ts';
 import { labelLine, title } from '../../store/run-text.ts';
 import { t } from './l10n.ts';
@@ -153,17 +154,17 @@ function rate(examplesPerSecond: number | null): string {
 /** What is trained, and what of it belongs to the method and to the head. */
 function trainedText({ parameters }: RunSummary): string {
   if (parameters === null) return '';
-  const { method, head, total, frozen } = parameters;
-  if (frozen === null || frozen === 0 || method === 0)
-    return t('{0} ({1} method + {2} head)', grouped(total), grouped(method), grouped(head));
-  const share = percent(method, frozen);
-  return t(
-    '{0} ({1} method, {2} of the frozen weights, + {3} head)',
-    grouped(total),
-    grouped(method),
-    share,
-    grouped(head),
-  );
+  const { method, head, total } = parameters;
+  const share = methodShare(parameters);
+  return share === undefined
+    ? t('{0} ({1} method + {2} head)', grouped(total), grouped(method), grouped(head))
+    : t(
+        '{0} ({1} method, {2} of the frozen weights, + {3} head)',
+        grouped(total),
+        grouped(method),
+        percent(share, 1),
+        grouped(head),
+      );
 }
 
 function deviceText({ provider, host }: RunSummary): string {

@@ -1,6 +1,6 @@
 import { peftMethods } from '../../engine/peft-adapter.ts';
 import { methods } from '../../peft/registry.ts';
-import { listTasks } from '../../tasks/registry.ts';
+import { listTasks, taskTitles } from '../../tasks/registry.ts';
 import { isPair } from '../../tasks/task.ts';
 import type { Titles } from '../core/titles.ts';
 import type { MethodChoice, TaskChoice } from './operations.ts';
@@ -32,7 +32,5 @@ export function taskChoices(): readonly TaskChoice[] {
 
 /** What methods and tasks are called. */
 export function titles(): Titles {
-  const byId = (named: readonly { readonly id: string; readonly title: string }[]): Readonly<Record<string, string>> =>
-    Object.fromEntries(named.map(({ id, title }) => [id, title]));
-  return { methods: byId(methods), tasks: byId(listTasks()) };
+  return { methods: Object.fromEntries(methods.map(({ id, title }) => [id, title])), tasks: taskTitles() };
 }

@@ -341,20 +341,19 @@ const answers: { readonly [N in OperationName]: Answer<N> } = {
     });
     return { method: own, head, total, encoder: encoderSize(sized) };
   },
-  doctor: ({ folder, ...settings }, signal) =>
-    ask(diagnosis, { ...settings, folder }, ['doctor'], { signal, timeout: doctorMs }),
-  installCuda: ({ folder, ...settings }, signal) =>
-    ask(cudaInstallation, { ...settings, folder }, ['doctor', '--install', 'cuda'], { signal, timeout: downloadMs }),
-  predictTexts: ({ folder, id, lines, ...settings }, signal) =>
-    ask(predictedTexts, { ...settings, folder }, ['predict', id, '-'], { signal, timeout: inferenceMs, input: lines }),
-  predictInto: ({ folder, id, from, output, ...settings }, signal) => {
+  doctor: (place, signal) => ask(diagnosis, place, ['doctor'], { signal, timeout: doctorMs }),
+  installCuda: (place, signal) =>
+    ask(cudaInstallation, place, ['doctor', '--install', 'cuda'], { signal, timeout: downloadMs }),
+  predictTexts: ({ id, lines, ...place }, signal) =>
+    ask(predictedTexts, place, ['predict', id, '-'], { signal, timeout: inferenceMs, input: lines }),
+  predictInto: ({ id, from, output, ...place }, signal) => {
     const source = from.kind === 'split' ? [`--split=${from.name}`] : [from.path];
     const args = ['predict', id, ...source, `--output=${output}`, '--overwrite'];
-    return ask(predicted, { ...settings, folder }, args, { signal, timeout: inferenceMs });
+    return ask(predicted, place, args, { signal, timeout: inferenceMs });
   },
-  exportModel: ({ folder, id, target, format, ...settings }, signal) => {
+  exportModel: ({ id, target, format, ...place }, signal) => {
     const args = ['export', id, target, `--format=${format}`];
-    return ask(exportedModel, { ...settings, folder }, args, { signal, timeout: inferenceMs });
+    return ask(exportedModel, place, args, { signal, timeout: inferenceMs });
   },
   machine: async (folders) => {
     const limit = process.constrainedMemory();

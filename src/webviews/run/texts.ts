@@ -1,3 +1,4 @@
+import { methodShare } from '../../base/method-share.ts';
 import type { Fact } from '../components/facts.ts';
 import { digitsOf, type Formats } from '../format.ts';
 import { fill, type Strings } from '../strings.ts';
@@ -29,13 +30,13 @@ function deviceFact({ provider, threads, deviceReason }: Summary, strings: Strin
 
 function parametersFact({ parameters }: Summary, strings: Strings, formats: Formats): Fact[] {
   if (parameters === null) return [];
-  const { method, head, total, frozen } = parameters;
-  const counts = { method: formats.integer(method), head: formats.integer(head) };
+  const counts = { method: formats.integer(parameters.method), head: formats.integer(parameters.head) };
+  const share = methodShare(parameters);
   const detail =
-    frozen === null || frozen === 0 || method === 0
+    share === undefined
       ? fill(strings.parametersSplit, counts)
-      : fill(strings.parametersSplitOf, { ...counts, share: formats.share(method / frozen) });
-  return [{ title: strings.parameters, value: formats.integer(total), detail }];
+      : fill(strings.parametersSplitOf, { ...counts, share: formats.share(share) });
+  return [{ title: strings.parameters, value: formats.integer(parameters.total), detail }];
 }
 
 function timeFact(summary: Summary, strings: Strings, formats: Formats): Fact[] {

@@ -6,6 +6,7 @@ import {
   eventsBackward,
   followJournal,
   journalChunks,
+  journalCursor,
   journalEnd,
   journalFile,
   journalStart,
@@ -155,6 +156,23 @@ describe('torn ends', () => {
 });
 
 describe('reading', () => {
+  it('goes on behind the last whole line, whatever the lines before it say', () => {
+    const folder = temporaryFolder();
+    expect(journalCursor(folder)).toEqual(journalStart);
+    const journal = openJournal(folder);
+    journal.append(log('before'));
+    appendFileSync(journalFile(folder), 'no event\n\n');
+    expect(journalCursor(folder)).toEqual(readJournal(folder).cursor);
+    appendFileSync(journalFile(folder), '{"torn');
+    const cursor = journalCursor(folder);
+    expect(cursor).toEqual(readJournal(folder).cursor);
+    expect(cursor.line).toBe(4);
+    appendFileSync(journalFile(folder), '\n');
+    journal.append(log('after'));
+    journal.close();
+    expect(messages(readJournal(folder, cursor).events)).toEqual(['after']);
+  });
+
   it('takes a missing journal for an empty one', () => {
     expect(readJournal(temporaryFolder())).toEqual({ events: [], problems: [], cursor: journalStart, more: false });
   });

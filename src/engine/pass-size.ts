@@ -34,7 +34,8 @@ export function comfortableTokens(
 ): number {
   if (provider !== 'cpu') return Infinity;
   const matrices = layerMatrices(model);
-  const read = frozenProducts([model.loss], new Set(matrices.map(({ name }) => name)));
+  const names = new Set(matrices.map(({ name }) => name));
+  const read = frozenProducts([model.loss], ({ name }) => names.has(name));
   if (matrices.length === 0 || read.size < matrices.length) return Infinity;
   const weights = matrices.reduce((sum, { shape: [out = 0, inner = 0] }) => sum + out * inner, 0);
   const operations = WITH_GRADIENTS * topologicalOrder([model.loss]).length;

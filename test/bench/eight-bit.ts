@@ -1,9 +1,8 @@
 // How near the gradient of a step in 8 bits is to that in float32, on a real encoder and real sentences. It measures no time.
 import { onnxBackend } from '../../src/engine/backends/onnx/onnx-backend.ts';
-import type { CompileOptions } from '../../src/engine/backends/backend.ts';
+import { eightBitProducts, type CompileOptions } from '../../src/engine/backends/backend.ts';
 import { frozenWeights, startValues } from '../../src/engine/encoder-checkpoint.ts';
 import { eightBitPlan } from '../../src/engine/frozen-precision.ts';
-import { frozenProducts } from '../../src/engine/graph/frozen-products.ts';
 import { buildModel, gradientsOf } from '../../src/engine/model-graph.ts';
 import { prepareTraining } from '../../src/engine/prepare.ts';
 import { modelPlanOf, type TrainingSetup } from '../../src/engine/training-setup.ts';
@@ -95,7 +94,7 @@ export async function measureEightBit(
   const model = buildModel(modelPlanOf(setup), { dropout: 'model' });
   const outputs = { loss: model.loss, ...gradientsOf(model) };
   const eightBit = await eightBitPlan(model, setup.checkpoint);
-  if (frozenProducts(Object.values(outputs), eightBit).size === 0) return undefined;
+  if (eightBitProducts(Object.values(outputs), eightBit).size === 0) return undefined;
   const weights = frozenWeights(model, setup.checkpoint, 0);
   const feeds = trainedFeeds(model, await startValues(model, setup.checkpoint, 0, setup.maskToken));
   const batch = Uint32Array.from({ length: EXAMPLES }, (_, index) => index);

@@ -25,6 +25,19 @@ describe('in 8 bits a step of the encoder that ships has nearly the gradient of 
     expect(rounded).not.toEqual(exact);
   });
 
+  test.each([
+    ['lora', ['straight', 'transposed']],
+    ['warp', ['straight']],
+    ['unipelt-prompt', ['straight']],
+  ] as const)('%s: of the first layer with the products %s, of the others with both', async (id, first) => {
+    const { model } = await methodStep(checkpoint, id, 'plain', { sequences, deviation: 0.01, options: {} });
+    const plan = await eightBitPlan(model, checkpoint);
+    const readings = (layer: number): readonly string[] => [
+      ...new Set([...plan].flatMap(([name, each]) => (name.includes(`layer.${layer}.`) ? [...each.readings] : []))),
+    ];
+    expect([readings(0).toSorted(), readings(1).toSorted()]).toEqual([first, ['straight', 'transposed']]);
+  });
+
   test('of a private step too, for each example by itself', async () => {
     const step = await methodStep(checkpoint, 'lora', 'private', { sequences, deviation: 0.01, options: {} });
     const rounded = await gradientOf(step, { ...device, eightBit: await eightBitPlan(step.model, checkpoint) });

@@ -1,5 +1,6 @@
 import { UserError } from '../../base/errors.ts';
 import type { Precision } from '../graph/float-types.ts';
+import { frozenProducts, type Reading } from '../graph/frozen-products.ts';
 import type { Value } from '../graph/value.ts';
 import type { FileCache } from '../checked-cache.ts';
 
@@ -26,11 +27,27 @@ export type WeightLocation =
 /** The frozen weights of a graph, by the names of its `weight` values. */
 export type WeightSource = ReadonlyMap<string, WeightLocation>;
 
-/**
- * Frozen matrices `[out, in]` by name, each with the size of the numbers in every one of the `in` channels of the rows that it is
- * multiplied with, up to a common factor; undefined where nothing is known of them.
- */
-export type EightBitPlan = ReadonlyMap<string, Float32Array | undefined>;
+/** How products with a frozen matrix `[out, in]` are computed in 8 bits. */
+export interface EightBitRounding {
+  /** The products that are; the others stay in float32. */
+  readonly readings: ReadonlySet<Reading>;
+  /**
+   * The size of the numbers in every one of the `in` channels of the rows that the matrix is multiplied with, up to a common factor;
+   * undefined where nothing is known of them.
+   */
+  readonly sizes: Float32Array | undefined;
+}
+
+/** The frozen matrices with products in 8 bits, by name. */
+export type EightBitPlan = ReadonlyMap<string, EightBitRounding>;
+
+/** The products of some outputs that a plan has computed in 8 bits. */
+export function eightBitProducts(
+  outputs: readonly Value[],
+  plan: EightBitPlan,
+): ReadonlyMap<string, ReadonlySet<Reading>> {
+  return frozenProducts(outputs, ({ name, reading }) => plan.get(name)?.readings.has(reading) === true);
+}
 
 /** Where compiled graphs are kept for those who compile the same again. */
 export interface GraphCache extends FileCache {

@@ -19,15 +19,15 @@ export function frozenProduct(value: Value): FrozenProduct | undefined {
   return { name: matrix.name, reading: operation.transposeB ? 'transposed' : 'straight' };
 }
 
-/** Which of the stored matrices called `names` some outputs multiply rows with, and in which ways. */
+/** Which stored matrices some outputs multiply rows with, and in which ways, of the products that `counts` takes. */
 export function frozenProducts(
   outputs: readonly Value[],
-  names: { readonly has: (name: string) => boolean },
+  counts: (product: FrozenProduct) => boolean,
 ): ReadonlyMap<string, ReadonlySet<Reading>> {
   const products = new Map<string, Set<Reading>>();
   for (const value of topologicalOrder(outputs)) {
     const product = frozenProduct(value);
-    if (product === undefined || !names.has(product.name)) continue;
+    if (product === undefined || !counts(product)) continue;
     products.set(product.name, (products.get(product.name) ?? new Set()).add(product.reading));
   }
   return products;

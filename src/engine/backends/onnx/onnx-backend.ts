@@ -3,8 +3,8 @@ import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import { messageOf, UserError } from '../../../base/errors.ts';
 import { suggestion } from '../../../base/suggest.ts';
 import type { Value } from '../../graph/value.ts';
-import { frozenProducts } from '../../graph/frozen-products.ts';
 import {
+  eightBitProducts,
   noEightBitProducts,
   noHalfPrecision,
   OutOfMemoryError,
@@ -257,7 +257,7 @@ async function eightBitMatrices(
   if (precision === 'float16') throw new Error('products in 8 bits and in float16 were asked for at once');
   if (provider !== 'cpu') throw noEightBitProducts(provider);
   greatestWeight ??= multipliesBytesExactly(runtime).then((exactly) => (exactly ? EIGHT_BITS : SEVEN_BITS));
-  return roundWeights(frozenProducts(Object.values(outputs), eightBit), source, eightBit, await greatestWeight);
+  return roundWeights(eightBitProducts(Object.values(outputs), eightBit), source, eightBit, await greatestWeight);
 }
 
 /** What the runtime says, without the place and the condition in its own source that it begins with. */

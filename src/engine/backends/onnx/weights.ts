@@ -90,7 +90,7 @@ export async function roundWeights(
     if (!(numbers instanceof Float32Array) || out === undefined || inner === undefined)
       throw new Error(`${name} is no matrix of numbers`);
     const rounded = [...(readings.get(name) ?? [])].map(
-      (reading) => [reading, toEightBits(numbers, [out, inner], reading, limit, plan.get(name))] as const,
+      (reading) => [reading, toEightBits(numbers, [out, inner], reading, limit, plan.get(name)?.sizes)] as const,
     );
     matrices.set(name, Object.fromEntries(rounded));
   }

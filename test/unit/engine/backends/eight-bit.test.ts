@@ -6,6 +6,7 @@ import { columnSums, SEVEN_BITS, toEightBits } from '../../../../src/engine/back
 import { onnxBackend } from '../../../../src/engine/backends/onnx/onnx-backend.ts';
 import { tfjsBackend } from '../../../../src/engine/backends/tfjs/tfjs-backend.ts';
 import { symbol } from '../../../../src/engine/graph/dims.ts';
+import type { Reading } from '../../../../src/engine/graph/frozen-products.ts';
 import { linear } from '../../../../src/engine/graph/functions.ts';
 import { gemm, input, parameter, weight } from '../../../../src/engine/graph/operations.ts';
 import { cpu, floats, noise } from './agreement.ts';
@@ -41,7 +42,8 @@ function feedsOf(rows: readonly number[], gradients: readonly number[]): Readonl
   };
 }
 
-const plain: EightBitPlan = new Map([['w', undefined]]);
+const bothWays = new Set<Reading>(['transposed', 'straight']);
+const plain: EightBitPlan = new Map([['w', { readings: bothWays, sizes: undefined }]]);
 
 /** The size of the difference as a share of the size of what is wanted. */
 function distance(got: Float32Array, want: Float32Array): number {
@@ -130,7 +132,18 @@ describe('products in 8 bits', () => {
         wanted,
       );
     };
-    expect(await error(new Map([['w', sizes]]))).toBeLessThan(0.5 * (await error(plain)));
+    expect(await error(new Map([['w', { readings: bothWays, sizes }]]))).toBeLessThan(0.5 * (await error(plain)));
+  });
+
+  test.each([
+    ['transposed', 'forward', 'backward'],
+    ['straight', 'backward', 'forward'],
+  ] as const)('are read %s alone where a plan says so', async (reading, changed, kept) => {
+    const feeds = feedsOf(noise(ROWS * INNER, 5), noise(ROWS * OUT, 6));
+    const exact = await run(feeds);
+    const rounded = await run(feeds, new Map([['w', { readings: new Set<Reading>([reading]), sizes: undefined }]]));
+    expect(rounded[kept]).toEqual(exact[kept]);
+    expect(rounded[changed]).not.toEqual(exact[changed]);
   });
 
   test('of a row do not depend on the other rows, however large those are', async () => {

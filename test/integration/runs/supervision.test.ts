@@ -12,7 +12,8 @@ import { ownIdentity, processState } from '../../../src/runs/process-identity.ts
 import { claimNext, readQueue, resumeRun } from '../../../src/runs/queue.ts';
 import { runFolder } from '../../../src/runs/run-folder.ts';
 import { runState } from '../../../src/runs/run-state.ts';
-import { describeEnd, requestStop } from '../../../src/runs/supervisor.ts';
+import { requestStop } from '../../../src/runs/supervisor.ts';
+import { describeEnd } from '../../../src/runs/trainer-end.ts';
 import type { Saved } from '../../support/mini-trainer.ts';
 import { temporaryWorkspace } from '../../support/runs.ts';
 import { hasSignals, killed } from '../../support/signals.ts';

@@ -223,11 +223,43 @@ function differingPaths(groups: readonly Group<ComparedRun>[]): readonly string[
   });
 }
 
+/** The values of those settings that a group has, `rank=8`, by which it is told from its siblings. */
+function describe({ settings }: Group<ComparedRun>, paths: readonly string[]): string {
+  const names = shortNames(paths);
+  const known = paths.filter((path) => settings.has(path));
+  return known.map((path) => `${names.get(path) ?? path}=${settingText(settings.get(path))}`).join(' ');
+}
+
+/**
+ * What tells each group of one method from those that it is compared with, having numbers in the same column: the settings in which they
+ * differ. How runs of one task differ from those of another is left out, but for groups that would be called the same without it.
+ */
+function tellApart(siblings: readonly Group<ComparedRun>[], columnOf: (run: ComparedRun) => string): readonly string[] {
+  const sharing = new Map<string, Set<Group<ComparedRun>>>();
+  const columnsOf = (group: Group<ComparedRun>): ReadonlySet<string> => new Set(group.runs.map(columnOf));
+  for (const group of siblings)
+    for (const column of columnsOf(group)) sharing.set(column, (sharing.get(column) ?? new Set()).add(group));
+  const differing = new Map([...sharing].map(([column, groups]) => [column, new Set(differingPaths([...groups]))]));
+  const all = differingPaths(siblings);
+  const brief = siblings.map((group) => {
+    const compared = [...columnsOf(group)].flatMap((column) => differing.get(column) ?? []);
+    return describe(
+      group,
+      all.filter((path) => compared.some((paths) => paths.has(path))),
+    );
+  });
+  return siblings.map((group, index) => {
+    const told = brief[index] ?? '';
+    return brief.filter((other) => other === told).length === 1 ? told : describe(group, all);
+  });
+}
+
 /** What tells the groups apart: the method's name first, then the settings in which they differ. */
 function labelsOf(
   groups: readonly Group<ComparedRun>[],
   rows: readonly string[] | undefined,
   words: RowWords,
+  columnOf: (run: ComparedRun) => string,
 ): readonly string[] {
   if (rows !== undefined) return groups.map((group) => rows.map((path) => rowPart(path, group, words)).join(' · '));
   const methodOf = ({ settings }: Group<ComparedRun>): string => settingText(settings.get('method.id'));
@@ -237,20 +269,17 @@ function labelsOf(
     if (family === undefined) families.set(methodOf(group), [group]);
     else family.push(group);
   }
-  const details = new Map<Group<ComparedRun>, readonly string[]>();
-  for (const siblings of families.values()) {
-    // The method's name says all that its groups agree in; what other methods are set to would only be noise.
-    const differing = differingPaths(siblings);
-    const names = shortNames(differing);
-    for (const group of siblings)
-      details.set(
-        group,
-        differing
-          .filter((path) => group.settings.has(path))
-          .map((path) => `${names.get(path) ?? path}=${settingText(group.settings.get(path))}`),
-      );
-  }
-  return groups.map((group) => [methodOf(group), ...(details.get(group) ?? [])].join(' '));
+  // The method's name says all that its groups agree in; what other methods are set to would only be noise.
+  const details = new Map(
+    [...families.values()].flatMap((siblings) => {
+      const told = tellApart(siblings, columnOf);
+      return siblings.map((group, index) => [group, told[index] ?? ''] as const);
+    }),
+  );
+  return groups.map((group) => {
+    const told = details.get(group) ?? '';
+    return told === '' ? methodOf(group) : `${methodOf(group)} ${told}`;
+  });
 }
 
 interface Counted {
@@ -324,7 +353,7 @@ export function compareRuns(runs: readonly ComparedRun[], options: ComparisonOpt
     counted.map(({ run }) => run),
     rowKeys === undefined ? { except: [columnKey] } : { by: rowKeys },
   );
-  const labels = labelsOf(groups, rowKeys, words);
+  const labels = labelsOf(groups, rowKeys, words, (run) => byRun.get(run)?.column ?? '');
 
   const cellsOf = (group: Group<ComparedRun>): readonly (Omit<ComparisonCell, 'place'> | null)[] =>
     columns.map((column) => {

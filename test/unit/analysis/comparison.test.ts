@@ -190,6 +190,27 @@ describe('a comparison', () => {
   const comparison = compareRuns(runs);
   const cell = (row: number, column: string) => comparison.rows[row]?.cells[comparison.columns.indexOf(column)];
 
+  it('calls rows by what tells them from those with a number in the same column', () => {
+    const trained = (task: string, method: JsonObject, training: JsonObject): ComparedRun =>
+      run(task, method, 0, 0.5, { config: { training: { seed: 0, epochs: 3, ...training } } });
+    const labels = (...compared: readonly ComparedRun[]): readonly string[] =>
+      compareRuns(compared).rows.map(({ label }) => label);
+    const [long, short] = [{ epochs: 10, batchSize: 8 }, { batchSize: 32 }];
+    const onTwoTasks = [trained('sst2', lora8, short), trained('sst2', lora16, short), trained('mnli', lora8, long)];
+    // Nothing else of the second task is a LoRA, so that only the name is left, which no other row has.
+    expect(labels(...onTwoTasks)).toEqual(['lora rank=8', 'lora rank=16', 'lora']);
+    expect(labels(...onTwoTasks, trained('mnli', lora8, short))).toEqual([
+      'lora rank=8 epochs=3 batchSize=32',
+      'lora rank=16',
+      'lora epochs=10 batchSize=8',
+    ]);
+    // Each is alone with its task: all that differs tells two rows of one name apart.
+    expect(labels(trained('sst2', lora8, short), trained('mnli', lora8, long))).toEqual([
+      'lora epochs=3 batchSize=32',
+      'lora epochs=10 batchSize=8',
+    ]);
+  });
+
   it('has a row for each method and its settings, a column for each task', () => {
     expect(comparison.columns).toEqual(['cola', 'sst2', 'mnli', 'wnli']);
     expect(comparison.rows.map(({ label }) => label)).toEqual(['lora rank=8', 'lora rank=16', 'slash']);

@@ -15,6 +15,18 @@ export interface RecordedRun extends Omit<HandedRun, 'config'> {
   readonly config: unknown;
 }
 
+/** What methods are called, by id; of another version's nothing is known, and they go by their ids. */
+export type MethodTitles = Readonly<Record<string, string>>;
+
+/** A run whose method goes by its title, for what is only shown: what is compared by it stays told apart. */
+export function withMethodTitle<R extends { readonly config: unknown }>(run: R, titles: MethodTitles): R {
+  const { config } = run;
+  if (!isJsonObject(config) || !isJsonObject(config['method'])) return run;
+  const { id } = config['method'];
+  if (typeof id !== 'string' || !Object.hasOwn(titles, id)) return run;
+  return { ...run, config: { ...config, method: { ...config['method'], id: titles[id] } } };
+}
+
 /** The settings that comparisons look at: what is incidental is left out unless rows are made of it. */
 function comparedConfig(config: unknown, rows: readonly string[]): JsonObject | null {
   if (!isJsonObject(config)) return null;

@@ -1,6 +1,6 @@
 import { forcedColours } from '../base/forced-colours.ts';
 import { embeddedJson, escapeHtml } from '../base/html.ts';
-import { handedRun, type RecordedRun } from './compared-run.ts';
+import { handedRun, withMethodTitle, type MethodTitles, type RecordedRun } from './compared-run.ts';
 import type { ComparisonOptions } from './comparison.ts';
 
 /** A comparison as one HTML file that needs nothing beside it and sends nothing anywhere. */
@@ -11,6 +11,8 @@ export interface ReportOptions extends Pick<ComparisonOptions, 'rows' | 'metric'
   readonly runs: readonly RecordedRun[];
   /** Which count of trained numbers it begins with; the total unless said otherwise. */
   readonly parameters?: 'method' | 'head' | 'total';
+  /** What methods are called; their ids without. */
+  readonly methods?: MethodTitles;
   /** What tasks are called, by id; the ids themselves without. */
   readonly tasks?: Readonly<Record<string, string>>;
   /** How else the page looks at the comparison to begin with, in the page's own terms. */
@@ -114,6 +116,7 @@ export async function comparisonReport(options: ReportOptions): Promise<string> 
     at = 'best',
     interval,
     parameters = 'total',
+    methods = {},
     tasks,
     view,
     strings,
@@ -131,7 +134,7 @@ export async function comparisonReport(options: ReportOptions): Promise<string> 
     ...(tasks === undefined ? {} : { tasks }),
     ...(strings === undefined ? {} : { strings }),
     ...(locale === undefined ? {} : { locale }),
-    runs: runs.map((run) => handedRun(run, rows)),
+    runs: runs.map((run) => handedRun(withMethodTitle(run, methods), rows)),
   };
   const policy = [
     "default-src 'none'",

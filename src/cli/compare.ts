@@ -6,6 +6,7 @@ import { compareRuns, evaluationAt, type ComparedRun, type ComparisonOptions } f
 import { isJsonObject, isNamed } from '../analysis/json.ts';
 import { comparisonReport } from '../analysis/html-report.ts';
 import { comparisonFormats, renderComparison, type ComparisonFormat, type RenderOptions } from '../analysis/render.ts';
+import { methodTitles } from '../peft/registry.ts';
 import { readIfThere } from '../runs/files.ts';
 import { programVersion } from '../runs/program.ts';
 import { installedCatalogue } from '../runs/catalogue.ts';
@@ -124,6 +125,7 @@ export async function compareCommand(app: App, texts: readonly string[], options
         at,
         interval,
         parameters,
+        methods: methodTitles(),
         tasks: taskTitles(),
         version: programVersion(),
         made: new Date(),

@@ -8,7 +8,7 @@ import type { ComparisonSelection } from './app.ts';
 import { t } from './core/l10n.ts';
 import { sweepTitle } from './core/run-tree.ts';
 import { withoutIcons } from './core/text.ts';
-import { taskTitles, withMethodTitle } from './core/titles.ts';
+import { methodTitles, taskTitles } from './core/titles.ts';
 import type { ExtensionApp } from './extension-app.ts';
 import { translatedStrings } from './panels/strings.ts';
 import { noRuns, pickRuns } from './pick-runs.ts';
@@ -93,7 +93,8 @@ async function htmlOf(app: ExtensionApp, rows: readonly ComparisonRow[], view: V
   const manifest = app.context.extension.packageJSON as { readonly version?: unknown };
   return comparisonReport({
     script: new TextDecoder().decode(await vscode.workspace.fs.readFile(script)),
-    runs: rows.map(withMethodTitle),
+    runs: rows,
+    methods: methodTitles(),
     tasks: taskTitles(),
     strings: translatedStrings(),
     locale: vscode.env.language,

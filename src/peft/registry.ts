@@ -51,6 +51,11 @@ export const methods: readonly RegisteredMethod[] = [
   register(union),
 ];
 
+/** What methods are called, by id. */
+export function methodTitles(): Readonly<Record<string, string>> {
+  return Object.fromEntries(methods.map(({ id, title }) => [id, title]));
+}
+
 /** The ids of all methods, in the order in which they are listed. */
 export function methodIds(): readonly string[] {
   return methods.map((method) => method.id);

@@ -1,4 +1,4 @@
-import { isJsonObject } from '../../analysis/json.ts';
+import type { MethodTitles } from '../../analysis/compared-run.ts';
 
 /**
  * What methods and tasks are called where people read of them; files and configurations have their ids. The titles are put in place
@@ -39,11 +39,7 @@ export function taskTitles(): Readonly<Record<string, string>> {
   return titles.tasks;
 }
 
-/** A recorded run whose method goes by its title, for what is only shown: what is compared by it stays told apart. */
-export function withMethodTitle<R extends { readonly config: unknown }>(run: R): R {
-  const { config } = run;
-  if (!isJsonObject(config) || !isJsonObject(config['method'])) return run;
-  const { id } = config['method'];
-  if (typeof id !== 'string') return run;
-  return { ...run, config: { ...config, method: { ...config['method'], id: methodTitle(id) } } };
+/** The titles of all methods, by id. */
+export function methodTitles(): MethodTitles {
+  return titles.methods;
 }

@@ -1,11 +1,11 @@
-import { handedRun } from '../../analysis/compared-run.ts';
+import { handedRun, withMethodTitle } from '../../analysis/compared-run.ts';
 import { messageOf } from '../../base/errors.ts';
 import type { ComparisonRow } from '../../store/comparison-rows.ts';
 import type { RunFilter } from '../../store/listing.ts';
 import type { Store } from '../../store/store.ts';
 import { firstView, runKeyPrefix, type Scope, type View } from '../../webviews/compare/messages.ts';
 import { comparePanelMessage, type HostMessage } from '../../webviews/protocol.ts';
-import { taskTitles, withMethodTitle } from '../core/titles.ts';
+import { methodTitles, taskTitles } from '../core/titles.ts';
 import { shareFeed } from './feed-sender.ts';
 import { pageListener } from './page-listener.ts';
 
@@ -71,7 +71,7 @@ export function makeCompareSession(options: CompareSessionOptions): CompareSessi
   function take(source: CompareSource, rows: readonly ComparisonRow[]): readonly (readonly [string, unknown])[] {
     return rows.map((row) => {
       sources.set(row.id, source.key);
-      return [`${runKeyPrefix}${row.id}`, handedRun(withMethodTitle(row))] as const;
+      return [`${runKeyPrefix}${row.id}`, handedRun(withMethodTitle(row, methodTitles()))] as const;
     });
   }
 

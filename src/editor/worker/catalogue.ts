@@ -1,5 +1,5 @@
 import { peftMethods } from '../../engine/peft-adapter.ts';
-import { methods } from '../../peft/registry.ts';
+import { methods, methodTitles } from '../../peft/registry.ts';
 import { listTasks, taskTitles } from '../../tasks/registry.ts';
 import { isPair } from '../../tasks/task.ts';
 import type { Titles } from '../core/titles.ts';
@@ -32,5 +32,5 @@ export function taskChoices(): readonly TaskChoice[] {
 
 /** What methods and tasks are called. */
 export function titles(): Titles {
-  return { methods: Object.fromEntries(methods.map(({ id, title }) => [id, title])), tasks: taskTitles() };
+  return { methods: methodTitles(), tasks: taskTitles() };
 }

@@ -93,10 +93,12 @@ describe('JSON that other programs rely on', () => {
     expect(markdown.out).toMatch(/^\| method \| method parameters \| sst2 \| seconds \|\n/);
   });
 
-  test('compare writes a page that calls tasks by their titles, as the editor does', async () => {
+  test('compare writes a page that calls methods and tasks by their titles, as the editor does', async () => {
     const { code, out } = await bench.run('compare', '--format', 'html');
     expect(code).toBe(0);
     expect(out).toMatch(/"tasks":\{[^}]*"sst2":"SST-2"/);
+    expect(out).toMatch(/"method":\{"id":"LoRA"/);
+    expect(out).not.toMatch(/"method":\{"id":"lora"/);
   });
 
   test('compare with differences from a row; what it can not do is wrong usage', async () => {

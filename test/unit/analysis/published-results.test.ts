@@ -11,6 +11,7 @@ const page = readFileSync(join(docs, 'results.md'), 'utf8');
 const calledOnThePage: Readonly<Record<string, string>> = {
   'full fine-tuning': 'full',
   'head only': 'head',
+  'head only (linear, first token)': 'head',
   BitFit: 'bitfit',
   'LoRA, rank 8': 'lora',
   IA3: 'ia3',
@@ -129,6 +130,30 @@ describe('what the results page says follows from its single runs', () => {
     },
   );
 
+  const sst2 = singleRuns('sst2.csv');
+  it.each(tableBelow('### Every method on 8,000 sentences').map((row) => [methodOf(row), row] as const))(
+    '8,000 sentences of SST-2: %s',
+    (method, row) => {
+      const runs = sst2.get(method) ?? [];
+      expect(runs.map(({ seed }) => seed).toSorted()).toEqual([0, 1, 2]);
+      expect(row['accuracy']).toBe(asWritten(scoresOf(runs)));
+      expect(row['seconds of training']).toBe(fastestOf(runs));
+      expect(runs.map(({ parameters }) => parameters)).toEqual(Array(3).fill(countOf(row)));
+    },
+  );
+
+  const allOfSst2 = singleRuns('sst2-all.csv');
+  it.each(tableBelow('### SST-2, all 67,349 sentences').map((row) => [methodOf(row), row] as const))(
+    'all of SST-2: %s',
+    (method, row) => {
+      const [run, ...more] = allOfSst2.get(method) ?? [];
+      expect(more).toEqual([]);
+      expect(row['accuracy']).toBe(run?.score.toFixed(4));
+      expect(row['seconds of training']).toBe(run?.seconds.toFixed(0));
+      expect(run?.parameters).toBe(countOf(row));
+    },
+  );
+
   it.each([
     ['private-sst2.csv', '## SST-2 in private'],
     ['private-stsb.csv', '## STS-B in private'],
@@ -144,11 +169,13 @@ describe('what the results page says follows from its single runs', () => {
   });
 });
 
-it.each(['### Every method on 8,000 sentences', '### Every method on CoLA', '### Every method on MRPC and STS-B'])(
-  '%s: each method is trained at the rate that it has unless told',
-  (heading) => {
-    for (const row of tableBelow(heading)) {
-      expect(Number(row['learning rate']), row['method']).toBe(findMethod(methodOf(row)).training?.learningRate);
-    }
-  },
-);
+it.each([
+  '### SST-2, all 67,349 sentences',
+  '### Every method on 8,000 sentences',
+  '### Every method on CoLA',
+  '### Every method on MRPC and STS-B',
+])('%s: each method is trained at the rate that it has unless told', (heading) => {
+  for (const row of tableBelow(heading)) {
+    expect(Number(row['learning rate']), row['method']).toBe(findMethod(methodOf(row)).training?.learningRate);
+  }
+});

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { bytes } from '../base/format.ts';
-import { startAdvice } from '../engine/backends/onnx/providers.ts';
+import { installedProviders, startAdvice } from '../engine/backends/onnx/providers.ts';
 import type { DisplayAdapter } from '../engine/graphics/display-adapters.ts';
 import { knownAdapters, readGpuUse, type GpuUse } from '../engine/graphics/gpu-use.ts';
 import { readMachine } from '../engine/graphics/machine.ts';
@@ -50,6 +50,26 @@ export function checkGpus(
   return checks;
 }
 
+const rate = (value: number): string => `${(value / 1e9).toFixed(0)} GFLOP/s`;
+
+/** Providers of one platform that runs take by name alone: what they reach, webgpu reaches too. */
+const byName = ['dml', 'coreml'] as const;
+
+/** A provider that `auto` leaves alone, tried in float32: neither that it fails nor that it is slow keeps a run from anything. */
+export function checkNamed(provider: (typeof byName)[number], result: ProbeResult): Check {
+  return result.kind === 'works'
+    ? good(
+        provider,
+        `computes right; matrix products at ${rate(result.rate)}, on the CPU ${rate(result.cpuRate)}; runs take it by its name alone`,
+      )
+    : {
+        name: provider,
+        level: 'ok',
+        message: `not to be used: ${result.reason}`,
+        advice: 'Device auto never takes it, and webgpu computes on the same GPUs.',
+      };
+}
+
 /** A provider that should work, tried in float32 and, where that works, in float16. */
 export function checkTried(provider: string, on: string, result: ProbeResult, inHalf?: ProbeResult): Check {
   if (result.kind === 'fails') {
@@ -57,7 +77,6 @@ export function checkTried(provider: string, on: string, result: ProbeResult, in
     const remedy = provider === 'webgpu' ? `Update the driver of ${on}.` : startAdvice(provider, result.reason);
     return bad(provider, `on ${on}: ${result.reason}`, `Device auto passes it over. ${remedy}`);
   }
-  const rate = (value: number): string => `${(value / 1e9).toFixed(0)} GFLOP/s`;
   const half =
     inHalf === undefined ? '' : inHalf.kind === 'works' ? `, in float16 at ${rate(inHalf.rate)}` : ', not in float16';
   const text = `on ${on}: computes right; matrix products at ${rate(result.rate)}${half}, on the CPU ${rate(result.cpuRate)}`;
@@ -94,5 +113,8 @@ export async function checkDevices(): Promise<readonly Check[]> {
     ['cuda', cudaOutlook(facts)],
   ] as const)
     checks.push(outlook.state === 'likely' ? await tried(provider, outlook.on) : checkUnlikely(provider, outlook));
+  const installed = installedProviders();
+  for (const provider of byName.filter((name) => installed.includes(name)))
+    checks.push(checkNamed(provider, await runProbe(provider, shareOfThreads(availableParallelism()), 'float32')));
   return checks;
 }

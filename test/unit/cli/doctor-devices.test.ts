@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { checkGpus, checkTried, checkUnlikely } from '../../../src/cli/doctor-devices.ts';
+import { checkGpus, checkNamed, checkTried, checkUnlikely } from '../../../src/cli/doctor-devices.ts';
 import type { MachineFacts } from '../../../src/engine/graphics/outlook.ts';
 
 const bare: MachineFacts = { platform: 'linux', arch: 'x64', providers: ['cpu', 'webgpu'] };
@@ -87,6 +87,21 @@ describe('what doctor says of GPUs', () => {
     const old = 'CUDA failure 35: CUDA driver version is insufficient for CUDA runtime version';
     expect(said(old)).toContain("Update NVIDIA's driver");
     expect(checkTried('webgpu', 'a GPU', none).advice).toContain('Update the driver of a GPU');
+  });
+
+  it('a provider that runs take by name alone is no trouble, whatever comes of it', () => {
+    const works = { kind: 'works', rate: 2e12, cpuRate: 4e11, secondsPerOperation: 1e-5 } as const;
+    expect(checkNamed('dml', works)).toMatchObject({
+      level: 'ok',
+      message:
+        'computes right; matrix products at 2000 GFLOP/s, on the CPU 400 GFLOP/s; runs take it by its name alone',
+    });
+    expect(checkNamed('coreml', { kind: 'fails', reason: 'its numbers are wrong' })).toEqual({
+      name: 'coreml',
+      level: 'ok',
+      message: 'not to be used: its numbers are wrong',
+      advice: expect.stringContaining('webgpu computes on the same GPUs') as string,
+    });
   });
 
   it('only what can be mended is a warning', () => {

@@ -1,6 +1,7 @@
 import { UserError } from '../base/errors.ts';
-import { eightBitProducts, type CompileOptions } from './backends/backend.ts';
+import type { CompileOptions } from './backends/backend.ts';
 import { eightBitPlan } from './frozen-precision.ts';
+import { frozenProducts } from './graph/frozen-products.ts';
 import type { Value } from './graph/value.ts';
 import type { ModelGraph } from './model-graph.ts';
 import type { TrainingSettings, TrainingSetup } from './training-setup.ts';
@@ -27,7 +28,8 @@ export async function compileOptions(
   };
   if (settings.frozenPrecision !== 'int8') return options;
   const eightBit = await eightBitPlan(model, checkpoint);
-  if (eightBitProducts(Object.values(outputs), eightBit).size === 0)
+  // A graph without gradients may have none in 8 bits and its matrices all the same.
+  if (frozenProducts(Object.values(outputs), ({ name }) => eightBit.has(name)).size === 0)
     throw new UserError(
       `training.frozenPrecision is "int8", but ${method.id} leaves no matrix of the encoder's layers as it is`,
       'Leave the precision at "float32", or choose a method that keeps the encoder frozen.',

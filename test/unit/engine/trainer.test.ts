@@ -24,6 +24,7 @@ import { openTinyEncoder } from '../../support/tiny-checkpoint.ts';
 const task = findTask('sst2');
 
 const checkpoint = await openTinyEncoder();
+const shallow = await openTinyEncoder({ num_hidden_layers: 1 });
 let scratch: string;
 
 beforeAll(async () => {
@@ -396,6 +397,14 @@ describe('training', () => {
       await expect(failure).rejects.toThrow('or set training.precision to "float32"');
       expect(scales).toEqual([256, 16, 1]);
     });
+  });
+
+  it('evaluates in 8 bits where the only layer is rounded in its backward half alone', async () => {
+    const { events } = await runTraining({
+      ...makeSetup('prompt-tuning', { frozenPrecision: 'int8' }),
+      checkpoint: shallow,
+    });
+    expect(events.some((event) => event.type === 'evaluation')).toBe(true);
   });
 
   it('refuses 8 bits where nothing stays frozen', async () => {

@@ -28,7 +28,7 @@ const icons: Readonly<Record<RunSummary['state'], ItemIcon>> = {
   running: { id: 'sync~spin', color: 'charts.blue' },
   finished: { id: 'pass', color: 'testing.iconPassed' },
   failed: { id: 'error', color: 'testing.iconFailed' },
-  stopped: { id: 'circle-slash', color: 'disabledForeground' },
+  stopped: { id: 'stop-circle', color: 'disabledForeground' },
   interrupted: { id: 'warning', color: 'list.warningForeground' },
 };
 
